@@ -25,6 +25,7 @@ class Action(StrEnum):
     SESSION_END = "session.end"
     FORM_DRAFT = "form.draft"
     TODAY_READ = "today.read"
+    BOARD_READ = "board.read"
     CLIENT_CREATE = "client.create"
     CLIENT_READ = "client.read"
     CLIENT_EDIT = "client.edit"
@@ -120,6 +121,7 @@ ACTIONS_BY_ROLE: dict[Role, frozenset[Action]] = {
     Role.SUPERVISOR: frozenset(
         _COACH
         | {
+            Action.BOARD_READ,
             Action.CONFLICT_READ,
             Action.HOLD_RELEASE,
             Action.FLAG_CLEAR,

@@ -11,6 +11,7 @@ from caseapp.web import (
     audit,
     authoring,
     authoring_editor,
+    board,
     bulk_assignments,
     cases,
     demo_mail,
@@ -46,6 +47,7 @@ def init_app(app: Flask) -> None:
     modules = (
         sign_in,
         today,
+        board,
         cases,
         intake,
         stages,

@@ -11,11 +11,13 @@ from caseapp.core.permissions import Action
 from caseapp.domain.alerts.operations import acknowledge_alert
 from caseapp.domain.alerts.queries import (
     LockedAlert,
+    get_alert,
     get_alerted_client,
     list_acknowledged_alerts,
     list_waiting_alerts,
     lock_alert,
 )
+from caseapp.domain.clients.rules import list_channel_blockers
 from caseapp.domain.dashboard.queries import get_case_numbers
 from caseapp.domain.followups.queries import list_page_followups
 from caseapp.domain.practice.queries import get_practice_info
@@ -23,13 +25,12 @@ from caseapp.domain.screening.protocol import FLAG_LABELS
 from caseapp.domain.screening.queries import get_safety_state
 from caseapp.domain.screening.rules import list_episodes, list_immediate_steps
 from caseapp.http.forms import BUTTON, Done, FormPage, Forms, Sent
-from caseapp.http.guard import current_actor, needs
+from caseapp.http.guard import current_actor
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from flask.typing import ResponseReturnValue
-
+    from caseapp.core.actor import Actor
     from caseapp.domain.alerts.schemas import AlertedClient, AlertRecord
     from caseapp.domain.followups.schemas import FollowUpRecord
     from caseapp.domain.screening.queries import SafetyState
@@ -77,21 +78,47 @@ def load_alert(alert_id: UUID) -> AlertView:
     return AlertView(found, safety, list_page_followups(found.client, found.key, holds))
 
 
-@blueprint.get("/alerts/<uuid:alert_id>")
-@needs(Action.ALERT_READ)
-def alert_page(alert_id: UUID) -> ResponseReturnValue:
+one = FormPage(
+    blueprint,
+    "/alerts/<uuid:alert_id>",
+    Action.ALERT_READ,
+    load_alert,
+    client_of=lambda view: view.found.client.id,
+)
+
+
+@one.show
+def alert_page(view: AlertView, forms: Forms) -> str:
     """Show what an alert is about, whom to ring and what has to be done."""
-    view = load_alert(alert_id)
+    client = view.found.client
     return render_template(
         "alerts/alert.html",
+        forms=forms,
         alert=view.found.alert,
-        client=view.found.client,
+        client=client,
+        may_call=not list_channel_blockers(client, view.safety.flags, "call"),
         safety=view.safety,
         actions=view.actions,
         immediate_steps=list_immediate_steps(view.safety.levels),
         help_lines=get_practice_info().help_lines,
         flag_labels=FLAG_LABELS,
     )
+
+
+@one.form(Action.ALERT_ACKNOWLEDGE, BUTTON, lock=lock_alert)
+def acknowledge_here(alert: LockedAlert, _body: dict[str, Any], sent: Sent) -> Done:
+    """Acknowledge an alert on its own page."""
+    acknowledge_alert(sent.actor, alert)
+    return Done(_address_of(sent.actor, alert), "alert_acknowledged")
+
+
+def _address_of(actor: Actor, alert: LockedAlert) -> str:
+    """Return where to go on after an alert: the hold, or the page of the alert for somebody outside the care team."""
+    found = get_alert(actor, alert.row.id)
+    number = get_case_numbers([alert.row.client_id]).get(alert.row.client_id)
+    if found.is_member and number:
+        return url_for("holds.hold_page", number=number)
+    return url_for("alerts.alert_page", alert_id=found.id)
 
 
 @page.show
@@ -109,4 +136,4 @@ def alert_list(found: Alerts, forms: Forms) -> str:
 def acknowledge(alert: LockedAlert, _body: dict[str, Any], sent: Sent) -> Done:
     """Acknowledge an alert."""
     acknowledge_alert(sent.actor, alert)
-    return Done(url_for("alerts.alert_list"), "alert_acknowledged")
+    return Done(_address_of(sent.actor, alert), "alert_acknowledged")

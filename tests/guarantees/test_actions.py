@@ -44,6 +44,7 @@ COACH = EVERY_MEMBER_OF_STAFF | {
     "assignment.withdraw",
 }
 SUPERVISOR = COACH | {
+    "board.read",
     "conflict.read",
     "hold.release",
     "flag.clear",

@@ -15,6 +15,7 @@ pytestmark = [pytest.mark.both, pytest.mark.slow]
 # What the alert itself opens.
 PERMITTED = {
     "GET /alerts/<uuid:alert_id>",
+    "POST /alerts/<uuid:alert_id>",
     "POST /alerts/<uuid:alert_id>/acknowledge",
     "POST /api/v1/alerts/<uuid:alert_id>/acknowledge",
 }

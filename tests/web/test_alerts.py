@@ -5,6 +5,7 @@ import pytest
 from caseapp.core.actor import operator
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth.operations import disable_user
+from caseapp.domain.clients.schemas import SafeContact
 from tests.domain.alerts.steps import practice_with_deputies, the_alert
 from tests.support import builders
 from tests.support.staff_pages import StaffBrowser
@@ -101,3 +102,35 @@ def test_page_says_when_nobody_could_be_alerted(app, team):
     text = StaffBrowser(app, team["coach2"]).text(f"/case/{made.number}/hold")
     assert "No alert could be sent to anybody." in text
     assert "There is nobody to call." in text
+
+
+def test_deputy_acknowledges_on_the_page_of_the_alert_and_stays_there(app, team):
+    made = builders.case(team["coach2"], "Ines Okafor", phone="07700 900123")
+    builders.screen(team["coach2"], made.client_id, self_harm="urgent")
+    owen, path = StaffBrowser(app, team["manager"]), f"/alerts/{the_alert().id}"
+    today = owen.text("/today")
+    assert "No hold is open." not in today
+    assert "One alert is waiting for you." in today
+    page = owen.text(path)
+    assert page.index("Acknowledge") < page.index("What the coach does now")
+    answer = owen.send(path)
+    assert (answer.status_code, answer.location) == (303, path)
+    page = owen.text(path)
+    assert "Acknowledged by" in page
+    assert "Ines Okafor" in page
+    assert f'action="{path}"' not in page
+
+
+def test_member_of_the_team_goes_on_to_the_hold_after_acknowledging(app, team, ines):
+    helen = StaffBrowser(app, team["supervisor"])
+    answer = helen.send("/alerts", f"/alerts/{the_alert().id}/acknowledge")
+    assert answer.location == f"/case/{ines.number}/hold"
+
+
+def test_alert_page_gives_no_number_that_is_not_safe_to_call(app, team):
+    safe = SafeContact(("in_person",), "")
+    made = builders.case(team["coach2"], "Ines Okafor", phone="07700 900123", safe=safe)
+    builders.screen(team["coach2"], made.client_id, self_harm="urgent")
+    page = StaffBrowser(app, team["manager"]).text(f"/alerts/{the_alert().id}")
+    assert "07700 900123" not in page
+    assert "don’t call" in page

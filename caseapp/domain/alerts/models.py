@@ -17,7 +17,16 @@ class Alert(Model):
     """An alert that a client's hold was opened or renewed; which kind of hold is sealed."""
 
     __tablename__ = "alert"
-    __table_args__ = (sa.Index("ix_alert_client", "client_id", "opened_at"),)
+    __table_args__ = (
+        sa.Index("ix_alert_client", "client_id", "opened_at"),
+        sa.Index(
+            "ix_alert_waiting",
+            "opened_at",
+            "id",
+            sqlite_where=sa.text("acknowledged_at IS NULL"),
+            postgresql_where=sa.text("acknowledged_at IS NULL"),
+        ),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"))

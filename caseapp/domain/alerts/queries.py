@@ -29,7 +29,12 @@ from caseapp.domain.alerts.schemas import (
 )
 from caseapp.domain.clients.codes import COACH
 from caseapp.domain.clients.models import CareTeamMember, Client
-from caseapp.domain.clients.queries import is_visible_to, take_lock_of_owner, unseal_client
+from caseapp.domain.clients.queries import (
+    is_visible_to,
+    sees_client,
+    take_lock_of_owner,
+    unseal_client,
+)
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_key
 from caseapp.domain.practice.models import Practice
@@ -270,6 +275,14 @@ def lock_alert(actor: Actor, alert_id: UUID) -> LockedAlert:
 
 
 def _select_received(actor: Actor) -> sa.Select[Any]:
+    return (
+        _select_alerts(actor)
+        .join(AlertRecipient, AlertRecipient.alert_id == Alert.id)
+        .where(AlertRecipient.user_id == actor.id)
+    )
+
+
+def _select_alerts(actor: Actor) -> sa.Select[Any]:
     acknowledged_by, opened_by = aliased(User), aliased(User)
     return (
         sa.select(
@@ -283,12 +296,10 @@ def _select_received(actor: Actor) -> sa.Select[Any]:
             _ADDRESSED_TO.label("addressed_to"),
             _LAST_STEP.label("last_step"),
         )
-        .join(AlertRecipient, AlertRecipient.alert_id == Alert.id)
         .join(Client, Client.id == Alert.client_id)
         .join(ClientKey, ClientKey.client_id == Alert.client_id)
         .join(opened_by, opened_by.id == Alert.opened_by)
         .outerjoin(acknowledged_by, acknowledged_by.id == Alert.acknowledged_by)
-        .where(AlertRecipient.user_id == actor.id)
     )
 
 
@@ -335,6 +346,19 @@ def list_waiting_alerts(actor: Actor) -> list[AlertRecord]:
     rows = db.session.execute(waiting.order_by(Alert.opened_at, Alert.id))
     records = [_record(row) for row in rows]
     return sorted(records, key=lambda alert: KINDS.index(alert.kind or KINDS[0]))
+
+
+def list_unacknowledged_alerts(actor: Actor) -> list[AlertRecord]:
+    """List every alert about the clients whom a supervisor sees that nobody has acknowledged, the oldest first.
+
+    Those that the actor has opened or that have reached nobody are among them.
+    """
+    require(actor, Action.BOARD_READ)
+    unacknowledged = _select_alerts(actor).where(
+        Alert.acknowledged_at.is_(None), sees_client(actor, Alert.client_id)
+    )
+    rows = db.session.execute(unacknowledged.order_by(Alert.opened_at, Alert.id))
+    return [_record(row) for row in rows]
 
 
 def count_waiting_alerts(actor: Actor) -> WaitingAlerts:

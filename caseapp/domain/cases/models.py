@@ -26,6 +26,20 @@ class Case(Model):
         sa.Index("ix_coaching_case_coach", "coach_id", "opened_at", "id"),
         sa.Index("ix_coaching_case_opened", "opened_at", "id"),
         sa.Index(
+            "ix_coaching_case_stage",
+            "stage",
+            "client_id",
+            sqlite_where=sa.text("status = 'open'"),
+            postgresql_where=sa.text("status = 'open'"),
+        ),
+        sa.Index(
+            "ix_coaching_case_updated",
+            "updated_at",
+            "id",
+            sqlite_where=sa.text("status = 'open'"),
+            postgresql_where=sa.text("status = 'open'"),
+        ),
+        sa.Index(
             "uq_coaching_case_open",
             "client_id",
             unique=True,

@@ -13,6 +13,7 @@ from sqlalchemy.orm import QueryableAttribute, aliased
 from caseapp.core.actor import Actor, require
 from caseapp.core.database import db, run
 from caseapp.core.errors import NotFound
+from caseapp.core.pagination import literal_limit
 from caseapp.core.permissions import Action, Role
 from caseapp.core.reads import note_shown
 from caseapp.core.transaction import locked_clients
@@ -91,6 +92,19 @@ def select_memberships(
 def is_visible_to(actor: Actor, client_id: SQLColumnExpression[UUID]) -> sa.ColumnElement[bool]:
     """Build the SQL condition that an actor may see the client of one record."""
     return is_visible_client(actor.role, actor.id, client_id)
+
+
+def has_any(rows: sa.Select[UUID]) -> sa.ColumnElement[bool]:
+    """Build the condition that a correlated query has rows, so that they are looked up for one record after another.
+
+    Not EXISTS: a planner turns that into a join and may start with all clients of a name, or all that somebody sees.
+    """
+    return rows.limit(literal_limit(1)).scalar_subquery().is_not(None)
+
+
+def sees_client(actor: Actor, client_id: SQLColumnExpression[UUID]) -> sa.ColumnElement[bool]:
+    """Build the same condition for a list that walks an index and checks the client of one record after another."""
+    return has_any(select_memberships(actor.role, actor.id, client_id))
 
 
 @dataclass(frozen=True)

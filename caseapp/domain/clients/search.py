@@ -21,8 +21,9 @@ from caseapp.domain.clients.models import (
     ClientNameWord,
 )
 from caseapp.domain.clients.queries import (
+    has_any,
     is_visible_to,
-    select_memberships,
+    sees_client,
     visible_to,
 )
 from caseapp.domain.clients.rules import name_words, phone_digits
@@ -121,7 +122,7 @@ def choose_clients(actor: Actor, q: str | None = None) -> ChosenClients:
     elif words := name_words(text):
 
         def check(client_id: SQLColumnExpression[UUID]) -> ColumnElement[bool]:
-            return _has_any(select_memberships(actor.role, actor.id, client_id))
+            return sees_client(actor, client_id)
 
         return _choose_by_name(
             [*(_search_word(word) for word in words), (visible_to(actor), check)]
@@ -138,17 +139,9 @@ def _search_word(word: str) -> tuple[sa.Select[UUID], Condition]:
     query = sa.select(found.client_id).where(begins)
 
     def check(client_id: SQLColumnExpression[UUID]) -> ColumnElement[bool]:
-        return _has_any(query.where(found.client_id == client_id))
+        return has_any(query.where(found.client_id == client_id))
 
     return query, check
-
-
-def _has_any(rows: sa.Select[UUID]) -> ColumnElement[bool]:
-    """Build the condition that a correlated query has rows, so that they are looked up for one record after another.
-
-    Not EXISTS: a planner turns that into a join and may start with all clients of a name, or all that somebody sees.
-    """
-    return rows.limit(literal_limit(1)).scalar_subquery().is_not(None)
 
 
 def _choose_by_name(restrictions: Sequence[tuple[sa.Select[UUID], Condition]]) -> ChosenClients:

@@ -46,11 +46,19 @@ class CasePage(CaseContext):
         return [task for task in self.followups if task.origin_id == hold_id]
 
     def group_required_actions(self, hold_id: UUID) -> list[list[FollowUpRecord]]:
-        """List the tasks that a hold requires by episode, the oldest first; each list is by due time."""
+        """List the tasks that a hold requires by episode.
+
+        Open tasks come before completed ones, in each list and among the lists. Then each list is by due time, and the
+        oldest episode comes first.
+        """
         groups: dict[UUID | None, list[FollowUpRecord]] = {}
-        for task in self.list_required_actions(hold_id):
+        tasks = sorted(self.list_required_actions(hold_id), key=_is_completed)
+        for task in tasks:
             groups.setdefault(task.episode_id, []).append(task)
-        return sorted(groups.values(), key=lambda tasks: min(task.created_at for task in tasks))
+        oldest_first = sorted(
+            groups.values(), key=lambda group: min(task.created_at for task in group)
+        )
+        return sorted(oldest_first, key=lambda group: _is_completed(group[0]))
 
     def list_open_kinds(self, hold: Hold) -> list[str]:
         """List the kinds of the tasks that still need a result, of every episode inside a hold, by due time."""
@@ -62,6 +70,10 @@ class CasePage(CaseContext):
                 if task.origin_id == hold.id or task.episode_id in episodes
             ]
         )
+
+
+def _is_completed(task: FollowUpRecord) -> bool:
+    return task.completed_at is not None
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,16 @@ from caseapp.domain.cases.models import Case
 from caseapp.domain.cases.queries import list_case_contexts, select_newest_open_cases
 from caseapp.domain.cases.stages import stage_by_id, stages
 from caseapp.domain.clients.models import Client
-from caseapp.domain.clients.queries import unseal_client, visible_to
+from caseapp.domain.clients.queries import sees_client, unseal_client, visible_to
+from caseapp.domain.dashboard.listed_clients import (
+    IS_OPEN,
+    ListedCase,
+    ListedClient,
+    list_clients,
+    newest_case_number,
+)
 from caseapp.domain.dashboard.portal_items import MAX_PORTAL_ITEMS, list_portal_items
+from caseapp.domain.dashboard.rules import sort_by_urgency
 from caseapp.domain.dashboard.schemas import (
     OpenHold,
     RecentCase,
@@ -33,31 +41,25 @@ from caseapp.domain.dashboard.schemas import (
 )
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.queries import unseal_followup
+from caseapp.domain.followups.rules import DueState, get_due_state
 from caseapp.domain.keys.models import ClientKey
-from caseapp.domain.keys.queries import open_key, open_listed_key
-from caseapp.domain.notes.models import Note
-from caseapp.domain.notes.queries import list_coaches_drafts, list_own_drafts
+from caseapp.domain.keys.queries import open_key
+from caseapp.domain.notes.queries import list_own_drafts
+from caseapp.domain.notes.unsigned import list_coaches_drafts
 from caseapp.domain.screening.marks import HOLD_KINDS, list_marks
-from caseapp.domain.screening.queries import SAFETY_COLUMNS, join_safety, safety_from_row
-from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
     from datetime import datetime
     from uuid import UUID
 
-    from sqlalchemy.orm import InstrumentedAttribute
-
     from caseapp.domain.followups.schemas import FollowUpRecord
-    from caseapp.domain.screening.marks import Mark
-    from caseapp.domain.screening.queries import SafetyState
     from caseapp.domain.screening.schemas import Hold
 
 MAX_HOLDS = 25
 MAX_DRAFTS = 50
 MAX_FOLLOWUPS = 8
-MAX_RECENT_CASES = 10
-MAX_CASES_PER_STAGE = 1000
+MAX_CASES_PER_STAGE = 200
 DUE_WITHIN = timedelta(days=7)
 
 
@@ -73,9 +75,10 @@ def get_today(actor: Actor) -> Today:
         return Today(moment)
     portal_items = list_portal_items(actor)
     marks = list_marks(actor.id, HOLD_KINDS, MAX_HOLDS + 1)
-    clients = _list_clients(actor, {mark.client_id for mark in marks})
-    holds = _list_open_holds(marks, clients)
-    tasks = _list_followups(actor, moment + DUE_WITHIN, {client.id for client, _ in holds})
+    clients = list_clients(actor, {mark.client_id for mark in marks}, moment)
+    held = {client.id for client in clients if client.safety.holds}
+    tasks = _list_followups(actor, moment + DUE_WITHIN, held)
+    holds = _list_open_holds(clients, tasks, moment)
     due = [task for task in tasks if task.is_due]
     cases_by_stage = _count_by_stage(actor)
     recent = _list_recent_cases(clients)
@@ -89,7 +92,7 @@ def get_today(actor: Actor) -> Today:
         more_portal_items=len(portal_items) > MAX_PORTAL_ITEMS,
         drafts=list_own_drafts(actor, MAX_DRAFTS),
         coaches_drafts=list_coaches_drafts(actor) if actor.role is Role.SUPERVISOR else [],
-        holds=[_build_hold(client, hold, tasks) for client, hold in holds[:MAX_HOLDS]],
+        holds=holds[:MAX_HOLDS],
         more_holds=len(holds) > MAX_HOLDS,
         followups=[task.record for task in due[:MAX_FOLLOWUPS]],
         more_followups=len(due) > MAX_FOLLOWUPS,
@@ -113,117 +116,23 @@ def get_case_numbers(client_ids: Iterable[UUID]) -> dict[UUID, str]:
     return {row.client_id: row.number for row in rows}
 
 
-def _newest_case_number(client_id: InstrumentedAttribute[UUID]) -> sa.ScalarSelect[str]:
-    return (
-        sa.select(Case.number)
-        .where(Case.client_id == client_id)
-        .order_by(Case.opened_at.desc(), Case.id.desc())
-        .limit(literal_limit(1))
-        .scalar_subquery()
-    )
-
-
-@dataclass(frozen=True)
-class ListedCase:
-    """One of the open cases with the most recent session or change."""
-
-    id: UUID
-    number: str
-    stage: str
-    last_session: datetime | None
-    last_activity: datetime
-
-
-@dataclass(frozen=True)
-class ListedClient:
-    """A client whom Today shows: with an open hold, with one of the recent cases, or both.
-
-    `number` and `coach` are those of the client's newest case.
-    """
-
-    id: UUID
-    name: str
-    number: str | None
-    coach: str | None
-    recent: ListedCase | None
-    safety: SafetyState
-
-
-def _list_clients(actor: Actor, held: Collection[UUID]) -> list[ListedClient]:
-    """List the clients with an open hold, and those of the open cases with the most recent session or change."""
-    last = (
-        sa.select(sa.func.max(Note.session_at, type_=Note.session_at.type))
-        .where(Note.case_id == Case.id, Note.status == "signed")
-        .scalar_subquery()
-    )
-    last_activity = sa.case((last > Case.updated_at, last), else_=Case.updated_at)
-    recent = (
-        sa.select(
-            Case.client_id,
-            Case.id,
-            Case.number,
-            Case.stage,
-            last.label("last_session"),
-            last_activity.label("last_activity"),
-        )
-        .where(Case.status == "open", Case.client_id.in_(visible_to(actor)))
-        .order_by(last_activity.desc(), Case.id.desc())
-        .limit(literal_limit(MAX_RECENT_CASES))
-        .cte("recent")
-    )
-    coach = (
-        sa.select(User.name)
-        .join(Case, Case.coach_id == User.id)
-        .where(Case.client_id == Client.id)
-        .order_by(Case.opened_at.desc(), Case.id.desc())
-        .limit(literal_limit(1))
-        .scalar_subquery()
-    )
-    visible = sa.select(Client.id).where(Client.id.in_(held), Client.id.in_(visible_to(actor)))
-    query = (
-        sa.select(
-            Client.id.label("client_id"),
-            Client.name,
-            _newest_case_number(Client.id).label("newest_number"),
-            coach.label("coach"),
-            *recent.c[1:],
-            ClientKey.wrapped,
-            *SAFETY_COLUMNS,
-        )
-        .join(ClientKey, ClientKey.client_id == Client.id)
-        .outerjoin(recent, recent.c.client_id == Client.id)
-        .where(in_any(Client.id, visible, sa.select(recent.c.client_id)))
-    )
-    rows = db.session.execute(join_safety(query)).all()
-    note_shown(row.client_id for row in rows)
-    return [
-        ListedClient(
-            row.client_id,
-            row.name,
-            row.newest_number,
-            row.coach,
-            row.id
-            and ListedCase(row.id, row.number, row.stage, row.last_session, row.last_activity),
-            safety_from_row(row, open_listed_key(row.wrapped, row.client_id)),
-        )
-        for row in rows
-    ]
-
-
 def _list_open_holds(
-    marks: Iterable[Mark], clients: Iterable[ListedClient]
-) -> list[tuple[ListedClient, Hold]]:
-    """List the holds that are marked and still open, safety holds first, then the oldest."""
-    marked = {mark.hold_id for mark in marks}
-    holds = [
-        (client, hold) for client in clients for hold in client.safety.holds if hold.id in marked
-    ]
-    # 'safety' sorts after 'care'.
-    holds.sort(key=lambda pair: (pair[1].opened_at, pair[1].id))
-    return sorted(holds, key=lambda pair: pair[1].kind, reverse=True)
+    clients: Iterable[ListedClient], tasks: Iterable[ListedFollowUp], moment: datetime
+) -> list[OpenHold]:
+    """List the open holds of clients by urgency, each with the next task of the client."""
+    following: dict[UUID, FollowUpRecord] = {}
+    for task in tasks:
+        following.setdefault(task.record.client_id, task.record)
+    return sort_by_urgency(
+        _build_hold(client, hold, following.get(client.id), moment)
+        for client in clients
+        for hold in client.safety.holds
+    )
 
 
-def _build_hold(client: ListedClient, hold: Hold, tasks: Iterable[ListedFollowUp]) -> OpenHold:
+def _build_hold(
+    client: ListedClient, hold: Hold, following: FollowUpRecord | None, moment: datetime
+) -> OpenHold:
     return OpenHold(
         id=hold.id,
         client_id=client.id,
@@ -232,10 +141,10 @@ def _build_hold(client: ListedClient, hold: Hold, tasks: Iterable[ListedFollowUp
         coach=client.coach or "",
         kind=hold.kind,
         opened_at=hold.opened_at,
+        urgent_since=hold.renewed_at or hold.opened_at,
         levels=_highest_levels(hold.reasons),
-        next_followup=next(
-            (task.record for task in tasks if task.record.client_id == client.id), None
-        ),
+        next_followup=following,
+        is_overdue=following is not None and get_due_state(following, moment) is DueState.OVERDUE,
     )
 
 
@@ -263,7 +172,7 @@ def _list_followups(
     is_due = sa.and_(FollowUp.assigned_to == actor.id, FollowUp.due_at <= until)
     due = (
         sa.select(FollowUp.id)
-        .where(is_due, FollowUp.completed_at.is_(None), FollowUp.client_id.in_(visible_to(actor)))
+        .where(is_due, FollowUp.completed_at.is_(None), sees_client(actor, FollowUp.client_id))
         .order_by(FollowUp.due_at, FollowUp.id)
         .limit(literal_limit(MAX_FOLLOWUPS + 1))
     )
@@ -282,7 +191,7 @@ def _list_followups(
             FollowUp,
             Client,
             ClientKey.wrapped,
-            _newest_case_number(FollowUp.client_id).label("number"),
+            newest_case_number(FollowUp.client_id).label("number"),
         )
         .join(Client, Client.id == FollowUp.client_id)
         .join(ClientKey, ClientKey.client_id == FollowUp.client_id)
@@ -355,30 +264,32 @@ def _assess_handouts(
 
 
 def _count_by_stage(actor: Actor) -> list[StageCount]:
-    """Count the open cases in each stage, up to MAX_CASES_PER_STAGE."""
+    """Count the open cases in each stage: all of a coach's, a supervisor's up to MAX_CASES_PER_STAGE."""
+    if actor.role is not Role.SUPERVISOR:
+        own = sa.select(Case.stage, sa.func.count().label("cases")).where(
+            IS_OPEN, Case.client_id.in_(visible_to(actor))
+        )
+        found = {row.stage: row.cases for row in db.session.execute(own.group_by(Case.stage))}
+        return [StageCount(stage, found.get(stage.id, 0), is_truncated=False) for stage in stages()]
     capped_counts = sa.union_all(
         *(
             sa.select(
-                sa.literal(stage.number).label("stage"), sa.func.count().label("cases")
+                sa.literal(stage.id).label("stage"), sa.func.count().label("cases")
             ).select_from(
                 sa.select(Case.id)
-                .where(
-                    Case.status == "open",
-                    Case.stage == stage.id,
-                    Case.client_id.in_(visible_to(actor)),
-                )
-                .limit(MAX_CASES_PER_STAGE + 1)
+                .where(IS_OPEN, Case.stage == stage.id, sees_client(actor, Case.client_id))
+                .limit(literal_limit(MAX_CASES_PER_STAGE + 1))
                 .subquery()
             )
             for stage in stages()
         )
     )
-    counted = {row.stage: row.cases for row in db.session.execute(capped_counts)}
+    found = {row.stage: row.cases for row in db.session.execute(capped_counts)}
     return [
         StageCount(
             stage,
-            min(counted[stage.number], MAX_CASES_PER_STAGE),
-            counted[stage.number] > MAX_CASES_PER_STAGE,
+            min(found[stage.id], MAX_CASES_PER_STAGE),
+            is_truncated=found[stage.id] > MAX_CASES_PER_STAGE,
         )
         for stage in stages()
     ]

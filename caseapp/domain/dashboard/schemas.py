@@ -38,7 +38,10 @@ class PortalItem:
 
 @dataclass(frozen=True)
 class OpenHold:
-    """An open hold: the client, the levels that caused it, the next follow-up."""
+    """An open hold: the client, the levels that caused it, the next follow-up.
+
+    `urgent_since` is when it was opened or last renewed; `is_overdue` says that the follow-up is.
+    """
 
     id: UUID
     client_id: UUID
@@ -47,8 +50,10 @@ class OpenHold:
     coach: str
     kind: str
     opened_at: datetime
+    urgent_since: datetime
     levels: dict[str, int]
     next_followup: FollowUpRecord | None
+    is_overdue: bool
 
 
 @dataclass(frozen=True)

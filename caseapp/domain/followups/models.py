@@ -29,6 +29,13 @@ class FollowUp(Model):
         sa.Index("ix_follow_up_client_open", "client_id", "completed_at", "due_at"),
         sa.Index("ix_follow_up_assigned_open", "assigned_to", "completed_at", "due_at"),
         sa.Index("ix_follow_up_origin", "origin_id"),
+        sa.Index(
+            "ix_follow_up_open",
+            "due_at",
+            "id",
+            sqlite_where=sa.text("completed_at IS NULL"),
+            postgresql_where=sa.text("completed_at IS NULL"),
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)

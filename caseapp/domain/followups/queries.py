@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -29,7 +29,7 @@ from caseapp.domain.clients.queries import (
     unseal_client,
     visible_to,
 )
-from caseapp.domain.followups.codes import TASK_LABELS, UNKNOWN_METHOD
+from caseapp.domain.followups.codes import TASK_KINDS, TASK_LABELS, UNKNOWN_METHOD
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.schemas import FollowUpRecord, HoldTask
 from caseapp.domain.keys.models import ClientKey
@@ -97,6 +97,18 @@ def unseal_followup(
         completed_by_name=completed_by_name,
         assigned_to_name=assigned_to_name,
     )
+
+
+def is_overdue(moment: datetime) -> sa.ColumnElement[bool]:
+    """Build the SQL condition that an open task is overdue at a moment, with the grace of its kind."""
+    kinds: dict[timedelta, list[str]] = {}
+    for code, kind in TASK_KINDS.items():
+        kinds.setdefault(kind.grace, []).append(code)
+    late = (
+        sa.and_(FollowUp.kind.in_(codes), FollowUp.due_at <= moment - grace)
+        for grace, codes in kinds.items()
+    )
+    return sa.and_(FollowUp.due_at <= moment, sa.or_(*late))
 
 
 def list_client_followups(

@@ -21,6 +21,20 @@ class Note(Model):
     __table_args__ = (
         sa.Index("ix_note_case_session_at", "case_id", "session_at", "id"),
         sa.Index("ix_note_author_status", "author_id", "status", "updated_at"),
+        sa.Index(
+            "ix_note_draft",
+            "created_at",
+            "id",
+            sqlite_where=sa.text("status = 'draft'"),
+            postgresql_where=sa.text("status = 'draft'"),
+        ),
+        sa.Index(
+            "ix_note_signed",
+            "session_at",
+            "id",
+            sqlite_where=sa.text("status = 'signed'"),
+            postgresql_where=sa.text("status = 'signed'"),
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)

@@ -12,7 +12,13 @@ import sqlalchemy as sa
 from caseapp.core.actor import Actor, require
 from caseapp.core.database import db, run
 from caseapp.core.errors import NotFound
-from caseapp.core.pagination import Page, literal_limit, make_page, newest_before, page_newest_first
+from caseapp.core.pagination import (
+    Page,
+    literal_limit,
+    make_page,
+    newest_before,
+    page_newest_first,
+)
 from caseapp.core.permissions import Action, Role
 from caseapp.core.reads import note_shown
 from caseapp.core.vault import DataKey, unseal_text
@@ -22,16 +28,15 @@ from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import (
     LockedClient,
     is_visible_client,
+    sees_client,
     take_lock_of_owner,
     unseal_client,
-    visible_to,
 )
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_key
 from caseapp.domain.notes.models import Note
 from caseapp.domain.notes.schemas import (
     NO_ANSWERS,
-    CoachDraft,
     DraftListItem,
     DraftScreening,
     NoteRecord,
@@ -323,33 +328,13 @@ def list_own_drafts(actor: Actor, limit: int = 50) -> list[DraftListItem]:
         .where(
             Note.author_id == actor.id,
             Note.status == "draft",
-            Note.client_id.in_(visible_to(actor)),
+            sees_client(actor, Note.client_id),
         )
         .order_by(priority.desc(), Note.session_at, Note.id)
         .limit(limit)
     ).all()
     note_shown(row.client_id for row in rows)
     return [DraftListItem(*row) for row in rows]
-
-
-def list_coaches_drafts(actor: Actor, limit: int = 50) -> list[CoachDraft]:
-    """List the drafts of a supervisor's coaches, oldest first; they show their age and no content."""
-    require(actor, Action.NOTE_READ)
-    rows = db.session.execute(
-        sa.select(User.name, Note.client_id, Case.number, Client.name, Note.created_at)
-        .join(User, User.id == Note.author_id)
-        .join(Client, Client.id == Note.client_id)
-        .join(Case, Case.id == Note.case_id)
-        .where(
-            Note.status == "draft",
-            Note.author_id != actor.id,
-            Note.client_id.in_(visible_to(actor)),
-        )
-        .order_by(Note.created_at, Note.id)
-        .limit(limit)
-    ).all()
-    note_shown(row.client_id for row in rows)
-    return [CoachDraft(*row) for row in rows]
 
 
 def find_previous_plan(actor: Actor, note: NoteRecord) -> NoteRecord | None:

@@ -408,6 +408,7 @@ class CoachDraft:
     """A coach's unsigned note as their supervisor sees it: its age and no content."""
 
     author: str
+    id: UUID
     client_id: UUID
     number: str
     client: str = field(repr=False)

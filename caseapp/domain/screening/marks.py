@@ -62,7 +62,7 @@ def remove_marks(holds: Iterable[Hold], client_id: UUID) -> None:
 
 
 def list_marks(viewer: UUID, kinds: Collection[str], limit: int | None = None) -> list[Mark]:
-    """List a person's marks, the strictest kind of hold first, then by the week in which the hold opened.
+    """List a person's marks, the strictest kind of hold first, then by the week in which the hold opened, newest first.
 
     `limit` is the largest number of marks of each kind. The caller checks which of the clients the person may see.
     """
@@ -77,13 +77,14 @@ def list_marks(viewer: UUID, kinds: Collection[str], limit: int | None = None) -
                     ViewerMark.sealed,
                 )
                 .where(ViewerMark.bucket == _bucket(viewer, kind))
-                .order_by(ViewerMark.week, ViewerMark.id)
+                .order_by(ViewerMark.week.desc(), ViewerMark.id.desc())
             )
             if limit is not None:
                 of_kind = of_kind.limit(literal_limit(limit))
             parts.append(sa.select(of_kind.subquery()))
     marks = sa.union_all(*parts).subquery()
-    rows = db.session.execute(sa.select(marks).order_by(marks.c.rank, marks.c.week, marks.c.id))
+    order = (marks.c.rank, marks.c.week.desc(), marks.c.id.desc())
+    rows = db.session.execute(sa.select(marks).order_by(*order))
     return [_open_mark(row.id, row.sealed, HOLD_KINDS[row.rank]) for row in rows]
 
 

@@ -167,6 +167,7 @@ class Hold:
     reasons: list[dict[str, Any]]
     version: int
     seq: int
+    renewed_at: datetime | None = None
     released_at: datetime | None = None
     released_by: UUID | None = None
     release_reason: str | None = field(default=None, repr=False)

@@ -141,7 +141,10 @@ def change_holds(holds: Mapping[UUID, Hold], event: RecordedEvent) -> dict[UUID,
     elif isinstance(fact, HoldRenewed):
         before = changed[fact.hold_id]
         changed[before.id] = replace(
-            before, reasons=[*before.reasons, *fact.reasons], version=before.version + 1
+            before,
+            reasons=[*before.reasons, *fact.reasons],
+            version=before.version + 1,
+            renewed_at=event.recorded_at,
         )
     elif isinstance(fact, HoldReleased):
         before = changed[fact.hold_id]

@@ -8,14 +8,16 @@ from caseapp.domain.assignments.operations import assign_handout
 from caseapp.domain.assignments.reading import SUSPENDED_PAGE_SIZE
 from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.clients.queries import lock_client
-from caseapp.domain.dashboard.queries import MAX_CASES_PER_STAGE, get_today
+from caseapp.domain.dashboard.listed_clients import MAX_RECENT_CASES
+from caseapp.domain.dashboard.queries import MAX_CASES_PER_STAGE, MAX_HOLDS, get_today
 from caseapp.domain.followups.operations import create_followup
+from caseapp.domain.followups.queries import list_client_followups
 from caseapp.domain.followups.schemas import NewFollowUp
 from caseapp.domain.notes.operations import record_draft_screening
 from caseapp.domain.notes.queries import lock_note
 from caseapp.domain.screening.operations import set_manual_flag
 from tests.domain.dashboard import bulk_rows
-from tests.support import builders
+from tests.support import builders, followups
 from tests.support.staff_pages import Statements
 
 pytestmark = pytest.mark.both
@@ -59,6 +61,52 @@ def test_holds_list_safety_before_older_care_with_next_followup(team):
     assert (found[1].number, found[1].coach) == (care.number, coach.name)
 
 
+def test_new_urgent_hold_comes_before_many_older_ones(team):
+    coach = team["coach"]
+    with at(now() - timedelta(days=30)):
+        bulk_rows.caseload(coach, MAX_HOLDS)
+        released = builders.case(coach, "Waits For Release")
+    builders.screen(coach, released.client_id, fear_at_home=2, days_ago=30)
+    for task in list_client_followups(coach, released.client_id, open_only=True):
+        followups.complete(coach, task.id)
+    fresh = builders.case(coach, "Urgent Now")
+    builders.screen(coach, fresh.client_id, self_harm=3)
+    found = get_today(coach)
+    assert found.holds[0].client == "Urgent Now"
+    assert found.more_holds
+    assert len(found.holds) == MAX_HOLDS
+    assert "Waits For Release" not in {hold.client for hold in found.holds[:2]}
+
+
+def test_old_hold_with_an_overdue_action_is_not_cut_off_by_newer_ones(team):
+    coach = team["coach"]
+    old = builders.case(coach, "Overdue For Weeks")
+    builders.screen(coach, old.client_id, fear_at_home=2, days_ago=60)
+    for _ in range(MAX_HOLDS + 2):
+        builders.screen(coach, builders.case(coach).client_id, harm_to_others=2)
+    for who in (coach, team["supervisor"]):
+        assert get_today(who).holds[0].client == "Overdue For Weeks"
+
+
+def test_recent_cases_of_a_supervisor_are_those_of_all_their_coaches_by_activity(team):
+    coach, supervisor = team["coach"], team["supervisor"]
+    with at(now() - timedelta(days=20)):
+        made = [builders.case(coach) for _ in range(MAX_RECENT_CASES + 2)]
+        foreign = builders.case(team["coach2"])
+    for days_ago, case in enumerate(reversed(made), 1):
+        builders.note(coach, case.case_id, days_ago=days_ago)
+    builders.note(team["coach2"], foreign.case_id)
+    with at(now() - timedelta(days=3, hours=12)):
+        changed = builders.case(supervisor)
+    builders.screen(coach, made[0].client_id)
+    found = [case.id for case in get_today(supervisor).recent_cases]
+    assert found == [
+        *(case.case_id for case in made[:-4:-1]),
+        changed.case_id,
+        *(case.case_id for case in made[-4 : -MAX_RECENT_CASES : -1]),
+    ]
+
+
 def test_followups_are_own_and_due_within_a_week(team):
     coach = team["coach"]
     case = builders.case(coach)
@@ -97,10 +145,11 @@ def test_open_cases_are_counted_by_stage(team):
 
 
 @pytest.mark.slow
-def test_stage_count_stops_at_its_cap(team):
+def test_stage_count_of_a_supervisor_stops_at_its_cap(team):
     coach = team["coach"]
     bulk_rows.caseload(coach, 2 * MAX_CASES_PER_STAGE + 2)
-    found = get_today(coach)
+    assert get_today(coach).open_cases == 2 * MAX_CASES_PER_STAGE + 2
+    found = get_today(team["supervisor"])
     assert found.is_truncated
     assert [row.cases for row in found.cases_by_stage if row.cases] == [
         MAX_CASES_PER_STAGE,

@@ -8,10 +8,10 @@ from caseapp.domain.notes.queries import (
     find_previous_plan,
     get_note,
     list_case_notes,
-    list_coaches_drafts,
     list_own_drafts,
     list_own_signed_notes,
 )
+from caseapp.domain.notes.unsigned import list_coaches_drafts
 from tests.support import builders
 from tests.support.staff_pages import Statements
 

@@ -1,0 +1,220 @@
+"""The supervisor's board: what waits for somebody among a supervisor's own clients and those of their coaches.
+
+Each group has a count and its most urgent rows. Nothing is cut off without a way to the rest: a group alone is paged.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from caseapp.core.actor import Actor, require
+from caseapp.core.clock import now
+from caseapp.core.database import db
+from caseapp.core.pagination import (
+    Page,
+    make_page,
+    page_in_memory,
+    page_soonest_first,
+)
+from caseapp.core.permissions import Action
+from caseapp.core.reads import note_shown
+from caseapp.domain.alerts.codes import KINDS
+from caseapp.domain.alerts.queries import list_unacknowledged_alerts
+from caseapp.domain.clients.models import Client
+from caseapp.domain.clients.queries import sees_client
+from caseapp.domain.dashboard.queries import get_case_numbers
+from caseapp.domain.followups.codes import CUSTOM, TASK_LABELS
+from caseapp.domain.followups.models import FollowUp
+from caseapp.domain.followups.queries import is_overdue
+from caseapp.domain.notes.unsigned import count_unsigned_notes, list_unsigned_notes
+from caseapp.domain.screening.marks import HOLD_KINDS, list_marks
+from caseapp.domain.screening.releasable import list_releasable_holds
+from caseapp.domain.users.models import User
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+    from uuid import UUID
+
+GROUPS = ("alerts", "holds", "actions", "notes")
+SHOWN = 5
+"""How many rows of each group the whole board shows."""
+
+
+@dataclass(frozen=True)
+class BoardRow:
+    """A client in a group of the board.
+
+    `person` is who opened the alert, has to do the action or wrote the note. `since` is when it began to wait; for an
+    action, when it was due. `is_own` says of a hold that the reader can release it.
+    """
+
+    id: UUID
+    client_id: UUID
+    client: str = field(repr=False)
+    person: str
+    since: datetime
+    kind: str = ""
+    title: str = ""
+    addressed_to: tuple[str, ...] = ()
+    is_own: bool = False
+    number: str = ""
+
+
+@dataclass(frozen=True)
+class PersonCount:
+    """How many overdue actions somebody has, and since when the oldest is due."""
+
+    id: UUID
+    name: str
+    count: int
+    since: datetime
+
+
+@dataclass(frozen=True)
+class BoardGroup:
+    """A group of the board: how much waits, and its most urgent rows."""
+
+    count: int
+    page: Page[BoardRow]
+    people: list[PersonCount] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Board:
+    """The groups of the board by key; `show` is the one that is shown alone, `person_id` whose actions are."""
+
+    groups: dict[str, BoardGroup]
+    show: str | None
+    person_id: UUID | None
+
+
+def get_board(
+    actor: Actor,
+    *,
+    show: str | None = None,
+    person_id: UUID | None = None,
+    cursor: str | None = None,
+    limit: int = SHOWN,
+) -> Board:
+    """Return the board with a fixed number of statements, or one group of it alone with a page of its rows.
+
+    `person_id` chooses whose overdue actions are listed. Raises Forbidden for anybody but a supervisor, and Invalid
+    for a cursor that this application did not create.
+    """
+    require(actor, Action.BOARD_READ)
+    keys = (show,) if show else GROUPS
+    groups = {key: _load_group(actor, key, person_id, cursor, limit) for key in keys}
+    shown = [row.client_id for group in groups.values() for row in group.page.items]
+    note_shown(shown)
+    numbers = get_case_numbers(shown)
+
+    def add_number(row: BoardRow) -> BoardRow:
+        return replace(row, number=numbers.get(row.client_id, ""))
+
+    numbered = {
+        key: replace(group, page=group.page.map(add_number)) for key, group in groups.items()
+    }
+    return Board(numbered, show, person_id)
+
+
+def _load_group(
+    actor: Actor, key: str, person_id: UUID | None, cursor: str | None, limit: int
+) -> BoardGroup:
+    if key == "actions":
+        return _load_actions(actor, person_id, cursor, limit)
+    if key == "notes":
+        notes = list_unsigned_notes(actor, cursor, limit)
+        page = notes.map(
+            lambda note: BoardRow(
+                note.id, note.client_id, note.client, note.author, note.created_at
+            )
+        )
+        return BoardGroup(count_unsigned_notes(actor), page)
+    rows = [*(_list_alerts(actor) if key == "alerts" else _list_holds(actor))]
+    return BoardGroup(len(rows), page_in_memory(rows, _urgency, cursor, limit))
+
+
+def _urgency(row: BoardRow) -> tuple[str | int, ...]:
+    """Order alerts and holds: safety before care, then whatever has waited longest."""
+    return (KINDS.index(row.kind), row.since.isoformat(), row.id.hex)
+
+
+def _list_alerts(actor: Actor) -> Iterable[BoardRow]:
+    for alert in list_unacknowledged_alerts(actor):
+        if alert.client_id and alert.kind:
+            yield BoardRow(
+                alert.id,
+                alert.client_id,
+                alert.client,
+                alert.opened_by_name,
+                alert.opened_at,
+                kind=alert.kind,
+                addressed_to=alert.addressed_to,
+            )
+
+
+def _list_holds(actor: Actor) -> Iterable[BoardRow]:
+    """List the holds that wait for nothing but a second person, who may be the actor."""
+    for found in list_releasable_holds(actor, list_marks(actor.id, HOLD_KINDS)):
+        yield BoardRow(
+            found.hold.id,
+            found.hold.client_id,
+            found.client,
+            "",
+            found.hold.renewed_at or found.hold.opened_at,
+            kind=found.hold.kind,
+            is_own=found.is_own,
+        )
+
+
+def _load_actions(
+    actor: Actor, person_id: UUID | None, cursor: str | None, limit: int
+) -> BoardGroup:
+    """Load the overdue required actions, the oldest first, and count them by the person who has to do them."""
+    moment = now()
+    overdue = (
+        FollowUp.completed_at.is_(None),
+        is_overdue(moment),
+        FollowUp.kind != CUSTOM,
+        sees_client(actor, FollowUp.client_id),
+    )
+    since = sa.func.min(FollowUp.due_at, type_=FollowUp.due_at.type).label("since")
+    counted = db.session.execute(
+        sa.select(User.id, User.name, sa.func.count().label("number"), since)
+        .select_from(FollowUp)
+        .join(User, User.id == FollowUp.assigned_to)
+        .where(*overdue)
+        .group_by(User.id, User.name)
+        .order_by(since, User.id)
+    ).all()
+    people = [PersonCount(*row) for row in counted]
+    query = sa.select(FollowUp.id, FollowUp.due_at).where(*overdue)
+    if person_id is not None:
+        query = query.where(FollowUp.assigned_to == person_id)
+    chosen = page_soonest_first(query, FollowUp.due_at, FollowUp.id, cursor, limit).subquery()
+    rows = db.session.execute(
+        sa.select(FollowUp, Client.name.label("client"), User.name.label("person"))
+        .join(chosen, chosen.c.id == FollowUp.id)
+        .join(Client, Client.id == FollowUp.client_id)
+        .join(User, User.id == FollowUp.assigned_to)
+        .order_by(FollowUp.due_at, FollowUp.id)
+    ).all()
+    page = make_page([_action(row) for row in rows], limit, lambda row: (row.since, row.id))
+    wanted = [person for person in people if person_id in {None, person.id}]
+    return BoardGroup(sum(person.count for person in wanted), page, people)
+
+
+def _action(row: Any) -> BoardRow:  # noqa: ANN401 - a result row
+    task = row.FollowUp
+    return BoardRow(
+        task.id,
+        task.client_id,
+        row.client,
+        row.person,
+        task.due_at,
+        title=TASK_LABELS.get(task.kind, ""),
+    )

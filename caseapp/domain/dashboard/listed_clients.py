@@ -1,0 +1,191 @@
+"""The clients whom Today shows, each with the current safety state, in one statement."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from caseapp.core.database import db
+from caseapp.core.pagination import in_any, literal_limit
+from caseapp.core.permissions import Role
+from caseapp.core.reads import note_shown
+from caseapp.domain.cases.models import Case
+from caseapp.domain.clients.models import Client
+from caseapp.domain.clients.queries import sees_client, visible_to
+from caseapp.domain.followups.models import FollowUp
+from caseapp.domain.keys.models import ClientKey
+from caseapp.domain.keys.queries import open_listed_key
+from caseapp.domain.notes.models import Note
+from caseapp.domain.screening.queries import SAFETY_COLUMNS, join_safety, safety_from_row
+from caseapp.domain.users.models import User
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import datetime
+    from uuid import UUID
+
+    from sqlalchemy.orm import InstrumentedAttribute
+
+    from caseapp.core.actor import Actor
+    from caseapp.domain.screening.queries import SafetyState
+
+MAX_RECENT_CASES = 10
+# An episode has up to eight required actions.
+MAX_OVERDUE_ACTIONS = 200
+# Inlined, so that the planner can use the partial indexes with a cached plan.
+IS_OPEN = Case.status == sa.literal("open", literal_execute=True)
+IS_SIGNED = Note.status == sa.literal("signed", literal_execute=True)
+
+
+@dataclass(frozen=True)
+class ListedCase:
+    """One of the open cases with the most recent session or change."""
+
+    id: UUID
+    number: str
+    stage: str
+    last_session: datetime | None
+    last_activity: datetime
+
+
+@dataclass(frozen=True)
+class ListedClient:
+    """A client whom Today shows: with an open hold, with one of the recent cases, or both.
+
+    `number` and `coach` are those of the client's newest case.
+    """
+
+    id: UUID
+    name: str
+    number: str | None
+    coach: str | None
+    recent: ListedCase | None
+    safety: SafetyState
+
+
+def list_clients(actor: Actor, held: Collection[UUID], moment: datetime) -> list[ListedClient]:
+    """List the clients whom Today shows.
+
+    They are those of `held`, whose marks say that a hold is open, those with an action of a hold that was overdue last
+    at `moment`, and those of the open cases with the most recent session or change.
+    """
+    recent = _select_recent_cases(actor)
+    coach = (
+        sa.select(User.name)
+        .join(Case, Case.coach_id == User.id)
+        .where(Case.client_id == Client.id)
+        .order_by(Case.opened_at.desc(), Case.id.desc())
+        .limit(literal_limit(1))
+        .scalar_subquery()
+    )
+    visible = sa.select(Client.id).where(Client.id.in_(held), sees_client(actor, Client.id))
+    overdue = (
+        sa.select(FollowUp.client_id)
+        .where(
+            FollowUp.completed_at.is_(None),
+            FollowUp.due_at < moment,
+            FollowUp.origin_kind == "hold",
+            sees_client(actor, FollowUp.client_id),
+        )
+        .order_by(FollowUp.due_at.desc(), FollowUp.id.desc())
+        .limit(literal_limit(MAX_OVERDUE_ACTIONS))
+    )
+    query = (
+        sa.select(
+            Client.id.label("client_id"),
+            Client.name,
+            newest_case_number(Client.id).label("newest_number"),
+            coach.label("coach"),
+            *recent.c[1:],
+            ClientKey.wrapped,
+            *SAFETY_COLUMNS,
+        )
+        .join(ClientKey, ClientKey.client_id == Client.id)
+        .outerjoin(recent, recent.c.client_id == Client.id)
+        .where(in_any(Client.id, visible, overdue, sa.select(recent.c.client_id)))
+    )
+    rows = db.session.execute(join_safety(query)).all()
+    note_shown(row.client_id for row in rows)
+    return [
+        ListedClient(
+            row.client_id,
+            row.name,
+            row.newest_number,
+            row.coach,
+            row.id
+            and ListedCase(row.id, row.number, row.stage, row.last_session, row.last_activity),
+            safety_from_row(row, open_listed_key(row.wrapped, row.client_id)),
+        )
+        for row in rows
+    ]
+
+
+def _select_recent_cases(actor: Actor) -> sa.CTE:
+    """Select the open cases with the most recent session or change.
+
+    A supervisor sees too many cases to sort them all: the newest of each order hold the newest of both.
+    """
+    last = (
+        sa.select(sa.func.max(Note.session_at, type_=Note.session_at.type))
+        .where(Note.case_id == Case.id, Note.status == "signed")
+        .scalar_subquery()
+    )
+    last_activity = sa.case((last > Case.updated_at, last), else_=Case.updated_at)
+    wanted = (
+        in_any(Case.id, _select_last_changed(actor), _select_last_met(actor))
+        if actor.role is Role.SUPERVISOR
+        else Case.client_id.in_(visible_to(actor))
+    )
+    return (
+        sa.select(
+            Case.client_id,
+            Case.id,
+            Case.number,
+            Case.stage,
+            last.label("last_session"),
+            last_activity.label("last_activity"),
+        )
+        .where(Case.status == "open", wanted)
+        .order_by(last_activity.desc(), Case.id.desc())
+        .limit(literal_limit(MAX_RECENT_CASES))
+        .cte("recent")
+    )
+
+
+def _select_last_changed(actor: Actor) -> sa.Select[UUID]:
+    return (
+        sa.select(Case.id)
+        .where(IS_OPEN, sees_client(actor, Case.client_id))
+        .order_by(Case.updated_at.desc(), Case.id.desc())
+        .limit(literal_limit(MAX_RECENT_CASES))
+    )
+
+
+def _select_last_met(actor: Actor) -> sa.Select[UUID]:
+    """Select the open cases with the newest sessions, by the newest signed note of each."""
+    newer = sa.orm.aliased(Note)
+    has_newer = sa.exists().where(
+        newer.case_id == Note.case_id,
+        newer.status == "signed",
+        sa.tuple_(newer.session_at, newer.id) > sa.tuple_(Note.session_at, Note.id),
+    )
+    is_open = sa.select(Case.id).where(Case.id == Note.case_id, Case.status == "open")
+    return (
+        sa.select(Note.case_id)
+        .where(IS_SIGNED, is_open.exists(), ~has_newer, sees_client(actor, Note.client_id))
+        .order_by(Note.session_at.desc(), Note.id.desc())
+        .limit(literal_limit(MAX_RECENT_CASES))
+    )
+
+
+def newest_case_number(client_id: InstrumentedAttribute[UUID]) -> sa.ScalarSelect[str]:
+    """Select the number of a client's newest case."""
+    return (
+        sa.select(Case.number)
+        .where(Case.client_id == client_id)
+        .order_by(Case.opened_at.desc(), Case.id.desc())
+        .limit(literal_limit(1))
+        .scalar_subquery()
+    )

@@ -1,0 +1,155 @@
+from datetime import timedelta
+
+import pytest
+
+from caseapp.core.clock import at, now
+from caseapp.core.errors import Forbidden, Invalid
+from caseapp.core.transaction import transaction
+from caseapp.domain.alerts.operations import acknowledge_alert
+from caseapp.domain.alerts.queries import list_waiting_alerts, lock_alert
+from caseapp.domain.clients.queries import lock_client
+from caseapp.domain.dashboard.board import GROUPS, SHOWN, get_board
+from caseapp.domain.followups.operations import create_followup
+from caseapp.domain.followups.schemas import NewFollowUp
+from tests.domain.dashboard import bulk_rows
+from tests.support import builders, followups
+from tests.support.staff_pages import Statements
+
+pytestmark = pytest.mark.both
+
+
+def rows(actor, group, **more):
+    return get_board(actor, show=group, limit=25, **more).groups[group].page.items
+
+
+def clients(actor, group):
+    return [row.client for row in rows(actor, group)]
+
+
+def finish(actor, made, *, by):
+    """Do everything that a safety hold of ten days ago needs but for its release; `by` screens at the end."""
+    for days_ago in (8, 6, 2):
+        with at(now() - timedelta(days=days_ago)):
+            followups.complete_all(actor, made.client_id)
+    builders.screen(by, made.client_id)
+
+
+def test_alerts_are_listed_until_somebody_acknowledges(team):
+    coach, supervisor = team["coach"], team["supervisor"]
+    care, safety = builders.case(coach, "Tomasz Care"), builders.case(coach, "Ines Safety")
+    builders.screen(coach, care.client_id, sleep=2, days_ago=2)
+    builders.screen(coach, safety.client_id, self_harm=3)
+    foreign = builders.case(team["coach2"], "Not Theirs")
+    builders.screen(team["coach2"], foreign.client_id, self_harm=3)
+    found = rows(supervisor, "alerts")
+    assert [(row.client, row.kind) for row in found] == [
+        ("Ines Safety", "safety"),
+        ("Tomasz Care", "care"),
+    ]
+    assert (found[0].person, found[0].addressed_to) == (coach.name, (supervisor.name,))
+    assert found[0].number == safety.number
+    with transaction():
+        acknowledge_alert(
+            supervisor, lock_alert(supervisor, list_waiting_alerts(supervisor)[0].id)
+        )
+    assert clients(supervisor, "alerts") == ["Tomasz Care"]
+
+
+def test_alert_that_the_supervisor_opened_is_listed_too(team):
+    supervisor = team["supervisor"]
+    made = builders.case(supervisor, "Own Client")
+    builders.screen(supervisor, made.client_id, self_harm=3)
+    (row,) = rows(supervisor, "alerts")
+    assert (row.client, row.addressed_to) == ("Own Client", ())
+
+
+def test_hold_waits_for_a_second_person_once_all_else_is_done(team):
+    coach, supervisor = team["coach"], team["supervisor"]
+    made, own = builders.case(coach, "Ines Okafor"), builders.case(coach, "Screened By Both")
+    for case in (made, own):
+        builders.screen(coach, case.client_id, days_ago=10, self_harm=3)
+        assert rows(supervisor, "holds") == []
+    finish(coach, made, by=coach)
+    finish(coach, own, by=supervisor)
+    found = {row.client: row.is_own for row in rows(supervisor, "holds")}
+    assert found == {"Ines Okafor": True, "Screened By Both": False}
+
+
+def test_overdue_actions_are_counted_by_person_the_oldest_first(team):
+    coach, supervisor = team["coach"], team["supervisor"]
+    old, new = builders.case(coach, "Old One"), builders.case(supervisor, "New One")
+    builders.screen(coach, old.client_id, sleep=2, days_ago=20)
+    builders.screen(supervisor, new.client_id, sleep=2, days_ago=12)
+    with transaction():
+        custom = NewFollowUp("Ring the school", now() - timedelta(days=30))
+        create_followup(coach, lock_client(coach, old.client_id), custom)
+    group = get_board(supervisor, show="actions", limit=25).groups["actions"]
+    assert [person.name for person in group.people] == [coach.name, supervisor.name]
+    assert [person.count for person in group.people] == [
+        sum(row.person == person.name for row in group.page.items) for person in group.people
+    ]
+    assert group.page.items[0].client == "Old One"
+    assert "Ring the school" not in {row.title for row in group.page.items}
+    mine = get_board(supervisor, show="actions", person_id=supervisor.id, limit=25)
+    assert {row.client for row in mine.groups["actions"].page.items} == {"New One"}
+    assert mine.groups["actions"].count == group.people[1].count
+
+
+def test_action_is_not_overdue_within_its_grace(team):
+    coach = team["coach"]
+    made = builders.case(coach)
+    with at(now() - timedelta(minutes=50)):
+        builders.screen(coach, made.client_id, self_harm=3)
+    assert rows(team["supervisor"], "actions") == []
+    with at(now() + timedelta(minutes=20)):
+        assert rows(team["supervisor"], "actions") != []
+
+
+def test_unsigned_notes_are_listed_by_age_without_content(team):
+    coach, supervisor = team["coach"], team["supervisor"]
+    made = builders.case(coach, "Ines Okafor")
+    builders.draft(coach, made.case_id, days_ago=1)
+    builders.draft(supervisor, made.case_id, days_ago=5)
+    builders.note(coach, made.case_id)
+    found = rows(supervisor, "notes")
+    assert [row.person for row in found] == [supervisor.name, coach.name]
+    assert not hasattr(found[0], "sections")
+
+
+def test_group_is_counted_whole_and_paged_to_its_end(team):
+    coach, supervisor = team["coach"], team["supervisor"]
+    bulk_rows.caseload(coach, SHOWN + 3)
+    whole = get_board(supervisor).groups["notes"]
+    assert (whole.count, len(whole.page.items)) == (SHOWN + 3, SHOWN)
+    seen, cursor = [], None
+    while True:
+        page = get_board(supervisor, show="notes", cursor=cursor, limit=3).groups["notes"].page
+        seen += [row.id for row in page.items]
+        if (cursor := page.next) is None:
+            break
+    assert len(set(seen)) == len(seen) == SHOWN + 3
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_foreign_cursor_is_refused(team, group):
+    builders.screen(team["coach"], builders.case(team["coach"]).client_id, self_harm=3, days_ago=9)
+    with pytest.raises(Invalid):
+        get_board(team["supervisor"], show=group, cursor="WzcuNV0")
+
+
+@pytest.mark.parametrize("who", ["coach", "admin"])
+def test_board_is_for_supervisors(team, who):
+    with pytest.raises(Forbidden):
+        get_board(team[who])
+
+
+@pytest.mark.slow
+def test_board_statements_do_not_grow_with_cases(team):
+    coach, supervisor = team["coach"], team["supervisor"]
+    bulk_rows.caseload(coach, 10)
+    with Statements() as few:
+        get_board(supervisor)
+    bulk_rows.caseload(coach, 290, since=10)
+    with Statements() as many:
+        get_board(supervisor)
+    assert len(many.seen) == len(few.seen)
