@@ -53,9 +53,9 @@ def _screening(number):
     return moment, new_id(), ScreeningRecorded(None, moment, answers, asked_alone=True)
 
 
-def _hold(number, *, released):
+def _hold(screening, number, *, released):
     moment, hold_id = now() - timedelta(minutes=number), new_id()
-    reasons = [{"item": "sleep", "level": 2, "screening": str(new_id())}]
+    reasons = [{"item": "sleep", "level": 2, "screening": str(screening[1])}]
     yield moment, hold_id, HoldOpened("care", reasons)
     if released:
         yield moment + timedelta(seconds=30), new_id(), HoldReleased(hold_id, "Steady.")
@@ -180,7 +180,8 @@ def caseload(actor, count, since=0):
             )
         events, states = [], []
         for n, (client_id, _) in numbered:
-            facts = [_screening(n), *_hold(n, released=False)]
+            screening = _screening(n)
+            facts = [screening, *_hold(screening, n, released=False)]
             none = CurrentSafety(0, NO_TAG, DerivedState())
             rows, current = _append(actor, keys[client_id], none, facts)
             events += rows
@@ -205,8 +206,9 @@ def history(actor, made, count, since=0):
     with transaction():
         handout_version_id = get_handout_version("better-nights").handout_version_id
         _insert(Note, [_note(actor, case_id, client_id, key, n, "signed") for n in numbers])
-        facts = [_screening(n) for n in numbers]
-        facts += [fact for n in numbers for fact in _hold(n, released=True)]
+        screenings = {n: _screening(n) for n in numbers}
+        facts = [*screenings.values()]
+        facts += [fact for n in numbers for fact in _hold(screenings[n], n, released=True)]
         before = get_current_safety(key)
         rows, current = _append(actor, key, before, facts)
         _insert(SafetyEvent, rows)

@@ -103,7 +103,7 @@ def test_recent_cases_of_a_supervisor_are_those_of_all_their_coaches_by_activity
     assert found == [
         *(case.case_id for case in made[:-4:-1]),
         changed.case_id,
-        *(case.case_id for case in made[-4 : -MAX_RECENT_CASES : -1]),
+        *(case.case_id for case in made[-4:-MAX_RECENT_CASES:-1]),
     ]
 
 
