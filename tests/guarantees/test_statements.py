@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.both, pytest.mark.slow]
 # As the coach opens it, or the first of supervisor and admin who may; in the portal as the client.
 PAGES = {
     "alerts.alert_list": 7,
-    "alerts.alert_page": 7,
+    "alerts.alert_page": 8,
     "assignments.assign_page": 9,
     "assignments.assigned_page": 7,
     "assignments.case_handouts": 10,
@@ -33,7 +33,7 @@ PAGES = {
     "authoring.draft_page": 9,
     "authoring.edit_page": 5,
     "authoring.history_page": 8,
-    "board.board_page": 11,
+    "board.board_page": 12,
     "bulk_assignments.choose_page": 6,
     "bulk_assignments.progress_page": 6,
     "cases.case_list": 5,

@@ -60,7 +60,7 @@ def test_somebody_of_another_team_reads_whom_to_ring_and_what_has_to_be_done(app
     for word in ("Ines Okafor", "07700 900123", "+44 20 7946 0000", "Safety hold", "before 17:00"):
         assert word in page
     assert "Self-harm is at urgent" in page
-    assert "Do this now" in page
+    assert "What the coach does now" in page
     assert "Said so twice" not in page
     assert made.number not in page
     assert owen.get(f"/case/{made.number}/hold").status_code == 404
