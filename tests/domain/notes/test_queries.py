@@ -86,6 +86,7 @@ def test_coaches_drafts_show_a_supervisor_only_their_age(team):
     assert abs(now() - timedelta(days=3) - waiting.created_at) < timedelta(minutes=5)
     assert set(waiting.__dataclass_fields__) == {
         "author",
+        "id",
         "client_id",
         "number",
         "client",
