@@ -34,6 +34,7 @@ LEVELS = [
     {"fear_at_home": "urgent"},
     {"self_harm": "urgent"},
     {"harm_to_others": "concern"},
+    {"following": "concern"},
     {"sleep": "concern"},
 ]
 

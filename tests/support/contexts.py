@@ -13,6 +13,7 @@ from caseapp.domain.cases.queries import CaseContext
 from caseapp.domain.cases.stages import stages
 from caseapp.domain.clients.queries import ClientRecord
 from caseapp.domain.clients.schemas import CHANNELS, SafeContact
+from caseapp.domain.protocol.file import PROTOCOL
 from caseapp.domain.screening.events import RecordedEvent, ScreeningRecorded
 from caseapp.domain.screening.protocol import FLAG_LABELS, ITEMS, Level
 from caseapp.domain.screening.queries import SafetyState
@@ -39,6 +40,7 @@ def screening(*, days_ago=0, by=COACH, asked_alone=True, **levels):
         comment="",
         session_at=NOW - timedelta(days=days_ago),
         seq=1000 - days_ago,
+        protocol=PROTOCOL.version,
     )
 
 
@@ -63,7 +65,9 @@ def answers_after(found):
     state = DerivedState()
     for one in reversed(found):
         answers = {key: level for key, level in one.levels.items() if level is not None}
-        fact = ScreeningRecorded(None, one.session_at, answers, one.asked_alone)
+        fact = ScreeningRecorded(
+            None, one.session_at, answers, one.asked_alone, protocol=one.protocol
+        )
         event = RecordedEvent(one.id, CLIENT, one.seq, one.recorded_at, one.recorded_by, fact)
         state = apply(state, event)
     return state.answers

@@ -128,7 +128,7 @@ def record_draft_screening(actor: Actor, note: LockedNote, expected_version: int
     """Record the answers in a draft as a screening, open what its levels require, and clear the draft's answers.
 
     Returns the screening's id. What saving the draft has recorded is not recorded again. A blank answer counts as not
-    asked: in a crisis nobody fills in nine answers first. Raises RuleBroken for a signed note, Invalid when nothing was
+    asked: in a crisis nobody fills in every answer first. Raises RuleBroken for a signed note, Invalid when nothing was
     asked, Stale.
     """
     require(actor, Action.NOTE_WRITE)

@@ -22,6 +22,7 @@ def list_contradictions(protocol: Protocol) -> list[Problem]:
     """List where rules contradict or miss one another, each with its place in the file."""
     return [
         *_check_history(protocol),
+        *_check_versions(protocol),
         *_check_keys(protocol),
         *_check_levels(protocol),
         *_check_actions(protocol),
@@ -33,6 +34,12 @@ def _check_history(protocol: Protocol) -> Iterator[Problem]:
     versions = [revision.version for revision in protocol.history]
     if versions != [*range(1, protocol.version + 1)]:
         yield ("history",), "List every version from 1 to the current one, the newest last."
+
+
+def _check_versions(protocol: Protocol) -> Iterator[Problem]:
+    for index, item in enumerate(protocol.items):
+        if item.since > protocol.version:
+            yield ("items", index, "since"), "It must not be a version that is still to come."
 
 
 def _check_keys(protocol: Protocol) -> Iterator[Problem]:

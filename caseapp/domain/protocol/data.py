@@ -85,11 +85,15 @@ class Principle(Rule):
 
 @dataclass(frozen=True, kw_only=True)
 class Item(Rule):
-    """A screening question with an observable anchor for each level, from none to urgent."""
+    """A screening question with an observable anchor for each level, from none to urgent.
+
+    `since` is the first version of the protocol that asks it.
+    """
 
     label: str
     icon: str
     safety: bool
+    since: int
     question: str
     anchors: tuple[str, ...]
 

@@ -117,6 +117,7 @@ class _ItemSchema(_RuleSchema):
     label = _text()
     icon = _text()
     safety = fields.Boolean(required=True)
+    since = fields.Integer(load_default=1, strict=True, validate=validate.Range(1, 9999))
     question = _text()
     anchors = fields.Nested(_AnchorsSchema, required=True)
 

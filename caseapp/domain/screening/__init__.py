@@ -1,1 +1,1 @@
-"""Screening: nine questions about safety and daily life, and the holds, flags and tasks that answers require."""
+"""Screening: ten questions about safety and daily life, and the holds, flags and tasks that answers require."""

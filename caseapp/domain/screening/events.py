@@ -19,7 +19,8 @@ class ScreeningRecorded:
     """The answers of a screening; a question without an answer was not asked.
 
     `session_at` is when the questions were asked, `note_id` the note that the answers came from. `repeats` are the
-    answers, by item, that an earlier screening of the same note, given by its id, has recorded already.
+    answers, by item, that an earlier screening of the same note, given by its id, has recorded already. `protocol` is
+    the version that was asked; it was not stored while every version had the same items.
     """
 
     note_id: UUID | None
@@ -29,6 +30,7 @@ class ScreeningRecorded:
     actions_taken: list[str] = field(default_factory=list)
     comment: str = field(default="", repr=False)
     repeats: dict[str, str] = field(default_factory=dict)
+    protocol: int = 1
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from caseapp.domain.clients.operations import withdraw_contact_confirmation
 from caseapp.domain.clients.rules import UNSAFE_FLAGS
 from caseapp.domain.followups.operations import create_required_followups
 from caseapp.domain.followups.queries import find_newest_episode
+from caseapp.domain.protocol.file import PROTOCOL
 from caseapp.domain.screening.events import (
     FlagCleared,
     FlagSet,
@@ -93,6 +94,7 @@ def record_screening(
         actions_taken=list(new.actions_taken),
         comment=new.comment,
         repeats={key: str(origin) for key, origin in repeats.items()},
+        protocol=PROTOCOL.version,
     )
     stated = {key: level for key, level in answers.items() if key not in repeats}
     required = derive_required_actions(stated, moment)

@@ -22,9 +22,10 @@ from caseapp.domain.followups.queries import list_hold_tasks
 from caseapp.domain.followups.rules import list_unfinished
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_key
+from caseapp.domain.protocol.file import PROTOCOL
 from caseapp.domain.screening.events import RecordedEvent, ScreeningRecorded
 from caseapp.domain.screening.models import ClientSafety, SafetyEvent
-from caseapp.domain.screening.protocol import FEAR_AT_HOME, ITEMS, SAFETY_ITEMS
+from caseapp.domain.screening.protocol import FEAR_AT_HOME, ITEMS, ITEMS_BY_KEY, SAFETY_ITEMS
 from caseapp.domain.screening.rules import (
     HoldScreenings,
     highest_level,
@@ -286,12 +287,14 @@ class SafetyState:
     """A client's open holds, active flags and the answers that count, as derived from their safety events.
 
     Each answer has its own date: a check that asked a few questions changes nothing about the others.
+    `last_full_protocol` is the version of the protocol of which every question was last asked.
     """
 
     holds: tuple[Hold, ...]
     flags: frozenset[str]
     as_of: datetime
     answers: dict[str, Answer]
+    last_full_protocol: int | None = None
 
     @property
     def levels(self) -> dict[str, int]:
@@ -312,8 +315,14 @@ class SafetyState:
 
     @property
     def safety_known(self) -> bool:
-        """Tell whether each safety item has an answer, fear at home one that was given alone."""
-        return self.fear_known and all(key in self.answers for key in SAFETY_ITEMS)
+        """Tell whether each safety item has an answer, fear at home one that was given alone.
+
+        A question that is newer than the last full screening changes nothing before the next one.
+        """
+        known_by = self.last_full_protocol or PROTOCOL.version
+        return self.fear_known and all(
+            key in self.answers for key in SAFETY_ITEMS if ITEMS_BY_KEY[key].since <= known_by
+        )
 
     @property
     def safety_recent(self) -> bool:
@@ -373,7 +382,7 @@ def safety_from_row(row: sa.Row[*tuple[Any, ...]], key: DataKey) -> SafetyState:
     """
     state = _open_current(row, key).state
     flags = frozenset(flag.kind for flag in state.flags)
-    return SafetyState(state.holds, flags, now(), state.answers)
+    return SafetyState(state.holds, flags, now(), state.answers, state.last_full_protocol)
 
 
 def _open_current(row: Any, key: DataKey) -> CurrentSafety:  # noqa: ANN401 - a result row

@@ -86,7 +86,10 @@ ScreeningSchema = _Answers.from_dict(
 
 @dataclass(frozen=True)
 class ScreeningRecord:
-    """A screening. `session_at` is when it was asked, `seq` its place among the client's safety events."""
+    """A screening. `session_at` is when it was asked, `seq` its place among the client's safety events.
+
+    `protocol` is the version of the protocol that was asked.
+    """
 
     id: UUID
     client_id: UUID
@@ -98,6 +101,7 @@ class ScreeningRecord:
     comment: str = field(repr=False)
     session_at: datetime
     seq: int
+    protocol: int
     recorded_by_name: str = ""
 
     @property
@@ -118,8 +122,10 @@ class ScreeningRecord:
 
     @property
     def full(self) -> bool:
-        """Tell whether every question was asked."""
-        return all(level is not None for level in self.levels.values())
+        """Tell whether every question was asked that the protocol had then."""
+        return all(
+            self.levels[item.key] is not None for item in ITEMS if item.since <= self.protocol
+        )
 
     @property
     def above_watch(self) -> bool:
@@ -211,6 +217,7 @@ class ScreeningResponseSchema(Schema):
     asked_alone = fields.Boolean(required=True)
     actions_taken = fields.List(fields.String(), required=True)
     comment = fields.String(required=True)
+    protocol = fields.Integer(required=True)
 
 
 class HoldResponseSchema(Schema):

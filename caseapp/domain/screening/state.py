@@ -30,13 +30,15 @@ if TYPE_CHECKING:
 class DerivedState:
     """A client's current state: open holds, active flags, the answer to each item that counts.
 
-    `last_full_at` is the time of the session in which every question was last asked, and recorded in time.
+    `last_full_at` is the time of the session in which every question was last asked, and recorded in time,
+    `last_full_protocol` the version of the protocol that had these questions.
     """
 
     holds: tuple[Hold, ...] = ()
     flags: tuple[Flag, ...] = ()
     answers: dict[str, Answer] = field(default_factory=dict)
     last_full_at: datetime | None = None
+    last_full_protocol: int | None = None
 
 
 def apply(state: DerivedState, event: RecordedEvent) -> DerivedState:
@@ -44,11 +46,16 @@ def apply(state: DerivedState, event: RecordedEvent) -> DerivedState:
     if isinstance(event.fact, ScreeningRecorded):
         screening = make_screening(event)
         answers = state.answers | dict(_list_answers(screening, state.answers))
-        full_at = state.last_full_at
-        if screening.full and not screening.is_late:
-            is_newest = full_at is None or not screening.is_older_than(full_at)
-            full_at = screening.session_at if is_newest else full_at
-        return replace(state, answers=answers, last_full_at=full_at)
+        state, full_at = replace(state, answers=answers), state.last_full_at
+        if (
+            not screening.full
+            or screening.is_late
+            or (full_at and screening.is_older_than(full_at))
+        ):
+            return state
+        return replace(
+            state, last_full_at=screening.session_at, last_full_protocol=screening.protocol
+        )
     if isinstance(event.fact, FlagSet | FlagCleared):
         flags = change_flags({flag.id: flag for flag in state.flags}, event)
         return replace(state, flags=tuple(f for f in flags.values() if f.cleared_at is None))
@@ -121,6 +128,7 @@ def make_screening(event: RecordedEvent) -> ScreeningRecord:
         comment=fact.comment,
         session_at=fact.session_at,
         seq=event.seq,
+        protocol=fact.protocol,
     )
 
 
@@ -187,6 +195,7 @@ def state_to_json(state: DerivedState) -> dict[str, Any]:
         "flags": [to_plain(flag) for flag in state.flags],
         "answers": {item: to_plain(answer) for item, answer in state.answers.items()},
         "last_full_at": state.last_full_at.isoformat() if state.last_full_at else None,
+        "last_full_protocol": state.last_full_protocol,
     }
 
 
@@ -204,4 +213,5 @@ def state_from_json(data: dict[str, Any]) -> DerivedState:
             for item, answer in data["answers"].items()
         },
         last_full_at=datetime.fromisoformat(full) if full else None,
+        last_full_protocol=data.get("last_full_protocol", 1 if full else None),
     )

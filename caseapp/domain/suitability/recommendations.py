@@ -46,6 +46,7 @@ FIRST_HANDOUT = "help-right-now"
 HANDOUT_FOR_ITEM = {
     "self_harm": "my-safety-plan",
     "harm_to_others": "my-safety-plan",
+    "following": "my-safety-plan",
     "fear_at_home": "a-private-check",
     "substances": "drink-pills-drugs",
     "sleep": "better-nights",

@@ -18,6 +18,7 @@ from caseapp.domain.protocol.file import FILE, PROTOCOL, digest_rule, read_proto
 TEXT = FILE.read_text(encoding="utf-8")
 SLEEP_SIGN_OFF = "    provenance: [REC-08, REC-06, CBO-05, clinical]\n    sign_off: null\n"
 CHECK_24H = "    due: {hours: 24}\n    not_before: {hours: 24}\n"
+SINCE = max(item.since for item in PROTOCOL.items)
 SELF_HARM = "{item: self_harm, level: watch}"
 WATCH = "    level: watch\n    items: all\n"
 URGENT_ACTIONS = TEXT[TEXT.index("    actions:\n      [referral") :].partition("told:")[0]
@@ -43,6 +44,7 @@ def problems_of(tmp_path, text):
         ('    label: "Sleep"\n', '    title: "Sleep"\n', "items.sleep.title", ""),
         ("  - key: sleep\n", "  - key: Sleep\n", "items.Sleep.key", "lowercase"),
         ("  - key: eating\n", "  - key: sleep\n", "items.sleep.key", "same key"),
+        (f"    since: {SINCE}\n", "    since: 9999\n", "items.following.since", "still to come"),
         (f"version: {PROTOCOL.version}\n", "version: 99\n", "history", "every version"),
         (SLEEP_SIGN_OFF, "    provenance: []\n    sign_off: null\n", "items.sleep.provenance", ""),
         (

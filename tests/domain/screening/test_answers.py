@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -12,8 +13,9 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.cases.rules import list_common_blockers
 from caseapp.domain.clients.queries import lock_client
+from caseapp.domain.protocol.file import PROTOCOL
 from caseapp.domain.screening.operations import record_screening
-from caseapp.domain.screening.protocol import LATE_AFTER
+from caseapp.domain.screening.protocol import ITEMS_BY_KEY, LATE_AFTER
 from caseapp.domain.screening.queries import get_safety_history, get_safety_state
 from caseapp.domain.screening.schemas import NewScreening
 from caseapp.domain.screening.state import fold
@@ -159,6 +161,37 @@ def test_brief_check_refreshes_only_what_it_asked(team, ines):
         assert not situation_in_case(get_case_context(team["coach"], ines.case_id)).recent
         answer(team, ines, full=False, **dict.fromkeys(state.outdated, 0))
         assert get_safety_state(ines.client_id).is_complete
+
+
+@pytest.fixture
+def before_following(team, ines, monkeypatch):
+    """Screen a client fully by a protocol without the question about following."""
+    before = replace(PROTOCOL, version=ITEMS_BY_KEY["following"].since - 1)
+    with monkeypatch.context() as patch:
+        patch.setattr("caseapp.domain.screening.operations.PROTOCOL", before)
+        answer(team, ines, following=None)
+
+
+@pytest.mark.usefixtures("before_following")
+def test_question_that_is_newer_than_the_last_full_screening_only_closes_the_gate(team, ines):
+    [screening] = get_safety_history(ines.client_id).screenings
+    assert (screening.full, screening.steady) == (True, True)
+    context = get_case_context(team["coach"], ines.case_id)
+    assert [reason.message for reason in list_common_blockers(context.safety)] == [
+        "Not asked yet: Following or checking."
+    ]
+    assert situation_in_case(context).safety_known
+    answer(team, ines, full=False, sleep=1)
+    assert get_safety_state(ines.client_id).safety_known
+    answer(team, ines, full=False, following=0)
+    assert get_safety_state(ines.client_id).is_complete
+
+
+def test_question_of_the_protocol_of_today_that_was_never_asked_is_unknown(team, ines):
+    answer(team, ines, following=None)
+    [screening] = get_safety_history(ines.client_id).screenings
+    assert not screening.full
+    assert not get_safety_state(ines.client_id).safety_known
 
 
 def test_fear_at_home_that_is_confirmed_in_front_of_others_keeps_its_date(team, ines):

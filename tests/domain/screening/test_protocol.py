@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import combinations, product
 
 import pytest
 from hypothesis import given
@@ -34,6 +34,7 @@ AT_CONCERN = {
     "household": ("care", CARE),
     "self_harm": ("safety", SAFETY),
     "harm_to_others": ("safety", SAFETY),
+    "following": ("safety", SAFETY),
     "fear_at_home": ("safety", SAFETY),
     "substances": ("care", CARE),
 }
@@ -47,6 +48,8 @@ FLAGS = {
     ("self_harm", URGENT): {"self_harm_flag"},
     ("harm_to_others", CONCERN): {"contact_block", "client_harm_flag"},
     ("harm_to_others", URGENT): {"contact_block", "client_harm_flag"},
+    ("following", CONCERN): {"contact_block", "client_harm_flag"},
+    ("following", URGENT): {"contact_block", "client_harm_flag"},
     ("fear_at_home", CONCERN): {"contact_block", "violence_flag", "unsafe_delivery"},
     ("fear_at_home", URGENT): {"contact_block", "violence_flag", "unsafe_delivery"},
 }
@@ -65,7 +68,7 @@ def expected(key, level):
 
 def test_table_covers_every_item():
     assert set(AT_CONCERN) == set(KEYS)
-    assert set(SAFETY_ITEMS) == {"self_harm", "harm_to_others", "fear_at_home"}
+    assert set(SAFETY_ITEMS) == {"self_harm", "harm_to_others", "following", "fear_at_home"}
 
 
 @pytest.mark.parametrize("level", [None, NONE, WATCH, CONCERN, URGENT])
@@ -93,11 +96,14 @@ def expected_of_all(levels):
 
 @pytest.mark.slow
 def test_required_actions_of_all_combinations_are_those_of_the_table():
-    """All 4^9 full screenings."""
-    for answers_given in product((NONE, WATCH, CONCERN, URGENT), repeat=len(KEYS)):
-        levels = dict(zip(KEYS, answers_given, strict=True))
-        found = derive_required_actions(levels, THURSDAY)
-        assert (found.holds, found.flags, found.tasks) == expected_of_all(levels)
+    """All 81,922 full screenings with up to five items above none."""
+    for size in range(6):
+        for keys, raised in product(
+            combinations(KEYS, size), product((WATCH, CONCERN, URGENT), repeat=size)
+        ):
+            levels = dict.fromkeys(KEYS, NONE) | dict(zip(keys, raised, strict=True))
+            found = derive_required_actions(levels, THURSDAY)
+            assert (found.holds, found.flags, found.tasks) == expected_of_all(levels)
 
 
 answers = st.dictionaries(st.sampled_from(KEYS), st.sampled_from([None, 0, 1, 2, 3]))

@@ -58,12 +58,13 @@ class Client:
         levels = dict.fromkeys((item.key for item in ITEMS), 0) | self.levels
         if self.asked == NOT_ASKED:
             levels["fear_at_home"] = None
-        fear, others = (levels[key] or 0 for key in ("fear_at_home", "harm_to_others"))
+        fear = levels["fear_at_home"] or 0
+        others = max(levels["harm_to_others"] or 0, levels["following"] or 0)
         facts = TOGETHER | self.facts
         afraid = self.flag == "violence_flag" or fear >= CONCERN
         harms = self.flag == "client_harm_flag" or others >= CONCERN
         unknown_fear = not screened or self.asked != ALONE or levels["fear_at_home"] is None
-        safety_items = ("self_harm", "harm_to_others", "fear_at_home")
+        safety_items = ("self_harm", "harm_to_others", "following", "fear_at_home")
         met = {
             "contact block": self.flag == "contact_block"
             or afraid
