@@ -7,6 +7,8 @@ import pytest
 from caseapp.core.permissions import ACTIONS_BY_ROLE
 from caseapp.core.transaction import transaction
 from caseapp.domain.alerts.models import AlertRecipient
+from caseapp.domain.clients.codes import ALERTED
+from caseapp.domain.clients.operations import join_for
 from caseapp.domain.clients.queries import take_client_lock
 from tests.guarantees import sample_data as w
 
@@ -31,6 +33,7 @@ def world(app):
         session.add(
             AlertRecipient(alert_id=world.own["alert_id"], user_id=outsider, step="manager")
         )
+        join_for(world.own["client_id"], outsider, ALERTED)
     return world
 
 

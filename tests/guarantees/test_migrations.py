@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -21,11 +22,12 @@ from caseapp.core.permissions import Action, Role
 from caseapp.core.reads import collecting, note_opened
 from caseapp.core.settings import ROOT
 from caseapp.core.transaction import transaction
+from caseapp.domain.alerts.models import Alert, AlertRecipient
 from caseapp.domain.assignments.operations import assign_handout, mark_opened
 from caseapp.domain.assignments.queries import get_assignment_record
 from caseapp.domain.audit.operations import record, record_reads
 from caseapp.domain.cases.queries import lock_case
-from caseapp.domain.clients.queries import lock_client
+from caseapp.domain.clients.queries import lock_client, take_client_lock
 from caseapp.domain.keys.queries import get_client_key
 from caseapp.domain.models import METADATA
 from caseapp.domain.notes.operations import record_draft_screening
@@ -298,4 +300,29 @@ def test_members_become_coaches_and_only_coaches_outlive_a_downgrade(engine, app
     upgrade(engine.url)
     with engine.begin() as connection:
         assert connection.scalars(sa.select(TEAM.c.role)).all() == ["coach"]
+    assert differences(engine) == []
+
+
+def test_whoever_an_alert_has_reached_becomes_a_member_until_7_days_after_its_end(engine, app):
+    coach, reached = staff.add("coach"), staff.add("supervisor")
+    waiting, ended = builders.case(coach), builders.case(coach)
+    for made in (waiting, ended):
+        builders.screen(coach, made.client_id, self_harm="urgent")
+    with transaction() as session:
+        for alert in session.scalars(sa.select(Alert)):
+            take_client_lock(alert.client_id)
+            session.merge(AlertRecipient(alert_id=alert.id, user_id=reached.id, step="manager"))
+            session.merge(AlertRecipient(alert_id=alert.id, user_id=coach.id, step="coach"))
+            if alert.client_id == ended.client_id:
+                alert.acknowledged_at, alert.acknowledged_by = now(), reached.id
+    db.session.remove()
+    downgrade(engine.url, "0025")
+    upgrade(engine.url)
+    with engine.begin() as connection:
+        rows = connection.execute(sa.select(TEAM).where(TEAM.c.role == "alert")).all()
+    found = {row.client_id: (row.user_id, row.ends_at) for row in rows}
+    assert found == {
+        waiting.client_id: (reached.id, None),
+        ended.client_id: (reached.id, now() + timedelta(days=7)),
+    }
     assert differences(engine) == []

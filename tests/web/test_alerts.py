@@ -36,6 +36,18 @@ def test_supervisor_acknowledges_an_alert_on_its_page(app, team, ines):
     assert the_alert().acknowledged_by == team["supervisor"].id
 
 
+def test_coach_acknowledges_a_safety_alert_and_it_waits_for_the_supervisors(app, team):
+    made = builders.case(team["coach"], "Ines Okafor")
+    builders.screen(team["supervisor"], made.client_id, self_harm="urgent")
+    marta = StaffBrowser(app, team["coach"])
+    assert marta.send("/alerts", f"/alerts/{the_alert().id}/acknowledge").status_code == 303
+    page = marta.text("/alerts")
+    assert "No alert is waiting for you." in page
+    assert "A supervisor still has to." in page
+    assert "Tell somebody now" in marta.text(f"/case/{made.number}/hold")
+    assert the_alert().acknowledged_at is None
+
+
 def test_alert_page_shows_nothing_of_others_alerts(app, team, ines):
     jonas = StaffBrowser(app, team["coach2"])
     assert "Ines" not in jonas.text("/alerts")

@@ -52,7 +52,10 @@ class AlertStep(Model):
 
 
 class AlertRecipient(Model):
-    """A person whom a step of an alert has alerted; nobody is alerted twice."""
+    """A person whom a step of an alert has alerted; nobody is alerted twice.
+
+    `acknowledged_at` is when this person acknowledged it, which doesn't always end the alert for the others.
+    """
 
     __tablename__ = "alert_recipient"
     __table_args__ = (sa.Index("ix_alert_recipient_user", "user_id", "alert_id"),)
@@ -60,6 +63,7 @@ class AlertRecipient(Model):
     alert_id: Mapped[UUID] = mapped_column(sa.ForeignKey("alert.id"), primary_key=True)
     user_id: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"), primary_key=True)
     step: Mapped[str] = mapped_column(sa.String(10), info=one_of(STEPS))
+    acknowledged_at: Mapped[datetime | None]
 
 
 class AlertSetting(Model):

@@ -29,6 +29,8 @@ from caseapp.domain.alerts.queries import (
     list_unreached_alerts,
 )
 from caseapp.domain.alerts.rules import (
+    READABLE_FOR,
+    ends_alert,
     list_deputy_faults,
     list_due_steps,
     list_manager_faults,
@@ -36,6 +38,9 @@ from caseapp.domain.alerts.rules import (
     plan_steps,
 )
 from caseapp.domain.audit.operations import record
+from caseapp.domain.clients.codes import ALERTED
+from caseapp.domain.clients.models import CareTeamMember
+from caseapp.domain.clients.operations import join_for
 from caseapp.domain.clients.queries import take_lock_of_owner
 from caseapp.domain.practice.queries import get_practice
 from caseapp.domain.users.models import User
@@ -43,6 +48,7 @@ from caseapp.domain.users.queries import list_users
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
     from uuid import UUID
 
     from caseapp.domain.alerts.schemas import AlertSettingsChange, StaffContact
@@ -74,7 +80,7 @@ def raise_alert(actor: Actor, client: LockedClient, kind: str) -> UUID:
         if step.due_at is not None and step.due_at > alert.opened_at:
             task = {"alert": alert.id.hex, "step": step.step}
             outbox.enqueue(ALERT_STEP, task, due_at=step.due_at)
-    _take_due_steps(actor, alert, steps, escalation, set(), set())
+    _take_due_steps(actor, alert, steps, escalation, {actor.id}, {actor.id})
     return alert.id
 
 
@@ -85,18 +91,19 @@ def escalate(alert_id: UUID) -> None:
     if alert.acknowledged_at is not None:
         return
     steps = db.session.scalars(sa.select(AlertStep).where(AlertStep.alert_id == alert_id)).all()
-    recipients = db.session.execute(
-        sa.select(User.id, User.disabled_at)
-        .join(AlertRecipient, AlertRecipient.user_id == User.id)
-        .where(AlertRecipient.alert_id == alert_id)
+    received = sa.select(AlertRecipient.user_id).where(AlertRecipient.alert_id == alert_id)
+    people = db.session.execute(
+        sa.select(User.id, User.disabled_at).where(
+            sa.or_(User.id.in_(received), User.id == alert.opened_by)
+        )
     ).all()
-    alerted = {found.id for found in recipients}
-    reached = {found.id for found in recipients if found.disabled_at is None}
-    _take_due_steps(worker(), alert, steps, get_escalation(alert.client_id), alerted, reached)
+    told = {found.id for found in people}
+    knowing = {found.id for found in people if found.disabled_at is None}
+    _take_due_steps(worker(), alert, steps, get_escalation(alert.client_id), told, knowing)
 
 
 def enqueue_unreached_alerts() -> None:
-    """Enqueue the steps of every alert that nobody has acknowledged and that has reached nobody with an active account.
+    """Enqueue the steps of every alert that nobody has acknowledged and of which only the client's coaches know.
 
     Whoever is named or enabled later is alerted then.
     """
@@ -109,25 +116,27 @@ def _take_due_steps(
     alert: Alert,
     steps: Sequence[AlertStep],
     escalation: Escalation,
-    alerted: set[UUID],
-    reached: set[UUID],
+    told: set[UUID],
+    knowing: set[UUID],
 ) -> None:
     """Take the due steps of an alert whose client is locked: store whom they alert, and enqueue their emails.
 
-    `alerted` are those whom earlier steps have alerted, `reached` those of them whose accounts are active.
+    `told` are those whom earlier steps have alerted and whoever opened it, `knowing` those with an active account.
     """
+    coaches = {member.coach.id for member in escalation.team}
     people = {
         step.step: {
             person.id for person in list_people(step.step, escalation.team, escalation.manager)
         }
-        - {alert.opened_by}
+        - told
         for step in steps
     }
     chosen = list_due_steps(
         {step.step: step.due_at for step in steps},
         {step.step for step in steps if step.taken_at is not None},
         people,
-        reached,
+        knowing,
+        coaches,
         now(),
         alert.opened_at,
     )
@@ -136,12 +145,14 @@ def _take_due_steps(
     by_code = {step.step: step for step in steps}
     for code in chosen:
         by_code[code].taken_at = now()
-        for user_id in sorted(people[code] - alerted):
+        for user_id in sorted(people[code] - told):
             db.session.add(AlertRecipient(alert_id=alert.id, user_id=user_id, step=code))
             outbox.enqueue(ALERT_MAIL, {"alert": alert.id.hex, "user": user_id.hex})
-        alerted |= people[code]
+            if user_id not in coaches:
+                join_for(alert.client_id, user_id, ALERTED)
+        told |= people[code]
     db.session.flush()
-    details = {"steps": chosen, "people": len(alerted)}
+    details = {"steps": chosen, "people": len(told - {alert.opened_by})}
     record(actor, Action.ALERT_SEND, "alert", alert.id, client_id=alert.client_id, details=details)
 
 
@@ -162,15 +173,50 @@ def send_alert_mail(alert_id: UUID, user_id: UUID) -> bool:
 
 
 def acknowledge_alert(actor: Actor, alert: LockedAlert) -> None:
-    """Acknowledge an alert, which ends it for everybody; acknowledging it again changes nothing."""
+    """Acknowledge an alert, which ends it for everybody; acknowledging it again changes nothing.
+
+    That of a client's coach ends a safety alert for the coach only: it is passed on until a second person knows.
+    """
     require(actor, Action.ALERT_ACKNOWLEDGE)
-    row = alert.row
-    if row.acknowledged_at is not None:
+    row, moment = alert.row, now()
+    if row.acknowledged_at is not None or alert.recipient.acknowledged_at is not None:
         return
-    row.acknowledged_at = now()
-    row.acknowledged_by = actor.id
+    alert.recipient.acknowledged_at = moment
+    is_ended = ends_alert(alert.kind, actor.id, alert.coaches)
+    if is_ended:
+        row.acknowledged_at, row.acknowledged_by = moment, actor.id
     db.session.flush()
-    record(actor, Action.ALERT_ACKNOWLEDGE, "alert", row.id, client_id=row.client_id)
+    if is_ended:
+        _end_memberships(row, moment + READABLE_FOR)
+    record(
+        actor,
+        Action.ALERT_ACKNOWLEDGE,
+        "alert",
+        row.id,
+        client_id=row.client_id,
+        details=None if is_ended else {"by": "coach"},
+    )
+
+
+def _end_memberships(alert: Alert, ends_at: datetime) -> None:
+    """Let the memberships of whoever an alert has reached end, unless another alert about the client waits for them."""
+    waiting = (
+        sa.select(AlertRecipient.user_id)
+        .join(Alert, Alert.id == AlertRecipient.alert_id)
+        .where(Alert.client_id == alert.client_id, Alert.acknowledged_at.is_(None))
+    )
+    received = sa.select(AlertRecipient.user_id).where(AlertRecipient.alert_id == alert.id)
+    db.session.execute(
+        sa.update(CareTeamMember)
+        .where(
+            CareTeamMember.client_id == alert.client_id,
+            CareTeamMember.role == ALERTED,
+            CareTeamMember.user_id.in_(received),
+            CareTeamMember.user_id.not_in(waiting),
+        )
+        .values(ends_at=ends_at)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def update_alert_settings(actor: Actor, change: AlertSettingsChange, expected_version: int) -> None:

@@ -17,7 +17,7 @@ from caseapp.core.permissions import Action, Role
 from caseapp.core.vault import unseal_text
 from caseapp.domain.alerts.codes import KINDS, STEP_LABELS, STEPS
 from caseapp.domain.alerts.models import Alert, AlertRecipient, AlertSetting, AlertStep
-from caseapp.domain.alerts.rules import is_readable_outside_team, list_people
+from caseapp.domain.alerts.rules import list_people
 from caseapp.domain.alerts.schemas import (
     AlertedClient,
     AlertRecord,
@@ -27,9 +27,10 @@ from caseapp.domain.alerts.schemas import (
     TeamMember,
     WaitingAlerts,
 )
-from caseapp.domain.clients.codes import COACH
+from caseapp.domain.clients.codes import ALERTED, COACH
 from caseapp.domain.clients.models import CareTeamMember, Client
 from caseapp.domain.clients.queries import (
+    has_role,
     is_visible_to,
     sees_client,
     take_lock_of_owner,
@@ -44,6 +45,8 @@ from caseapp.domain.users.queries import list_users
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from uuid import UUID
+
+    from caseapp.core.vault import DataKey
 
 # How many acknowledged alerts a page shows below those that wait.
 MAX_ACKNOWLEDGED = 20
@@ -188,6 +191,8 @@ def list_alert_people() -> list[tuple[StaffMember, list[StaffMember]]]:
     return found
 
 
+# An alert waits for a person until one who may end it has acknowledged it, or the person.
+_WAITING = (Alert.acknowledged_at.is_(None), AlertRecipient.acknowledged_at.is_(None))
 _recipient, _taken = aliased(AlertRecipient), aliased(AlertStep)
 _ADDRESSED_TO = (
     sa.select(sa.func.aggregate_strings(User.name, SEPARATOR))
@@ -252,9 +257,15 @@ def get_client_alert(actor: Actor, client_id: UUID) -> ClientAlert:
 
 @dataclass(frozen=True)
 class LockedAlert:
-    """An alert whose client is locked until the transaction ends, read after the lock; only `lock_alert` makes one."""
+    """An alert whose client is locked until the transaction ends, read after the lock; only `lock_alert` makes one.
+
+    `recipient` says that the actor has received it; `coaches` are those of the client.
+    """
 
     row: Alert
+    recipient: AlertRecipient
+    kind: str
+    coaches: frozenset[UUID]
 
 
 def lock_alert(actor: Actor, alert_id: UUID) -> LockedAlert:
@@ -264,14 +275,28 @@ def lock_alert(actor: Actor, alert_id: UUID) -> LockedAlert:
     """
     require(actor, Action.ALERT_READ)
     take_lock_of_owner(Alert.id, alert_id)
-    row = db.session.scalar(
-        sa.select(Alert)
+    found = db.session.execute(
+        sa.select(Alert, AlertRecipient, ClientKey.wrapped)
         .join(AlertRecipient, AlertRecipient.alert_id == Alert.id)
+        .join(ClientKey, ClientKey.client_id == Alert.client_id)
         .where(Alert.id == alert_id, AlertRecipient.user_id == actor.id)
-    )
-    if row is None:
+    ).first()
+    if found is None:
         raise NotFound
-    return LockedAlert(row)
+    row = found.Alert
+    coaches = db.session.scalars(
+        sa.select(CareTeamMember.user_id).where(
+            CareTeamMember.client_id == row.client_id, CareTeamMember.role == COACH
+        )
+    )
+    kind = _open_kind(row, open_key(found.wrapped, row.client_id, "alert", row.id))
+    return LockedAlert(row, found.AlertRecipient, kind, frozenset(coaches))
+
+
+def _open_kind(alert: Alert, key: DataKey) -> str:
+    kind = unseal_text("alert", "kind", alert.id, alert.kind, key)
+    assert kind is not None  # noqa: S101 - every alert has one
+    return kind
 
 
 def _select_received(actor: Actor) -> sa.Select[Any]:
@@ -289,7 +314,9 @@ def _select_alerts(actor: Actor) -> sa.Select[Any]:
             Alert,
             Client.name.label("client"),
             ClientKey.wrapped,
+            AlertRecipient.acknowledged_at.label("own_acknowledged_at"),
             is_visible_to(actor, Alert.client_id).label("is_member"),
+            has_role(actor, ALERTED, Alert.client_id, now()).label("is_alerted"),
             opened_by.name.label("opened_by_name"),
             opened_by.phone.label("opened_by_phone"),
             acknowledged_by.name.label("acknowledged_by_name"),
@@ -305,10 +332,9 @@ def _select_alerts(actor: Actor) -> sa.Select[Any]:
 
 def _record(row: Any) -> AlertRecord:  # noqa: ANN401 - a result row
     alert, kind = row.Alert, None
-    is_readable = row.is_member or is_readable_outside_team(alert.acknowledged_at, now())
+    is_readable = row.is_member or row.is_alerted
     if is_readable:
-        key = open_key(row.wrapped, alert.client_id, "alert", alert.id)
-        kind = unseal_text("alert", "kind", alert.id, alert.kind, key)
+        kind = _open_kind(alert, open_key(row.wrapped, alert.client_id, "alert", alert.id))
     return AlertRecord(
         id=alert.id,
         client_id=alert.client_id if is_readable else None,
@@ -323,6 +349,7 @@ def _record(row: Any) -> AlertRecord:  # noqa: ANN401 - a result row
         acknowledged_at=alert.acknowledged_at,
         acknowledged_by=alert.acknowledged_by,
         acknowledged_by_name=row.acknowledged_by_name or "",
+        own_acknowledged_at=row.own_acknowledged_at,
         is_member=row.is_member,
     )
 
@@ -342,7 +369,7 @@ def list_alerts(actor: Actor, *, cursor: str | None, limit: int) -> Page[AlertRe
 def list_waiting_alerts(actor: Actor) -> list[AlertRecord]:
     """List every alert that waits for the actor, the most urgent and then the oldest first."""
     require(actor, Action.ALERT_READ)
-    waiting = _select_received(actor).where(Alert.acknowledged_at.is_(None))
+    waiting = _select_received(actor).where(*_WAITING)
     rows = db.session.execute(waiting.order_by(Alert.opened_at, Alert.id))
     records = [_record(row) for row in rows]
     return sorted(records, key=lambda alert: KINDS.index(alert.kind or KINDS[0]))
@@ -368,17 +395,17 @@ def count_waiting_alerts(actor: Actor) -> WaitingAlerts:
         sa.select(sa.func.count(), sa.func.min(Alert.opened_at, type_=Alert.opened_at.type))
         .select_from(AlertRecipient)
         .join(Alert, Alert.id == AlertRecipient.alert_id)
-        .where(AlertRecipient.user_id == actor.id, Alert.acknowledged_at.is_(None))
+        .where(AlertRecipient.user_id == actor.id, *_WAITING)
     ).one()
     return WaitingAlerts(*row)
 
 
 def list_acknowledged_alerts(actor: Actor) -> list[AlertRecord]:
-    """List the newest alerts to the actor that somebody has acknowledged."""
+    """List the newest alerts to the actor that somebody has acknowledged, or the actor."""
     require(actor, Action.ALERT_READ)
     query = (
         _select_received(actor)
-        .where(Alert.acknowledged_at.is_not(None))
+        .where(~sa.and_(*_WAITING))
         .order_by(Alert.opened_at.desc(), Alert.id.desc())
         .limit(MAX_ACKNOWLEDGED)
     )
@@ -416,20 +443,28 @@ def get_alerted_client(actor: Actor, alert_id: UUID) -> AlertedClient:
 
 
 def list_unreached_alerts() -> Sequence[UUID]:
-    """List the alerts that nobody has acknowledged and that have reached nobody with an active account."""
-    is_reached = (
-        sa.exists()
-        .where(AlertRecipient.alert_id == Alert.id)
-        .where(User.id == AlertRecipient.user_id, User.disabled_at.is_(None))
-        .correlate(Alert)
+    """List the alerts that nobody has acknowledged and of which nobody with an active account knows but coaches."""
+    coaches = sa.select(CareTeamMember.user_id).where(
+        CareTeamMember.client_id == Alert.client_id, CareTeamMember.role == COACH
     )
+    is_second_person = sa.and_(User.disabled_at.is_(None), User.id.not_in(coaches.correlate(Alert)))
+    has_reached = sa.exists().where(
+        AlertRecipient.alert_id == Alert.id, User.id == AlertRecipient.user_id, is_second_person
+    )
+    was_opened_by = sa.exists().where(User.id == Alert.opened_by, is_second_person)
     return db.session.scalars(
-        sa.select(Alert.id).where(Alert.acknowledged_at.is_(None), ~is_reached).order_by(Alert.id)
+        sa.select(Alert.id)
+        .where(
+            Alert.acknowledged_at.is_(None),
+            ~has_reached.correlate(Alert),
+            ~was_opened_by.correlate(Alert),
+        )
+        .order_by(Alert.id)
     ).all()
 
 
 def find_address(alert_id: UUID, user_id: UUID) -> str | None:
-    """Return the address for an email about an alert; None when it is acknowledged or the person has left."""
+    """Return the address for an email about an alert; None when it waits no more for the person, or they have left."""
     return db.session.scalar(
         sa.select(User.email)
         .join(AlertRecipient, AlertRecipient.user_id == User.id)
@@ -438,6 +473,6 @@ def find_address(alert_id: UUID, user_id: UUID) -> str | None:
             Alert.id == alert_id,
             User.id == user_id,
             User.disabled_at.is_(None),
-            Alert.acknowledged_at.is_(None),
+            *_WAITING,
         )
     )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SATURDAY = 5
 # Two machines' clocks differ by less; a clock that is further behind was set back.
 MAX_CLOCK_SKEW = timedelta(minutes=5)
-# How long whoever an alert has reached may read what it is about, after somebody has acknowledged it.
+# How long whoever an alert has reached may read what it is about, after it was acknowledged.
 READABLE_FOR = timedelta(days=7)
 NO_SUPERVISOR = Reason(
     "not_a_supervisor",
@@ -96,33 +96,39 @@ def list_due_steps(
     due: Mapping[str, datetime | None],
     taken: Collection[str],
     people: Mapping[str, Collection[UUID]],
-    reached: Collection[UUID],
+    knowing: Collection[UUID],
+    coaches: Collection[UUID],
     at: datetime,
     opened_at: datetime,
 ) -> list[str]:
     """List the steps to take now, in order.
 
-    A step is due at its time, and at once when nobody is reached so far, by an earlier step or by one of this list:
-    whoever is away must not delay the next. While nobody is, a step that was taken is due again as soon as it has
-    people. `reached` are those whom the alert has reached and whose accounts are active. `people` are those whom each
-    step would alert, without the person who opened the alert, who knows. When the clock runs behind the time at which
-    the alert was opened it can't be trusted, and every step is due: too early is safer than too late.
+    A step is due at its time, and at once when nobody besides the client's `coaches` knows so far, by an earlier step
+    or by one of this list: whoever is away must not delay the next. While nobody does, a step that was taken is due
+    again as soon as it has people. `knowing` are those whom the alert has reached, and whoever opened it, if their
+    accounts are active. `people` are those whom each step would alert and who don't know yet. When the clock runs
+    behind the time at which the alert was opened it can't be trusted, and every step is due: too early is safer than
+    too late.
     """
     found: list[str] = []
-    known = set(reached)
+    known = set(knowing) - set(coaches)
     for step in STEPS:
         if step in taken and (known or not people[step]):
             continue
         due_at = due[step]
         if at < opened_at - MAX_CLOCK_SKEW or not known or (due_at is not None and due_at <= at):
             found.append(step)
-            known |= set(people[step])
+            known |= set(people[step]) - set(coaches)
     return found
 
 
-def is_readable_outside_team(acknowledged_at: datetime | None, at: datetime) -> bool:
-    """Tell whether somebody outside the care team whom an alert has reached may read what it is about."""
-    return acknowledged_at is None or at < acknowledged_at + READABLE_FOR
+def ends_alert(kind: str, who: UUID, coaches: Collection[UUID]) -> bool:
+    """Tell whether somebody's acknowledgement ends an alert for everybody.
+
+    That about a safety hold is ended by somebody who doesn't coach the client: a second person has to know. Product
+    proposal, awaiting clinical sign-off.
+    """
+    return kind != "safety" or who not in coaches
 
 
 def list_manager_faults(manager: StaffMember | None) -> list[Reason]:

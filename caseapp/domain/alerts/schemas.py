@@ -79,7 +79,7 @@ class ClientAlert:
 
 @dataclass(frozen=True)
 class AlertRecord:
-    """An alert as somebody may see it.
+    """An alert as somebody may see it; `own_acknowledged_at` is when they acknowledged it themselves.
 
     For a person outside the care team (`is_member` is false) there is neither client nor kind any more, 7 days after it
     was acknowledged.
@@ -98,6 +98,7 @@ class AlertRecord:
     acknowledged_at: datetime | None
     acknowledged_by: UUID | None
     acknowledged_by_name: str
+    own_acknowledged_at: datetime | None
     is_member: bool
 
 
@@ -188,3 +189,4 @@ class AlertResponseSchema(Schema):
     addressed_to = fields.List(fields.String(), required=True)
     acknowledged_at = fields.AwareDateTime(required=True, allow_none=True)
     acknowledged_by = fields.UUID(required=True, allow_none=True)
+    own_acknowledged_at = fields.AwareDateTime(required=True, allow_none=True)

@@ -233,9 +233,19 @@ def withdraw_contact_confirmation(client: LockedClient) -> None:
 def join_care_team(client: LockedClient, user_id: UUID) -> None:
     """Add a user to a client's care team as a coach; does nothing when they are one already."""
     if db.session.get(CareTeamMember, (user_id, client.id, COACH)) is None:
+        join_for(client.id, user_id, COACH)
+
+
+def join_for(client_id: UUID, user_id: UUID, role: str) -> None:
+    """Give a person a role in a locked client's care team, from now on and without an end so far."""
+    found = db.session.get(CareTeamMember, (user_id, client_id, role))
+    if found is None:
         db.session.add(
-            CareTeamMember(user_id=user_id, client_id=client.id, role=COACH, joined_at=now())
+            CareTeamMember(user_id=user_id, client_id=client_id, role=role, joined_at=now())
         )
+    else:
+        found.joined_at, found.ends_at = now(), None
+    db.session.flush()
 
 
 def send_client_mail(

@@ -107,6 +107,25 @@ def sees_client(actor: Actor, client_id: SQLColumnExpression[UUID]) -> sa.Column
     return has_any(select_memberships(actor.role, actor.id, client_id))
 
 
+def has_role(
+    actor: Actor, role: str, client_id: SQLColumnExpression[UUID], moment: datetime
+) -> sa.ColumnElement[bool]:
+    """Build the SQL condition that an actor has a role in the care team of a record's client at a moment.
+
+    For a role other than the coach's this opens only what asks for the role.
+    """
+    return (
+        sa.exists()
+        .where(
+            CareTeamMember.user_id == actor.id,
+            CareTeamMember.client_id == client_id,
+            CareTeamMember.role == role,
+            sa.or_(CareTeamMember.ends_at.is_(None), CareTeamMember.ends_at > moment),
+        )
+        .correlate_except(CareTeamMember)
+    )
+
+
 @dataclass(frozen=True)
 class ClientRecord:
     """A client with all columns unsealed."""

@@ -15,10 +15,14 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.alerts.models import Alert, AlertRecipient, AlertSetting
 from caseapp.domain.alerts.operations import ALERT_STEP, enqueue_unreached_alerts
 from caseapp.domain.alerts.queries import (
+    count_waiting_alerts,
+    get_client_alert,
+    list_acknowledged_alerts,
     list_waiting_alerts,
 )
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.auth.operations import disable_user
+from caseapp.domain.clients.operations import join_care_team
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.screening.operations import record_screening
 from caseapp.domain.screening.protocol import ITEMS
@@ -68,6 +72,61 @@ def test_screening_that_fails_alerts_nobody(team):
 def test_screening_by_the_supervisor_alerts_the_coach_and_nobody_who_knows(team):
     urgent(team, "supervisor")
     assert taken_steps() == {"coach": "Marta Lindqvist", "supervisor": None}
+
+
+def test_alert_that_has_reached_only_the_coach_is_passed_on(team):
+    """Another coach of the client has recorded the screening."""
+    opener = "coach2"
+    made = builders.case(team["coach"])
+    with transaction():
+        join_care_team(lock_client(team["coach"], made.client_id), team[opener].id)
+    set_manager(None)
+    with transaction():
+        for who in ("supervisor", "supervisor3"):
+            disable_user(operator(), f"{who}@practice.test")
+    builders.screen(team[opener], made.client_id, self_harm="urgent")
+    assert "Owen Blake" not in taken_steps().values()
+    set_manager(team["manager"])
+    with later(minutes=15):
+        retry()
+    assert taken_steps()["manager"] == "Owen Blake"
+
+
+def test_coach_acknowledges_a_safety_alert_only_for_themselves(team):
+    made = urgent(team, "supervisor")
+    alert_id = the_alert().id
+    with later(minutes=5):
+        acknowledge(team["coach"], alert_id)
+        acknowledge(team["coach"], alert_id)
+    assert the_alert().acknowledged_at is None
+    assert list_waiting_alerts(team["coach"]) == []
+    assert count_waiting_alerts(team["coach"]).count == 0
+    (own,) = list_acknowledged_alerts(team["coach"])
+    assert (own.own_acknowledged_at, own.acknowledged_at) == (now() + timedelta(minutes=5), None)
+    with later(hours=3):
+        outbox.sweep()
+        assert taken_steps()["deputy"] == "Priya Nair"
+        assert taken_steps()["manager"] == "Owen Blake"
+        acknowledge(team["deputy"], alert_id)
+    assert the_alert().acknowledged_by == team["deputy"].id
+    assert list_waiting_alerts(team["manager"]) == []
+    assert get_client_alert(team["coach"], made.client_id).acknowledged_by_name == "Priya Nair"
+
+
+def test_supervisor_who_coaches_the_client_does_not_end_a_safety_alert(team):
+    made = builders.case(team["coach"])
+    with transaction():
+        join_care_team(lock_client(team["coach"], made.client_id), team["supervisor"].id)
+    builders.screen(team["coach"], made.client_id, self_harm="urgent")
+    acknowledge(team["supervisor"], the_alert().id)
+    assert the_alert().acknowledged_at is None
+
+
+def test_coach_ends_an_alert_about_a_care_hold(team):
+    made = builders.case(team["coach"])
+    builders.screen(team["supervisor"], made.client_id, sleep="concern")
+    acknowledge(team["coach"], the_alert().id)
+    assert the_alert().acknowledged_by == team["coach"].id
 
 
 def test_calm_screening_alerts_nobody(team):

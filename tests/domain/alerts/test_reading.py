@@ -111,3 +111,25 @@ def test_lists_hold_the_own_alerts_only(team):
 def test_kind_of_an_alert_is_sealed(team):
     urgent(team)
     assert b"safety" not in the_alert().kind
+
+
+def test_second_alert_keeps_the_client_readable_until_7_days_after_the_last_has_ended(team):
+    made = urgent(team)
+    manager = team["manager"]
+    with later(hours=3):
+        outbox.sweep()
+        first = the_alert().id
+    with later(days=1):
+        builders.screen(team["coach"], made.client_id, self_harm="urgent")
+    with later(days=1, hours=3):
+        outbox.sweep()
+        acknowledge(manager, first)
+    with later(days=30):
+        found = list_alerts(manager, cursor=None, limit=5).items
+        assert {alert.client_id for alert in found} == {made.client_id}
+        second = found[0].id
+        acknowledge(manager, second)
+    with later(days=36):
+        assert get_alerted_client(manager, second).client.id == made.client_id
+    with later(days=37), pytest.raises(NotFound):
+        get_alerted_client(manager, second)

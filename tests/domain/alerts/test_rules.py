@@ -10,6 +10,7 @@ from caseapp.domain.alerts.codes import STEPS
 from caseapp.domain.alerts.rules import (
     MAX_CLOCK_SKEW,
     add_working_days,
+    ends_alert,
     list_deputy_faults,
     list_due_steps,
     list_manager_faults,
@@ -102,6 +103,7 @@ DUE = {
     step: FRIDAY + timedelta(minutes=minutes) for step, minutes in zip(STEPS, MINUTES, strict=True)
 }
 WHO = {step: uuid4() for step in STEPS}
+COACHES = {WHO["coach"]}
 
 
 @pytest.mark.parametrize("after", [0, 29, 30, 119, 120, 10_000])
@@ -116,37 +118,51 @@ def test_steps_are_due_in_time_and_at_once_while_nobody_is_reached(after, has_ma
         }
         before = STEPS[:taken]
         alerted = set().union(*(people[step] for step in before))
-        found = list_due_steps(due, before, people, alerted, at, FRIDAY)
+        unaware = {step: people[step] - alerted for step in STEPS}
+        found = list_due_steps(due, before, unaware, alerted, COACHES, at, FRIDAY)
         expected: list[str] = []
         for number, step in enumerate(STEPS):
             if number < taken:
                 continue
             earlier = STEPS[:number]
             chosen = {*before, *expected}
-            reached = set().union(*(people[each] for each in earlier if each in chosen))
+            reached = set().union(*(people[each] for each in earlier if each in chosen)) - COACHES
             in_time = due[step] is not None and due[step] <= at
             if in_time or not reached:
                 expected.append(step)
         assert found == expected
         reached = alerted.union(*(people[step] for step in found))
-        assert reached or not any(there)
+        assert reached - COACHES or not any(there[1:])
 
 
 def test_taken_step_is_due_again_when_it_has_people_while_nobody_is_reached():
     people: dict[str, set[UUID]] = {step: set() for step in STEPS}
     at = FRIDAY + timedelta(hours=3)
-    assert list_due_steps(DUE, STEPS, people, set(), at, FRIDAY) == []
+    assert list_due_steps(DUE, STEPS, people, COACHES, COACHES, at, FRIDAY) == []
     people["supervisor"], people["manager"] = {WHO["supervisor"]}, {WHO["manager"]}
-    assert list_due_steps(DUE, STEPS, people, set(), at, FRIDAY) == ["supervisor"]
-    assert list_due_steps(DUE, STEPS, people, {WHO["coach"]}, at, FRIDAY) == []
+    assert list_due_steps(DUE, STEPS, people, COACHES, COACHES, at, FRIDAY) == ["supervisor"]
+    assert list_due_steps(DUE, STEPS, people, {WHO["deputy"]}, COACHES, at, FRIDAY) == []
+
+
+def test_coach_who_is_manager_too_is_no_second_person():
+    people: dict[str, set[UUID]] = {step: set() for step in STEPS} | {"manager": COACHES}
+    found = list_due_steps(DUE, (), people, COACHES, COACHES, FRIDAY, FRIDAY)
+    assert found == [*STEPS]
+
+
+def test_coach_ends_an_alert_only_about_a_care_hold():
+    assert ends_alert("care", WHO["coach"], COACHES)
+    assert not ends_alert("safety", WHO["coach"], COACHES)
+    for kind in ("care", "safety"):
+        assert ends_alert(kind, WHO["supervisor"], COACHES)
 
 
 def test_every_step_is_due_when_the_clock_was_set_back():
     people = {step: {WHO[step]} for step in STEPS}
-    early = FRIDAY - MAX_CLOCK_SKEW
-    assert list_due_steps(DUE, STEPS[:2], people, {WHO["coach"]}, early, FRIDAY) == []
+    early, knowing = FRIDAY - MAX_CLOCK_SKEW, {WHO["supervisor"]}
+    assert list_due_steps(DUE, STEPS[:2], people, knowing, COACHES, early, FRIDAY) == []
     earlier = early - timedelta(seconds=1)
-    assert list_due_steps(DUE, STEPS[:2], people, {WHO["coach"]}, earlier, FRIDAY) == [
+    assert list_due_steps(DUE, STEPS[:2], people, knowing, COACHES, earlier, FRIDAY) == [
         "deputy",
         "manager",
     ]
