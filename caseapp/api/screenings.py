@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from marshmallow import fields
+from marshmallow import Schema, fields
 
 from caseapp.api.blueprint import ApiBlueprint, ListQuerySchema, ListRequest
 from caseapp.core.pagination import page_in_memory
@@ -15,10 +15,13 @@ from caseapp.domain.assignments.schemas import AssignmentResponseSchema
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.screening import operations, queries
 from caseapp.domain.screening.schemas import (
+    Decisions,
+    DecisionsSchema,
     FlagResponseSchema,
     HoldDetailResponseSchema,
     HoldResponseSchema,
     NewScreening,
+    ProposalResponseSchema,
     ReasonSchema,
     ScreeningRecord,
     ScreeningResponseSchema,
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from caseapp.core.pagination import Page
+    from caseapp.domain.screening.proposals import Proposal
     from caseapp.domain.screening.schemas import Flag, Hold
 
 blueprint = ApiBlueprint(
@@ -43,6 +47,12 @@ class NewScreeningResponseSchema(ScreeningResponseSchema):
     """A new screening with the assignments of the open case that are now suspended."""
 
     suspended = fields.List(fields.Nested(AssignmentResponseSchema), required=True)
+
+
+class ProposalsResponseSchema(Schema):
+    """The items of a client that are proposed as concerns."""
+
+    proposals = fields.List(fields.Nested(ProposalResponseSchema), required=True)
 
 
 @blueprint.route("/clients/<uuid:client_id>/screenings")
@@ -72,6 +82,38 @@ def create_screening(client_id: UUID, body: NewScreening) -> dict[str, Any]:
     found = queries.get_screening(actor, screening_id)
     shown = {name: getattr(found, name) for name in ScreeningResponseSchema().fields}
     return shown | {"suspended": list_client_suspended_assignments(actor, client_id)}
+
+
+@blueprint.route("/clients/<uuid:client_id>/proposals")
+@needs(Action.SCREENING_READ)
+@blueprint.list_response_schema(ProposalResponseSchema())
+@blueprint.query_params(ListQuerySchema())
+def list_proposals(client_id: UUID, query: ListRequest) -> Page[Proposal]:
+    """List the items that are proposed as concerns, since they have lasted at watch."""
+    return page_in_memory(
+        queries.list_client_proposals(current_actor(), client_id),
+        lambda proposal: (
+            proposal.proposed_at.isoformat(timespec="microseconds"),
+            proposal.item,
+        ),
+        query.cursor,
+        query.limit,
+    )
+
+
+@blueprint.route("/clients/<uuid:client_id>/proposals", "POST", error_statuses=(409,))
+@needs(Action.SCREENING_RECORD)
+@blueprint.response_schema(ProposalsResponseSchema())
+@blueprint.request_schema(DecisionsSchema())
+def decide_proposals(client_id: UUID, body: Decisions) -> dict[str, Any]:
+    """Record items that are proposed as concerns, or why they are none.
+
+    `proposals` lists what is still proposed.
+    """
+    actor = current_actor()
+    with transaction():
+        operations.decide_proposals(actor, lock_client(actor, client_id), body)
+    return {"proposals": queries.list_client_proposals(actor, client_id)}
 
 
 @blueprint.route("/clients/<uuid:client_id>/flags")

@@ -1,4 +1,4 @@
-"""Text folding for searching, comparing and naming."""
+"""Text folding for searching, comparing and naming, and the length of a text as people see it."""
 
 from __future__ import annotations
 
@@ -9,3 +9,8 @@ def fold_for_search(text: str) -> str:
     """Return a text without case and accents: `Élodie` becomes `elodie`."""
     decomposed = unicodedata.normalize("NFKD", text.casefold())
     return "".join(character for character in decomposed if not unicodedata.combining(character))
+
+
+def count_visible(text: str) -> int:
+    """Count the letters, digits, punctuation marks and symbols of a text, which somebody can see."""
+    return sum(unicodedata.category(character)[0] in "LNPS" for character in text)

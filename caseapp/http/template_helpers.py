@@ -45,6 +45,7 @@ MESSAGES = {
     "saved": lazy_gettext("Saved."),
     "client_added": lazy_gettext("Client added. Start with a full screening."),
     "screening_recorded": lazy_gettext("Screening recorded."),
+    "decision_recorded": lazy_gettext("Decision recorded."),
     "hold_opened": lazy_gettext("A hold is open. These are the required actions."),
     "draft_opened_hold": lazy_gettext("Draft saved. A safety hold is open."),
     "hold_released": lazy_gettext("Hold released."),

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from caseapp.domain.cases.queries import CaseContext, LockedCase
     from caseapp.domain.clients.queries import ClientRecord
     from caseapp.domain.dashboard.case_page import CasePage
+    from caseapp.domain.screening.proposals import Proposal
     from caseapp.domain.screening.schemas import Hold
 
 CONTACT_CHANNEL_LABELS = {
@@ -150,6 +151,23 @@ def describe_hold_reasons(hold: Hold) -> str:
     return f"{'; '.join(parts)}." if parts else ""
 
 
+def describe_proposal(proposal: Proposal) -> str:
+    """Describe how long an item has been at watch or above."""
+    reported = proposal.raised.reported_since
+    since = local(proposal.lasts_since).date()
+    is_reported = reported is not None and proposal.lasts_since < proposal.raised.began_at
+    if is_reported and reported is not None:
+        since = reported
+    days = (today() - since).days
+    year = "" if since.year == today().year else f" {since.year}"
+    source = ", as the client reported" if is_reported else ""
+    label = ITEMS_BY_KEY[proposal.item].label
+    return (
+        f"{label} has been at Watch or above for {days} days, "
+        f"since {since.day} {since:%B}{year}{source}."
+    )
+
+
 def hold_day(hold: Hold) -> int:
     """Count the days of a hold; the day it opened is day 1."""
     return (today() - local(hold.opened_at).date()).days + 1
@@ -162,6 +180,7 @@ def register_template_globals(blueprint: Blueprint) -> None:
         stage_dates,
         flag_tags,
         describe_hold_reasons,
+        describe_proposal,
         hold_day,
     ):
         blueprint.add_app_template_global(function)

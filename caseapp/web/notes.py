@@ -46,7 +46,7 @@ from caseapp.domain.notes.schemas import (
     NewNoteSchema,
 )
 from caseapp.domain.practice.queries import get_practice_info
-from caseapp.domain.screening.protocol import ITEMS, Level
+from caseapp.domain.screening.protocol import ITEMS, LASTING_ITEMS, Level
 from caseapp.domain.screening.queries import get_screening
 from caseapp.domain.screening.rules import (
     derive_required_actions,
@@ -67,8 +67,9 @@ from caseapp.http.forms import (
 )
 from caseapp.http.guard import current_actor, needs
 from caseapp.http.request_parsing import form_version, load_form, local_minute
-from caseapp.http.template_helpers import clock_time, zone
+from caseapp.http.template_helpers import clock_time, today, zone
 from caseapp.web.case_header import load_case_context
+from caseapp.web.screenings import lasting_labels
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -198,14 +199,20 @@ def draft_values(note: NoteRecord | LockedNote) -> dict[str, object]:
         "asked_alone": found.draft.asked_alone,
         "actions_taken": found.draft.actions_taken,
         "comment": found.draft.comment,
+        **{
+            f"lasting_since.{item}": found.draft.lasting_since.get(item, "")
+            for item in LASTING_ITEMS
+        },
     }
 
 
 def section_labels() -> dict[str, str]:
     """Return what each section of a note is called, by the name of its field."""
-    return {key: section.label for key, section in SECTIONS.items()} | {
-        "comment": "Note on the screening"
-    }
+    return (
+        {key: section.label for key, section in SECTIONS.items()}
+        | {"comment": "Note on the screening"}
+        | lasting_labels()
+    )
 
 
 DRAFT = Body(DraftFormSchema, DraftChange)
@@ -326,7 +333,7 @@ def sign_page(note: NoteRecord, forms: Forms) -> ResponseReturnValue:
     """Show what is about to be signed; return to the editor when something is missing."""
     if note.status == "signed":
         return redirect(url_for("notes.note_page", note_id=note.id), code=303)
-    if problems := missing_for_signature(note, now()):
+    if problems := missing_for_signature(note, now(), today()):
         forms = editor.open_forms(note, {"note_id": note.id})
         forms.mark("save", problems, "Complete these before you sign")
         return _render_editor(note, forms), 422

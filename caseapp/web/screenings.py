@@ -12,15 +12,27 @@ from caseapp.domain.alerts.queries import get_client_alert
 from caseapp.domain.assignments.reading import list_suspended_assignments
 from caseapp.domain.cases.queries import LockedCase, lock_case
 from caseapp.domain.practice.queries import get_practice_info
-from caseapp.domain.screening.operations import record_screening
-from caseapp.domain.screening.protocol import ACTIONS_TAKEN, FEAR_AT_HOME, IMMEDIATE_STEPS
+from caseapp.domain.screening.operations import decide_proposals, record_screening
+from caseapp.domain.screening.protocol import (
+    ACTIONS_TAKEN,
+    FEAR_AT_HOME,
+    IMMEDIATE_STEPS,
+    ITEMS_BY_KEY,
+    LASTING_ITEMS,
+    SUSTAINED_AFTER,
+)
 from caseapp.domain.screening.queries import get_safety_history, page_screenings
 from caseapp.domain.screening.rules import (
     derive_required_actions,
     list_immediate_steps,
     opens_safety_hold,
 )
-from caseapp.domain.screening.schemas import NewScreening, ScreeningSchema
+from caseapp.domain.screening.schemas import (
+    Decisions,
+    DecisionsFormSchema,
+    NewScreening,
+    ScreeningSchema,
+)
 from caseapp.http.forms import Body, Done, FormPage, Forms, Sent
 from caseapp.http.guard import current_actor
 from caseapp.web.case_header import load_case_context
@@ -61,10 +73,19 @@ def screening_page(context: CasePage, forms: Forms) -> str:
     )
 
 
+def lasting_labels() -> dict[str, str]:
+    """Return what the fields for since when an item has lasted are called, by their names."""
+    return {
+        f"lasting_since.{item}": f"{ITEMS_BY_KEY[item].label}: lasting since"
+        for item in LASTING_ITEMS
+    }
+
+
 @page.form(
     Action.SCREENING_RECORD,
     Body(ScreeningSchema, NewScreening),
     lock=lock_case,
+    labels=lasting_labels,
     refused="The screening was not recorded",
 )
 def record(case: LockedCase, screening: NewScreening, sent: Sent) -> Done:
@@ -76,6 +97,28 @@ def record(case: LockedCase, screening: NewScreening, sent: Sent) -> Done:
     return Done(url_for("screenings.screening_page", number=number), "screening_recorded")
 
 
+def reason_labels() -> dict[str, str]:
+    """Return what the fields for the reasons of decisions are called, by their names."""
+    return {f"reason.{item}": f"{ITEMS_BY_KEY[item].label}: reason" for item in LASTING_ITEMS}
+
+
+@page.form(
+    Action.SCREENING_RECORD,
+    Body(DecisionsFormSchema, Decisions),
+    lock=lock_case,
+    rule="/case/<string:number>/screening/decisions",
+    labels=reason_labels,
+    refused="The decision was not recorded",
+)
+def decide(case: LockedCase, decisions: Decisions, sent: Sent) -> Done:
+    """Decide about items that are proposed as concerns: record a concern, or why it is none."""
+    decide_proposals(sent.actor, case.locked_client, decisions)
+    number = case.case.number
+    if decisions.concerns:
+        return Done(url_for("holds.hold_page", number=number), "hold_opened")
+    return Done(url_for("screenings.screening_page", number=number), "decision_recorded")
+
+
 @blueprint.app_context_processor
 def protocol_labels() -> dict[str, Any]:
     """Make the labels of the protocol available to every template with screening questions."""
@@ -84,4 +127,6 @@ def protocol_labels() -> dict[str, Any]:
         "immediate_actions": IMMEDIATE_STEPS,
         "opens_safety_hold": opens_safety_hold,
         "ask_alone": (FEAR_AT_HOME,),
+        "lasting_items": LASTING_ITEMS,
+        "sustained_days": SUSTAINED_AFTER.days,
     }

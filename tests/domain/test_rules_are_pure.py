@@ -11,6 +11,7 @@ import caseapp
 
 PACKAGE = Path(caseapp.__file__).parent
 RULES = sorted((PACKAGE / "domain").glob("*/rules.py"))
+RULES.append(PACKAGE / "domain/screening/proposals.py")
 FORBIDDEN = {"sqlalchemy", "flask", "werkzeug", "time", "random", "os", "secrets"}
 # Modules of this application that read the database, the clock or the settings, or change something.
 IMPURE = {

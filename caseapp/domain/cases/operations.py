@@ -42,7 +42,12 @@ from caseapp.domain.followups.operations import (
 )
 from caseapp.domain.practice.queries import today
 from caseapp.domain.protocol.rules import due_at
-from caseapp.domain.screening.operations import clear_flag, ensure_flag, mark_open_holds
+from caseapp.domain.screening.operations import (
+    clear_flag,
+    ensure_flag,
+    mark_open_holds,
+    remove_proposal_marks,
+)
 from caseapp.domain.screening.queries import get_flag, get_safety_state
 from caseapp.domain.screening.rules import list_episodes
 
@@ -228,6 +233,7 @@ def close_case(actor: Actor, case: LockedCase, closing: CaseClosing, version: in
     if case.safety.hold == "safety":
         holds = {hold.id: list_episodes(hold) for hold in case.safety.holds}
         end_hold_followups(actor, case.locked_client, holds, closing.not_screened_reason)
+    remove_proposal_marks(case.locked_client)
     tasks = {}
     if closing.outcome in OUTCOMES_APART:
         tasks["close_screening"] = due_at("close_screening", moment)
@@ -272,6 +278,7 @@ def reopen_case(actor: Actor, case: LockedCase, reason: str, version: int) -> No
     row.follow_up_on = None
     db.session.flush()
     _resume_holds(actor, case.locked_client, row.coach_id)
+    mark_open_holds(case.locked_client)
     _record_event(actor, row, "reopened", "close", "steady", reason, case.key)
     record(actor, Action.CASE_REOPEN, "case", row.id, client_id=row.client_id)
 

@@ -52,7 +52,7 @@ class ListedCase:
 
 @dataclass(frozen=True)
 class ListedClient:
-    """A client whom Today shows: with an open hold, with one of the recent cases, or both.
+    """A client whom Today shows: with an open hold, a proposed concern or one of the recent cases.
 
     `number` and `coach` are those of the client's newest case.
     """
@@ -63,13 +63,14 @@ class ListedClient:
     coach: str | None
     recent: ListedCase | None
     safety: SafetyState
+    has_open_case: bool
 
 
-def list_clients(actor: Actor, held: Collection[UUID], moment: datetime) -> list[ListedClient]:
+def list_clients(actor: Actor, marked: Collection[UUID], moment: datetime) -> list[ListedClient]:
     """List the clients whom Today shows.
 
-    They are those of `held`, whose marks say that a hold is open, those with an action of a hold that was overdue last
-    at `moment`, and those of the open cases with the most recent session or change.
+    They are the `marked` ones, who have an open hold or a proposed concern, those with an action of a hold that was
+    overdue last at `moment`, and those of the open cases with the most recent session or change.
     """
     recent = _select_recent_cases(actor)
     coach = (
@@ -80,7 +81,7 @@ def list_clients(actor: Actor, held: Collection[UUID], moment: datetime) -> list
         .limit(literal_limit(1))
         .scalar_subquery()
     )
-    visible = sa.select(Client.id).where(Client.id.in_(held), sees_client(actor, Client.id))
+    visible = sa.select(Client.id).where(Client.id.in_(marked), sees_client(actor, Client.id))
     overdue = (
         sa.select(FollowUp.client_id)
         .where(
@@ -98,6 +99,7 @@ def list_clients(actor: Actor, held: Collection[UUID], moment: datetime) -> list
             Client.name,
             newest_case_number(Client.id).label("newest_number"),
             coach.label("coach"),
+            sa.exists().where(Case.client_id == Client.id, IS_OPEN).label("has_open_case"),
             *recent.c[1:],
             ClientKey.wrapped,
             *SAFETY_COLUMNS,
@@ -117,6 +119,7 @@ def list_clients(actor: Actor, held: Collection[UUID], moment: datetime) -> list
             row.id
             and ListedCase(row.id, row.number, row.stage, row.last_session, row.last_activity),
             safety_from_row(row, open_listed_key(row.wrapped, row.client_id)),
+            row.has_open_case,
         )
         for row in rows
     ]

@@ -35,6 +35,7 @@ from caseapp.domain.dashboard.portal_items import MAX_PORTAL_ITEMS, list_portal_
 from caseapp.domain.dashboard.rules import sort_by_urgency
 from caseapp.domain.dashboard.schemas import (
     OpenHold,
+    ProposedConcerns,
     RecentCase,
     StageCount,
     Today,
@@ -46,7 +47,7 @@ from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_key
 from caseapp.domain.notes.queries import list_own_drafts
 from caseapp.domain.notes.unsigned import list_coaches_drafts
-from caseapp.domain.screening.marks import HOLD_KINDS, list_marks
+from caseapp.domain.screening.marks import HOLD_KINDS, PROPOSED, list_marks
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from caseapp.domain.followups.schemas import FollowUpRecord
+    from caseapp.domain.screening.marks import Mark
     from caseapp.domain.screening.schemas import Hold
 
 MAX_HOLDS = 25
@@ -74,11 +76,12 @@ def get_today(actor: Actor) -> Today:
     if not actor.may(Action.CASE_READ):
         return Today(moment)
     portal_items = list_portal_items(actor)
-    marks = list_marks(actor.id, HOLD_KINDS, MAX_HOLDS + 1)
+    marks = list_marks(actor.id, (*HOLD_KINDS, PROPOSED), MAX_HOLDS + 1, until=moment)
     clients = list_clients(actor, {mark.client_id for mark in marks}, moment)
     held = {client.id for client in clients if client.safety.holds}
     tasks = _list_followups(actor, moment + DUE_WITHIN, held)
     holds = _list_open_holds(clients, tasks, moment)
+    proposed = _list_proposed(marks, clients)
     due = [task for task in tasks if task.is_due]
     cases_by_stage = _count_by_stage(actor)
     recent = _list_recent_cases(clients)
@@ -94,6 +97,8 @@ def get_today(actor: Actor) -> Today:
         coaches_drafts=list_coaches_drafts(actor) if actor.role is Role.SUPERVISOR else [],
         holds=holds[:MAX_HOLDS],
         more_holds=len(holds) > MAX_HOLDS,
+        proposed=proposed[:MAX_HOLDS],
+        more_proposed=len(proposed) > MAX_HOLDS,
         followups=[task.record for task in due[:MAX_FOLLOWUPS]],
         more_followups=len(due) > MAX_FOLLOWUPS,
         recent_cases=[
@@ -128,6 +133,20 @@ def _list_open_holds(
         for client in clients
         for hold in client.safety.holds
     )
+
+
+def _list_proposed(
+    marks: Iterable[Mark], clients: Iterable[ListedClient]
+) -> list[ProposedConcerns]:
+    """List the clients in coaching with items that are proposed as concerns, the first proposed first."""
+    marked = {mark.client_id for mark in marks if mark.kind == PROPOSED}
+    found = [
+        ProposedConcerns(client.id, client.name, client.number or "", client.coach or "", proposals)
+        for client in clients
+        if client.id in marked and client.has_open_case
+        if (proposals := client.safety.proposals)
+    ]
+    return sorted(found, key=lambda each: (each.proposals[0].proposed_at, each.client_id))
 
 
 def _build_hold(

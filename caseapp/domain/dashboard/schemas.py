@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from caseapp.domain.cases.stages import Stage
     from caseapp.domain.followups.schemas import FollowUpRecord
     from caseapp.domain.notes.schemas import CoachDraft, DraftListItem
+    from caseapp.domain.screening.proposals import Proposal
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,32 @@ class OpenHold:
     levels: dict[str, int]
     next_followup: FollowUpRecord | None
     is_overdue: bool
+
+
+@dataclass(frozen=True)
+class ProposedConcerns:
+    """A client with items that have lasted at watch and are proposed as concerns."""
+
+    client_id: UUID
+    client: str = field(repr=False)
+    number: str
+    coach: str
+    proposals: list[Proposal]
+
+
+@dataclass(frozen=True)
+class DeclinedProposal:
+    """An item that a coach wrote is no concern, until it is proposed again."""
+
+    client_id: UUID
+    client: str = field(repr=False)
+    number: str
+    coach: str
+    item: str
+    declined_at: datetime
+    declined_by: str
+    reason: str = field(repr=False)
+    proposed_again_at: datetime
 
 
 @dataclass(frozen=True)
@@ -97,6 +124,8 @@ class Today:
     coaches_drafts: list[CoachDraft] = field(default_factory=list)
     holds: list[OpenHold] = field(default_factory=list)
     more_holds: bool = False
+    proposed: list[ProposedConcerns] = field(default_factory=list)
+    more_proposed: bool = False
     followups: list[FollowUpRecord] = field(default_factory=list)
     more_followups: bool = False
     recent_cases: list[RecentCase] = field(default_factory=list)

@@ -28,7 +28,9 @@ from caseapp.domain.notes.rules import (
     remember_recorded,
 )
 from caseapp.domain.notes.schemas import NO_ANSWERS, DraftScreening, NoteRecord, draft_to_json
+from caseapp.domain.practice.queries import today
 from caseapp.domain.screening.operations import record_screening
+from caseapp.domain.screening.proposals import check_lasting_since, keep_right_days
 from caseapp.domain.screening.rules import highest_level, opens_safety_hold
 
 if TYPE_CHECKING:
@@ -134,6 +136,7 @@ def record_draft_screening(actor: Actor, note: LockedNote, expected_version: int
     require(actor, Action.NOTE_WRITE)
     check_draft(note)
     found = note.record
+    check_lasting_since(found.draft.screening, today())
     set_committed_value(note.row, "version", expected_version)
     if found.draft.has_unrecorded or found.draft.recorded is None:
         _record_answers(actor, note, found)
@@ -154,7 +157,7 @@ def sign_note(actor: Actor, note: LockedNote, expected_version: int) -> None:
     """
     require(actor, Action.NOTE_SIGN)
     moment = now()
-    check_sign(note, moment)
+    check_sign(note, moment, today())
     row, found = note.row, note.record
     set_committed_value(row, "version", expected_version)
     if found.draft.has_unrecorded:
@@ -197,7 +200,7 @@ def _record_answers(actor: Actor, note: LockedNote, found: NoteRecord) -> DraftS
     screening_id = record_screening(
         actor,
         note.client,
-        draft.screening,
+        keep_right_days(draft.screening, today()),
         note_id=note.row.id,
         session_at=session_at,
         repeats=draft.repeats,

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 from caseapp.core.errors import Invalid, Reason, refuse_for
 from caseapp.domain.notes.codes import MAX_SESSION_MINUTES
 from caseapp.domain.notes.schemas import FORMATS, MAX_NOTE_LENGTH, SECTIONS, RecordedAnswers
+from caseapp.domain.screening.proposals import find_wrong_days
 from caseapp.domain.screening.protocol import ITEMS_BY_KEY, Level
 from caseapp.domain.screening.rules import SESSION_IN_FUTURE
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import date, datetime
     from uuid import UUID
 
     from caseapp.domain.notes.models import Note
@@ -74,17 +75,17 @@ def check_discard(note: LockedNote) -> None:
     refuse_for(list_discard_blockers(note.row))
 
 
-def check_sign(note: LockedNote, moment: datetime) -> None:
-    """Check that a note can be signed at `moment`.
+def check_sign(note: LockedNote, moment: datetime, today: date) -> None:
+    """Check that a note can be signed at `moment`, which is `today` in the practice's time zone.
 
     Raises RuleBroken when it is signed already, and Invalid naming every missing part.
     """
     check_draft(note)
-    if problems := missing_for_signature(note.record, moment):
+    if problems := missing_for_signature(note.record, moment, today):
         raise Invalid(problems, "This note is not complete yet.")
 
 
-def missing_for_signature(note: NoteRecord, moment: datetime) -> dict[str, list[str]]:
+def missing_for_signature(note: NoteRecord, moment: datetime, today: date) -> dict[str, list[str]]:
     """List by field what a draft still needs before it can be signed at `moment`; empty when nothing is missing.
 
     Every section needs text. The screening is either untouched or complete: *Not asked* is an answer, a blank isn't.
@@ -97,6 +98,7 @@ def missing_for_signature(note: NoteRecord, moment: datetime) -> dict[str, list[
     if note.session_at > moment:
         problems["session_at"] = [SESSION_IN_FUTURE]
     draft = note.draft
+    problems |= find_wrong_days(draft.screening.reported_days, today)
     if draft.touched:
         for key in draft.unanswered:
             problems[key] = [f"Choose a level for {ITEMS_BY_KEY[key].label.lower()}, or Not asked."]

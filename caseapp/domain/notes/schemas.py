@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +13,12 @@ from caseapp.domain.followups.schemas import PLAUSIBLE_TIME
 from caseapp.domain.notes.codes import MAX_SESSION_MINUTES, MODALITIES
 from caseapp.domain.screening.protocol import ACTIONS_TAKEN, ITEMS
 from caseapp.domain.screening.rules import highest_level
-from caseapp.domain.screening.schemas import LevelField, NewScreening
+from caseapp.domain.screening.schemas import (
+    LevelField,
+    NewScreening,
+    keep_days,
+    lasting_since_field,
+)
 
 MAX_NOTE_LENGTH = 100_000
 
@@ -57,11 +62,18 @@ class DraftScreening:
     actions_taken: tuple[str, ...] = ()
     comment: str = field(default="", repr=False)
     recorded: RecordedAnswers | None = None
+    lasting_since: dict[str, date] = field(default_factory=dict)
 
     @property
     def touched(self) -> bool:
         """Tell whether anything was entered."""
-        return bool(self.answers or self.asked_alone or self.actions_taken or self.comment)
+        return bool(
+            self.answers
+            or self.asked_alone
+            or self.actions_taken
+            or self.comment
+            or self.lasting_since
+        )
 
     @property
     def unanswered(self) -> list[str]:
@@ -116,6 +128,7 @@ class DraftScreening:
             asked_alone=self.asked_alone,
             actions_taken=self.actions_taken,
             comment=self.comment,
+            lasting_since=self.lasting_since,
         )
 
 
@@ -142,6 +155,7 @@ def draft_to_json(draft: DraftScreening) -> dict[str, Any]:
         "asked_alone": draft.asked_alone,
         "actions_taken": list(draft.actions_taken),
         "comment": draft.comment,
+        "lasting_since": {item: day.isoformat() for item, day in draft.lasting_since.items()},
     }
     if recorded := draft.recorded:
         data["recorded"] = {
@@ -161,8 +175,11 @@ def draft_from_json(data: dict[str, Any]) -> DraftScreening:
             {key: UUID(origin) for key, origin in found["origins"].items()},
             datetime.fromisoformat(found["session_at"]),
         )
+    days = data.pop("lasting_since", {})
     return DraftScreening(
-        **{**data, "actions_taken": tuple(data["actions_taken"])}, recorded=recorded
+        **{**data, "actions_taken": tuple(data["actions_taken"])},
+        recorded=recorded,
+        lasting_since={item: date.fromisoformat(day) for item, day in days.items()},
     )
 
 
@@ -261,6 +278,7 @@ class _DraftAnswersBase(Schema):
         fields.String(validate=validate.OneOf(list(ACTIONS_TAKEN))), load_default=list
     )
     comment = fields.String(load_default="", validate=validate.Length(max=2000))
+    lasting_since = lasting_since_field()
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> DraftScreening:
@@ -274,6 +292,7 @@ def _draft_screening(data: dict[str, Any]) -> DraftScreening:
         asked_alone=data["asked_alone"],
         actions_taken=tuple(kind for kind in ACTIONS_TAKEN if kind in data["actions_taken"]),
         comment=data["comment"].replace("\r\n", "\n").strip(),
+        lasting_since=keep_days(data["lasting_since"]),
     )
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from caseapp.domain.protocol.data import LevelRule, Place, Protocol, Rule, Span
 
 OTHER = "other"
-INTERVALS = ("validity", "steady", "late")
+INTERVALS = ("validity", "steady", "late", "sustained", "declined")
 UNIT_HOURS = {"hours": 1, "days": 24, "working_days": 24}
 Problem = tuple["Place", str]
 

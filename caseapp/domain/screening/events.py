@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -20,7 +20,8 @@ class ScreeningRecorded:
 
     `session_at` is when the questions were asked, `note_id` the note that the answers came from. `repeats` are the
     answers, by item, that an earlier screening of the same note, given by its id, has recorded already. `protocol` is
-    the version that was asked; it was not stored while every version had the same items.
+    the version that was asked; it was not stored while every version had the same items. `lasting_since` has, for some
+    items at watch or above, the day since when the client says it has lasted.
     """
 
     note_id: UUID | None
@@ -31,6 +32,7 @@ class ScreeningRecorded:
     comment: str = field(default="", repr=False)
     repeats: dict[str, str] = field(default_factory=dict)
     protocol: int = 1
+    lasting_since: dict[str, date] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,23 @@ class FlagCleared:
     reason: str = field(repr=False)
 
 
-Fact = ScreeningRecorded | HoldOpened | HoldRenewed | HoldReleased | FlagSet | FlagCleared
+@dataclass(frozen=True)
+class ProposalDeclined:
+    """A coach wrote why an item that has lasted at watch is no concern."""
+
+    item: str
+    reason: str = field(repr=False)
+
+
+Fact = (
+    ScreeningRecorded
+    | HoldOpened
+    | HoldRenewed
+    | HoldReleased
+    | FlagSet
+    | FlagCleared
+    | ProposalDeclined
+)
 # These names are stored and never change.
 FACTS: dict[str, type[Fact]] = {
     "screening": ScreeningRecorded,
@@ -82,6 +100,7 @@ FACTS: dict[str, type[Fact]] = {
     "hold_released": HoldReleased,
     "flag_set": FlagSet,
     "flag_cleared": FlagCleared,
+    "proposal_declined": ProposalDeclined,
 }
 NAMES = {fact: name for name, fact in FACTS.items()}
 
@@ -116,18 +135,20 @@ def fact_from_json(data: dict[str, Any]) -> Fact:
 
 
 def to_plain(record: Any) -> dict[str, Any]:  # noqa: ANN401 - a dataclass
-    """Return the fields of a dataclass as JSON has them: ids and times as texts."""
+    """Return the fields of a dataclass as JSON has them: ids, days and times as texts."""
     return {name: _plain(value) for name, value in vars(record).items()}
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401
     if isinstance(value, UUID):
         return value.hex
-    return value.isoformat() if isinstance(value, datetime) else value
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return value.isoformat() if isinstance(value, date) else value
 
 
 def from_plain(record: type[T], data: dict[str, Any]) -> T:
-    """Build a dataclass from what `to_plain` gave; the ends of the names tell which texts are ids and times."""
+    """Build a dataclass from what `to_plain` gave; the ends of the names tell which texts are ids, times and days."""
     return record(**{name: _parse(name, value) for name, value in data.items()})
 
 
@@ -136,4 +157,12 @@ def _parse(name: str, value: Any) -> Any:  # noqa: ANN401
         return None
     if name == "id" or name.endswith(("_id", "_by")):
         return UUID(value)
+    if name.endswith("_since"):
+        return _parse_days(value)
     return datetime.fromisoformat(value) if name.endswith("_at") else value
+
+
+def _parse_days(value: str | dict[str, str]) -> Any:  # noqa: ANN401
+    if isinstance(value, dict):
+        return {key: date.fromisoformat(day) for key, day in value.items()}
+    return date.fromisoformat(value)

@@ -1,7 +1,9 @@
-"""Marks: rows that tell a person which of their clients have an open hold, and that tell nobody else anything.
+"""Marks: rows that tell a person which of their clients need attention, and that tell nobody else anything.
 
 There is one for each open hold and each person who may see the client: the coaches of the care team and their
-supervisors. Lists read the marks of one person, then check again who may see the clients.
+supervisors. A client with items at watch has one for the week in which the first of them is proposed as a concern, if
+nothing is recorded until then, and one while a declined proposal is not made again. Lists read the marks of one person,
+then check again who may see the clients, and what their state says now.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import hmac
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -22,15 +24,19 @@ from caseapp.domain.clients.codes import COACH
 from caseapp.domain.clients.models import CareTeamMember
 from caseapp.domain.keys.queries import get_ring_key
 from caseapp.domain.screening.models import ViewerMark
+from caseapp.domain.screening.proposals import list_coming_proposals
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
+    from datetime import datetime
 
-    from caseapp.domain.screening.schemas import Hold
+    from caseapp.domain.screening.state import DerivedState
 
 HOLD_KINDS = ("safety", "care")
 """The kinds of hold, the strictest first."""
+PROPOSED, DECLINED = "proposed", "declined"
+KINDS = (*HOLD_KINDS, PROPOSED, DECLINED)
 INSERT_UNLESS_PRESENT = {
     name: dialect.insert(ViewerMark.__table__).on_conflict_do_nothing(index_elements=["id"])
     for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql))
@@ -38,36 +44,70 @@ INSERT_UNLESS_PRESENT = {
 
 
 @dataclass(frozen=True)
+class Marked:
+    """What a mark stands for: an open hold, or that a client's items are proposed or declined, with its week."""
+
+    id: UUID
+    kind: str
+    week: int
+
+
+@dataclass(frozen=True)
 class Mark:
-    """What a mark tells: a client of the person's has this open hold."""
+    """What a mark tells: a client of the person's has this open hold, or another thing of this kind."""
 
     client_id: UUID
     hold_id: UUID
     kind: str
 
 
-def add_marks(holds: Iterable[Hold], client_id: UUID) -> None:
-    """Mark open holds of a locked client for everybody who may see the client; marks that stand are left alone."""
+def list_marked(state: DerivedState, client_id: UUID) -> set[Marked]:
+    """List what is marked of a client in a state."""
+    found = {Marked(hold.id, hold.kind, _week(hold.opened_at)) for hold in state.holds}
+    coming = list_coming_proposals(state)
+    if coming:
+        found.add(_mark_of_items(client_id, PROPOSED, coming[0].proposed_at))
+    declined = [proposal.raised.declined_at for proposal in coming if proposal.raised.declined_at]
+    if declined:
+        found.add(_mark_of_items(client_id, DECLINED, max(declined)))
+    return found
+
+
+def _mark_of_items(client_id: UUID, kind: str, moment: datetime) -> Marked:
+    week = _week(moment)
+    return Marked(uuid5(client_id, f"{kind} {week}"), kind, week)
+
+
+def add_marks(marked: Iterable[Marked], client_id: UUID) -> None:
+    """Mark something of a locked client for everybody who may see the client; marks that stand are left alone."""
     viewers = _list_viewers(client_id)
-    rows = [_make_row(hold, viewer) for hold in holds for viewer in viewers]
+    rows = [_make_row(each, client_id, viewer) for each in marked for viewer in viewers]
     if rows:
         db.session.connection().execute(INSERT_UNLESS_PRESENT[db.engine.dialect.name], rows)
 
 
-def remove_marks(holds: Iterable[Hold], client_id: UUID) -> None:
-    """Remove the marks of released holds of a locked client."""
+def remove_marks(marked: Iterable[Marked], client_id: UUID) -> None:
+    """Remove marks of a locked client."""
     viewers = _list_viewers(client_id)
-    ids = [_mark_id(hold.id, viewer) for hold in holds for viewer in viewers]
+    ids = [_mark_id(each.id, viewer) for each in marked for viewer in viewers]
     db.session.execute(sa.delete(ViewerMark).where(ViewerMark.id.in_(ids)))
 
 
-def list_marks(viewer: UUID, kinds: Collection[str], limit: int | None = None) -> list[Mark]:
-    """List a person's marks, the strictest kind of hold first, then by the week in which the hold opened, newest first.
+def list_marks(
+    viewer: UUID,
+    kinds: Collection[str],
+    limit: int | None = None,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> list[Mark]:
+    """List a person's marks, the strictest kind of hold first, then by the week of what is marked, newest first.
 
-    `limit` is the largest number of marks of each kind. The caller checks which of the clients the person may see.
+    `limit` is the largest number of marks of each kind. What was declined in a week before `since`, or is proposed in
+    a week after `until`, is left out. The caller checks which of the clients the person may see.
     """
     parts = []
-    for rank, kind in enumerate(HOLD_KINDS):
+    for rank, kind in enumerate(KINDS):
         if kind in kinds:
             of_kind = (
                 sa.select(
@@ -79,13 +119,17 @@ def list_marks(viewer: UUID, kinds: Collection[str], limit: int | None = None) -
                 .where(ViewerMark.bucket == _bucket(viewer, kind))
                 .order_by(ViewerMark.week.desc(), ViewerMark.id.desc())
             )
+            if until is not None and kind == PROPOSED:
+                of_kind = of_kind.where(ViewerMark.week <= _week(until))
+            if since is not None and kind == DECLINED:
+                of_kind = of_kind.where(ViewerMark.week >= _week(since))
             if limit is not None:
                 of_kind = of_kind.limit(literal_limit(limit))
             parts.append(sa.select(of_kind.subquery()))
     marks = sa.union_all(*parts).subquery()
     order = (marks.c.rank, marks.c.week.desc(), marks.c.id.desc())
     rows = db.session.execute(sa.select(marks).order_by(*order))
-    return [_open_mark(row.id, row.sealed, HOLD_KINDS[row.rank]) for row in rows]
+    return [_open_mark(row.id, row.sealed, KINDS[row.rank]) for row in rows]
 
 
 def _list_viewers(client_id: UUID) -> set[UUID]:
@@ -103,14 +147,18 @@ def _list_viewers(client_id: UUID) -> set[UUID]:
     return {viewer for row in rows for viewer in row if viewer is not None}
 
 
-def _make_row(hold: Hold, viewer: UUID) -> dict[str, object]:
-    mark_id = _mark_id(hold.id, viewer)
-    year, week, _ = hold.opened_at.isocalendar()
-    content = {"client_id": hold.client_id.hex, "hold_id": hold.id.hex}
+def _week(moment: datetime) -> int:
+    year, week, _ = moment.isocalendar()
+    return year * 100 + week
+
+
+def _make_row(marked: Marked, client_id: UUID, viewer: UUID) -> dict[str, object]:
+    mark_id = _mark_id(marked.id, viewer)
+    content = {"client_id": client_id.hex, "hold_id": marked.id.hex}
     return {
         "id": mark_id,
-        "bucket": _bucket(viewer, hold.kind),
-        "week": year * 100 + week,
+        "bucket": _bucket(viewer, marked.kind),
+        "week": marked.week,
         "sealed": seal_bound(
             json.dumps(content).encode(), _binding(mark_id), get_ring_key("safety")
         ),

@@ -53,10 +53,10 @@ class ClientSafety(Model):
 
 
 class ViewerMark(Model):
-    """Tells one person that a client of theirs has an open hold, so that lists need not open every client's state.
+    """Tells one person that a client of theirs needs attention, so that lists need not open every client's state.
 
-    `bucket` is a keyed hash of the person and the kind of hold; `week` is when the hold opened, as the ISO year and
-    week (202619). The client and the hold are sealed.
+    `bucket` is a keyed hash of the person and of what it is about, such as a kind of hold; `week` is when the hold
+    opened or the rest is due, as the ISO year and week (202619). The client and the hold are sealed.
     """
 
     __tablename__ = "viewer_mark"

@@ -19,6 +19,7 @@ from caseapp.domain.clients.operations import withdraw_contact_confirmation
 from caseapp.domain.clients.rules import UNSAFE_FLAGS
 from caseapp.domain.followups.operations import create_required_followups
 from caseapp.domain.followups.queries import find_newest_episode
+from caseapp.domain.practice.queries import local_day, today
 from caseapp.domain.protocol.file import PROTOCOL
 from caseapp.domain.screening.events import (
     FlagCleared,
@@ -26,10 +27,18 @@ from caseapp.domain.screening.events import (
     HoldOpened,
     HoldReleased,
     HoldRenewed,
+    ProposalDeclined,
     ScreeningRecorded,
 )
-from caseapp.domain.screening.marks import add_marks, remove_marks
+from caseapp.domain.screening.marks import HOLD_KINDS, add_marks, list_marked, remove_marks
 from caseapp.domain.screening.models import ClientSafety, SafetyEvent
+from caseapp.domain.screening.proposals import (
+    check_decided,
+    check_lasting_since,
+    keep_right_days,
+    list_proposals,
+)
+from caseapp.domain.screening.protocol import ITEMS_BY_KEY, Level
 from caseapp.domain.screening.queries import (
     get_current_safety,
     get_flag,
@@ -42,18 +51,19 @@ from caseapp.domain.screening.rules import (
     derive_required_actions,
     starts_episode,
 )
+from caseapp.domain.screening.schemas import NewScreening
 from caseapp.domain.screening.sealing import CurrentSafety, seal_events, seal_state
 from caseapp.domain.screening.state import fold
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
     from uuid import UUID
 
     from caseapp.domain.clients.queries import LockedClient
     from caseapp.domain.screening.events import Fact
     from caseapp.domain.screening.queries import LockedHold
-    from caseapp.domain.screening.schemas import NewScreening
+    from caseapp.domain.screening.schemas import Decisions
 
 INSERT_EVENTS = sa.insert(SafetyEvent.__table__)  # type: ignore[arg-type]
 INSERT_STATES = sa.insert(ClientSafety.__table__)  # type: ignore[arg-type]
@@ -77,7 +87,8 @@ def record_screening(
 
     When a hold of the required kind is already open, the reasons are added to it. `session_at` is when it was asked,
     by default now. `repeats` are the answers, by item, that an earlier screening has recorded already: they require
-    nothing more. Raises Invalid when no question was asked, or for a session in the future.
+    nothing more. Raises Invalid when no question was asked, for a session in the future, and for an item that is said
+    to have lasted since a day in the future or too long ago.
     """
     require(actor, Action.SCREENING_RECORD)
     answers = {key: level for key, level in new.levels.items() if level is not None}
@@ -86,6 +97,9 @@ def record_screening(
     screening_id, moment, current = new_id(), now(), get_current_safety(client.key)
     if session_at and session_at > moment:
         raise Invalid({"session_at": [SESSION_IN_FUTURE]})
+    if new.lasting_since:
+        check_lasting_since(new, today())
+        new = keep_right_days(new, today())
     screening = ScreeningRecorded(
         note_id=note_id,
         session_at=session_at or moment,
@@ -95,6 +109,7 @@ def record_screening(
         comment=new.comment,
         repeats={key: str(origin) for key, origin in repeats.items()},
         protocol=PROTOCOL.version,
+        lasting_since=new.reported_days,
     )
     stated = {key: level for key, level in answers.items() if key not in repeats}
     required = derive_required_actions(stated, moment)
@@ -141,6 +156,34 @@ def record_screening(
     details = {"holds": sorted(required.holds), "flags": sorted(required.flags)}
     _record(actor, Action.SCREENING_RECORD, "screening", screening_id, client, details)
     return screening_id
+
+
+def decide_proposals(actor: Actor, client: LockedClient, decisions: Decisions) -> None:
+    """Decide about items that are proposed as concerns: record them as concerns, or why they are none.
+
+    The concerns are one screening, with all that it requires. Raises RuleBroken when one of the items isn't proposed.
+    """
+    require(actor, Action.SCREENING_RECORD)
+    current, moment = get_current_safety(client.key), now()
+    proposals = list_proposals(current.state, moment)
+    check_decided((*decisions.concerns, *decisions.declined), proposals)
+    if decisions.declined:
+        facts = [
+            (new_id(), ProposalDeclined(item, reason))
+            for item, reason in decisions.declined.items()
+        ]
+        _append(actor, client, current, facts)
+        for event_id, _ in facts:
+            _record(actor, Action.SCREENING_RECORD, "screening", event_id, client, {})
+    if decisions.concerns:
+        since = {found.item: local_day(found.lasts_since) for found in proposals}
+        lasted = [
+            f"{ITEMS_BY_KEY[item].label}: at Watch or above since {since[item].isoformat()}."
+            for item in decisions.concerns
+        ]
+        levels: dict[str, int | None] = dict.fromkeys(decisions.concerns, Level.CONCERN)
+        comment = "\n".join(filter(None, [*lasted, decisions.comment]))
+        record_screening(actor, client, NewScreening(levels, comment=comment))
 
 
 def ensure_flag(actor: Actor, client: LockedClient, kind: str, *, source: str) -> bool:
@@ -194,9 +237,16 @@ def release_hold(actor: Actor, locked: LockedHold, reason: str, version: int) ->
 
 
 def mark_open_holds(client: LockedClient) -> None:
-    """Mark a client's open holds for whoever has joined the care team, and for their supervisor."""
-    if holds := get_current_safety(client.key).state.holds:
-        add_marks(holds, client.id)
+    """Mark a client's open holds and proposals for whoever has joined the care team, and for their supervisor."""
+    if marked := list_marked(get_current_safety(client.key).state, client.id):
+        add_marks(marked, client.id)
+
+
+def remove_proposal_marks(client: LockedClient) -> None:
+    """Remove the marks of what is proposed about a client whose case closes; `mark_open_holds` adds them again."""
+    marked = list_marked(get_current_safety(client.key).state, client.id)
+    if proposed := {each for each in marked if each.kind not in HOLD_KINDS}:
+        remove_marks(proposed, client.id)
 
 
 def derive_missing_states() -> int:
@@ -211,8 +261,8 @@ def derive_missing_states() -> int:
     for history in list_safety_histories(client_ids, without_state=True).values():
         current = CurrentSafety(len(history.events), history.tag, fold(history.events))
         rows.append({"client_id": history.client_id, **seal_state(current, history.key)})
-        if current.state.holds:
-            add_marks(current.state.holds, history.client_id)
+        if marked := list_marked(current.state, history.client_id):
+            add_marks(marked, history.client_id)
     if rows:
         db.session.connection().execute(INSERT_STATES, rows)
     return len(rows)
@@ -222,7 +272,7 @@ def _append(
     actor: Actor,
     client: LockedClient | LockedHold,
     current: CurrentSafety,
-    facts: list[tuple[UUID, Fact]],
+    facts: Sequence[tuple[UUID, Fact]],
 ) -> None:
     """Append facts with their ids to the events of a locked client, whose state `current` was read after the lock."""
     key = client.key
@@ -232,12 +282,12 @@ def _append(
         run(UPDATE_STATE, of=key.client_id, **seal_state(after, key))
     else:
         run(INSERT_STATES, client_id=key.client_id, **seal_state(after, key))
-    was_open = {hold.id: hold for hold in current.state.holds}
-    is_open = {hold.id: hold for hold in after.state.holds}
-    if opened := is_open.keys() - was_open.keys():
-        add_marks([is_open[hold_id] for hold_id in opened], key.client_id)
-    if released := was_open.keys() - is_open.keys():
-        remove_marks([was_open[hold_id] for hold_id in released], key.client_id)
+    before = list_marked(current.state, key.client_id)
+    now_marked = list_marked(after.state, key.client_id)
+    if new := now_marked - before:
+        add_marks(new, key.client_id)
+    if old := before - now_marked:
+        remove_marks(old, key.client_id)
 
 
 def _record(

@@ -27,6 +27,8 @@ ITEMS_BY_KEY = {item.key: item for item in ITEMS}
 FEAR_AT_HOME = "fear_at_home"
 """The item that is only known when it was asked alone: in front of others nobody can be expected to say it."""
 SAFETY_ITEMS = tuple(item.key for item in ITEMS if item.safety)
+LASTING_ITEMS = tuple(item.key for item in ITEMS if not item.safety)
+"""The items in which it matters how long a level has lasted; of a safety item one report is enough."""
 LEVEL_RULES: dict[tuple[str, int], LevelRule] = {
     (item.key, rule.level): rule
     for item in ITEMS
@@ -42,3 +44,5 @@ _DAYS = {interval.key: timedelta(days=interval.days) for interval in PROTOCOL.in
 SCREENING_VALIDITY = _DAYS["validity"]
 STEADY_INTERVAL = _DAYS["steady"]
 LATE_AFTER = _DAYS["late"]
+SUSTAINED_AFTER = _DAYS["sustained"]
+PROPOSED_AGAIN_AFTER = _DAYS["declined"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeVarTuple
@@ -25,6 +25,7 @@ from caseapp.domain.keys.queries import open_key
 from caseapp.domain.protocol.file import PROTOCOL
 from caseapp.domain.screening.events import RecordedEvent, ScreeningRecorded
 from caseapp.domain.screening.models import ClientSafety, SafetyEvent
+from caseapp.domain.screening.proposals import list_proposals
 from caseapp.domain.screening.protocol import FEAR_AT_HOME, ITEMS, ITEMS_BY_KEY, SAFETY_ITEMS
 from caseapp.domain.screening.rules import (
     HoldScreenings,
@@ -48,7 +49,8 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from caseapp.core.errors import Reason
-    from caseapp.domain.screening.schemas import Answer, Flag, Hold, ScreeningRecord
+    from caseapp.domain.screening.proposals import Proposal
+    from caseapp.domain.screening.schemas import Answer, Flag, Hold, Raised, ScreeningRecord
 
 Columns = TypeVarTuple("Columns")
 
@@ -271,6 +273,15 @@ def list_flags(actor: Actor, client_id: UUID) -> list[Flag]:
     return [flag for flag in flags if flag.cleared_at is None]
 
 
+def list_client_proposals(actor: Actor, client_id: UUID) -> list[Proposal]:
+    """List the items of a client that are proposed as concerns, what was proposed first before the others.
+
+    Raises NotFound.
+    """
+    require(actor, Action.SCREENING_READ)
+    return list_proposals(fold(_get_visible_history(actor, client_id).events), now())
+
+
 def get_flag(client_id: UUID, flag_id: UUID) -> Flag:
     """Load a client's flag, active or cleared; access was already checked.
 
@@ -295,6 +306,12 @@ class SafetyState:
     as_of: datetime
     answers: dict[str, Answer]
     last_full_protocol: int | None = None
+    raised: dict[str, Raised] = field(default_factory=dict)
+
+    @property
+    def proposals(self) -> list[Proposal]:
+        """List the items that are proposed as concerns, what was proposed first before the others."""
+        return list_proposals(self, self.as_of)
 
     @property
     def levels(self) -> dict[str, int]:
@@ -382,7 +399,9 @@ def safety_from_row(row: sa.Row[*tuple[Any, ...]], key: DataKey) -> SafetyState:
     """
     state = _open_current(row, key).state
     flags = frozenset(flag.kind for flag in state.flags)
-    return SafetyState(state.holds, flags, now(), state.answers, state.last_full_protocol)
+    return SafetyState(
+        state.holds, flags, now(), state.answers, state.last_full_protocol, state.raised
+    )
 
 
 def _open_current(row: Any, key: DataKey) -> CurrentSafety:  # noqa: ANN401 - a result row

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 from marshmallow import Schema, ValidationError, fields, post_load, validate
 
 from caseapp.core.schemas import ReasonResponseSchema
+from caseapp.core.text import count_visible
 from caseapp.domain.screening.protocol import (
     ACTIONS_TAKEN,
     ITEMS,
+    LASTING_ITEMS,
     LATE_AFTER,
     MANUAL_FLAGS,
     SCREENING_VALIDITY,
@@ -19,11 +21,13 @@ from caseapp.domain.screening.protocol import (
 )
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from collections.abc import Mapping
+    from datetime import date, datetime
     from uuid import UUID
 
 # The clocks of two servers may differ by so much.
 CLOCK_SKEW = timedelta(minutes=5)
+MONTH_LENGTH = len("2026-03")
 LEVEL_NAMES = {level.name.lower(): level for level in Level}
 
 
@@ -34,6 +38,25 @@ class NewScreening:
     levels: dict[str, int | None]
     asked_alone: bool = False
     actions_taken: tuple[str, ...] = ()
+    comment: str = ""
+    lasting_since: Mapping[str, date] = field(default_factory=dict)
+
+    @property
+    def reported_days(self) -> dict[str, date]:
+        """Return since when each item at watch or above has lasted, as far as the client said."""
+        return {
+            item: day
+            for item, day in self.lasting_since.items()
+            if (self.levels.get(item) or Level.NONE) >= Level.WATCH
+        }
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """What a coach decides about items that are proposed as concerns: which are, and why others are none."""
+
+    concerns: tuple[str, ...] = ()
+    declined: Mapping[str, str] = field(default_factory=dict, repr=False)
     comment: str = ""
 
 
@@ -61,12 +84,37 @@ def _level_field() -> LevelField:
     )
 
 
+class DayField(fields.Date):
+    """A day, or a month (`2026-03`), which stands for its first day; an empty value is none."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        if value == "":
+            return None
+        is_month = isinstance(value, str) and len(value) == MONTH_LENGTH
+        return super()._deserialize(f"{value}-01" if is_month else value, *args, **kwargs)
+
+
+def lasting_since_field() -> fields.Dict:
+    """Build the field of since when items at watch or above have lasted; of the others it says nothing."""
+    return fields.Dict(
+        keys=fields.String(validate=validate.OneOf(LASTING_ITEMS)),
+        values=DayField(allow_none=True),
+        load_default=dict,
+    )
+
+
+def keep_days(days: Mapping[str, date | None]) -> dict[str, date]:
+    """Leave out the items without a day, in the order of the items, so that equal days are equal texts."""
+    return {item: day for item in LASTING_ITEMS if (day := days.get(item)) is not None}
+
+
 class _Answers(Schema):
     asked_alone = fields.Boolean(load_default=False)
     actions_taken = fields.List(
         fields.String(validate=validate.OneOf(ACTIONS_TAKEN)), load_default=list
     )
     comment = fields.String(load_default="", validate=validate.Length(max=2000))
+    lasting_since = lasting_since_field()
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> NewScreening:
@@ -76,6 +124,7 @@ class _Answers(Schema):
             asked_alone=data["asked_alone"],
             actions_taken=tuple(data["actions_taken"]),
             comment=data["comment"].strip(),
+            lasting_since=keep_days(data["lasting_since"]),
         )
 
 
@@ -103,6 +152,7 @@ class ScreeningRecord:
     seq: int
     protocol: int
     recorded_by_name: str = ""
+    lasting_since: dict[str, date] = field(default_factory=dict)
 
     @property
     def is_late(self) -> bool:
@@ -155,6 +205,23 @@ class Answer:
     def is_current(self, moment: datetime) -> bool:
         """Tell whether the item was asked at most 14 days before a moment, and not in its future."""
         return self.asked_at is not None and is_valid(self.asked_at, moment)
+
+
+@dataclass(frozen=True)
+class Raised:
+    """Since when an item has been at watch or above without an answer of none in between.
+
+    `began_at` is the first session of that time. It is not before `ended_at`, the session of the last none or the
+    release of the last hold about the item, if any. `reported_since` is since when the client said that it has lasted.
+    The rest is who last wrote why this is no concern, when and why.
+    """
+
+    began_at: datetime
+    ended_at: datetime | None = None
+    reported_since: date | None = None
+    declined_at: datetime | None = None
+    declined_by: UUID | None = None
+    declined_because: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -218,6 +285,7 @@ class ScreeningResponseSchema(Schema):
     actions_taken = fields.List(fields.String(), required=True)
     comment = fields.String(required=True)
     protocol = fields.Integer(required=True)
+    lasting_since = fields.Dict(keys=fields.String(), values=fields.Date(), required=True)
 
 
 class HoldResponseSchema(Schema):
@@ -238,6 +306,91 @@ class HoldDetailResponseSchema(HoldResponseSchema):
     """A hold with what still blocks its release."""
 
     blockers = fields.List(fields.Nested(ReasonResponseSchema), required=True)
+
+
+MIN_REASON = 20
+"""Visible characters of a reason why a lasting watch is no concern; a plain limit, awaiting sign-off."""
+_ITEM = validate.OneOf(LASTING_ITEMS)
+
+
+def _require_reason(reason: str) -> None:
+    if count_visible(reason) < MIN_REASON:
+        raise ValidationError(f"Write at least {MIN_REASON} characters.")
+
+
+class DecisionsSchema(Schema):
+    """Input of decisions about items that are proposed as concerns."""
+
+    concerns = fields.List(fields.String(validate=_ITEM), load_default=list)
+    declined = fields.Dict(
+        keys=fields.String(validate=_ITEM),
+        values=fields.String(validate=[validate.Length(max=2000), _require_reason]),
+        load_default=dict,
+    )
+    comment = fields.String(load_default="", validate=validate.Length(max=2000))
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> Decisions:
+        """Build the dataclass.
+
+        Raises ValidationError when nothing is decided, or one item twice.
+        """
+        concerns = tuple(item for item in LASTING_ITEMS if item in data["concerns"])
+        declined = {item: reason.strip() for item, reason in data["declined"].items()}
+        if not concerns and not declined:
+            raise ValidationError("Decide about at least one item.", "concerns")
+        if {*concerns} & {*declined}:
+            raise ValidationError("Decide about each item once.", "concerns")
+        return Decisions(concerns, declined, data["comment"].strip())
+
+
+class DecisionsFormSchema(Schema):
+    """Input of the form for decisions: a choice and a reason for each item that is proposed."""
+
+    decision = fields.Dict(
+        keys=fields.String(validate=_ITEM),
+        values=fields.String(validate=validate.OneOf(["", "concern", "declined"])),
+        load_default=dict,
+    )
+    reason = fields.Dict(
+        keys=fields.String(validate=_ITEM),
+        values=fields.String(validate=validate.Length(max=2000)),
+        load_default=dict,
+    )
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> Decisions:
+        """Build the dataclass; what was written about a concern becomes the comment of its screening.
+
+        Raises ValidationError when nothing is decided, or a reason is missing.
+        """
+        chosen, reasons = data["decision"], data["reason"]
+        concerns = tuple(item for item in LASTING_ITEMS if chosen.get(item) == "concern")
+        declined = {
+            item: reasons.get(item, "").strip()
+            for item in LASTING_ITEMS
+            if chosen.get(item) == "declined"
+        }
+        if not concerns and not declined:
+            raise ValidationError("Decide about at least one item.", "decision")
+        problems = {}
+        for item, reason in declined.items():
+            try:
+                _require_reason(reason)
+            except ValidationError as error:
+                problems[f"reason.{item}"] = error.messages
+        if problems:
+            raise ValidationError(problems)
+        notes = [text for item in concerns if (text := reasons.get(item, "").strip())]
+        return Decisions(concerns, declined, "\n".join(notes))
+
+
+class ProposalResponseSchema(Schema):
+    """An item that is proposed as a concern."""
+
+    item = fields.String(required=True)
+    lasts_since = fields.AwareDateTime(required=True)
+    proposed_at = fields.AwareDateTime(required=True)
 
 
 class FlagResponseSchema(Schema):

@@ -12,12 +12,13 @@ from caseapp.domain.screening.events import (
     HoldOpened,
     HoldReleased,
     HoldRenewed,
+    ProposalDeclined,
     ScreeningRecorded,
     from_plain,
     to_plain,
 )
-from caseapp.domain.screening.protocol import FEAR_AT_HOME, ITEMS
-from caseapp.domain.screening.schemas import Answer, Flag, Hold, ScreeningRecord
+from caseapp.domain.screening.protocol import FEAR_AT_HOME, ITEMS, Level
+from caseapp.domain.screening.schemas import Answer, Flag, Hold, Raised, ScreeningRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -31,7 +32,7 @@ class DerivedState:
     """A client's current state: open holds, active flags, the answer to each item that counts.
 
     `last_full_at` is the time of the session in which every question was last asked, and recorded in time,
-    `last_full_protocol` the version of the protocol that had these questions.
+    `last_full_protocol` the version of the protocol that had these questions. `raised` has the items at watch or above.
     """
 
     holds: tuple[Hold, ...] = ()
@@ -39,14 +40,17 @@ class DerivedState:
     answers: dict[str, Answer] = field(default_factory=dict)
     last_full_at: datetime | None = None
     last_full_protocol: int | None = None
+    raised: dict[str, Raised] = field(default_factory=dict)
 
 
 def apply(state: DerivedState, event: RecordedEvent) -> DerivedState:
     """Return the state after one more event."""
     if isinstance(event.fact, ScreeningRecorded):
         screening = make_screening(event)
-        answers = state.answers | dict(_list_answers(screening, state.answers))
-        state, full_at = replace(state, answers=answers), state.last_full_at
+        counting = dict(_list_answers(screening, state.answers))
+        raised = _change_raised(state, screening, counting)
+        state = replace(state, answers=state.answers | counting, raised=raised)
+        full_at = state.last_full_at
         if (
             not screening.full
             or screening.is_late
@@ -59,7 +63,11 @@ def apply(state: DerivedState, event: RecordedEvent) -> DerivedState:
     if isinstance(event.fact, FlagSet | FlagCleared):
         flags = change_flags({flag.id: flag for flag in state.flags}, event)
         return replace(state, flags=tuple(f for f in flags.values() if f.cleared_at is None))
+    if isinstance(event.fact, ProposalDeclined):
+        return replace(state, raised=_decline(state.raised, event, event.fact))
     holds = change_holds({hold.id: hold for hold in state.holds}, event)
+    if isinstance(event.fact, HoldReleased):
+        state = replace(state, raised=_restart(state.raised, holds[event.fact.hold_id]))
     return replace(state, holds=tuple(h for h in holds.values() if h.released_at is None))
 
 
@@ -101,6 +109,73 @@ def _counts(item: str, answer: Answer, before: Answer | None, screening: Screeni
     return answer.asked_alone or item != FEAR_AT_HOME
 
 
+def _change_raised(
+    state: DerivedState, screening: ScreeningRecord, counting: Mapping[str, Answer]
+) -> dict[str, Raised]:
+    """Return the items at watch or above after a screening, of whose answers those that count are given.
+
+    Only an answer of none that counts ends the time of an item. What doesn't count can still show that it began
+    earlier, but not before the time before it ended.
+    """
+    raised = {
+        item: found
+        for item, found in state.raised.items()
+        if item not in counting or counting[item].level >= Level.WATCH
+    }
+    for item, level in screening.levels.items():
+        if (level or Level.NONE) < Level.WATCH:
+            continue
+        before = raised.get(item) or _begin(state.answers.get(item), screening)
+        is_of_this_time = before.ended_at is None or screening.session_at > before.ended_at
+        days = filter(None, (before.reported_since, screening.lasting_since.get(item)))
+        raised[item] = replace(
+            before,
+            began_at=min(before.began_at, screening.session_at)
+            if is_of_this_time
+            else before.began_at,
+            reported_since=min(days, default=None),
+        )
+    return raised
+
+
+def _begin(before: Answer | None, screening: ScreeningRecord) -> Raised:
+    """Begin the time of an item; a session of before the last none shows nothing earlier than that none."""
+    if before is None:
+        return Raised(screening.session_at)
+    if screening.is_older_than(before.session_at):
+        return Raised(before.session_at, before.session_at)
+    return Raised(screening.session_at, before.session_at)
+
+
+def _restart(raised: Mapping[str, Raised], hold: Hold) -> dict[str, Raised]:
+    """Let the time of the items that a hold was about begin again when it is released.
+
+    The client has recovered from the concern (content map, section (e): none or watch at two contacts), and what lasted
+    until then was judged with the hold.
+    """
+    items = {reason["item"] for reason in hold.reasons}
+    return {
+        item: Raised(hold.released_at, hold.released_at)
+        if item in items and hold.released_at
+        else found
+        for item, found in raised.items()
+    }
+
+
+def _decline(
+    raised: Mapping[str, Raised], event: RecordedEvent, fact: ProposalDeclined
+) -> dict[str, Raised]:
+    if fact.item not in raised:
+        return dict(raised)
+    declined = replace(
+        raised[fact.item],
+        declined_at=event.recorded_at,
+        declined_by=event.recorded_by,
+        declined_because=fact.reason,
+    )
+    return {**raised, fact.item: declined}
+
+
 def fold(events: Iterable[RecordedEvent]) -> DerivedState:
     """Return the state after all events of a client."""
     state = DerivedState()
@@ -129,6 +204,7 @@ def make_screening(event: RecordedEvent) -> ScreeningRecord:
         session_at=fact.session_at,
         seq=event.seq,
         protocol=fact.protocol,
+        lasting_since=fact.lasting_since,
     )
 
 
@@ -196,6 +272,7 @@ def state_to_json(state: DerivedState) -> dict[str, Any]:
         "answers": {item: to_plain(answer) for item, answer in state.answers.items()},
         "last_full_at": state.last_full_at.isoformat() if state.last_full_at else None,
         "last_full_protocol": state.last_full_protocol,
+        "raised": {item: to_plain(raised) for item, raised in state.raised.items()},
     }
 
 
@@ -214,4 +291,5 @@ def state_from_json(data: dict[str, Any]) -> DerivedState:
         },
         last_full_at=datetime.fromisoformat(full) if full else None,
         last_full_protocol=data.get("last_full_protocol", 1 if full else None),
+        raised={item: from_plain(Raised, raised) for item, raised in data["raised"].items()},
     )

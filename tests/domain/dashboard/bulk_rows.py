@@ -20,7 +20,7 @@ from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import get_client_key
 from caseapp.domain.notes.models import Note
 from caseapp.domain.screening.events import HoldOpened, HoldReleased, ScreeningRecorded
-from caseapp.domain.screening.marks import add_marks
+from caseapp.domain.screening.marks import add_marks, list_marked
 from caseapp.domain.screening.models import ClientSafety, SafetyEvent
 from caseapp.domain.screening.queries import get_current_safety
 from caseapp.domain.screening.sealing import NO_TAG, CurrentSafety, seal_events, seal_state
@@ -186,7 +186,7 @@ def caseload(actor, count, since=0):
             rows, current = _append(actor, keys[client_id], none, facts)
             events += rows
             states.append({"client_id": client_id, **seal_state(current, keys[client_id])})
-            add_marks(current.state.holds, client_id)
+            add_marks(list_marked(current.state, client_id), client_id)
         _insert(SafetyEvent, events)
         _insert(ClientSafety, states)
         _insert(FollowUp, [_task(actor, client, n, completed=False) for n, (client, _) in numbered])

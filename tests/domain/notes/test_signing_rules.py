@@ -85,17 +85,17 @@ def test_note_is_signed_only_complete_in_the_past_and_with_answered_or_untouched
     )
     screening_done = not note.draft.touched or answered
     signable = complete_text and note.session_at <= NOW and screening_done
-    problems = missing_for_signature(note, NOW)
+    problems = missing_for_signature(note, NOW, NOW.date())
     assert signable == (not problems)
     assert all(texts and all(text.endswith(".") for text in texts) for texts in problems.values())
     if note.status == "signed":
         with pytest.raises(RuleBroken):
-            check_sign(locked, NOW)
+            check_sign(locked, NOW, NOW.date())
     elif signable:
-        check_sign(locked, NOW)
+        check_sign(locked, NOW, NOW.date())
     else:
         with pytest.raises(Invalid) as refused:
-            check_sign(locked, NOW)
+            check_sign(locked, NOW, NOW.date())
         assert refused.value.fields == problems
 
 

@@ -24,10 +24,11 @@ from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.keys.queries import get_client_key
 from caseapp.domain.models import METADATA
 from caseapp.domain.screening.events import FACTS
-from caseapp.domain.screening.marks import HOLD_KINDS, list_marks
+from caseapp.domain.screening.marks import HOLD_KINDS, KINDS, list_marked, list_marks
 from caseapp.domain.screening.models import ClientSafety, SafetyEvent, ViewerMark
 from caseapp.domain.screening.operations import (
     clear_flag,
+    decide_proposals,
     derive_missing_states,
     release_hold,
     set_manual_flag,
@@ -40,6 +41,7 @@ from caseapp.domain.screening.queries import (
     list_flags,
     lock_hold,
 )
+from caseapp.domain.screening.schemas import Decisions
 from caseapp.domain.screening.state import fold
 from caseapp.domain.users.models import User
 from tests.domain.screening.hold_helpers import (
@@ -253,7 +255,7 @@ def test_database_refuses_to_change_or_drop_events(screened, statement):
 def test_stored_safety_data_has_no_plain_word_and_one_length(team, screened):
     with transaction():
         set_manual_flag(team["coach"], lock_client(team["coach"], screened), "contact_block")
-    words = {*FACTS, *FLAG_LABELS, *KEYS, *HOLD_KINDS, "river", "screening", "level", "reasons"}
+    words = {*FACTS, *FLAG_LABELS, *KEYS, *KINDS, "river", "screening", "level", "reasons"}
     for table in (EVENTS, STATES, MARKS):
         rows = db.session.execute(sa.select(table)).all()
         assert rows
@@ -327,13 +329,14 @@ def test_lost_states_and_marks_are_derived_again(team, held, ines):
 
 
 levels = st.fixed_dictionaries(
-    {}, optional={key: st.sampled_from([None, 0, 1, 2, 3]) for key in KEYS}
+    {}, optional={key: st.sampled_from([None, 0, 1, 1, 2, 3]) for key in KEYS}
 )
 step = st.one_of(
     st.tuples(st.just("screen"), levels),
     st.tuples(st.just("set a flag"), st.sampled_from(MANUAL_FLAGS)),
     st.tuples(st.just("clear the flags"), st.none()),
     st.tuples(st.just("release the holds"), st.none()),
+    st.tuples(st.just("decide"), st.booleans()),
 )
 
 
@@ -349,6 +352,15 @@ def act(team, client_id, what, value, moment):
         for flag in list_flags(supervisor, client_id):
             with transaction():
                 clear_flag(supervisor, lock_client(supervisor, client_id), flag.id, REASON)
+    elif what == "decide":
+        proposed = [found.item for found in get_safety_state(client_id).proposals]
+        if proposed:
+            declined = {} if value else dict.fromkeys(proposed, REASON)
+            with transaction():
+                client = lock_client(coach, client_id)
+                decide_proposals(
+                    coach, client, Decisions(tuple(proposed) if value else (), declined)
+                )
     else:
         finish_tasks(coach, client_id)
         builders.screen(coach, client_id)
@@ -369,7 +381,7 @@ def act(team, client_id, what, value, moment):
 def test_stored_state_and_marks_are_what_the_events_add_up_to(team, steps):
     with at(START):
         client_id = builders.client(team["coach"])
-    before = {*marked(team["supervisor"])}
+    before = {who: {*marked(team[who], KINDS)} for who in ("coach", "supervisor")}
     for number, (what, value) in enumerate(steps):
         moment = START + timedelta(days=10 * number)
         with at(moment):
@@ -379,5 +391,7 @@ def test_stored_state_and_marks_are_what_the_events_add_up_to(team, steps):
         assert get_current_safety(history.key).state == fold(without_names(history.events))
         is_open = {hold.id for hold in history.holds.values() if hold.released_at is None}
         assert {hold.id for hold in get_safety_state(client_id).holds} == is_open
-        assert {*marked(team["supervisor"])} - before == is_open
-        assert {*marked(team["coach"])} >= is_open
+        expected = {each.id for each in list_marked(fold(history.events), client_id)}
+        assert is_open <= expected
+        for who, known in before.items():
+            assert {*marked(team[who], KINDS)} - known == expected
