@@ -143,3 +143,69 @@ def test_other_methods_are_not_allowed(coach, ines, hold):
     assert_only_answers(coach, f"/clients/{ines}/holds", "GET")
     assert_only_answers(coach, f"/holds/{hold['id']}", "GET")
     assert_only_answers(coach, f"/holds/{hold['id']}/release", "POST")
+
+
+REASON = "Two short nights before an exam."
+
+
+@pytest.fixture
+def tired(coach, ines):
+    """Return a client whose sleep and eating have been at watch for 15 days."""
+    with at(now() - timedelta(days=15)):
+        coach.post(f"/clients/{ines}/screenings", CALM | {"sleep": "watch", "eating": "watch"})
+    return f"/clients/{ines}/proposals"
+
+
+def test_lasting_since_takes_a_day_or_a_month(coach, ines):
+    path = f"/clients/{ines}/screenings"
+    lasting = {"sleep": "2025-11", "work": "2025-12-24", "eating": "2025-01-01"}
+    made = coach.post(path, CALM | {"sleep": "watch", "work": "concern", "lasting_since": lasting})
+    assert made.status_code == 201
+    # Nothing has lasted in an item at none.
+    assert made.get_json()["lasting_since"] == {"sleep": "2025-11-01", "work": "2025-12-24"}
+
+
+@pytest.mark.parametrize(
+    "lasting",
+    [{"sleep": "2999-01-01"}, {"sleep": "1900-01"}, {"sleep": "soon"}, {"self_harm": "2025-11"}],
+)
+def test_lasting_since_refuses_what_cannot_be(coach, ines, lasting):
+    answer = coach.post(
+        f"/clients/{ines}/screenings",
+        CALM | {"sleep": "watch", "self_harm": "watch", "lasting_since": lasting},
+    )
+    assert answer.status_code == 422
+    assert next(iter(answer.get_json()["error"]["fields"])).startswith("lasting_since.")
+
+
+def test_proposals_are_listed_and_decided(coach, ines, tired):
+    listed = coach.get(tired).get_json()["items"]
+    assert [found["item"] for found in listed] == ["eating", "sleep"]
+    answer = coach.post(tired, {"concerns": ["sleep"], "declined": {"eating": REASON}})
+    assert answer.get_json() == {"proposals": []}
+    [hold] = coach.get(f"/clients/{ines}/holds").get_json()["items"]
+    assert (hold["kind"], hold["reasons"][0]["item"]) == ("care", "sleep")
+    refused = coach.post(tired, {"concerns": ["sleep"]})
+    assert refused.status_code == 409
+    assert refused.get_json()["error"]["reasons"][0]["code"] == "not_proposed"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"concerns": []},
+        {"declined": {"sleep": "Too short."}},
+        {"concerns": ["sleep"], "declined": {"sleep": REASON}},
+        {"concerns": ["self_harm"]},
+        {"declined": {"mood": REASON}},
+    ],
+)
+def test_unclear_decisions_are_refused(coach, tired, body):
+    assert coach.post(tired, body).status_code == 422
+    assert len(coach.get(tired).get_json()["items"]) == 2
+
+
+def test_proposals_are_hidden_from_other_staff(stranger, ines, tired):
+    assert tired
+    assert_hidden(stranger, "GET", "/clients/{}/proposals", ines)
+    assert_hidden(stranger, "POST", "/clients/{}/proposals", ines, {"concerns": ["sleep"]})

@@ -119,6 +119,19 @@ def take_back_file(world):
         db.session.execute(sa.update(WorksheetUpload).values(sent_at=None))
 
 
+def let_sleep_last(world):
+    """Go on with another case, whose client has slept badly for two weeks."""
+    coach = world.actors["coach"]
+    with at(now() - timedelta(days=20)):
+        made = builders.case(coach)
+        builders.screen(coach, made.client_id, sleep="watch")
+    world.own = world.own | {
+        "client_id": made.client_id,
+        "case_id": made.case_id,
+        "number": made.number,
+    }
+
+
 REACHED_BY = {
     "assignments.mark_read": assign_on_paper,
     "authoring.publish": submit_draft,
@@ -130,6 +143,7 @@ REACHED_BY = {
     "handouts.show": hide_slug,
     "holds.complete_action": choose_required_action,
     "holds.release": meet_release_conditions,
+    "screenings.decide": let_sleep_last,
     "settings.remove_logo": add_logo,
     "portal_handouts.send_upload": take_back_file,
 }

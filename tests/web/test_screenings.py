@@ -5,6 +5,11 @@ from datetime import timedelta
 import pytest
 
 from caseapp.core.clock import now
+from caseapp.core.transaction import transaction
+from caseapp.domain.cases.operations import close_case
+from caseapp.domain.cases.queries import lock_case
+from caseapp.domain.cases.schemas import CaseClosing
+from caseapp.domain.practice.queries import today
 from caseapp.domain.screening.protocol import ITEMS
 from caseapp.domain.screening.queries import get_safety_history
 from tests.domain.alerts.steps import the_alert
@@ -140,3 +145,111 @@ def test_table_is_paginated_with_constant_statement_count(team, coach, ines, add
     assert counts[0] == counts[1]
     assert text.count('<th scope="row" class="who">') == 25
     assert "Next page" in text
+
+
+REASON = "Two short nights before an exam."
+SINCE = "lasting_since."
+
+
+@pytest.fixture
+def tired(team, ines):
+    """Return a case whose client has slept and eaten badly for 19 days."""
+    builders.screen(team["coach"], ines.client_id, days_ago=19, sleep="watch", eating="watch")
+    return ines
+
+
+def decision(coach, address, **sent):
+    fields = {name.replace("__", "."): value for name, value in sent.items()}
+    return coach.send(address, f"{address}/decisions", **fields)
+
+
+def test_reported_day_is_asked_for_until_an_item_has_an_answer(coach, ines, address):
+    form = coach.form(address)
+    asked = {name.removeprefix(SINCE) for name in form.fields if name.startswith(SINCE)}
+    assert asked == {item.key for item in ITEMS if not item.safety}
+    since = today() - timedelta(days=40)
+    answers = NONE | {"sleep": "watch", "eating": "not_asked", f"{SINCE}sleep": since.isoformat()}
+    coach.send(address, **answers)
+    assert get_safety_history(ines.client_id).screenings[0].lasting_since == {"sleep": since}
+    form = coach.form(address)
+    assert [name for name in form.fields if name.startswith(SINCE)] == [f"{SINCE}eating"]
+    text = coach.text(address)
+    assert "for 40 days" in text
+    assert "as the client reported" in text
+
+
+def test_wrong_reported_day_is_refused_at_its_field_and_kept(coach, ines, address):
+    tomorrow = (today() + timedelta(days=1)).isoformat()
+    answer = coach.send(address, **NONE | {"sleep": "watch", f"{SINCE}sleep": tomorrow})
+    text = answer.get_data(as_text=True)
+    assert answer.status_code == 422
+    assert f'href="#{SINCE}sleep"' in text
+    assert f'value="{tomorrow}"' in text
+    assert get_safety_history(ines.client_id).screenings == []
+
+
+def test_wrong_reported_day_never_keeps_a_safety_hold_from_being_opened(coach, ines, address):
+    tomorrow = (today() + timedelta(days=1)).isoformat()
+    answers = NONE | {"sleep": "watch", f"{SINCE}sleep": tomorrow, "self_harm": "urgent"}
+    assert coach.send(address, **answers).headers["Location"].endswith("/hold")
+    assert get_safety_history(ines.client_id).screenings[0].lasting_since == {}
+
+
+@pytest.mark.parametrize("path", ["/case/{}", "/case/{}/screening", "/note/{}", "/today"])
+def test_proposed_concern_stands_on_the_pages_of_the_case_and_on_today(team, coach, tired, path):
+    note_id = builders.draft(team["coach"], tired.case_id)
+    text = coach.text(path.format(note_id if "note" in path else tired.number))
+    assert "Is this a concern?" in text or "Are these concerns?" in text
+    assert "Sleep has been at Watch or above for 19 days" in text
+    assert "#decide-h" in text or 'id="decide-h"' in text
+
+
+def test_declined_proposal_is_gone_until_it_is_asked_again(coach, tired, address):
+    answer = decision(
+        coach, address, decision__sleep="declined", reason__sleep=REASON, decision__eating="concern"
+    )
+    assert answer.headers["Location"] == f"/case/{tired.number}/hold"
+    text = coach.text(address)
+    assert 'id="decide-h"' not in text
+    assert "Eating: at Watch or above since" in text
+
+
+def test_declining_alone_stays_on_the_page(coach, tired, address):
+    answer = decision(coach, address, decision__sleep="declined", reason__sleep=REASON)
+    assert answer.headers["Location"] == address
+    text = coach.text(address)
+    assert "Decision recorded." in text
+    assert "Eating has been at Watch" in text
+    assert "Sleep has been at Watch" not in text
+
+
+@pytest.mark.parametrize(
+    ("sent", "field"),
+    [
+        ({}, "decision"),
+        ({"reason__sleep": REASON}, "decision"),
+        ({"decision__sleep": "declined"}, "reason.sleep"),
+        (
+            {"decision__sleep": "declined", "reason__sleep": "  \u200b\u2060 short " * 3},
+            "reason.sleep",
+        ),
+        ({"decision__sleep": "perhaps"}, "decision.sleep"),
+        ({"decision__self_harm": "declined"}, "decision.self_harm.key"),
+    ],
+)
+def test_incomplete_decision_is_refused_at_its_field(coach, tired, address, sent, field):
+    answer = decision(coach, address, **sent)
+    assert answer.status_code == 422
+    assert f'href="#{field}"' in answer.get_data(as_text=True)
+
+
+def test_closed_case_asks_for_no_decision(team, coach, tired, address):
+    builders.screen(team["coach"], tired.client_id, sleep="watch")
+    assert "decide-h" in coach.text("/today")
+    with transaction():
+        closing = CaseClosing(
+            "other", "decision", "done", "", follow_up_consent=False, follow_up_on=None
+        )
+        close_case(team["coach"], lock_case(team["coach"], tired.case_id), closing, 1)
+    for path in (address, f"/case/{tired.number}", "/today"):
+        assert "decide-h" not in coach.text(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from caseapp.core.clock import at
 from caseapp.core.database import db
+from caseapp.core.errors import RuleBroken
 from caseapp.core.transaction import transaction
 from caseapp.core.vault import SealBroken
 from caseapp.domain.cases.operations import open_case
@@ -350,7 +352,8 @@ def act(team, client_id, what, value, moment):
             set_manual_flag(coach, lock_client(coach, client_id), value)
     elif what == "clear the flags":
         for flag in list_flags(supervisor, client_id):
-            with transaction():
+            # One that an answer sets, or a hold keeps, stays.
+            with suppress(RuleBroken), transaction():
                 clear_flag(supervisor, lock_client(supervisor, client_id), flag.id, REASON)
     elif what == "decide":
         proposed = [found.item for found in get_safety_state(client_id).proposals]

@@ -25,8 +25,19 @@ from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.operations import complete_followup, create_followup
 from caseapp.domain.followups.queries import lock_followup
 from caseapp.domain.followups.schemas import NewFollowUp
-from caseapp.domain.screening.operations import release_hold, set_manual_flag
-from caseapp.domain.screening.queries import get_safety_history, list_flags, lock_hold
+from caseapp.domain.screening.operations import (
+    decide_proposals,
+    record_screening,
+    release_hold,
+    set_manual_flag,
+)
+from caseapp.domain.screening.queries import (
+    get_safety_history,
+    get_safety_state,
+    list_flags,
+    lock_hold,
+)
+from caseapp.domain.screening.schemas import Decisions, NewScreening
 from tests.domain.screening.hold_helpers import blockers, finish_tasks, only_hold
 from tests.support import builders
 from tests.support.followups import result_for
@@ -193,6 +204,22 @@ def screening(team: Team) -> Race:
     return Race(record, record, holds=adds_up)
 
 
+def deciding(team: Team) -> Race:
+    """Decide that a lasting watch is no concern while a newer answer is being recorded."""
+    coach = team["coach"]
+    with at(now() - timedelta(days=14)):
+        made = builders.case(coach)
+        builders.screen(coach, made.client_id, sleep="watch")
+    well = NewScreening({"sleep": 0})
+    decisions = Decisions(declined={"sleep": "Two short nights before an exam."})
+    return Race(
+        lambda: record_screening(coach, lock_client(coach, made.client_id), well),
+        lambda: decide_proposals(coach, lock_client(coach, made.client_id), decisions),
+        "not_proposed",
+        lambda: get_safety_state(made.client_id).raised == {},
+    )
+
+
 def flagging(team: Team) -> Race:
     """Set a flag while it is being set: it is set once."""
     coach, made = team["coach"], builders.case(team["coach"])
@@ -271,6 +298,7 @@ CASES = {
     "update_client": updating_client,
     "confirm_contact": confirming,
     "record_screening": screening,
+    "decide_proposals": deciding,
     "set_manual_flag": flagging,
     "create_followup": adding_a_task,
     "complete_followup": completing,
