@@ -79,8 +79,10 @@ def records(staff):
         for slug in good[:2]:
             wish = {"slug": slug, "channel": "print", "confirmed": True}
             assert coach.post(f"/cases/{made.case_id}/assignments", wish).status_code == 201
-        builders.screen(coach.actor, made.client_id, sleep="concern")
-        builders.screen(coach.actor, made.client_id, self_harm="urgent")
+        lasting = {"eating": "watch", "work": "watch"}
+        builders.screen(coach.actor, made.client_id, days_ago=20, **lasting)
+        builders.screen(coach.actor, made.client_id, sleep="concern", **lasting)
+        builders.screen(coach.actor, made.client_id, self_harm="urgent", **lasting)
     for hour in (10, 11):
         note = {"format": "free", "session_at": f"2026-11-20T{hour}:00:00Z"}
         assert coach.post(f"/cases/{made.case_id}/notes", note).status_code == 201
@@ -95,7 +97,9 @@ def records(staff):
 def ids(page):
     """Name the items of a page, whatever they are."""
     return [
-        next(item[name] for name in ("id", "slug", "case_id", "occurred_at") if name in item)
+        next(
+            item[name] for name in ("id", "slug", "case_id", "occurred_at", "item") if name in item
+        )
         for item in page["items"]
     ]
 
