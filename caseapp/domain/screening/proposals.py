@@ -1,6 +1,6 @@
 """When an item that has lasted at watch is proposed as a concern. Pure functions over the protocol.
 
-Articles name lasting trouble without a number; two weeks are ordinary clinical caution (the interval in the protocol). In
+Articles name lasting trouble without a number; two weeks are ordinary clinical caution, an interval of the protocol. In
 self-harm, harm to others and fear at home one report is enough at its own level, so nothing is proposed there. Content
 map, section (e), "Rules that hold for every domain"; awaiting clinical sign-off.
 """
