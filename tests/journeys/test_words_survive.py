@@ -83,7 +83,7 @@ def targets(app):
     portal_client.use_card(visitor, invited.card_code)
     portal_client.choose_pin(visitor, invited.start_code)
     first = visitor.get("/portal/first")
-    visitor.post("/portal/first", data={"csrf_token": portal_client.csrf(first)})
+    visitor.post("/portal/first", data={"csrf_token": staff.csrf(first)})
     client = Actor(invited.client_id, Role.CLIENT, "Ines", "portal")
 
     def sign_in_as_client(page):
