@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 
 from caseapp.core.actor import Actor, require
+from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.errors import NotFound
 from caseapp.core.pagination import (
@@ -370,9 +371,12 @@ def get_progress(context: CaseContext) -> Progress:
 
 
 def is_screened_today(context: CaseContext) -> bool:
-    """Tell whether a full screening of a case's client was recorded today, in the practice's time zone."""
+    """Tell whether a case's client had a full screening today, in the practice's time zone, and not in the future."""
     screenings = get_safety_history(context.case.client_id).screenings
-    return any(one.full and local_day(one.session_at) == today() for one in screenings)
+    return any(
+        one.full and one.is_current(now()) and local_day(one.session_at) == today()
+        for one in screenings
+    )
 
 
 def has_open_case(client_id: UUID) -> bool:

@@ -230,9 +230,8 @@ def list_closing_blockers(
         reasons += _list_hold_blockers(
             closing, is_second_person=is_second_person, is_contact_lost=is_contact_lost
         )
-    if closing.outcome in OUTCOMES_APART:
-        if not screened_today:
-            reasons.append(SCREENING_OF_THE_DAY)
+    if closing.outcome in OUTCOMES_APART and not screened_today:
+        reasons.append(SCREENING_OF_THE_DAY)
     elif closing.final_screening == "done" and not safety.is_complete:
         missing = [*safety.unasked, *safety.outdated]
         reasons.append(

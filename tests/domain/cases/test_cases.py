@@ -259,6 +259,23 @@ def test_closing_apart_without_a_full_screening_of_the_day_is_refused(
     assert row(made).outcome == outcome
 
 
+def test_closing_apart_needs_fear_asked_alone_as_every_final_screening(team, made):
+    closing = replace(TOGETHER, outcome="separated")
+    screen(team, made, 0, asked_alone=False)
+    assert code(lambda: close(team["coach"], made, closing)) == "final_screening"
+    screen(team, made, 0)
+    close(team["coach"], made, closing)
+
+
+def test_closing_apart_after_a_clock_ran_ahead_needs_a_screening_of_now(team, made):
+    closing = replace(TOGETHER, outcome="separated")
+    with at(TODAY + timedelta(hours=1)):
+        builders.screen(team["coach"], made.client_id)
+    assert code(lambda: close(team["coach"], made, closing)) == "screening_of_the_day"
+    screen(team, made, 0)
+    close(team["coach"], made, closing)
+
+
 @pytest.mark.parametrize(("hours", "same_day"), [(10, True), (11, False)])
 def test_day_of_a_closing_is_that_of_the_practice(team, made, hours, same_day):
     """A screening counts until midnight in London, where the TODAY of these tests is at 13:00."""

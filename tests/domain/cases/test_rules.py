@@ -267,7 +267,7 @@ def test_closing_is_possible_exactly_when_it_is_safe(
     complete_now = known(here.safety) == {*ALL_NONE}
     screened = complete_now if closing.final_screening == "done" else safe_without
     if closing.outcome in {"separated", "divorcing", "stopped_hoping"}:
-        screened = screened_today and (closing.final_screening == "done" or safe_without)
+        screened = screened_today and screened
     allowed = here.case.status == "open" and here.safety.hold != "safety" and screened
     assert allowed == (not reasons)
     role = Role.SUPERVISOR if may_release_holds else Role.COACH

@@ -1,0 +1,553 @@
+"""What must hold for one client, worked out from the sources and not from the program.
+
+Sources: sections (d), (e) and (f) of the content map, with their numbered list "What the app must enforce"; the target
+state machine of the design of safety; and the protocol's data, which a clinician signs. Nothing here imports a rule of
+the program. Where the sources leave room, the answer is None: the program may do either.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, time, timedelta
+from itertools import pairwise
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from tests.support.bars_table import TABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+    from uuid import UUID
+
+NONE, WATCH, CONCERN, URGENT = range(4)
+SAFETY_ITEMS = ("self_harm", "harm_to_others", "following", "fear_at_home")
+OTHER_ITEMS = ("sleep", "eating", "caring", "work", "household", "substances")
+ITEMS = (*OTHER_ITEMS, *SAFETY_ITEMS)
+FEAR = "fear_at_home"
+STAGES = ("steady", "understand", "rebuild", "contact", "reconnect", "repair", "close")
+CONTACT_STAGES = ("contact", "reconnect", "repair")
+APART = ("separated", "divorcing", "stopped_hoping")
+ZONE = ZoneInfo("Europe/London")
+
+VALID = timedelta(days=14)
+STEADY_APART = timedelta(days=7)
+LATE = timedelta(hours=72)
+BEFORE_RELEASE = timedelta(hours=72)
+BEFORE_RELEASE_FEAR = timedelta(days=7)
+SKEW = timedelta(minutes=5)
+"""Two clocks of the practice may differ by so much."""
+
+FLAGS_SET = {
+    "contact_block": (("harm_to_others", CONCERN), ("following", CONCERN), (FEAR, CONCERN)),
+    "violence_flag": ((FEAR, CONCERN),),
+    "client_harm_flag": (("harm_to_others", CONCERN), ("following", CONCERN)),
+    "self_harm_flag": (("self_harm", WATCH),),
+    "eating_disorder_flag": (("eating", CONCERN),),
+    "withdrawal_risk": (("substances", URGENT),),
+    "unsafe_delivery": ((FEAR, CONCERN),),
+}
+"""(e), the tables of the domains, and (f), the contraindication tags; eating and withdrawal by findings, point 9."""
+SENDING_IS_UNSAFE = {"violence_flag", "unsafe_delivery"}
+BAR_CONTACT = {"contact_block", "violence_flag", "client_harm_flag"}
+
+CARE_ACTIONS = {"referral", "recheck", "referral_outcome"}
+SAFETY_ACTIONS = CARE_ACTIONS | {
+    "tell_supervisor",
+    "safety_plan",
+    "safety_24h",
+    "safety_72h",
+    "safety_7d",
+}
+URGENT_ACTIONS = SAFETY_ACTIONS | {"emergency_steps", "duty_check"}
+NOT_BEFORE = {
+    "safety_24h": timedelta(hours=24),
+    "safety_72h": timedelta(hours=72),
+    "safety_7d": timedelta(days=7),
+}
+SPOKEN_TO = {"recheck", "close_screening", *NOT_BEFORE}
+"""Every third attempt that reaches nobody asks the supervisor about a welfare check."""
+DECIDED_WHEN_DECLINED = {"referral", "referral_outcome", "safety_plan"}
+DUE = NOT_BEFORE | {
+    "recheck": timedelta(days=7),
+    "referral_outcome": timedelta(days=14),
+    "safety_plan": timedelta(hours=8),
+    "tell_supervisor": timedelta(0),
+    "emergency_steps": timedelta(0),
+    "duty_check": timedelta(0),
+}
+"""Without the referral, which is due after two working days."""
+
+Verdict = bool | None
+
+
+@dataclass(frozen=True)
+class Screening:
+    """Answers to some items at one session."""
+
+    number: int
+    by: UUID
+    levels: dict[str, int]
+    alone: bool
+    session_at: datetime
+    recorded_at: datetime
+    repeats: frozenset[str] = frozenset()
+    """Items whose answers of this session were recorded before: they require nothing twice."""
+
+    @property
+    def new_levels(self) -> dict[str, int]:
+        """Return the answers that were not recorded before."""
+        return {key: level for key, level in self.levels.items() if key not in self.repeats}
+
+    @property
+    def full(self) -> bool:
+        """Every item was asked: a blank is no answer, (e)."""
+        return len(self.levels) == len(ITEMS)
+
+    @property
+    def late(self) -> bool:
+        """The session was more than 72 hours back."""
+        return self.recorded_at - self.session_at > LATE
+
+    @property
+    def steady(self) -> bool:
+        """Full, in time, and none or watch everywhere."""
+        return self.full and not self.late and max(self.levels.values()) <= WATCH
+
+    @property
+    def holds(self) -> dict[str, set[str]]:
+        """Return which holds the answers require, with the items that do, (d) "The hold"."""
+        levels = self.new_levels.items()
+        care = {key for key, level in levels if level == CONCERN} - {*SAFETY_ITEMS}
+        safety = {key for key, level in levels if opens_safety_hold(key, level)}
+        return {kind: keys for kind, keys in (("care", care), ("safety", safety)) if keys}
+
+    @property
+    def actions(self) -> set[str]:
+        """Return the required actions, (e) "Protocol by level"."""
+        levels = {NONE, *self.new_levels.values()}
+        found: set[str] = set()
+        if max(levels) >= WATCH:
+            found.add("recheck")
+        if "care" in self.holds:
+            found |= CARE_ACTIONS
+        if "safety" in self.holds:
+            found |= SAFETY_ACTIONS
+        if URGENT in levels:
+            found |= URGENT_ACTIONS
+        return found
+
+    @property
+    def flags(self) -> set[str]:
+        """Return the flags that the answers set."""
+        return {
+            flag
+            for flag, causes in FLAGS_SET.items()
+            if any(self.new_levels.get(key, NONE) >= level for key, level in causes)
+        }
+
+
+def opens_safety_hold(key: str, level: int | None) -> bool:
+    """Tell whether an answer counts as soon as it is written down: urgent, or a concern about safety, (e) number 1."""
+    return level == URGENT or (level == CONCERN and key in SAFETY_ITEMS)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer to an item that counts; `asked_at` is when the item was last asked, not late."""
+
+    level: int
+    session_at: datetime
+    alone: bool
+    asked_at: datetime | None
+
+
+@dataclass
+class Hold:
+    """An open hold: the screenings that opened and renewed it, in the order in which they were recorded."""
+
+    raising: list[Screening]
+    items: set[str]
+    episodes: set[int]
+
+
+@dataclass
+class Task:
+    """A required action that is open, with the number of its screening, and for a decision what it is about."""
+
+    kind: str
+    episode: int | None
+    not_before: datetime | None
+    attempt: int = 1
+    about: Task | None = None
+
+    @property
+    def is_decision(self) -> bool:
+        """Only a supervisor decides on a welfare check, what was declined, and a duty of which a coach isn't sure."""
+        return self.about is not None or (self.kind == "duty_check" and self.attempt > 1)
+
+    def allows(self, result: str) -> bool:
+        """Tell whether the action can have a result: contact is not lost at the first welfare check."""
+        return result != "lost_contact" or self.attempt > 1
+
+    def follow(self, result: str) -> Task | None:
+        """Return the action that follows from a result; its time comes from the program."""
+        if self.about and self.kind == "welfare_check":
+            return self.about.again()
+        if self.about:
+            return self.about.again() if result == "try_again" else None
+        if result == "not_sure":
+            return self.again()
+        if result == "declined" and self.kind in DECIDED_WHEN_DECLINED:
+            return Task("declined_decision", self.episode, None, 1, self)
+        if result != "not_reached":
+            return None
+        if self.kind in SPOKEN_TO and self.attempt % 3 == 0:
+            return Task("welfare_check", self.episode, None, self.attempt // 3, self)
+        return self.again()
+
+    def again(self) -> Task:
+        """Return the next attempt."""
+        return Task(self.kind, self.episode, None, self.attempt + 1)
+
+
+@dataclass
+class Case:
+    """A case with the facts that matter here."""
+
+    id: UUID
+    stage: str = "steady"
+    is_open: bool = True
+    facts: dict[str, str] = field(default_factory=dict)
+    goal_chosen: bool = False
+
+
+@dataclass
+class Client:
+    """Everything that is known about one client."""
+
+    holds: dict[str, Hold] = field(default_factory=dict)
+    flags: dict[str, list[bool]] = field(default_factory=dict)
+    """For each active flag, whether answers set it, for each time that it was set."""
+    screenings: list[Screening] = field(default_factory=list)
+    answers: dict[str, Answer] = field(default_factory=dict)
+    cases: list[Case] = field(default_factory=list)
+    tasks: dict[UUID, Task] = field(default_factory=dict)
+    ended: list[Task] = field(default_factory=list)
+    """Actions of open holds that were ended because contact was lost: still to be done."""
+    confirmed: bool = False
+    is_lost: bool = False
+    """A supervisor has decided that contact is lost, and the client was neither reached nor screened since."""
+
+    # Answers, holds and flags.
+
+    def record(self, new: Screening) -> Required:
+        """Take in a screening and return what it requires now."""
+        self.screenings.append(new)
+        self.is_lost = False
+        for key, level in new.levels.items():
+            self._answer(key, level, new)
+        known = {kind: {*hold.items} for kind, hold in self.holds.items()}
+        starts = any(
+            new.levels[key] == URGENT or key not in known.get(kind, set())
+            for kind, keys in new.holds.items()
+            for key in keys
+        )
+        for kind, keys in new.holds.items():
+            hold = self.holds.setdefault(kind, Hold([], set(), set()))
+            hold.raising.append(new)
+            hold.items |= keys
+            if starts:
+                hold.episodes.add(new.number)
+        flags = new.flags
+        self.set_flags(flags, by_answers=True)
+        again = replace(new, repeats=frozenset())
+        return Required(new.actions, new.actions | again.actions, starts)
+
+    def _answer(self, key: str, level: int, new: Screening) -> None:
+        """Keep the newest asked answer of an item.
+
+        A session of more than 72 hours ago, or of before the answer that counts, and fear that was not asked alone,
+        only ever raise a level; they don't count as asking.
+        """
+        old = self.answers.get(key)
+        in_time = Answer(level, new.session_at, new.alone, new.session_at)
+        only_raises = new.late or (key == FEAR and not new.alone)
+        if old is not None:
+            only_raises |= old.session_at > new.session_at and new.recorded_at >= old.session_at
+        if not only_raises:
+            dates = (
+                [old.asked_at] if old and old.asked_at and old.asked_at <= new.recorded_at else []
+            )
+            self.answers[key] = replace(in_time, asked_at=max([new.session_at, *dates]))
+        elif old is None or level > old.level:
+            self.answers[key] = replace(in_time, asked_at=old.asked_at if old else None)
+
+    def set_flags(self, flags: Collection[str], *, by_answers: bool = False) -> None:
+        """Set flags; one that makes sending unsafe asks anew which ways of contact are safe."""
+        for flag in flags:
+            self.flags.setdefault(flag, []).append(by_answers)
+        if SENDING_IS_UNSAFE & {*flags}:
+            self.confirmed = False
+
+    def level(self, key: str) -> int:
+        """Return the level of an item that counts now; none when it was never asked."""
+        return self.answers[key].level if key in self.answers else NONE
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """Return the facts of the open case, or of the newest one."""
+        return next((case.facts for case in self.cases if case.is_open), self.cases[-1].facts)
+
+    @property
+    def has_order(self) -> bool:
+        """Tell whether an order is in force in any case: it is the client's, whichever case is open."""
+        return any(case.facts.get("order", "none") != "none" for case in self.cases)
+
+    @property
+    def asked_for_none(self) -> bool:
+        """Tell whether the spouse asked for no contact."""
+        return any(case.facts.get("spouse_contact_wish") == "asked_for_none" for case in self.cases)
+
+    @property
+    def contact_barred(self) -> bool:
+        """Tell whether contact is barred: the one predicate, (d) "The hold"."""
+        return self.has_order or self.asked_for_none or bool(self.flags.keys() & BAR_CONTACT)
+
+    @property
+    def is_frozen(self) -> bool:
+        """Tell whether nothing may be sent until the client confirms in person what is safe."""
+        return not self.confirmed and bool(self.flags.keys() & SENDING_IS_UNSAFE)
+
+    # What is known now.
+
+    def is_asked(self, key: str) -> bool:
+        """Tell whether an item has an answer, about fear one given alone."""
+        answer = self.answers.get(key)
+        return answer is not None and (key != FEAR or answer.alone)
+
+    def is_current(self, key: str, at: datetime) -> bool:
+        """Tell whether an item was asked within 14 days."""
+        answer = self.answers.get(key)
+        if answer is None or answer.asked_at is None:
+            return False
+        return -SKEW <= at - answer.asked_at <= VALID
+
+    def is_screened(self, at: datetime) -> bool:
+        """Tell whether no item is unknown or too old: each has its own date."""
+        return all(self.is_asked(key) and self.is_current(key, at) for key in ITEMS)
+
+    @property
+    def is_calm(self) -> bool:
+        """Tell whether no answer that counts is above watch."""
+        return all(answer.level <= WATCH for answer in self.answers.values())
+
+    # Releasing a hold and clearing a flag.
+
+    def may_release(self, kind: str, by: UUID, at: datetime) -> Verdict:
+        """Tell whether a supervisor may release an open hold now, (d) "The hold", and (e), numbers 4 and 9."""
+        hold = self.holds[kind]
+        open_tasks = [task for task in self.tasks.values() if task.kind not in NO_HOLD_TASKS]
+        if any(task.episode in hold.episodes for task in [*open_tasks, *self.ended]):
+            return False
+        if not self.is_calm:
+            return False
+        since = [
+            one
+            for one in self.screenings
+            if one.number > hold.raising[-1].number and one.full and not one.late
+        ]
+        verdict = (
+            self._care_facts(hold, since, at)
+            if kind == "care"
+            else self._safety_facts(hold, since, by, at)
+        )
+        return None if verdict and open_tasks else verdict
+
+    def _care_facts(self, hold: Hold, since: list[Screening], at: datetime) -> Verdict:
+        """Judge the two reassessments at none or watch, at least 7 days apart and with nothing worse in between."""
+        raised = [one.number for one in self.screenings if max(one.levels.values()) > WATCH]
+        opened_at = max(one.session_at for one in hold.raising)
+        lenient = [
+            one
+            for one in since
+            if one.number > raised[-1] and opened_at <= one.session_at <= at + SKEW
+        ]
+        if not has_pair(lenient) or at - max(one.session_at for one in lenient) > VALID:
+            return False
+        strict = [
+            one
+            for one in lenient
+            if one.alone and one.session_at >= hold.raising[-1].recorded_at and one.session_at <= at
+        ]
+        return True if has_pair(strict) and strict == since else None
+
+    def _safety_facts(self, hold: Hold, since: list[Screening], by: UUID, at: datetime) -> Verdict:
+        """Judge the full screening, asked alone, long enough after the last concern, and the second person."""
+        if by in {one.by for one in hold.raising}:
+            return False
+        last = hold.raising[-1]
+        fear = [one for one in hold.raising if one.new_levels.get(FEAR, NONE) >= CONCERN]
+        soonest = max(
+            [
+                last.session_at + BEFORE_RELEASE,
+                *(one.session_at + BEFORE_RELEASE_FEAR for one in fear),
+            ]
+        )
+        lenient = [
+            one
+            for one in since
+            if one.steady
+            and one.alone
+            and soonest <= one.session_at <= at + SKEW
+            and at - one.session_at <= VALID
+        ]
+        if not lenient or {one.by for one in lenient} == {by}:
+            return False
+        wait = BEFORE_RELEASE_FEAR if FEAR in hold.items else BEFORE_RELEASE
+        latest = max(max(one.session_at, one.recorded_at) for one in hold.raising) + wait
+        newest = max(since, key=lambda one: (one.session_at, one.number))
+        is_met = newest in lenient and latest <= newest.session_at <= at and newest.by != by
+        return True if is_met else None
+
+    def may_clear(self, flag: str) -> Verdict:
+        """Tell whether a supervisor may clear a flag: never while what set it stands, such as an open safety hold."""
+        if any(self.level(key) >= level for key, level in FLAGS_SET[flag]):
+            return False
+        if flag == "contact_block" and (self.has_order or self.asked_for_none):
+            return False
+        if flag in SENDING_IS_UNSAFE and not self.confirmed:
+            return False
+        if "safety" not in self.holds:
+            return True
+        set_by_hold = any(flag in one.flags for one in self.holds["safety"].raising)
+        if set_by_hold or self.flags[flag][0]:
+            return False
+        return None if any(self.flags[flag]) else True
+
+    # Moving and closing a case.
+
+    def may_advance(self, case: Case, to: str, at: datetime) -> Verdict:
+        """Tell whether a case may move forward, with every criterion that a coach attests attested."""
+        if self.holds or not case.is_open:
+            return False
+        if to in CONTACT_STAGES and self.contact_barred:
+            return False
+        return self.is_screened(at) and self._criteria(case, to)
+
+    def _criteria(self, case: Case, to: str) -> Verdict:
+        """Judge the criteria of a gate that the program computes, (d); asking about fear again is part of all items."""
+        if to == "close":
+            return True
+        if case.stage == "steady":
+            return self._two_steady()
+        if case.stage == "understand":
+            return case.goal_chosen
+        if case.stage == "rebuild":
+            return case.goal_chosen and case.facts.get("spouse_contact_wish") == "open"
+        return True
+
+    def _two_steady(self) -> Verdict:
+        """Judge two screenings at least 7 days apart with every item at none or watch, (d) `steady`."""
+        steady = [one for one in self.screenings if one.steady]
+        if not has_pair(steady):
+            return False
+        in_order = all(one.session_at <= later.session_at for one, later in pairwise(steady))
+        pair = [one for one in steady if steady[-1].session_at - one.session_at >= STEADY_APART]
+        between = self.screenings[self.screenings.index(pair[-1]) :] if pair else []
+        return True if pair and in_order and all(one.steady for one in between) else None
+
+    def may_close(self, outcome: str, at: datetime) -> Verdict:
+        """Tell whether a case may be closed by its coach with a final screening done."""
+        if "safety" in self.holds:
+            return False
+        today = at.astimezone(ZONE).date()
+        full = [
+            one
+            for one in self.screenings
+            if one.full and not one.late and one.session_at <= at + SKEW
+        ]
+        of_today = [one for one in full if one.session_at.astimezone(ZONE).date() == today]
+        if not self.is_screened(at) or (outcome in APART and not of_today):
+            return False
+        return None if self.holds else True
+
+    def may_close_without_screening(self, *, by_supervisor: bool) -> bool:
+        """Tell whether a case may be closed for lost contact, during a safety hold only by a second person."""
+        if "safety" in self.holds:
+            return self.is_lost and by_supervisor
+        return by_supervisor or self.is_calm
+
+    # Handouts.
+
+    def conditions(self, at: datetime) -> set[str]:
+        """Return the conditions of the table of bars that are met."""
+        facts = self.facts
+        afraid = "violence_flag" in self.flags or self.level(FEAR) >= CONCERN
+        harms = "client_harm_flag" in self.flags or any(
+            self.level(key) >= CONCERN for key in ("harm_to_others", "following")
+        )
+        met = {
+            "contact block": self.contact_barred or afraid or harms,
+            "harmed or afraid": afraid,
+            "harms others": harms,
+            "self-harm": "self_harm_flag" in self.flags or self.level("self_harm") >= WATCH,
+            "safety unknown": not all(map(self.is_asked, SAFETY_ITEMS)),
+            "fear unknown": not self.is_asked(FEAR),
+            "fear at watch": self.level(FEAR) >= WATCH,
+            "old screening": not all(self.is_current(key, at) for key in SAFETY_ITEMS),
+            "no consent": facts.get("spouse_willingness") not in {"several", "agreed"}
+            or facts.get("spouse_contact_wish") != "open",
+            "not far apart": facts.get("living_arrangement") != "long_distance",
+            "affair": facts.get("affair_disclosed") in {"spouse", "client", "both"},
+            "order": self.has_order,
+            "eating disorder": "eating_disorder_flag" in self.flags
+            or self.level("eating") >= CONCERN,
+            "withdrawal": "withdrawal_risk" in self.flags or self.level("substances") == URGENT,
+            "no safe channel": "unsafe_delivery" in self.flags or self.level(FEAR) >= CONCERN,
+        }
+        return {name for name, applies in met.items() if applies}
+
+    def may_read(self, slug: str, channel: str, at: datetime) -> Verdict:
+        """Tell whether a handout may be assigned through a channel, or read there by a client who has it."""
+        row = TABLE[slug]
+        if any(kind not in row["holds"] for kind in self.holds):
+            return False
+        if channel not in row.get("channels", ("in_person", "print", "portal")):
+            return False
+        met = self.conditions(at)
+        if met & {*row.get("block", ())}:
+            return False
+        if met & {*row.get("in_session", ())} and channel != "in_person":
+            return False
+        if channel == "portal" and met & {"no safe channel", "harmed or afraid"}:
+            return False if self.is_frozen else None
+        return True
+
+
+def has_pair(screenings: Iterable[Screening]) -> bool:
+    """Tell whether two sessions are at least 7 days apart."""
+    times = [one.session_at for one in screenings]
+    return bool(times) and max(times) - min(times) >= STEADY_APART
+
+
+NO_HOLD_TASKS = {"custom", "close_screening", "close_check_in"}
+"""Kinds of tasks that no screening requires."""
+
+
+@dataclass(frozen=True)
+class Required:
+    """What a screening requires: actions, those that may also be asked again, and whether they are of a new episode."""
+
+    actions: set[str]
+    possible: set[str]
+    starts_episode: bool
+
+
+def next_working_day(moment: datetime, days: int) -> datetime:
+    """Return the same time of day so many working days later, Monday to Friday."""
+    local = moment.astimezone(ZONE)
+    day = local.date()
+    while days:
+        day += timedelta(days=1)
+        days -= day.weekday() < 5
+    return datetime.combine(day, time(local.hour, local.minute, local.second), ZONE).astimezone(UTC)

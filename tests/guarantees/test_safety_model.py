@@ -1,0 +1,115 @@
+"""Random histories of clients, compared step by step with an independent model of what keeps a client safe."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+import sqlalchemy as sa
+
+from caseapp.core import mail, outbox, runtime
+from caseapp.core.actor import operator
+from caseapp.core.clock import at
+from caseapp.core.database import db
+from caseapp.core.transaction import transaction
+from caseapp.domain.practice.operations import add_help_line, confirm_help_lines
+from caseapp.domain.practice.schemas import NewHelpLine
+from tests.api.api_client import program
+from tests.domain.alerts.steps import practice_with_deputies
+from tests.guarantees.safety_model.walker import OFTEN, SELDOM, START, History, Practice, Wrong
+from tests.support import staff
+from tests.support.depth import ROUNDS
+
+STEPS = 12
+# Together 200 histories in the suite, on both databases; 10,000 on each in `make soak`.
+BATCHES, SIZE = (2, 67) if ROUNDS == 1 else (10, 40 * ROUNDS)
+
+
+@pytest.fixture
+def practice(app, monkeypatch):
+    monkeypatch.setattr(runtime.current(), "dispatch", None)
+    with at(START):
+        team = practice_with_deputies()
+        with transaction():
+            for kind in ("crisis", "dv", "substance", "ed", "behaviour"):
+                add_help_line(operator(), NewHelpLine(kind, f"Line {kind}", "01632 960123", ""))
+            confirm_help_lines(operator())
+        programs = {actor.id: program(app, actor) for actor in team.values()}
+    addresses = {actor.id: staff.email_of(actor) for actor in team.values()}
+    found = Practice(app, team, programs, addresses)
+    monkeypatch.setattr(mail, "send", lambda message: found.sent.append(message.to))
+    return found
+
+
+def walk(practice, seed, counts, profile=None):
+    """Walk one history; what goes wrong names its seed and the steps that led there."""
+    history = History(practice, seed, counts, profile)
+    try:
+        history.walk(STEPS)
+    except Exception as fault:
+        db.session.rollback()
+        fault.add_note("\n  ".join([f"Seed {seed}:", *history.trace]))
+        raise
+    finally:
+        # The next history begins as early as this one: it must not carry out the tasks that this one left behind.
+        with transaction() as session:
+            session.execute(sa.delete(outbox.OutboxRow))
+
+
+@pytest.mark.both
+@pytest.mark.slow
+@pytest.mark.soak
+@pytest.mark.parametrize("batch", range(BATCHES))
+def test_program_and_model_agree_on_random_histories(practice, batch):
+    counts: Counter[str] = Counter()
+    for seed in range(batch * SIZE, (batch + 1) * SIZE):
+        walk(practice, seed, counts)
+    wanted = OFTEN if ROUNDS == 1 else OFTEN | SELDOM
+    assert not wanted - counts.keys(), sorted(counts.items())
+
+
+def allow(*_given, **_more):
+    """Judge nothing, and do nothing."""
+
+
+FAULTS = {
+    "a hold is released without its facts": ("holds", "screening.operations.check_release", allow),
+    "a flag is cleared while an order stands": (
+        "anything",
+        "cases.operations.check_clear_case_flag",
+        allow,
+    ),
+    "a flag is cleared while an answer stands": (
+        "holds",
+        "screening.operations.check_clear_flag",
+        allow,
+    ),
+    "a check is done before its time": ("endings", "followups.operations.check_complete", allow),
+    "a case moves through a closed gate": ("contact", "cases.operations.check_move", allow),
+    "a case is closed under a hold": ("endings", "cases.operations.check_close", allow),
+    "a barred handout is assigned": ("handouts", "assignments.operations.check_assign", allow),
+    "a barred handout is shown": ("handouts", "assignments.reading.select_readable", list),
+    "an alert is lost": ("holds", "screening.operations.raise_alert", allow),
+    "an alert isn't passed on": ("holds", "alerts.operations.list_due_steps", lambda *_given: []),
+    "an urgent draft opens nothing": (
+        "notes",
+        "notes.operations.opens_safety_hold",
+        lambda *_given: False,
+    ),
+    "actions are forgotten": ("holds", "screening.operations.create_required_followups", allow),
+}
+
+
+@pytest.mark.slow
+def test_model_finds_every_fault_that_is_put_in(practice, monkeypatch):
+    unfound = []
+    for fault, (profile, name, broken) in FAULTS.items():
+        with monkeypatch.context() as patched:
+            patched.setattr(f"caseapp.domain.{name}", broken)
+            try:
+                for seed in range(SIZE):
+                    walk(practice, seed, Counter(), profile)
+            except Wrong:
+                continue
+        unfound.append(fault)
+    assert not unfound
