@@ -77,7 +77,7 @@ DUE = NOT_BEFORE | {
 }
 """Without the referral, which is due after two working days."""
 
-Verdict = bool | None
+Expected = bool | None
 
 
 @dataclass(frozen=True)
@@ -343,7 +343,7 @@ class Client:
 
     # Releasing a hold and clearing a flag.
 
-    def may_release(self, kind: str, by: UUID, at: datetime) -> Verdict:
+    def may_release(self, kind: str, by: UUID, at: datetime) -> Expected:
         """Tell whether a supervisor may release an open hold now, (d) "The hold", and (e), numbers 4 and 9."""
         hold = self.holds[kind]
         open_tasks = [task for task in self.tasks.values() if task.kind not in NO_HOLD_TASKS]
@@ -356,14 +356,14 @@ class Client:
             for one in self.screenings
             if one.number > hold.raising[-1].number and one.full and not one.late
         ]
-        verdict = (
+        expected = (
             self._care_facts(hold, since, at)
             if kind == "care"
             else self._safety_facts(hold, since, by, at)
         )
-        return None if verdict and open_tasks else verdict
+        return None if expected and open_tasks else expected
 
-    def _care_facts(self, hold: Hold, since: list[Screening], at: datetime) -> Verdict:
+    def _care_facts(self, hold: Hold, since: list[Screening], at: datetime) -> Expected:
         """Judge the two reassessments at none or watch, at least 7 days apart and with nothing worse in between."""
         raised = [one.number for one in self.screenings if max(one.levels.values()) > WATCH]
         opened_at = max(one.session_at for one in hold.raising)
@@ -381,7 +381,7 @@ class Client:
         ]
         return True if has_pair(strict) and strict == since else None
 
-    def _safety_facts(self, hold: Hold, since: list[Screening], by: UUID, at: datetime) -> Verdict:
+    def _safety_facts(self, hold: Hold, since: list[Screening], by: UUID, at: datetime) -> Expected:
         """Judge the full screening, asked alone, long enough after the last concern, and the second person."""
         if by in {one.by for one in hold.raising}:
             return False
@@ -409,7 +409,7 @@ class Client:
         is_met = newest in lenient and latest <= newest.session_at <= at and newest.by != by
         return True if is_met else None
 
-    def may_clear(self, flag: str) -> Verdict:
+    def may_clear(self, flag: str) -> Expected:
         """Tell whether a supervisor may clear a flag: never while what set it stands, such as an open safety hold."""
         if any(self.level(key) >= level for key, level in FLAGS_SET[flag]):
             return False
@@ -426,7 +426,7 @@ class Client:
 
     # Moving and closing a case.
 
-    def may_advance(self, case: Case, to: str, at: datetime) -> Verdict:
+    def may_advance(self, case: Case, to: str, at: datetime) -> Expected:
         """Tell whether a case may move forward, with every criterion that a coach attests attested."""
         if self.holds or not case.is_open:
             return False
@@ -434,7 +434,7 @@ class Client:
             return False
         return self.is_screened(at) and self._criteria(case, to)
 
-    def _criteria(self, case: Case, to: str) -> Verdict:
+    def _criteria(self, case: Case, to: str) -> Expected:
         """Judge the criteria of a gate that the program computes, (d); asking about fear again is part of all items."""
         if to == "close":
             return True
@@ -446,7 +446,7 @@ class Client:
             return case.goal_chosen and case.facts.get("spouse_contact_wish") == "open"
         return True
 
-    def _two_steady(self) -> Verdict:
+    def _two_steady(self) -> Expected:
         """Judge two screenings at least 7 days apart with every item at none or watch, (d) `steady`."""
         steady = [one for one in self.screenings if one.steady]
         if not has_pair(steady):
@@ -456,7 +456,7 @@ class Client:
         between = self.screenings[self.screenings.index(pair[-1]) :] if pair else []
         return True if pair and in_order and all(one.steady for one in between) else None
 
-    def may_close(self, outcome: str, at: datetime) -> Verdict:
+    def may_close(self, outcome: str, at: datetime) -> Expected:
         """Tell whether a case may be closed by its coach with a final screening done."""
         if "safety" in self.holds:
             return False
@@ -507,7 +507,7 @@ class Client:
         }
         return {name for name, applies in met.items() if applies}
 
-    def may_read(self, slug: str, channel: str, at: datetime) -> Verdict:
+    def may_read(self, slug: str, channel: str, at: datetime) -> Expected:
         """Tell whether a handout may be assigned through a channel, or read there by a client who has it."""
         row = TABLE[slug]
         if any(kind not in row["holds"] for kind in self.holds):

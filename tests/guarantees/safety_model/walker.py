@@ -93,7 +93,7 @@ START = datetime(2026, 5, 14, 12, tzinfo=UTC)
 LAST = START + timedelta(days=80)
 LEVEL_NAMES = ("none", "watch", "concern", "urgent")
 REASON = "Two steady weeks and a plan on file."
-SLUGS = sorted(TABLE)
+SLUGS: list[str] = sorted(TABLE)
 CONTACT_SLUGS = [slug for slug in SLUGS if "contact block" in TABLE[slug].get("block", ())]
 MANUAL = ("contact_block", "eating_disorder_flag", "withdrawal_risk", "unsafe_delivery")
 DONE = True
@@ -277,7 +277,7 @@ class History:
     def attempt(
         self,
         name: str,
-        verdict: model.Verdict,
+        expected: model.Expected,
         call: Callable[[], object],
         request: Callable[[], Any] | None = None,
     ) -> bool:
@@ -297,11 +297,11 @@ class History:
                 codes = reasons or [type(fault).__name__]
         db.session.rollback()
         done, what = not codes, name.split(" ", maxsplit=1)[0]
-        self.say(f"{name}: {'done' if done else 'refused, ' + ' '.join(codes)}; model: {verdict}")
-        if verdict is not None and verdict is not done:
+        self.say(f"{name}: {'done' if done else 'refused, ' + ' '.join(codes)}; model: {expected}")
+        if expected is not None and expected is not done:
             raise Wrong(name)
         self.counts[
-            f"{what}: {'' if verdict is not None else 'open, '}{'done' if done else 'refused'}"
+            f"{what}: {'' if expected is not None else 'open, '}{'done' if done else 'refused'}"
         ] += 1
         self.counts.update(f"{what}: {code}" for code in codes)
         return done
@@ -371,10 +371,10 @@ class History:
             return
         shown = {record.position for record in get_reading_list(self.reader)}
         for position, slug in self.given:
-            verdict = self.model.may_read(slug, "portal", self.now)
+            expected = self.model.may_read(slug, "portal", self.now)
             is_shown = position in shown
-            if verdict is not None and is_shown is not verdict:
-                raise Wrong(f"{slug} shown in the portal: {is_shown}, model: {verdict}")
+            if expected is not None and is_shown is not expected:
+                raise Wrong(f"{slug} shown in the portal: {is_shown}, model: {expected}")
             self.counts[f"portal: {'shown' if is_shown else 'barred'}"] += 1
         position, slug = self.random.choice(self.given)
         if position not in shown:
@@ -661,10 +661,10 @@ class History:
         kind = self.random.choice(sorted(self.flag_ids))
         who = self.random.choices(("supervisor", "coach", "manager"), (8, 1, 1))[0]
         actor, case = self.team[who], self.random.choice(self.model.cases)
-        verdict = self.model.may_clear(kind) if who == "supervisor" else False
+        expected = self.model.may_clear(kind) if who == "supervisor" else False
         if self.attempt(
             f"clear {kind} by {who}",
-            verdict,
+            expected,
             lambda: clear_case_flag(actor, lock_case(actor, case.id), self.flag_ids[kind], REASON),
         ):
             del self.model.flags[kind]
@@ -697,9 +697,9 @@ class History:
             return program.patch(path, body, version=program.get(path).get_json())
 
         may_decide = by.role is Role.SUPERVISOR or not task.is_decision
-        verdict = not early and may_decide and task.allows(result or "")
+        expected = not early and may_decide and task.allows(result or "")
         if not self.attempt(
-            f"complete {task.kind} {result or ''} by {by.role.value}", verdict, call, request
+            f"complete {task.kind} {result or ''} by {by.role.value}", expected, call, request
         ):
             return
         del self.model.tasks[task_id]
@@ -784,7 +784,9 @@ class History:
         kind = self.random.choice(sorted(self.hold_ids))
         who = self.random.choices(("supervisor", "coach", "manager"), (8, 1, 1))[0]
         actor = self.team[who]
-        verdict = self.model.may_release(kind, actor.id, self.now) if who == "supervisor" else False
+        expected = (
+            self.model.may_release(kind, actor.id, self.now) if who == "supervisor" else False
+        )
         held = self.model.holds[kind]
 
         def call() -> None:
@@ -798,7 +800,7 @@ class History:
                 return found
             return program.post(f"{path}/release", {"reason": REASON}, version=found.get_json())
 
-        if self.attempt(f"release_{kind} by {who}", verdict, call, request):
+        if self.attempt(f"release_{kind} by {who}", expected, call, request):
             del self.model.holds[kind]
             if FEAR in held.items:
                 self.counts["release: after fear"] += 1
@@ -845,13 +847,13 @@ class History:
         here = STAGES.index(case.stage)
         forward = STAGES.index(to) - here
         if not case.is_open:
-            verdict: model.Verdict = False
+            expected: model.Expected = False
         elif forward < 0:
-            verdict = True
+            expected = True
         elif forward > 1 and to != "close":
-            verdict = False
+            expected = False
         else:
-            verdict = self.model.may_advance(case, to, self.now)
+            expected = self.model.may_advance(case, to, self.now)
         evidence = dict.fromkeys(attested_criteria(), "Seen in the session.") if forward > 0 else {}
 
         def call() -> None:
@@ -862,7 +864,7 @@ class History:
             body = {"to": to, "reason": REASON, "evidence": evidence}
             return self._post_to_case(case, "stage", body)
 
-        if self.attempt(f"move {case.stage} to {to}", verdict, call, request):
+        if self.attempt(f"move {case.stage} to {to}", expected, call, request):
             case.stage = to
             self.counts[f"stage: {to}"] += 1
 
@@ -893,7 +895,7 @@ class History:
         closing = CaseClosing(
             outcome, "decision", "done", "", follow_up_consent=False, follow_up_on=None
         )
-        verdict = self.model.may_close(outcome, self.now) if case.is_open else False
+        expected = self.model.may_close(outcome, self.now) if case.is_open else False
 
         def call() -> None:
             found = lock_case(coach, case.id)
@@ -903,7 +905,7 @@ class History:
             body = {"outcome": outcome, "reason": "decision", "final_screening": "done"}
             return self._post_to_case(case, "close", body)
 
-        if self.attempt(f"close_case {outcome}", verdict, call, request):
+        if self.attempt(f"close_case {outcome}", expected, call, request):
             self._take_in_closing(case, outcome)
 
     def _take_in_closing(self, case: model.Case, outcome: str) -> None:
@@ -930,7 +932,7 @@ class History:
             follow_up_on=None,
         )
         is_supervisor = by.role is Role.SUPERVISOR
-        verdict = case.is_open and self.model.may_close_without_screening(
+        expected = case.is_open and self.model.may_close_without_screening(
             by_supervisor=is_supervisor
         )
 
@@ -938,7 +940,7 @@ class History:
             found = lock_case(by, case.id)
             close_case(by, found, closing, found.case.version)
 
-        if not self.attempt(f"close_lost by {by.role.value}", verdict, call):
+        if not self.attempt(f"close_lost by {by.role.value}", expected, call):
             return
         if "safety" in self.model.holds:
             self.counts["close_lost: under a safety hold"] += 1
@@ -1004,16 +1006,17 @@ class History:
     # Steps: handouts.
 
     def _slug(self) -> str:
-        return self.random.choice(CONTACT_SLUGS if self.random.random() < 0.4 else SLUGS)
+        slugs: list[str] = CONTACT_SLUGS if self.random.random() < 0.4 else SLUGS
+        return self.random.choice(slugs)
 
     def _channel(self) -> str:
         return self.random.choices(("portal", "print", "in_person"), (6, 2, 2))[0]
 
-    def _may_assign(self, slug: str, channel: str) -> model.Verdict:
+    def _may_assign(self, slug: str, channel: str) -> model.Expected:
         if not self.model.cases[-1].is_open:
             return False
-        verdict = self.model.may_read(slug, channel, self.now)
-        return None if verdict and (slug, channel) in self.assigned else verdict
+        expected = self.model.may_read(slug, channel, self.now)
+        return None if expected and (slug, channel) in self.assigned else expected
 
     def _take_in_given(self) -> None:
         """Note what is assigned in the portal, with its place."""
@@ -1043,11 +1046,11 @@ class History:
         """Try to assign several handouts at once: those that are barred are left out."""
         case, coach, channel = self.model.cases[-1], self.team["coach"], self._channel()
         slugs = (*dict.fromkeys(self._slug() for _ in range(4)),)
-        verdicts = {slug: self._may_assign(slug, channel) for slug in slugs}
-        some: model.Verdict = None
-        if True in verdicts.values():
+        expected_of = {slug: self._may_assign(slug, channel) for slug in slugs}
+        some: model.Expected = None
+        if True in expected_of.values():
             some = True
-        elif None not in verdicts.values():
+        elif None not in expected_of.values():
             some = False
         wanted = NewAssignments(slugs, channel, "", "en", confirmed=True)
         before = {row.id for row in run(ASSIGNED, client=self.client_id)}
@@ -1059,18 +1062,18 @@ class History:
             body = {"slugs": slugs, "channel": channel, "confirmed": True}
             return self.programs[coach.id].post(f"/cases/{case.id}/assignments/batch", body)
 
-        self.attempt(f"pack {verdicts}, {channel}", some, call, request)
+        self.attempt(f"pack {expected_of}, {channel}", some, call, request)
         made = {row.slug for row in run(ASSIGNED, client=self.client_id) if row.id not in before}
-        for slug, verdict in verdicts.items():
-            if verdict is not None and verdict is not (slug in made):
-                raise Wrong(f"pack: {slug} assigned: {slug in made}, model: {verdict}")
+        for slug, expected in expected_of.items():
+            if expected is not None and expected is not (slug in made):
+                raise Wrong(f"pack: {slug} assigned: {slug in made}, model: {expected}")
         self._take_in_given()
 
     def step_bulk(self) -> None:
         """Start a bulk assignment; the worker judges again when it comes to the client."""
         case, coach = self.model.cases[-1], self.team["coach"]
         slug, channel = self._slug(), self._channel()
-        verdict = self._may_assign(slug, channel)
+        expected = self._may_assign(slug, channel)
         new = NewBulkAssignment(None, "en", channel, "", None, (case.id,), {case.id: EVERY_CAUTION})
 
         def request() -> Any:
@@ -1083,7 +1086,7 @@ class History:
 
         self.attempt(
             f"bulk {slug}, {channel}",
-            verdict,
+            expected,
             lambda: start_bulk_assignment(coach, slug, new),
             request,
         )
@@ -1129,16 +1132,16 @@ class History:
         case = self.model.cases[-1]
         before = {row.id for row in run(ASSIGNED, client=self.client_id)}
         waiting = {row.slug: row.channel for row in run(WAITING, client=self.client_id)}
-        verdicts = {slug: self._may_assign(slug, channel) for slug, channel in waiting.items()}
+        expected_of = {slug: self._may_assign(slug, channel) for slug, channel in waiting.items()}
         self.practice.sent.clear()
         while outbox.sweep():
             pass
         db.session.rollback()
         made = {row.slug for row in run(ASSIGNED, client=self.client_id) if row.id not in before}
-        for slug, verdict in verdicts.items():
+        for slug, expected in expected_of.items():
             given = slug in made
-            if given and verdict is False:
-                raise Wrong(f"bulk: {slug} was assigned in stage {case.stage}, model: {verdict}")
+            if given and expected is False:
+                raise Wrong(f"bulk: {slug} was assigned in stage {case.stage}, model: {expected}")
             self.counts[f"bulk: {'assigned' if given else 'skipped'} by the worker"] += 1
         self._take_in_given()
         for sent in self.alerts.values():
