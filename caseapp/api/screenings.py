@@ -13,10 +13,12 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.reading import list_client_suspended_assignments
 from caseapp.domain.assignments.schemas import AssignmentResponseSchema
 from caseapp.domain.clients.queries import lock_client
+from caseapp.domain.notes import operations as note_operations
 from caseapp.domain.screening import operations, queries
 from caseapp.domain.screening.schemas import (
     Decisions,
     DecisionsSchema,
+    ErrorReasonSchema,
     FlagResponseSchema,
     HoldDetailResponseSchema,
     HoldResponseSchema,
@@ -60,7 +62,7 @@ class ProposalsResponseSchema(Schema):
 @blueprint.list_response_schema(ScreeningResponseSchema())
 @blueprint.query_params(ListQuerySchema())
 def list_screenings(client_id: UUID, query: ListRequest) -> Page[ScreeningRecord]:
-    """List a client's screenings, newest first."""
+    """List a client's screenings, newest first; one that is `in_error` counts for nothing."""
     actor = current_actor()
     return queries.list_screenings(actor, client_id, query.cursor, query.limit)
 
@@ -114,6 +116,22 @@ def decide_proposals(client_id: UUID, body: Decisions) -> dict[str, Any]:
     with transaction():
         operations.decide_proposals(actor, lock_client(actor, client_id), body)
     return {"proposals": queries.list_client_proposals(actor, client_id)}
+
+
+@blueprint.route("/screenings/<uuid:screening_id>/error", "POST", error_statuses=(409,))
+@needs(Action.SCREENING_CORRECT)
+@blueprint.response_schema(ScreeningResponseSchema())
+@blueprint.request_schema(ErrorReasonSchema())
+def mark_screening_in_error(screening_id: UUID, body: dict[str, str]) -> ScreeningRecord:
+    """Mark a screening as recorded in error, with a reason: none of its answers counts any more.
+
+    A hold that it alone opened ends. Everybody who must know is alerted.
+    """
+    actor = current_actor()
+    with transaction():
+        screening = queries.lock_screening(actor, screening_id)
+        note_operations.mark_screening_in_error(actor, screening, body["reason"])
+    return queries.get_screening(actor, screening_id)
 
 
 @blueprint.route("/clients/<uuid:client_id>/flags")

@@ -43,6 +43,7 @@ class Action(StrEnum):
     NOTE_SIGN = "note.sign"
     SCREENING_READ = "screening.read"
     SCREENING_RECORD = "screening.record"
+    SCREENING_CORRECT = "screening.correct"
     FLAG_SET = "flag.set"
     FLAG_CLEAR = "flag.clear"
     HOLD_READ = "hold.read"
@@ -102,6 +103,7 @@ _COACH = _ALL_STAFF | {
     Action.NOTE_SIGN,
     Action.SCREENING_READ,
     Action.SCREENING_RECORD,
+    Action.SCREENING_CORRECT,
     Action.FLAG_SET,
     Action.HOLD_READ,
     Action.HOLD_OPEN,

@@ -46,6 +46,9 @@ MESSAGES = {
     "client_added": lazy_gettext("Client added. Start with a full screening."),
     "screening_recorded": lazy_gettext("Screening recorded."),
     "decision_recorded": lazy_gettext("Decision recorded."),
+    "screening_in_error": lazy_gettext(
+        "Marked as recorded in error. None of these answers counts any more."
+    ),
     "hold_opened": lazy_gettext("A hold is open. These are the required actions."),
     "draft_opened_hold": lazy_gettext("Draft saved. A safety hold is open."),
     "hold_released": lazy_gettext("Hold released."),

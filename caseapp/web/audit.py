@@ -45,6 +45,7 @@ ACTION_LABELS = {
     Action.NOTE_SIGN: "Signed a note",
     Action.SCREENING_READ: "Viewed a screening",
     Action.SCREENING_RECORD: "Recorded a screening",
+    Action.SCREENING_CORRECT: "Marked a screening as recorded in error",
     Action.FLAG_SET: "Set a flag",
     Action.FLAG_CLEAR: "Cleared a flag",
     Action.HOLD_READ: "Viewed a hold",

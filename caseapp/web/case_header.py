@@ -140,9 +140,9 @@ def flag_tags(context: CaseContext) -> list[tuple[str, str]]:
 
 
 def describe_hold_reasons(hold: Hold) -> str:
-    """Describe the answers that opened a hold; for each item the highest level counts."""
+    """Describe the answers that opened a hold, without those in error; for each item the highest level counts."""
     worst: dict[str, int] = {}
-    for reason in hold.reasons:
+    for reason in hold.standing or hold.reasons:
         worst[reason["item"]] = max(reason["level"], worst.get(reason["item"], 0))
     parts = [
         f"{ITEMS_BY_KEY[key].label} is at {LEVEL_LABELS[Level(n)].lower()}"

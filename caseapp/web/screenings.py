@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, render_template, request, url_for
 
+from caseapp.core.errors import NotFound
 from caseapp.core.pagination import PAGE_SIZE
 from caseapp.core.permissions import Action
 from caseapp.domain.alerts.queries import get_client_alert
 from caseapp.domain.assignments.reading import list_suspended_assignments
-from caseapp.domain.cases.queries import LockedCase, lock_case
+from caseapp.domain.cases.queries import LockedCase, get_case_context_by_number, lock_case
+from caseapp.domain.notes.operations import mark_screening_in_error
 from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.screening.operations import decide_proposals, record_screening
 from caseapp.domain.screening.protocol import (
@@ -21,7 +24,14 @@ from caseapp.domain.screening.protocol import (
     LASTING_ITEMS,
     SUSTAINED_AFTER,
 )
-from caseapp.domain.screening.queries import get_safety_history, page_screenings
+from caseapp.domain.screening.queries import (
+    LockedScreening,
+    get_safety_history,
+    get_screening,
+    list_correction_blockers,
+    lock_screening,
+    page_screenings,
+)
 from caseapp.domain.screening.rules import (
     derive_required_actions,
     list_immediate_steps,
@@ -30,6 +40,7 @@ from caseapp.domain.screening.rules import (
 from caseapp.domain.screening.schemas import (
     Decisions,
     DecisionsFormSchema,
+    ErrorReasonSchema,
     NewScreening,
     ScreeningSchema,
 )
@@ -38,7 +49,12 @@ from caseapp.http.guard import current_actor
 from caseapp.web.case_header import load_case_context
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
+    from caseapp.core.actor import Actor
+    from caseapp.core.errors import Reason
     from caseapp.domain.dashboard.case_page import CasePage
+    from caseapp.domain.screening.schemas import ScreeningRecord
 
 blueprint = Blueprint("screenings", __name__)
 
@@ -117,6 +133,73 @@ def decide(case: LockedCase, decisions: Decisions, sent: Sent) -> Done:
     if decisions.concerns:
         return Done(url_for("holds.hold_page", number=number), "hold_opened")
     return Done(url_for("screenings.screening_page", number=number), "decision_recorded")
+
+
+@dataclass(frozen=True)
+class CorrectionView:
+    """A screening of a case, and why the user can't mark it as recorded in error."""
+
+    context: CasePage
+    screening: ScreeningRecord
+    blockers: list[Reason]
+
+
+def load_correction(number: str, screening_id: UUID) -> CorrectionView:
+    """Load a screening of a case for its correction.
+
+    Raises NotFound.
+    """
+    actor, context = current_actor(), load_case_context(number)
+    screening = get_screening(actor, screening_id)
+    if screening.client_id != context.case.client_id:
+        raise NotFound
+    return CorrectionView(context, screening, list_correction_blockers(screening, actor))
+
+
+correction = FormPage(
+    blueprint,
+    "/case/<string:number>/screening/<uuid:screening_id>/error",
+    Action.SCREENING_CORRECT,
+    load_correction,
+    client_of=lambda view: view.context.case.client_id,
+)
+
+
+@correction.show
+def correction_page(view: CorrectionView, forms: Forms) -> str:
+    """Show a screening and the form that marks it as recorded in error."""
+    return render_template(
+        "screenings/error.html",
+        context=view.context,
+        tab="Screening",
+        screening=view.screening,
+        blockers=view.blockers,
+        forms=forms,
+    )
+
+
+def lock_screening_of_case(actor: Actor, number: str, screening_id: UUID) -> LockedScreening:
+    """Lock the client of a screening, then load the screening.
+
+    Raises Forbidden, and NotFound when the client has no such case or screening.
+    """
+    screening = lock_screening(actor, screening_id)
+    if screening.client.id != get_case_context_by_number(actor, number).case.client_id:
+        raise NotFound
+    return screening
+
+
+@correction.form(
+    Action.SCREENING_CORRECT,
+    Body(ErrorReasonSchema, dict[str, str]),
+    lock=lock_screening_of_case,
+    refused="The screening was not marked",
+)
+def correct(screening: LockedScreening, body: dict[str, str], sent: Sent) -> Done:
+    """Mark a screening as recorded in error."""
+    mark_screening_in_error(sent.actor, screening, body["reason"])
+    page = url_for("screenings.screening_page", number=sent.args["number"])
+    return Done(page, "screening_in_error")
 
 
 @blueprint.app_context_processor

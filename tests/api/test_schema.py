@@ -88,6 +88,7 @@ def records(staff):
         "export_id": export.get_json()["id"],
         "bulk_assignment_id": bulk_assignment.get_json()["id"],
         "hold_id": coach.get(f"/clients/{held}/holds").get_json()["items"][0]["id"],
+        "screening_id": coach.get(f"/clients/{held}/screenings").get_json()["items"][0]["id"],
         "followup_id": coach.get("/followups").get_json()["items"][0]["id"],
         "slug": "first-days-pause",
     }

@@ -209,3 +209,44 @@ def test_proposals_are_hidden_from_other_staff(stranger, ines, tired):
     assert tired
     assert_hidden(stranger, "GET", "/clients/{}/proposals", ines)
     assert_hidden(stranger, "POST", "/clients/{}/proposals", ines, {"concerns": ["sleep"]})
+
+
+WRONG = {"reason": "Wrong key: she was never asked."}
+
+
+def test_screening_recorded_in_error_counts_for_nothing(coach, ines, hold):
+    path = f"/clients/{ines}/screenings"
+    [made] = coach.get(path).get_json()["items"]
+    assert made["in_error"] is None
+    here = f"/screenings/{made['id']}/error"
+    marked = coach.post(here, WRONG).get_json()
+    assert marked["in_error"]["reason"] == WRONG["reason"]
+    assert marked["levels"] == made["levels"]
+    assert coach.get(path).get_json()["items"] == [marked]
+    ended = coach.get(f"/holds/{hold['id']}").get_json()
+    assert (ended["in_error"], ended["blockers"]) == (True, [])
+    assert coach.get(f"/clients/{ines}/flags").get_json()["items"] == []
+    open_tasks = coach.get(f"/followups?client={ines}").get_json()["items"]
+    assert open_tasks == []
+    assert assert_refused(coach.post(here, WRONG)) == ["already_in_error"]
+
+
+def test_marking_with_invalid_input_or_by_others_changes_nothing(
+    staff, coach, stranger, ines, hold
+):
+    [made] = coach.get(f"/clients/{ines}/screenings").get_json()["items"]
+    here = f"/screenings/{made['id']}/error"
+    short = "Wrong" + " \u200b" * 30
+    assert_refuses(
+        coach,
+        "POST",
+        here,
+        [("reason", {}), ("reason", {"reason": short}), ("reason", {"reason": "x" * 2001})],
+    )
+    assert_refuses_what_is_no_json(coach, "POST", here)
+    assert_hidden(stranger, "POST", "/screenings/{}/error", made["id"], WRONG)
+    assert_needs_a_role(staff["admin"], ("POST", here))
+    assert_only_answers(coach, here, "POST")
+    with at(now() + timedelta(hours=2)):
+        assert assert_refused(coach.post(here, WRONG)) == ["correction_too_late"]
+    assert coach.get(f"/clients/{ines}/screenings").get_json()["items"] == [made]

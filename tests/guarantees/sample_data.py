@@ -268,6 +268,9 @@ BODIES: dict[str, dict[str, object]] = {
     f"POST {API}/assignments/<uuid:assignment_id>/replace": {"message": ""},
     f"POST {API}/clients/<uuid:client_id>/contact-confirmation": {"in_person": True},
     f"POST {API}/clients/<uuid:client_id>/screenings": {"sleep": "none"},
+    f"POST {API}/screenings/<uuid:screening_id>/error": {
+        "reason": "Wrong key, she was never asked."
+    },
     f"POST {API}/holds/<uuid:hold_id>/release": {"reason": "All is done and written down."},
     "POST /note/<uuid:note_id>/draft": {
         "format": "dap",

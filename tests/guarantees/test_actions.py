@@ -30,6 +30,7 @@ COACH = EVERY_MEMBER_OF_STAFF | {
     "note.sign",
     "screening.read",
     "screening.record",
+    "screening.correct",
     "flag.set",
     "hold.read",
     "hold.open",

@@ -31,6 +31,7 @@ UNLOCKED = {
     "LockedHold": "caseapp.domain.screening.schemas.Hold",
     "LockedNote": "caseapp.domain.notes.schemas.NoteRecord",
     "LockedPortalAccess": "caseapp.domain.auth.models.PortalAccess",
+    "LockedScreening": "caseapp.domain.screening.schemas.ScreeningRecord",
     "LockedWorksheet": "caseapp.domain.assignments.schemas.AssignmentRecord",
 }
 LOCKED = re.compile(r"Locked\w+")

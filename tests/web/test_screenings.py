@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from caseapp.core.clock import now
+from caseapp.core.clock import at, now
 from caseapp.core.transaction import transaction
 from caseapp.domain.cases.operations import close_case
 from caseapp.domain.cases.queries import lock_case
@@ -253,3 +253,59 @@ def test_closed_case_asks_for_no_decision(team, coach, tired, address):
         close_case(team["coach"], lock_case(team["coach"], tired.case_id), closing, 1)
     for path in (address, f"/case/{tired.number}", "/today"):
         assert "decide-h" not in coach.text(path)
+
+
+WHY = "Wrong key: she was never asked."
+
+
+def test_screening_is_marked_as_recorded_in_error_and_stays_visible(team, coach, ines, address):
+    screening_id = builders.screen(team["coach"], ines.client_id, self_harm="urgent")
+    here = f"{address}/{screening_id}/error"
+    for page in (address, f"/case/{ines.number}/hold"):
+        assert f'href="{here}"' in coach.text(page)
+    answer = coach.send(here, reason="x")
+    assert answer.status_code == 422
+    assert "in 20 characters or more" in answer.get_data(as_text=True)
+    fields = coach.form(here).fields | {"reason": WHY}
+    answers = [coach.post(here, fields) for _ in range(2)]
+    assert {answer.headers["Location"] for answer in answers} == {address}
+    page = coach.text(address)
+    assert "Marked as recorded in error." in page
+    assert WHY in page
+    assert 'id="now-h"' not in page
+    page = coach.text(f"/case/{ines.number}/hold")
+    assert "No hold is open." in page
+    assert "It was not released." in page
+    page = coach.text(f"/case/{ines.number}")
+    assert WHY in page
+    assert "Safety hold ended" in page
+    page = coach.text(f"/case/{ines.number}/follow-ups?done=yes")
+    assert "Recorded in error" in page
+
+
+def test_supervisor_sees_what_was_recorded_in_error_until_acknowledged(app, team, ines, address):
+    screening_id = builders.screen(team["coach"], ines.client_id, self_harm="urgent")
+    StaffBrowser(app, team["coach"]).send(f"{address}/{screening_id}/error", reason=WHY)
+    supervisor = StaffBrowser(app, team["supervisor"])
+    for page in ("/today", "/alerts"):
+        assert "Answers recorded in error for Ines Okafor" in supervisor.text(page)
+    assert "Marta Lindqvist" in supervisor.text("/alerts")
+
+
+def test_page_says_who_can_mark_a_screening(app, team, coach, ines, address):
+    with at(now() - timedelta(minutes=55)):
+        screening_id = builders.screen(team["coach"], ines.client_id)
+    here = f"{address}/{screening_id}/error"
+    fields = coach.form(here).fields | {"reason": WHY}
+    with at(now() + timedelta(minutes=6)):
+        answer = coach.post(here, fields)
+        assert answer.status_code == 409
+        assert WHY in answer.get_data(as_text=True)
+        assert "Ask a supervisor who did not record it." in coach.text(here)
+    assert "What is wrong with these answers" in StaffBrowser(app, team["supervisor"]).text(here)
+
+
+def test_screening_of_another_client_looks_missing(team, coach, ines, address):
+    other = builders.case(team["coach"], "Mara Lind")
+    screening_id = builders.screen(team["coach"], other.client_id)
+    coach.text(f"{address}/{screening_id}/error", 404)

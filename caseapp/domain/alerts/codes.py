@@ -9,5 +9,8 @@ STEP_LABELS = {
     "deputy": "Deputy",
     "manager": "Manager",
 }
-# The most urgent first.
-KINDS = ("safety", "care")
+# The most urgent first: a hold was opened or renewed, or a screening was recorded in error, with an answer that opens a
+# safety hold or without one.
+KINDS = ("safety", "safety_in_error", "care", "in_error")
+URGENT_KINDS = ("safety", "safety_in_error")
+IN_ERROR_KINDS = ("safety_in_error", "in_error")

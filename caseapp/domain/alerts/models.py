@@ -14,7 +14,7 @@ from caseapp.domain.alerts.codes import STEPS
 
 
 class Alert(Model):
-    """An alert that a client's hold was opened or renewed; which kind of hold is sealed."""
+    """An alert that a client's hold was opened or renewed, or a screening recorded in error; which it is is sealed."""
 
     __tablename__ = "alert"
     __table_args__ = (

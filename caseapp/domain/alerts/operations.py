@@ -60,7 +60,7 @@ UNKNOWN = "Choose one of the options."
 
 
 def raise_alert(actor: Actor, client: LockedClient, kind: str) -> UUID:
-    """Alert everybody who must know that a hold of a kind was opened or renewed, in the transaction that does so.
+    """Alert everybody who must know what a kind of alert says, in the transaction that makes it so.
 
     The first steps are taken at once; each later one is stored as a task with its due time. The actor, who knows, is
     not alerted.

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from caseapp.core.errors import Reason
 from caseapp.core.permissions import Role
-from caseapp.domain.alerts.codes import STEPS
+from caseapp.domain.alerts.codes import STEPS, URGENT_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -37,12 +37,12 @@ def plan_steps(
 ) -> dict[str, datetime | None]:
     """Return when each step of an alert is due; None for a step that is only taken when nobody else was alerted.
 
-    The coach and the supervisor are alerted at once. For a safety hold the others follow after some minutes, at any
-    hour; for a care hold after some working days in the time zone of the practice. Source of the defaults: the issue
-    about safety, awaiting clinical sign-off.
+    The coach and the supervisor are alerted at once. For what is about a safety hold the others follow after some
+    minutes, at any hour; for anything else after some working days in the time zone of the practice. Source of the
+    defaults: the issue about safety, awaiting clinical sign-off.
     """
     due: dict[str, datetime | None] = {"coach": opened_at, "supervisor": opened_at}
-    if kind == "safety":
+    if kind in URGENT_KINDS:
         due["deputy"] = opened_at + timedelta(minutes=times.safety_deputy_minutes)
         due["manager"] = opened_at + timedelta(minutes=times.safety_manager_minutes)
         return due
@@ -128,7 +128,7 @@ def ends_alert(kind: str, who: UUID, coaches: Collection[UUID]) -> bool:
     That about a safety hold is ended by somebody who doesn't coach the client: a second person has to know. Product
     proposal, awaiting clinical sign-off.
     """
-    return kind != "safety" or who not in coaches
+    return kind not in URGENT_KINDS or who not in coaches
 
 
 def list_manager_faults(manager: StaffMember | None) -> list[Reason]:

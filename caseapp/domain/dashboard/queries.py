@@ -161,7 +161,7 @@ def _build_hold(
         kind=hold.kind,
         opened_at=hold.opened_at,
         urgent_since=hold.renewed_at or hold.opened_at,
-        levels=_highest_levels(hold.reasons),
+        levels=_highest_levels(hold.standing),
         next_followup=following,
         is_overdue=following is not None and get_due_state(following, moment) is DueState.OVERDUE,
     )

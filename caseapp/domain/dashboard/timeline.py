@@ -23,11 +23,16 @@ from caseapp.domain.handouts.models import HandoutVersion
 from caseapp.domain.handouts.queries import get_handouts_by_hash
 from caseapp.domain.notes.codes import MODALITIES
 from caseapp.domain.notes.queries import list_notes_before
-from caseapp.domain.screening.events import HoldOpened, HoldReleased, ScreeningRecorded
+from caseapp.domain.screening.events import (
+    HoldInError,
+    HoldOpened,
+    HoldReleased,
+    ScreeningInError,
+    ScreeningRecorded,
+)
 from caseapp.domain.screening.protocol import ITEMS_BY_KEY, LEVEL_LABELS, Level
 from caseapp.domain.screening.queries import get_safety_history
 from caseapp.domain.screening.rules import list_episodes
-from caseapp.domain.screening.state import make_screening
 from caseapp.domain.worksheets.models import WorksheetResponse, WorksheetUpload
 
 if TYPE_CHECKING:
@@ -207,9 +212,14 @@ def _list_events(context: CaseContext, records: CaseRecords) -> Iterator[Timelin
 
 
 def _list_safety_events(history: SafetyHistory) -> Iterator[TimelineEvent]:
+    screenings = {screening.id: screening for screening in history.all_screenings}
     for event in history.events:
         if isinstance(event.fact, ScreeningRecorded):
-            yield _screening(make_screening(event), event)
+            yield _screening(screenings[event.id], event)
+        elif isinstance(event.fact, ScreeningInError):
+            yield _screening_in_error(event.fact, event)
+        elif isinstance(event.fact, HoldInError):
+            yield _hold_in_error(history.holds[event.fact.hold_id], event)
         elif isinstance(event.fact, HoldOpened):
             yield _hold_opened(history.holds[event.id], event)
         elif isinstance(event.fact, HoldReleased):
@@ -248,16 +258,46 @@ def _screening(found: ScreeningRecord, event: RecordedEvent) -> TimelineEvent:
         title="Screening",
         byline=event.recorded_by_name or NO_PERSON,
         text=found.comment,
-        badge="Asked alone" if found.asked_alone else "",
+        badge="Recorded in error" if found.in_error else "Asked alone" if found.asked_alone else "",
         levels=found.levels,
         link_kind="screening",
         link_id=found.id,
     )
 
 
+def _screening_in_error(fact: ScreeningInError, event: RecordedEvent) -> TimelineEvent:
+    return TimelineEvent(
+        id=event.id,
+        occurred_at=event.recorded_at,
+        kind="screening",
+        title="Screening marked as recorded in error",
+        byline=event.recorded_by_name or NO_PERSON,
+        text=shorten(fact.reason),
+        badge="",
+        levels=None,
+        link_kind="screening",
+        link_id=fact.screening_id,
+    )
+
+
+def _hold_in_error(hold: Hold, event: RecordedEvent) -> TimelineEvent:
+    return TimelineEvent(
+        id=event.id,
+        occurred_at=event.recorded_at,
+        kind="hold",
+        title=f"{HOLD_LABELS[hold.kind]} ended",
+        byline=event.recorded_by_name or NO_PERSON,
+        text="Its answers were recorded in error. It was not released.",
+        badge="Recorded in error",
+        levels=None,
+        link_kind="hold",
+        link_id=hold.id,
+    )
+
+
 def _describe_hold(hold: Hold) -> str:
     highest: dict[str, int] = {}
-    for reason in hold.reasons:
+    for reason in hold.standing or hold.reasons:
         highest[reason["item"]] = max(highest.get(reason["item"], 0), reason["level"])
     parts = [
         f"{ITEMS_BY_KEY[key].label} at {LEVEL_LABELS[Level(level)].lower()}"

@@ -25,6 +25,7 @@ RESULT_LABELS = {
     "lost_contact": "Lost contact",
     "accepted": "Coaching can go on without it",
     "try_again": "Try again",
+    "in_error": "Recorded in error",
 }
 METHOD_LABELS = {
     "call": "Phone call",
@@ -117,6 +118,9 @@ Product proposal, awaiting clinical sign-off.
 """
 LOST_CONTACT = "lost_contact"
 """A supervisor's decision that the client can't be reached, and how a task ends when the case is closed for that."""
+TELL_SUPERVISOR = "tell_supervisor"
+IN_ERROR = "in_error"
+"""The result of a task that was required by a screening that was recorded in error; nobody can choose it."""
 
 TASK_KINDS = {
     "recheck": TaskKind(
@@ -149,7 +153,7 @@ TASK_KINDS = {
         told_for=("yes", "no", "not_sure"),
         grace=timedelta(hours=1),
     ),
-    "tell_supervisor": TaskKind(
+    TELL_SUPERVISOR: TaskKind(
         5,
         ("done",),
         ("call", "message", "in_person", "video"),

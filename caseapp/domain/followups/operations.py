@@ -14,12 +14,13 @@ from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
 from caseapp.core.vault import seal, seal_json, unseal_column
 from caseapp.domain.audit.operations import record
-from caseapp.domain.followups.codes import CUSTOM, LOST_CONTACT, SUPERVISOR_DECISIONS
+from caseapp.domain.followups.codes import CUSTOM, IN_ERROR, LOST_CONTACT, SUPERVISOR_DECISIONS
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.queries import (
     list_hold_followups,
     list_hold_tasks,
     list_open_kinds,
+    list_open_of_screening,
 )
 from caseapp.domain.followups.rules import (
     NextTask,
@@ -215,3 +216,24 @@ def ask_again(
             origin_id=hold_id,
             episode_id=episode_id,
         )
+
+
+def end_in_error(
+    actor: Actor, client: LockedClient, screening_id: UUID, hold_ids: Collection[UUID]
+) -> set[str]:
+    """End the open tasks that a screening required, which was recorded in error, and return their kinds.
+
+    `hold_ids` are the holds that end with it, and all of their tasks.
+    """
+    moment, ended = now(), set()
+    coded = {"result": IN_ERROR, "method": None, "occurred_at": moment.isoformat(), "told": ""}
+    for row in list_open_of_screening(client.id, screening_id, hold_ids):
+        row.result = seal_json(row, "result", coded, client.key)
+        row.completed_at, row.completed_by = moment, actor.id
+        ended.add(row.kind)
+        details = {"done": row.kind}
+        record(
+            actor, Action.FOLLOWUP_WRITE, "followup", row.id, client_id=client.id, details=details
+        )
+    db.session.flush()
+    return ended

@@ -29,7 +29,12 @@ from caseapp.domain.clients.queries import (
     unseal_client,
     visible_to,
 )
-from caseapp.domain.followups.codes import TASK_KINDS, TASK_LABELS, UNKNOWN_METHOD
+from caseapp.domain.followups.codes import (
+    TASK_KINDS,
+    TASK_LABELS,
+    TELL_SUPERVISOR,
+    UNKNOWN_METHOD,
+)
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.schemas import FollowUpRecord, HoldTask
 from caseapp.domain.keys.models import ClientKey
@@ -265,14 +270,52 @@ def list_open_kinds(client_id: UUID, episode_id: UUID | None) -> set[str]:
     return set(db.session.scalars(query))
 
 
-def find_newest_episode(hold_id: UUID) -> UUID | None:
-    """Return the newest episode inside a hold, or None for a hold of before there were episodes."""
+def list_open_of_screening(
+    client_id: UUID, screening_id: UUID, hold_ids: Collection[UUID]
+) -> Sequence[FollowUp]:
+    """List a client's open tasks that a screening required, and those of some holds."""
+    return db.session.scalars(
+        sa.select(FollowUp)
+        .where(
+            FollowUp.client_id == client_id,
+            FollowUp.completed_at.is_(None),
+            sa.or_(
+                FollowUp.episode_id == screening_id,
+                FollowUp.origin_id.in_({screening_id, *hold_ids}),
+            ),
+        )
+        .order_by(FollowUp.due_at, FollowUp.id)
+    ).all()
+
+
+def find_newest_episode(hold_id: UUID, *, but: Collection[UUID] = ()) -> UUID | None:
+    """Return the newest episode inside a hold `but` for some, or None for a hold of before there were episodes."""
     return db.session.scalar(
         sa.select(FollowUp.episode_id)
-        .where(FollowUp.origin_id == hold_id, FollowUp.episode_id.is_not(None))
+        .where(
+            FollowUp.origin_id == hold_id,
+            FollowUp.episode_id.is_not(None),
+            FollowUp.episode_id.not_in(but),
+        )
         .order_by(FollowUp.created_at.desc(), FollowUp.id.desc())
         .limit(1)
     )
+
+
+def list_episodes_with_tasks(client_id: UUID) -> set[UUID]:
+    """List the episodes of a client that have tasks, open or completed."""
+    query = sa.select(FollowUp.episode_id).distinct().where(FollowUp.client_id == client_id)
+    return {episode_id for episode_id in db.session.scalars(query) if episode_id is not None}
+
+
+def has_episode_result(episode_id: UUID) -> bool:
+    """Tell whether a task of an episode has a result, other than that the supervisor was told."""
+    has_result = sa.exists().where(
+        FollowUp.episode_id == episode_id,
+        FollowUp.completed_at.is_not(None),
+        FollowUp.kind != TELL_SUPERVISOR,
+    )
+    return bool(db.session.scalar(sa.select(has_result)))
 
 
 def _is_of_hold(holds: Mapping[UUID, Collection[UUID]]) -> sa.ColumnElement[bool]:

@@ -16,6 +16,7 @@ from caseapp.core.permissions import Action
 from caseapp.core.vault import seal_json
 from caseapp.domain.audit.operations import record
 from caseapp.domain.notes.models import Note
+from caseapp.domain.notes.queries import find_locked_draft
 from caseapp.domain.notes.rules import (
     check_discard,
     check_draft,
@@ -23,13 +24,14 @@ from caseapp.domain.notes.rules import (
     check_sign,
     convert_sections,
     find_session_time,
+    forget_recorded,
     merge_sections,
     note_digest,
     remember_recorded,
 )
 from caseapp.domain.notes.schemas import NO_ANSWERS, DraftScreening, NoteRecord, draft_to_json
 from caseapp.domain.practice.queries import today
-from caseapp.domain.screening.operations import record_screening
+from caseapp.domain.screening.operations import mark_in_error, record_screening
 from caseapp.domain.screening.proposals import check_lasting_since, keep_right_days
 from caseapp.domain.screening.rules import highest_level, opens_safety_hold
 
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
     from caseapp.domain.notes.queries import LockedCaseForNote, LockedNote
     from caseapp.domain.notes.schemas import DraftChange, NewNote
+    from caseapp.domain.screening.queries import LockedScreening
 
 
 INSERT_NOTE = sa.insert(Note.__table__)  # type: ignore[arg-type]
@@ -182,6 +185,27 @@ def discard_draft(actor: Actor, note: LockedNote, expected_version: int) -> None
     db.session.delete(note.row)
     db.session.flush()
     _record(actor, Action.NOTE_WRITE, note, {"discarded": True})
+
+
+def mark_screening_in_error(actor: Actor, locked: LockedScreening, reason: str) -> None:
+    """Mark a screening as recorded in error, see `mark_in_error`, and take its answers out of the draft they came from.
+
+    An answer that opens a safety hold has to be given again there; the others stay, and are recorded with the rest.
+    Raises RuleBroken.
+    """
+    mark_in_error(actor, locked, reason)
+    screening = locked.screening
+    note = find_locked_draft(locked.client, screening.note_id) if screening.note_id else None
+    if note is None:
+        return
+    row, draft = note.row, forget_recorded(note.record.draft, screening.id)
+    if row.screening_id == screening.id:
+        origins = draft.recorded.origins.values() if draft.recorded else ()
+        counting = [each.id for each in locked.history.screenings if each.id in {*origins}]
+        row.screening_id = counting[0] if counting else None
+    _store_answers(note, draft)
+    row.updated_at = now()
+    db.session.flush()
 
 
 def _store_answers(note: LockedNote, draft: DraftScreening) -> None:

@@ -164,7 +164,10 @@ def _select_note(role: Role) -> sa.Select[*tuple[Any, ...]]:
 
 @dataclass(frozen=True)
 class LockedNote:
-    """A note whose client is locked until the transaction ends, read after the lock; only `lock_note` makes one."""
+    """A note whose client is locked until the transaction ends, read after the lock.
+
+    Only `lock_note` and `find_locked_draft` make one.
+    """
 
     row: Note
     client: LockedClient
@@ -193,6 +196,14 @@ def lock_note(actor: Actor, note_id: UUID) -> LockedNote:
         raise NotFound
     key = open_key(row.wrapped, row.Client.id, "note", row.Note.id)
     return LockedNote(row.Note, LockedClient(unseal_client(row.Client, key), key))
+
+
+def find_locked_draft(client: LockedClient, note_id: UUID) -> LockedNote | None:
+    """Find the draft of a note about a locked client, whoever writes it, unless it is signed or discarded."""
+    row = db.session.get(Note, note_id)
+    if row is None or row.client_id != client.id or row.status != "draft":
+        return None
+    return LockedNote(row, client)
 
 
 @cache

@@ -13,7 +13,7 @@ from caseapp.domain.notes.codes import MAX_SESSION_MINUTES
 from caseapp.domain.notes.schemas import FORMATS, MAX_NOTE_LENGTH, SECTIONS, RecordedAnswers
 from caseapp.domain.screening.proposals import find_wrong_days
 from caseapp.domain.screening.protocol import ITEMS_BY_KEY, Level
-from caseapp.domain.screening.rules import SESSION_IN_FUTURE
+from caseapp.domain.screening.rules import SESSION_IN_FUTURE, opens_safety_hold
 
 if TYPE_CHECKING:
     from datetime import date, datetime
@@ -137,6 +137,26 @@ def remember_recorded(
     return replace(
         draft, recorded=RecordedAnswers(replace(draft, recorded=None), origins, session_at)
     )
+
+
+def forget_recorded(draft: DraftScreening, screening_id: UUID) -> DraftScreening:
+    """Return a draft without what was recorded in a screening that was recorded in error.
+
+    Its answers that open a safety hold are taken out: saving them again would open it again.
+    """
+    recorded = draft.recorded
+    if recorded is None:
+        return draft
+    lost = {key for key, origin in recorded.origins.items() if origin == screening_id}
+    answers = {
+        key: level
+        for key, level in draft.answers.items()
+        if not (key in lost and key in draft.repeats and opens_safety_hold(key, level))
+    }
+    origins = {key: origin for key, origin in recorded.origins.items() if key not in lost}
+    kept = {key: level for key, level in recorded.draft.answers.items() if key in origins}
+    remembered = replace(recorded, draft=replace(recorded.draft, answers=kept), origins=origins)
+    return replace(draft, answers=answers, recorded=remembered if origins else None)
 
 
 def merge_sections(

@@ -83,6 +83,36 @@ class ProposalDeclined:
     reason: str = field(repr=False)
 
 
+@dataclass(frozen=True)
+class FlagConfirmed:
+    """A person or facts set a flag that answers had set before: it stands also without those answers."""
+
+    flag_id: UUID
+    source: str
+
+
+@dataclass(frozen=True)
+class ScreeningInError:
+    """A screening was recorded in error, with a written reason: none of its answers counts any more."""
+
+    screening_id: UUID
+    reason: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class HoldInError:
+    """A hold ended because every answer that opened or renewed it was recorded in error: it was not released."""
+
+    hold_id: UUID
+
+
+@dataclass(frozen=True)
+class FlagInError:
+    """A flag ended because the answers that set it were recorded in error: nobody cleared it."""
+
+    flag_id: UUID
+
+
 Fact = (
     ScreeningRecorded
     | HoldOpened
@@ -91,6 +121,10 @@ Fact = (
     | FlagSet
     | FlagCleared
     | ProposalDeclined
+    | FlagConfirmed
+    | ScreeningInError
+    | HoldInError
+    | FlagInError
 )
 # These names are stored and never change.
 FACTS: dict[str, type[Fact]] = {
@@ -101,6 +135,10 @@ FACTS: dict[str, type[Fact]] = {
     "flag_set": FlagSet,
     "flag_cleared": FlagCleared,
     "proposal_declined": ProposalDeclined,
+    "flag_confirmed": FlagConfirmed,
+    "screening_in_error": ScreeningInError,
+    "hold_in_error": HoldInError,
+    "flag_in_error": FlagInError,
 }
 NAMES = {fact: name for name, fact in FACTS.items()}
 

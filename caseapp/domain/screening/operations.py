@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import sqlalchemy as sa
 
@@ -17,17 +18,22 @@ from caseapp.domain.alerts.operations import raise_alert
 from caseapp.domain.audit.operations import record
 from caseapp.domain.clients.operations import withdraw_contact_confirmation
 from caseapp.domain.clients.rules import UNSAFE_FLAGS
-from caseapp.domain.followups.operations import create_required_followups
-from caseapp.domain.followups.queries import find_newest_episode
+from caseapp.domain.followups.operations import create_required_followups, end_in_error
+from caseapp.domain.followups.queries import find_newest_episode, list_episodes_with_tasks
 from caseapp.domain.practice.queries import local_day, today
 from caseapp.domain.protocol.file import PROTOCOL
+from caseapp.domain.screening.corrections import check_correction, derive_correction
 from caseapp.domain.screening.events import (
     FlagCleared,
+    FlagConfirmed,
+    FlagInError,
     FlagSet,
+    HoldInError,
     HoldOpened,
     HoldReleased,
     HoldRenewed,
     ProposalDeclined,
+    ScreeningInError,
     ScreeningRecorded,
 )
 from caseapp.domain.screening.marks import HOLD_KINDS, add_marks, list_marked, remove_marks
@@ -49,6 +55,7 @@ from caseapp.domain.screening.rules import (
     check_clear_flag,
     check_release,
     derive_required_actions,
+    opens_safety_hold,
     starts_episode,
 )
 from caseapp.domain.screening.schemas import NewScreening
@@ -58,11 +65,11 @@ from caseapp.domain.screening.state import fold
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
-    from uuid import UUID
 
     from caseapp.domain.clients.queries import LockedClient
+    from caseapp.domain.screening.corrections import Correction
     from caseapp.domain.screening.events import Fact
-    from caseapp.domain.screening.queries import LockedHold
+    from caseapp.domain.screening.queries import LockedHold, LockedScreening
     from caseapp.domain.screening.schemas import Decisions
 
 INSERT_EVENTS = sa.insert(SafetyEvent.__table__)  # type: ignore[arg-type]
@@ -117,7 +124,9 @@ def record_screening(
         withdraw_contact_confirmation(client)
     active = {flag.kind for flag in current.state.flags}
     flags = [(new_id(), FlagSet(kind, "screening")) for kind in sorted(required.flags - active)]
-    known = {hold.kind: {reason["item"] for reason in hold.reasons} for hold in current.state.holds}
+    known = {
+        hold.kind: {reason["item"] for reason in hold.standing} for hold in current.state.holds
+    }
     is_new = starts_episode(stated, required.holds, known)
     open_holds = {hold.kind: hold.id for hold in current.state.holds}
     holds, hold_facts = {}, []
@@ -149,7 +158,7 @@ def record_screening(
         origin_id=holds[max(holds)] if holds else screening_id,
         episode_id=screening_id
         if is_new
-        else find_newest_episode(holds[max(holds)])
+        else _find_episode(current, holds[max(holds)])
         if holds
         else None,
     )
@@ -187,14 +196,18 @@ def decide_proposals(actor: Actor, client: LockedClient, decisions: Decisions) -
 
 
 def ensure_flag(actor: Actor, client: LockedClient, kind: str, *, source: str) -> bool:
-    """Set a flag unless it is already set, and tell whether it is new.
+    """Set a flag unless it is already set, and tell whether it is new; one that answers have set stands alone then.
 
     A flag that makes sending unsafe also withdraws the confirmation of the safe ways of contact.
     """
     if kind in UNSAFE_FLAGS:
         withdraw_contact_confirmation(client)
     current = get_current_safety(client.key)
-    if any(flag.kind == kind for flag in current.state.flags):
+    if active := next((flag for flag in current.state.flags if flag.kind == kind), None):
+        if active.source == "screening" and not active.stands_alone:
+            confirmed = FlagConfirmed(active.id, source)
+            _append(actor, client, current, [(new_id(), confirmed)])
+            _record(actor, Action.FLAG_SET, "flag", active.id, client, {"kind": kind})
         return False
     flag_id = new_id()
     _append(actor, client, current, [(flag_id, FlagSet(kind, source))])
@@ -203,7 +216,7 @@ def ensure_flag(actor: Actor, client: LockedClient, kind: str, *, source: str) -
 
 
 def set_manual_flag(actor: Actor, client: LockedClient, kind: str) -> None:
-    """Set a flag by hand; setting it again changes nothing."""
+    """Set a flag by hand; setting it again changes nothing, unless answers have set it."""
     require(actor, Action.FLAG_SET)
     ensure_flag(actor, client, kind, source="person")
 
@@ -234,6 +247,66 @@ def release_hold(actor: Actor, locked: LockedHold, reason: str, version: int) ->
     released = HoldReleased(hold.id, reason)
     _append(actor, locked, get_current_safety(locked.key), [(new_id(), released)])
     _record(actor, Action.HOLD_RELEASE, "hold", hold.id, locked, {"kind": hold.kind})
+
+
+def mark_in_error(actor: Actor, locked: LockedScreening, reason: str) -> None:
+    """Mark a screening as recorded in error with a written reason: none of its answers counts any more.
+
+    Everything is derived again without them. A hold without another reason ends, and so does a flag that nothing else
+    has set; the open tasks of its episode end. Everybody who must know is alerted. Raises RuleBroken.
+    """
+    require(actor, Action.SCREENING_CORRECT)
+    moment = now()
+    check_correction(actor, locked, moment)
+    screening, history, client = locked.screening, locked.history, locked.client
+    correction = derive_correction(history, screening)
+    facts: list[tuple[UUID, Fact]] = [(new_id(), ScreeningInError(screening.id, reason))]
+    facts += [(new_id(), HoldInError(hold_id)) for hold_id in correction.holds]
+    facts += [(new_id(), FlagInError(flag_id)) for flag_id in correction.flags]
+    before = CurrentSafety(len(history.events), history.tag, correction.before)
+    _append(actor, client, before, facts)
+    ended = end_in_error(actor, client, screening.id, correction.holds)
+    _restore_tasks(actor, client, correction, ended)
+    is_safety = any(opens_safety_hold(*answer) for answer in screening.levels.items())
+    raise_alert(actor, client, "safety_in_error" if is_safety else "in_error")
+    _record(actor, Action.SCREENING_CORRECT, "screening", screening.id, client, {})
+
+
+def _restore_tasks(
+    actor: Actor, client: LockedClient, correction: Correction, ended: set[str]
+) -> None:
+    """Create the tasks that later screenings did not get, because those of the one in error were open already.
+
+    A screening that went on in its episode gets an episode of its own.
+    """
+    moment, open_holds = now(), {hold.kind: hold.id for hold in correction.before.holds}
+    with_tasks = list_episodes_with_tasks(client.id)
+    for screening in correction.later:
+        required = derive_required_actions(screening.levels, moment)
+        kinds = [kind for kind in required.holds if kind in open_holds]
+        is_episode = screening.id in correction.episodes
+        if is_episode and kinds and screening.id not in with_tasks:
+            tasks = required.tasks
+        elif not kinds and screening.id == correction.later[-1].id:
+            tasks = {kind: due for kind, due in required.tasks.items() if kind in ended}
+        else:
+            continue
+        create_required_followups(
+            actor,
+            client,
+            tasks,
+            assigned_to=actor.id,
+            origin_kind="hold" if kinds else "screening",
+            origin_id=open_holds[max(kinds)] if kinds else screening.id,
+            episode_id=screening.id if kinds else None,
+        )
+
+
+def _find_episode(current: CurrentSafety, hold_id: UUID) -> UUID | None:
+    """Find the newest episode inside an open hold that was not recorded in error."""
+    reasons = next((hold.reasons for hold in current.state.holds if hold.id == hold_id), [])
+    in_error = {UUID(reason["screening"]) for reason in reasons if reason.get("in_error")}
+    return find_newest_episode(hold_id, but=in_error)
 
 
 def mark_open_holds(client: LockedClient) -> None:

@@ -17,12 +17,18 @@ from caseapp.core.pagination import Page, page_in_memory
 from caseapp.core.permissions import Action
 from caseapp.core.vault import DataKey, SealBroken, tag_of
 from caseapp.domain.clients.models import Client
-from caseapp.domain.clients.queries import is_visible_to, take_lock_of_owner
-from caseapp.domain.followups.queries import list_hold_tasks
+from caseapp.domain.clients.queries import (
+    LockedClient,
+    is_visible_to,
+    lock_client,
+    take_lock_of_owner,
+)
+from caseapp.domain.followups.queries import has_episode_result, list_hold_tasks
 from caseapp.domain.followups.rules import list_unfinished
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_key
 from caseapp.domain.protocol.file import PROTOCOL
+from caseapp.domain.screening.corrections import correction_blockers
 from caseapp.domain.screening.events import RecordedEvent, ScreeningRecorded
 from caseapp.domain.screening.models import ClientSafety, SafetyEvent
 from caseapp.domain.screening.proposals import list_proposals
@@ -38,6 +44,7 @@ from caseapp.domain.screening.state import (
     DerivedState,
     change_flags,
     change_holds,
+    find_errors,
     fold,
     make_screening,
 )
@@ -70,9 +77,19 @@ class SafetyHistory:
 
     @cached_property
     def screenings(self) -> list[ScreeningRecord]:
-        """List the screenings, newest first."""
+        """List the screenings that count, newest first."""
+        return [screening for screening in self.all_screenings if screening.in_error is None]
+
+    @cached_property
+    def all_screenings(self) -> list[ScreeningRecord]:
+        """List the screenings, newest first, also those that were recorded in error."""
+        errors = find_errors(self.events)
         return [
-            replace(make_screening(event), recorded_by_name=event.recorded_by_name)
+            replace(
+                make_screening(event, errors),
+                recorded_by_name=event.recorded_by_name,
+                in_error=errors.get(event.id),
+            )
             for event in reversed(self.events)
             if isinstance(event.fact, ScreeningRecorded)
         ]
@@ -93,6 +110,8 @@ class SafetyHistory:
         """Find the screenings that the release of a hold depends on."""
         ids = list_episodes(hold)
         raising = [screening for screening in self.screenings if screening.id in ids]
+        if not raising:
+            return HoldScreenings((), (), {})
         opened_at = max(screening.session_at for screening in raising)
         since = [
             screening
@@ -213,11 +232,11 @@ def list_screenings(
 def page_screenings(
     history: SafetyHistory, cursor: str | None, limit: int
 ) -> Page[ScreeningRecord]:
-    """Return a page of screenings, newest first.
+    """Return a page of screenings, newest first, also of those that were recorded in error.
 
     Raises Invalid for a cursor that this application did not create.
     """
-    return page_in_memory(history.screenings, lambda found: (-found.seq,), cursor, limit)
+    return page_in_memory(history.all_screenings, lambda found: (-found.seq,), cursor, limit)
 
 
 def get_screening(actor: Actor, screening_id: UUID) -> ScreeningRecord:
@@ -227,7 +246,11 @@ def get_screening(actor: Actor, screening_id: UUID) -> ScreeningRecord:
     """
     require(actor, Action.SCREENING_READ)
     history = _get_history_with(actor, screening_id, "screening")
-    for screening in history.screenings:
+    return _find_screening(history, screening_id)
+
+
+def _find_screening(history: SafetyHistory, screening_id: UUID) -> ScreeningRecord:
+    for screening in history.all_screenings:
         if screening.id == screening_id:
             return screening
     raise NotFound
@@ -479,4 +502,45 @@ def lock_hold(actor: Actor, hold_id: UUID) -> LockedHold:
         history.key,
         history.find_hold_screenings(hold),
         tuple(_list_open_kinds(hold, history.key)),
+    )
+
+
+@dataclass(frozen=True)
+class LockedScreening:
+    """A screening whose client is locked until the transaction ends, with what its correction depends on.
+
+    Only `lock_screening` makes one, from what it reads after the lock. `has_result` tells that a required action of its
+    episode has a result, other than that the supervisor was told.
+    """
+
+    screening: ScreeningRecord
+    history: SafetyHistory
+    client: LockedClient
+    has_result: bool
+
+
+def lock_screening(actor: Actor, screening_id: UUID) -> LockedScreening:
+    """Lock the client of a screening that the actor wants to mark as recorded in error, then load the screening.
+
+    Raises Forbidden, NotFound, and RuntimeError outside `transaction()`.
+    """
+    require(actor, Action.SCREENING_CORRECT)
+    take_lock_of_owner(SafetyEvent.id, screening_id)
+    history = _get_history_with(actor, screening_id, "screening")
+    return LockedScreening(
+        _find_screening(history, screening_id),
+        history,
+        lock_client(actor, history.client_id),
+        has_episode_result(screening_id),
+    )
+
+
+def list_correction_blockers(screening: ScreeningRecord, actor: Actor) -> list[Reason]:
+    """List why this actor can't mark a screening as recorded in error; empty when they can."""
+    return correction_blockers(
+        screening,
+        actor.id,
+        now(),
+        is_supervisor=actor.may(Action.HOLD_RELEASE),
+        has_result=has_episode_result(screening.id),
     )

@@ -120,7 +120,7 @@ def starts_episode(
 
 
 def list_episodes(hold: Hold) -> set[UUID]:
-    """List the screenings that opened or renewed a hold; among them are the episodes inside it."""
+    """List the screenings that opened or renewed a hold; among them are the episodes inside it, also those in error."""
     return {UUID(reason["screening"]) for reason in hold.reasons}
 
 
@@ -305,7 +305,7 @@ def _list_safety_blockers(
             "The client was not alone when the last full screening was asked.",
             "Ask every question again when the client is alone, and record the screening.",
         )
-    is_fear = any(reason["item"] == FEAR_AT_HOME for reason in hold.reasons)
+    is_fear = any(reason["item"] == FEAR_AT_HOME for reason in hold.standing)
     check = "safety_7d" if is_fear else "safety_72h"
     earliest = not_before(check, screenings.raising[0].recorded_at)
     if earliest and last.session_at < earliest:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from marshmallow import Schema, ValidationError, fields, post_load, validate
+from marshmallow import Schema, ValidationError, fields, post_load, validate, validates
 
 from caseapp.core.schemas import ReasonResponseSchema
 from caseapp.core.text import count_visible
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 # The clocks of two servers may differ by so much.
 CLOCK_SKEW = timedelta(minutes=5)
 MONTH_LENGTH = len("2026-03")
+# Characters that can be seen.
+LEAST_ERROR_REASON = 20
 LEVEL_NAMES = {level.name.lower(): level for level in Level}
 
 
@@ -134,10 +136,21 @@ ScreeningSchema = _Answers.from_dict(
 
 
 @dataclass(frozen=True)
+class InError:
+    """That a screening was recorded in error: when and by whom this was marked, and why."""
+
+    marked_at: datetime
+    marked_by: UUID
+    reason: str = field(repr=False)
+    marked_by_name: str = ""
+
+
+@dataclass(frozen=True)
 class ScreeningRecord:
     """A screening. `session_at` is when it was asked, `seq` its place among the client's safety events.
 
-    `protocol` is the version of the protocol that was asked.
+    `protocol` is the version of the protocol that was asked. One that was recorded `in_error` is shown and counts for
+    nothing.
     """
 
     id: UUID
@@ -153,6 +166,8 @@ class ScreeningRecord:
     protocol: int
     recorded_by_name: str = ""
     lasting_since: dict[str, date] = field(default_factory=dict)
+    in_error: InError | None = None
+    note_id: UUID | None = None
 
     @property
     def is_late(self) -> bool:
@@ -228,8 +243,9 @@ class Raised:
 class Hold:
     """A pause of the coaching, `care` or `safety`; a client has at most one open hold of each kind.
 
-    A reason is an answer: `item`, `level` and the id of the `screening`. `seq` is the place of the opening among the
-    client's safety events.
+    A reason is an answer: `item`, `level` and the id of the `screening`; one with `in_error` was recorded in error and
+    is none any more. A hold without any reason left ended `in_error` at `released_at`, and nobody released it. `seq` is
+    the place of the opening among the client's safety events.
     """
 
     id: UUID
@@ -244,13 +260,20 @@ class Hold:
     released_at: datetime | None = None
     released_by: UUID | None = None
     release_reason: str | None = field(default=None, repr=False)
+    in_error: bool = False
+
+    @property
+    def standing(self) -> list[dict[str, Any]]:
+        """List the reasons that were not recorded in error."""
+        return [reason for reason in self.reasons if not reason.get("in_error")]
 
 
 @dataclass(frozen=True)
 class Flag:
     """A lasting mark that decides which handouts are suitable; a client has at most one active flag of each kind.
 
-    `source` says what set it: `person`, `screening` or `facts`.
+    `source` says what set it: `person`, `screening` or `facts`. It `stands_alone` when a person or facts have set it
+    after answers had. One that ended `in_error` at `cleared_at` was set by answers that were recorded in error.
     """
 
     id: UUID
@@ -262,6 +285,8 @@ class Flag:
     cleared_at: datetime | None = None
     cleared_by: UUID | None = None
     clear_reason: str | None = field(default=None, repr=False)
+    stands_alone: bool = False
+    in_error: bool = False
 
 
 class LevelsSchema(Schema):
@@ -271,6 +296,14 @@ class LevelsSchema(Schema):
 LevelsResponseSchema = LevelsSchema.from_dict(
     {item.key: _level_field() for item in ITEMS}, name="LevelsResponseSchema"
 )
+
+
+class InErrorResponseSchema(Schema):
+    """That a screening was recorded in error: none of its answers counts."""
+
+    marked_at = fields.AwareDateTime(required=True)
+    marked_by = fields.UUID(required=True)
+    reason = fields.String(required=True)
 
 
 class ScreeningResponseSchema(Schema):
@@ -286,10 +319,11 @@ class ScreeningResponseSchema(Schema):
     comment = fields.String(required=True)
     protocol = fields.Integer(required=True)
     lasting_since = fields.Dict(keys=fields.String(), values=fields.Date(), required=True)
+    in_error = fields.Nested(InErrorResponseSchema, required=True, allow_none=True)
 
 
 class HoldResponseSchema(Schema):
-    """A hold."""
+    """A hold; one that ended `in_error` at `released_at` had no reason left and was not released."""
 
     id = fields.UUID(required=True)
     client_id = fields.UUID(required=True)
@@ -299,6 +333,7 @@ class HoldResponseSchema(Schema):
     reasons = fields.List(fields.Dict(), required=True)
     released_at = fields.AwareDateTime(required=True, allow_none=True)
     released_by = fields.UUID(required=True, allow_none=True)
+    in_error = fields.Boolean(required=True)
     version = fields.Integer(required=True)
 
 
@@ -406,6 +441,19 @@ class ReasonSchema(Schema):
     """Input of a written reason."""
 
     reason = fields.String(required=True, validate=validate.Length(10, 2000))
+
+
+class ErrorReasonSchema(Schema):
+    """Input of the reason why a screening was recorded in error."""
+
+    reason = fields.String(required=True, validate=validate.Length(max=2000))
+
+    @validates("reason")
+    def _check_length(self, value: str, **_: object) -> None:
+        if count_visible(value) < LEAST_ERROR_REASON:
+            raise ValidationError(
+                f"Write what is wrong with the answers, in {LEAST_ERROR_REASON} characters or more."
+            )
 
 
 class FlagSchema(Schema):

@@ -5,24 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from caseapp.domain.screening.events import (
     FlagCleared,
+    FlagConfirmed,
+    FlagInError,
     FlagSet,
+    HoldInError,
     HoldOpened,
     HoldReleased,
     HoldRenewed,
     ProposalDeclined,
+    ScreeningInError,
     ScreeningRecorded,
     from_plain,
     to_plain,
 )
 from caseapp.domain.screening.protocol import FEAR_AT_HOME, ITEMS, Level
-from caseapp.domain.screening.schemas import Answer, Flag, Hold, Raised, ScreeningRecord
+from caseapp.domain.screening.schemas import Answer, Flag, Hold, InError, Raised, ScreeningRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-    from uuid import UUID
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from caseapp.domain.screening.events import RecordedEvent
 
@@ -43,10 +47,17 @@ class DerivedState:
     raised: dict[str, Raised] = field(default_factory=dict)
 
 
-def apply(state: DerivedState, event: RecordedEvent) -> DerivedState:
-    """Return the state after one more event."""
+def apply(
+    state: DerivedState, event: RecordedEvent, in_error: Collection[UUID] = ()
+) -> DerivedState:
+    """Return the state after one more event; `in_error` are the screenings that count for nothing.
+
+    That a screening was recorded in error changes what the events before it add up to: `fold` tells that.
+    """
     if isinstance(event.fact, ScreeningRecorded):
-        screening = make_screening(event)
+        if event.id in in_error:
+            return state
+        screening = make_screening(event, in_error)
         counting = dict(_list_answers(screening, state.answers))
         raised = _change_raised(state, screening, counting)
         state = replace(state, answers=state.answers | counting, raised=raised)
@@ -60,7 +71,7 @@ def apply(state: DerivedState, event: RecordedEvent) -> DerivedState:
         return replace(
             state, last_full_at=screening.session_at, last_full_protocol=screening.protocol
         )
-    if isinstance(event.fact, FlagSet | FlagCleared):
+    if isinstance(event.fact, FlagSet | FlagCleared | FlagConfirmed | FlagInError):
         flags = change_flags({flag.id: flag for flag in state.flags}, event)
         return replace(state, flags=tuple(f for f in flags.values() if f.cleared_at is None))
     if isinstance(event.fact, ProposalDeclined):
@@ -153,7 +164,7 @@ def _restart(raised: Mapping[str, Raised], hold: Hold) -> dict[str, Raised]:
     The client has recovered from the concern (content map, section (e): none or watch at two contacts), and what lasted
     until then was judged with the hold.
     """
-    items = {reason["item"] for reason in hold.reasons}
+    items = {reason["item"] for reason in hold.standing}
     return {
         item: Raised(hold.released_at, hold.released_at)
         if item in items and hold.released_at
@@ -176,16 +187,28 @@ def _decline(
     return {**raised, fact.item: declined}
 
 
-def fold(events: Iterable[RecordedEvent]) -> DerivedState:
-    """Return the state after all events of a client."""
-    state = DerivedState()
-    for event in events:
-        state = apply(state, event)
+def find_errors(events: Iterable[RecordedEvent]) -> dict[UUID, InError]:
+    """Find the screenings that were recorded in error."""
+    return {
+        event.fact.screening_id: InError(
+            event.recorded_at, event.recorded_by, event.fact.reason, event.recorded_by_name
+        )
+        for event in events
+        if isinstance(event.fact, ScreeningInError)
+    }
+
+
+def fold(events: Iterable[RecordedEvent], *more: UUID) -> DerivedState:
+    """Return the state after all events of a client; `more` are screenings that will count for nothing too."""
+    found, state = [*events], DerivedState()
+    in_error = {*find_errors(found), *more}
+    for event in found:
+        state = apply(state, event, in_error)
     return state
 
 
-def make_screening(event: RecordedEvent) -> ScreeningRecord:
-    """Build the screening that an event recorded.
+def make_screening(event: RecordedEvent, in_error: Collection[UUID] = ()) -> ScreeningRecord:
+    """Build the screening that an event recorded, without what it repeats of a screening that was recorded in error.
 
     Raises TypeError for another kind of event.
     """
@@ -197,7 +220,12 @@ def make_screening(event: RecordedEvent) -> ScreeningRecord:
         client_id=event.client_id,
         recorded_at=event.recorded_at,
         recorded_by=event.recorded_by,
-        levels={item.key: fact.answers.get(item.key) for item in ITEMS},
+        levels={
+            item.key: None
+            if (origin := fact.repeats.get(item.key)) and UUID(origin) in in_error
+            else fact.answers.get(item.key)
+            for item in ITEMS
+        },
         asked_alone=fact.asked_alone,
         actions_taken=fact.actions_taken,
         comment=fact.comment,
@@ -205,6 +233,7 @@ def make_screening(event: RecordedEvent) -> ScreeningRecord:
         seq=event.seq,
         protocol=fact.protocol,
         lasting_since=fact.lasting_since,
+        note_id=fact.note_id,
     )
 
 
@@ -239,7 +268,26 @@ def change_holds(holds: Mapping[UUID, Hold], event: RecordedEvent) -> dict[UUID,
             released_by=event.recorded_by,
             release_reason=fact.reason,
         )
+    elif isinstance(fact, HoldInError):
+        before = changed[fact.hold_id]
+        changed[before.id] = replace(
+            before,
+            version=before.version + 1,
+            released_at=event.recorded_at,
+            released_by=event.recorded_by,
+            in_error=True,
+        )
+    elif isinstance(fact, ScreeningInError):
+        for hold in holds.values():
+            reasons = [_mark_reason(reason, fact.screening_id) for reason in hold.reasons]
+            if reasons != hold.reasons:
+                changed[hold.id] = replace(hold, reasons=reasons, version=hold.version + 1)
     return changed
+
+
+def _mark_reason(reason: dict[str, Any], screening_id: UUID) -> dict[str, Any]:
+    is_of_it = UUID(reason["screening"]) == screening_id
+    return {**reason, "in_error": True} if is_of_it else reason
 
 
 def change_flags(flags: Mapping[UUID, Flag], event: RecordedEvent) -> dict[UUID, Flag]:
@@ -260,6 +308,15 @@ def change_flags(flags: Mapping[UUID, Flag], event: RecordedEvent) -> dict[UUID,
             cleared_at=event.recorded_at,
             cleared_by=event.recorded_by,
             clear_reason=fact.reason,
+        )
+    elif isinstance(fact, FlagConfirmed):
+        changed[fact.flag_id] = replace(changed[fact.flag_id], stands_alone=True)
+    elif isinstance(fact, FlagInError):
+        changed[fact.flag_id] = replace(
+            changed[fact.flag_id],
+            cleared_at=event.recorded_at,
+            cleared_by=event.recorded_by,
+            in_error=True,
         )
     return changed
 

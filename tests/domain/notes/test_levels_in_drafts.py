@@ -15,6 +15,7 @@ from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.notes.models import Note
 from caseapp.domain.notes.operations import (
     discard_draft,
+    mark_screening_in_error,
     record_draft_screening,
     save_draft,
     sign_note,
@@ -22,7 +23,11 @@ from caseapp.domain.notes.operations import (
 from caseapp.domain.notes.queries import get_note, lock_note
 from caseapp.domain.notes.schemas import DraftChange, DraftScreening
 from caseapp.domain.screening.protocol import ITEMS
-from caseapp.domain.screening.queries import get_safety_history, get_safety_state
+from caseapp.domain.screening.queries import (
+    get_safety_history,
+    get_safety_state,
+    lock_screening,
+)
 from tests.support import builders
 
 pytestmark = pytest.mark.both
@@ -203,3 +208,66 @@ def test_discarded_draft_leaves_the_answers_that_saving_it_recorded(coach, case,
         discard_draft(coach, lock_note(coach, note_id), 2)
     assert list_recorded(case) == [{"self_harm": 3}]
     assert get_safety_state(case.client_id).hold == "safety"
+
+
+def mark(actor, screening_id):
+    with transaction():
+        locked = lock_screening(actor, screening_id)
+        mark_screening_in_error(actor, locked, "Wrong key: she was never asked.")
+    db.session.rollback()
+
+
+def test_answer_recorded_in_error_leaves_the_draft_and_the_others_are_recorded_later(
+    coach, case, note_id
+):
+    save(coach, note_id, 1, {"sleep": 1, "self_harm": 3})
+    mark(coach, get_note(coach, note_id).screening_id)
+    note = get_note(coach, note_id)
+    assert (note.draft.answers, note.draft.repeats) == ({"sleep": 1}, {})
+    assert (note.screening_id, note.unrecorded_level, note.version) == (None, 1, 3)
+    save(coach, note_id, 3, {"sleep": 1}, sections={"plan": "Ring."})
+    assert get_safety_state(case.client_id).hold is None
+    save(coach, note_id, 4, NONE | {"sleep": 1})
+    sign(coach, note_id, 5)
+    assert list_recorded(case) == [NONE | {"sleep": 1}]
+
+
+def test_another_answer_of_the_same_note_stays_when_one_was_in_error(coach, case, note_id):
+    save(coach, note_id, 1, {"self_harm": 3})
+    wrong = get_note(coach, note_id).screening_id
+    save(coach, note_id, 2, {"self_harm": 3, "fear_at_home": 3, "sleep": 0})
+    right = get_note(coach, note_id).screening_id
+    mark(coach, wrong)
+    note, safety = get_note(coach, note_id), get_safety_state(case.client_id)
+    assert note.draft.answers == {"fear_at_home": 3, "sleep": 0}
+    assert (note.screening_id, {*note.draft.repeats.values()}) == (right, {right})
+    assert safety.levels == {"fear_at_home": 3, "sleep": 0}
+    assert [reason["item"] for reason in safety.holds[0].standing] == ["fear_at_home"]
+    save(coach, note_id, 4, {"fear_at_home": 3, "sleep": 0, "self_harm": 0})
+    assert len(list_recorded(case)) == 1
+
+
+def test_answer_that_is_given_again_after_an_error_opens_the_hold_again(coach, case, note_id):
+    save(coach, note_id, 1, {"self_harm": 3})
+    mark(coach, get_note(coach, note_id).screening_id)
+    save(coach, note_id, 3, {"self_harm": 3})
+    assert get_safety_state(case.client_id).hold == "safety"
+
+
+def test_answer_that_was_changed_before_the_error_stays_changed(coach, case, note_id):
+    save(coach, note_id, 1, {"self_harm": 3})
+    wrong = get_note(coach, note_id).screening_id
+    save(coach, note_id, 2, {"self_harm": 0})
+    mark(coach, wrong)
+    assert get_note(coach, note_id).draft.answers == {"self_harm": 0}
+
+
+def test_supervisor_marks_a_screening_of_a_draft_and_of_a_signed_note(team, coach, case, note_id):
+    save(coach, note_id, 1, NONE | {"self_harm": 3})
+    mark(team["supervisor"], get_note(coach, note_id).screening_id)
+    assert get_note(coach, note_id).draft.answers == {key: 0 for key in NONE if key != "self_harm"}
+    signed = builders.note(coach, case.case_id, levels=NONE | {"self_harm": 3})
+    before = get_note(coach, signed)
+    mark(team["supervisor"], before.screening_id)
+    assert get_note(coach, signed) == before
+    assert get_safety_state(case.client_id).hold is None

@@ -32,6 +32,7 @@ from caseapp.domain.screening.operations import (
     clear_flag,
     decide_proposals,
     derive_missing_states,
+    mark_in_error,
     release_hold,
     set_manual_flag,
 )
@@ -42,6 +43,7 @@ from caseapp.domain.screening.queries import (
     get_safety_state,
     list_flags,
     lock_hold,
+    lock_screening,
 )
 from caseapp.domain.screening.schemas import Decisions
 from caseapp.domain.screening.state import fold
@@ -339,7 +341,19 @@ step = st.one_of(
     st.tuples(st.just("clear the flags"), st.none()),
     st.tuples(st.just("release the holds"), st.none()),
     st.tuples(st.just("decide"), st.booleans()),
+    st.tuples(st.just("mark in error"), st.integers(0, 5)),
 )
+
+
+def decide(coach, client_id, is_concern):
+    proposed = [found.item for found in get_safety_state(client_id).proposals]
+    if proposed:
+        declined = {} if is_concern else dict.fromkeys(proposed, REASON)
+        with transaction():
+            client = lock_client(coach, client_id)
+            decide_proposals(
+                coach, client, Decisions(tuple(proposed) if is_concern else (), declined)
+            )
 
 
 def act(team, client_id, what, value, moment):
@@ -356,14 +370,13 @@ def act(team, client_id, what, value, moment):
             with suppress(RuleBroken), transaction():
                 clear_flag(supervisor, lock_client(supervisor, client_id), flag.id, REASON)
     elif what == "decide":
-        proposed = [found.item for found in get_safety_state(client_id).proposals]
-        if proposed:
-            declined = {} if value else dict.fromkeys(proposed, REASON)
+        decide(coach, client_id, value)
+    elif what == "mark in error":
+        counting = get_safety_history(client_id).screenings
+        for screening in counting[value : value + 1]:
             with transaction():
-                client = lock_client(coach, client_id)
-                decide_proposals(
-                    coach, client, Decisions(tuple(proposed) if value else (), declined)
-                )
+                locked = lock_screening(supervisor, screening.id)
+                mark_in_error(supervisor, locked, REASON)
     else:
         finish_tasks(coach, client_id)
         builders.screen(coach, client_id)

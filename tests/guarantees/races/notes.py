@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from caseapp.core.clock import now
+from caseapp.core.database import db
 from caseapp.domain.cases import operations as cases
 from caseapp.domain.cases.queries import lock_case
+from caseapp.domain.followups.operations import complete_followup
+from caseapp.domain.followups.queries import list_client_followups, lock_followup
 from caseapp.domain.notes.operations import (
     create_note,
     discard_draft,
+    mark_screening_in_error,
     record_draft_screening,
     save_draft,
     sign_note,
@@ -17,7 +21,9 @@ from caseapp.domain.notes.operations import (
 from caseapp.domain.notes.queries import lock_case_for_note, lock_note
 from caseapp.domain.notes.schemas import DraftChange, DraftScreening, NewNote
 from caseapp.domain.screening.protocol import ITEMS
+from caseapp.domain.screening.queries import lock_screening
 from tests.support import builders
+from tests.support.followups import result_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,7 +83,25 @@ def discarding(team: Team) -> Race:
     )
 
 
+def marking_in_error(team: Team) -> Race:
+    """Mark a screening as recorded in error while a required action of it gets a result."""
+    coach, made = team["coach"], builders.case(team["coach"])
+    screening_id = builders.screen(coach, made.client_id, self_harm="urgent")
+    tasks = list_client_followups(coach, made.client_id, open_only=True)
+    task_id = next(task.id for task in tasks if task.kind == "emergency_steps")
+    db.session.rollback()
+
+    def complete() -> None:
+        complete_followup(coach, lock_followup(coach, task_id), result_for("emergency_steps"), 1)
+
+    def mark() -> None:
+        mark_screening_in_error(coach, lock_screening(coach, screening_id), "She was never asked.")
+
+    return Race(complete, mark, "action_has_result")
+
+
 NOTES = {
+    "mark_screening_in_error": marking_in_error,
     "create_note": starting_a_note,
     "save_draft": saving_a_note,
     "record_draft_screening": recording_from_a_note,
