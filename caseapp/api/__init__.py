@@ -19,6 +19,7 @@ from caseapp.api import (
     handouts,
     me,
     notes,
+    safety_plans,
     screenings,
 )
 from caseapp.api.blueprint import StaffApi, schema_name
@@ -32,6 +33,7 @@ RESOURCES = (
     cases,
     notes,
     screenings,
+    safety_plans,
     followups,
     alerts,
     handouts,

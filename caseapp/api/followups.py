@@ -20,6 +20,7 @@ from caseapp.domain.followups.schemas import (
     NewResult,
     ResultSchema,
 )
+from caseapp.domain.safety_plans.operations import complete_task
 from caseapp.http.guard import current_actor, needs
 from caseapp.http.idempotency import run_api_once
 
@@ -90,9 +91,9 @@ def update_followup(followup_id: UUID, body: NewResult, version: int) -> FollowU
     """Complete a follow-up with a result; `allowed_results` and `allowed_methods` say what it can be.
 
     "Not reached" adds the next attempt, and so does a decision about a welfare check; list the client's follow-ups to
-    see it. Refused with 409 before `not_before_at`.
+    see it. Refused with 409 before `not_before_at`, and where a safety plan has to be on file first.
     """
     actor = current_actor()
     with transaction():
-        operations.complete_followup(actor, lock_followup(actor, followup_id), body, version)
+        complete_task(actor, lock_followup(actor, followup_id), body, version)
     return queries.get_followup_record(actor, followup_id)

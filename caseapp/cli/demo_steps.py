@@ -36,6 +36,9 @@ from caseapp.domain.followups.schemas import NewFollowUpSchema, NewResult
 from caseapp.domain.notes import operations as notes
 from caseapp.domain.notes.queries import lock_case_for_note, lock_note
 from caseapp.domain.notes.schemas import FORMATS, DraftSchema, NewNoteSchema
+from caseapp.domain.safety_plans import operations as safety_plans
+from caseapp.domain.safety_plans.queries import lock_plan
+from caseapp.domain.safety_plans.schemas import NewPlan
 from caseapp.domain.screening import operations as screening
 from caseapp.domain.screening.protocol import ITEMS
 from caseapp.domain.screening.queries import list_holds, lock_hold
@@ -300,9 +303,20 @@ class Person:
             note=entry["note"],
         )
         with transaction():
-            followups.complete_followup(
+            safety_plans.complete_task(
                 self.coach, lock_followup(self.coach, task.id), new, task.version
             )
+
+    def do_plan(self, entry: dict[str, Any], _moment: datetime) -> None:
+        """Write a plan of a kind together with the client; with `portal` the client wants it there."""
+        with transaction():
+            plan = lock_plan(self.coach, self.client_id, entry["kind"])
+            new = NewPlan(entry["steps"], review_on=self.today + timedelta(days=entry["review_in"]))
+            safety_plans.write_plan(self.coach, plan, new, plan.version)
+        if entry.get("portal"):
+            with transaction():
+                plan = lock_plan(self.coach, self.client_id, entry["kind"])
+                safety_plans.show_in_portal(self.coach, plan, plan.version)
 
     def do_release(self, entry: dict[str, Any], _moment: datetime) -> None:
         """Release a hold as the supervisor."""

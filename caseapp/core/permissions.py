@@ -46,6 +46,8 @@ class Action(StrEnum):
     SCREENING_CORRECT = "screening.correct"
     FLAG_SET = "flag.set"
     FLAG_CLEAR = "flag.clear"
+    PLAN_READ = "plan.read"
+    PLAN_WRITE = "plan.write"
     HOLD_READ = "hold.read"
     HOLD_OPEN = "hold.open"
     HOLD_RELEASE = "hold.release"
@@ -105,6 +107,8 @@ _COACH = _ALL_STAFF | {
     Action.SCREENING_RECORD,
     Action.SCREENING_CORRECT,
     Action.FLAG_SET,
+    Action.PLAN_READ,
+    Action.PLAN_WRITE,
     Action.HOLD_READ,
     Action.HOLD_OPEN,
     Action.ALERT_READ,

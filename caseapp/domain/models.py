@@ -17,6 +17,7 @@ from caseapp.domain.keys import models as keys
 from caseapp.domain.notes import models as notes
 from caseapp.domain.practice import models as practice
 from caseapp.domain.reports import models as reports
+from caseapp.domain.safety_plans import models as safety_plans
 from caseapp.domain.screening import models as screening
 from caseapp.domain.users import models as users
 from caseapp.domain.worksheets import models as worksheets
@@ -39,6 +40,7 @@ MODULES = (
     outbox,
     practice,
     reports,
+    safety_plans,
     screening,
     sessions,
     users,

@@ -34,6 +34,8 @@ from caseapp.domain.handouts.rendering import (
     render_page_body,
 )
 from caseapp.domain.practice.queries import get_practice_info
+from caseapp.domain.safety_plans.queries import find_shown_plan
+from caseapp.domain.screening.queries import get_safety_state
 from caseapp.domain.suitability.queries import get_recipient
 from caseapp.domain.worksheets.queries import format_answer, get_client_worksheet
 from caseapp.domain.worksheets.schemas import FIELD_PREFIX
@@ -101,6 +103,8 @@ def reading_list_page() -> ResponseReturnValue:
         emergency=help_numbers.emergency,
         lines=list_help_lines("crisis_block", help_numbers),
         max_handouts=MAX_HANDOUTS,
+        has_plan=find_shown_plan(recipient.client, recipient.key, get_safety_state(actor.id))
+        is not None,
     )
 
 
@@ -232,7 +236,7 @@ def handout_pdf(position: int, number: str) -> ResponseReturnValue:
     found = get_reading_list_item(current_actor(), position)
     large = request.args.get("size") == "large"
     name = f"reading-{number}-large.pdf" if large else f"reading-{number}.pdf"
-    with _neutral_pdf_error():
+    with neutral_pdf_error():
         pdf = assignment_pdf(found, large=large, discreet=True)
     _record_opened(found)
     return pdf_response(pdf, name)
@@ -244,7 +248,7 @@ def packet_pdf() -> ResponseReturnValue:
     """Return the reading list as one PDF; each handout is checked now and recorded as opened."""
     actor = current_actor()
     records = list_client_packet(actor)
-    with _neutral_pdf_error():
+    with neutral_pdf_error():
         pdf = client_packet_pdf(actor, records)
     for record in records:
         _record_opened(record)
@@ -252,7 +256,7 @@ def packet_pdf() -> ResponseReturnValue:
 
 
 @contextmanager
-def _neutral_pdf_error() -> Iterator[None]:
+def neutral_pdf_error() -> Iterator[None]:
     """Raise RuleBroken with one reason for clients when a PDF fails; log the technical reasons."""
     try:
         yield

@@ -48,6 +48,8 @@ ACTION_LABELS = {
     Action.SCREENING_CORRECT: "Marked a screening as recorded in error",
     Action.FLAG_SET: "Set a flag",
     Action.FLAG_CLEAR: "Cleared a flag",
+    Action.PLAN_READ: "Viewed a safety plan",
+    Action.PLAN_WRITE: "Changed a safety plan",
     Action.HOLD_READ: "Viewed a hold",
     Action.HOLD_OPEN: "Opened a hold",
     Action.HOLD_RELEASE: "Released a hold",

@@ -13,8 +13,8 @@ from caseapp.core.pagination import PAGE_SIZE
 from caseapp.core.permissions import Action
 from caseapp.domain.cases.queries import LockedCase, get_case_context_by_number, lock_case
 from caseapp.domain.dashboard.queries import get_case_numbers
-from caseapp.domain.followups.codes import METHOD_LABELS, RESULT_LABELS, TASK_KINDS
-from caseapp.domain.followups.operations import complete_followup, create_followup
+from caseapp.domain.followups.codes import ABOUT_PLANS, METHOD_LABELS, RESULT_LABELS, TASK_KINDS
+from caseapp.domain.followups.operations import create_followup
 from caseapp.domain.followups.queries import (
     LockedFollowUp,
     list_followups_by_due_date,
@@ -27,6 +27,7 @@ from caseapp.domain.followups.schemas import (
     NewResult,
     ResultSchema,
 )
+from caseapp.domain.safety_plans.operations import complete_task
 from caseapp.domain.users.queries import get_user_names
 from caseapp.http.forms import Body, Done, FormPage, Forms, Sent
 from caseapp.http.guard import current_actor
@@ -95,7 +96,7 @@ def client_of_task(tasks: Page[FollowUpRecord], followup_id: UUID) -> UUID:
 )
 def complete(task: LockedFollowUp, new: NewResult, sent: Sent) -> Done:
     """Complete a task from the user's own list."""
-    complete_followup(sent.actor, task, new, sent.version)
+    complete_task(sent.actor, task, new, sent.version)
     return Done(url_for("followups.followup_list"), "result_recorded")
 
 
@@ -169,7 +170,7 @@ def lock_task_of_case(actor: Actor, number: str, followup_id: UUID) -> LockedFol
 )
 def complete_in_case(task: LockedFollowUp, new: NewResult, sent: Sent) -> Done:
     """Complete a task from the client's list."""
-    complete_followup(sent.actor, task, new, sent.version)
+    complete_task(sent.actor, task, new, sent.version)
     return Done(_tasks_of(sent), "result_recorded")
 
 
@@ -182,6 +183,7 @@ def followup_labels() -> dict[str, Any]:
     """Make the kinds of follow-ups and their labels available to every template that shows one."""
     moment = now()
     return {
+        "about_plans": ABOUT_PLANS,
         "task_kinds": TASK_KINDS,
         "result_labels": RESULT_LABELS,
         "method_labels": METHOD_LABELS,

@@ -11,9 +11,9 @@ from caseapp.core.permissions import Action
 from caseapp.domain.alerts.queries import get_client_alert
 from caseapp.domain.assignments.reading import list_suspended_assignments
 from caseapp.domain.cases.queries import get_case_context_by_number
-from caseapp.domain.followups.operations import complete_followup
 from caseapp.domain.followups.schemas import NewResult, ResultSchema
 from caseapp.domain.practice.queries import get_practice_info
+from caseapp.domain.safety_plans.operations import complete_task
 from caseapp.domain.screening.operations import release_hold
 from caseapp.domain.screening.protocol import ITEMS_BY_KEY
 from caseapp.domain.screening.queries import (
@@ -102,7 +102,7 @@ def _list_release_blockers(
 )
 def complete_action(task: LockedFollowUp, new: NewResult, sent: Sent) -> Done:
     """Complete a required action with a result."""
-    complete_followup(sent.actor, task, new, sent.version)
+    complete_task(sent.actor, task, new, sent.version)
     return Done(url_for("holds.hold_page", number=sent.args["number"]), "result_recorded")
 
 

@@ -8,9 +8,10 @@ from caseapp.api.blueprint import PAGE_SIZE
 from caseapp.core.pagination import LARGEST_PAGE
 from caseapp.core.transaction import transaction
 from caseapp.domain.clients.queries import lock_client
+from caseapp.domain.safety_plans.codes import EXIT, SAFETY
 from caseapp.domain.screening.operations import set_manual_flag
 from tests.api.api_client import BASE, NOBODYS, assert_error
-from tests.support import builders
+from tests.support import builders, safety_plans
 
 UNFIT_CURSOR = "WzcuNV0"
 # Lists for admins; everybody else's coach asks for the others.
@@ -83,6 +84,8 @@ def records(staff):
         builders.screen(coach.actor, made.client_id, days_ago=20, **lasting)
         builders.screen(coach.actor, made.client_id, sleep="concern", **lasting)
         builders.screen(coach.actor, made.client_id, self_harm="urgent", **lasting)
+    for kind in (SAFETY, EXIT):
+        safety_plans.write(coach.actor, made.client_id, kind)
     for hour in (10, 11):
         note = {"format": "free", "session_at": f"2026-11-20T{hour}:00:00Z"}
         assert coach.post(f"/cases/{made.case_id}/notes", note).status_code == 201

@@ -23,7 +23,7 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.worksheets.operations import share_answers
 from caseapp.domain.worksheets.queries import lock_worksheet
 from tests.api.api_client import NOBODYS
-from tests.support import builders
+from tests.support import builders, safety_plans
 from tests.support.depth import times
 
 CHECKS = [
@@ -79,7 +79,10 @@ def records(staff):
     held = builders.client(coach.actor)
     # The coach is alerted of what somebody else has recorded.
     builders.screen(staff["supervisor"].actor, held, sleep="concern")
+    safety_plans.write(coach.actor, held)
+    plan = coach.get(f"/clients/{held}/safety-plans").get_json()["items"][0]
     return {
+        "plan_id": plan["plan_id"],
         "alert_id": coach.get("/alerts").get_json()["items"][0]["id"],
         "client_id": str(held),
         "case_id": str(made.case_id),

@@ -20,6 +20,8 @@ from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.handouts.models import HiddenHandout
 from caseapp.domain.handouts.operations import publish_version
 from caseapp.domain.practice.operations import set_logo
+from caseapp.domain.safety_plans.operations import remove_from_portal
+from caseapp.domain.safety_plans.queries import lock_plan
 from caseapp.domain.screening.operations import set_manual_flag
 from caseapp.domain.screening.queries import list_holds
 from caseapp.domain.worksheets.models import WorksheetUpload
@@ -114,6 +116,14 @@ def set_unsafe_flag(world):
         set_manual_flag(coach, lock_client(coach, client_id), "unsafe_delivery")
 
 
+def remove_plan(world):
+    """Remove the safety plan from the portal, in which the client may have one."""
+    coach, client_id = world.actors["coach"], world.own["client_id"]
+    with transaction():
+        plan = lock_plan(coach, client_id, "safety")
+        remove_from_portal(coach, plan, plan.version)
+
+
 def take_back_file(world):
     with transaction():
         db.session.execute(sa.update(WorksheetUpload).values(sent_at=None))
@@ -143,6 +153,7 @@ REACHED_BY = {
     "handouts.show": hide_slug,
     "holds.complete_action": choose_required_action,
     "holds.release": meet_release_conditions,
+    "safety_plans.show": remove_plan,
     "screenings.decide": let_sleep_last,
     "settings.remove_logo": add_logo,
     "portal_handouts.send_upload": take_back_file,

@@ -31,12 +31,14 @@ from caseapp.domain.practice.operations import add_help_line
 from caseapp.domain.practice.schemas import NewHelpLine
 from caseapp.domain.reports.operations import create_export
 from caseapp.domain.reports.schemas import ReportFilter
+from caseapp.domain.safety_plans.codes import SAFETY
+from caseapp.domain.safety_plans.queries import get_plan_id
 from caseapp.domain.screening.queries import list_flags, list_holds
 from caseapp.domain.worksheets.operations import send_upload, share_answers, store_upload
 from caseapp.domain.worksheets.queries import lock_worksheet
 from caseapp.http.guard import iter_routes
 from caseapp.portal.reading_list import format_position
-from tests.support import builders, portal_client, staff
+from tests.support import builders, portal_client, safety_plans, staff
 
 if TYPE_CHECKING:
     from werkzeug.routing import Rule
@@ -56,6 +58,7 @@ OWNED = {
     "hold_id",
     "note_id",
     "number",
+    "plan_id",
     "position",
     "upload_id",
     "screening_id",
@@ -130,6 +133,8 @@ def _belongings(app, coach, slugs):
         ).one()
         # As if somebody else had recorded the screening.
         db.session.add(AlertRecipient(alert_id=alert_id, user_id=coach.id, step="coach"))
+    safety_plans.write(coach, found.client_id)
+    safety_plans.show(coach, found.client_id)
     note_id = builders.draft(coach, found.case_id)
     number = db.session.scalar(
         sa.text("SELECT number FROM coaching_case ORDER BY opened_at DESC LIMIT 1")
@@ -141,6 +146,7 @@ def _belongings(app, coach, slugs):
         "case_id": found.case_id,
         "client_id": found.client_id,
         "number": number,
+        "plan_id": get_plan_id(SAFETY, context.key),
         "followup_id": followup_id,
         "screening_id": screening_id,
         "note_id": note_id,
@@ -267,6 +273,14 @@ BODIES: dict[str, dict[str, object]] = {
     f"POST {API}/cases/<uuid:case_id>/assignments/batch": {"slugs": [SLUG], "channel": "print"},
     f"POST {API}/assignments/<uuid:assignment_id>/replace": {"message": ""},
     f"POST {API}/clients/<uuid:client_id>/contact-confirmation": {"in_person": True},
+    f"POST {API}/clients/<uuid:client_id>/safety-plans": {
+        "kind": "safety",
+        "answers": safety_plans.answers(),
+    },
+    f"POST {API}/clients/<uuid:client_id>/safety-plans/<uuid:plan_id>/review": {
+        "review_note": "Ok"
+    },
+    f"POST {API}/clients/<uuid:client_id>/safety-plans/<uuid:plan_id>/portal": {"wished": True},
     f"POST {API}/clients/<uuid:client_id>/screenings": {"sleep": "none"},
     f"POST {API}/screenings/<uuid:screening_id>/error": {
         "reason": "Wrong key, she was never asked."

@@ -23,11 +23,13 @@ FETCHED = {
     "GET /case/<string:number>/handouts/<uuid:assignment_id>/pdf": "coach",
     "GET /case/<string:number>/handouts/<uuid:assignment_id>/files/<uuid:upload_id>": "coach",
     "GET /case/<string:number>/handouts/reading-all.pdf": "coach",
+    "GET /case/<string:number>/plan/<uuid:plan_id>/plan.pdf": "coach",
     "GET /handouts/<string:slug>/pdf": "coach",
     "GET /reports/<uuid:export_id>": "admin",
     "GET /portal/h/<int(max=9999):position>/reading-<string:number>.pdf": "client",
     "GET /portal/h/<int(max=9999):position>/answers-<string:number>.txt": "client",
     "GET /portal/reading-all.pdf": "client",
+    "GET /portal/reading-plan.pdf": "client",
     "GET /api/v1/assignments/<uuid:assignment_id>/pdf": "coach",
     "GET /api/v1/cases/<uuid:case_id>/assignments/packet": "coach",
     "GET /api/v1/exports/<uuid:export_id>/file": "admin",
@@ -114,11 +116,9 @@ def test_download_is_refused_to_others(world):
             others = {"client", "client2", "signing_in", "nobody"}
         if FETCHED[route.name] == "admin":
             others = others - {"admin"} | {"coach", "supervisor"}
-        if route.rule.endpoint == "portal_handouts.packet_pdf":
-            # Everybody has this address for their own list; the second client has one sheet, which is no pack.
-            others -= {"client"}
-        elif route.interface == "portal":
-            others -= {"client"}
+        if route.interface == "portal":
+            # Everybody has some addresses for their own; the second client has one sheet, which is no pack.
+            others -= {"client"} | ({"client2"} if path.endswith("reading-plan.pdf") else set())
         for who in sorted(others):
             for asked in ASKED:
                 for method in ("GET", "HEAD"):

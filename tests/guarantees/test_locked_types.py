@@ -30,6 +30,7 @@ UNLOCKED = {
     "LockedFollowUp": "caseapp.domain.followups.schemas.FollowUpRecord",
     "LockedHold": "caseapp.domain.screening.schemas.Hold",
     "LockedNote": "caseapp.domain.notes.schemas.NoteRecord",
+    "LockedPlan": "caseapp.domain.safety_plans.schemas.PlanVersion",
     "LockedPortalAccess": "caseapp.domain.auth.models.PortalAccess",
     "LockedScreening": "caseapp.domain.screening.schemas.ScreeningRecord",
     "LockedWorksheet": "caseapp.domain.assignments.schemas.AssignmentRecord",

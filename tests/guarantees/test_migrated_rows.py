@@ -59,9 +59,10 @@ LATER_TABLES = {
     "form_draft",
     "key_ring",
     "safety_event",
+    "safety_plan",
     "viewer_mark",
 }
-LATER_CODES = {("follow_up", "kind"): {"declined_decision", "welfare_check"}}
+LATER_CODES = {("follow_up", "kind"): {"declined_decision", "plan_review", "welfare_check"}}
 
 
 def migration(revision: str) -> ModuleType:

@@ -35,7 +35,7 @@ from caseapp.domain.notes.queries import get_note, lock_note
 from caseapp.domain.screening.operations import derive_missing_states, set_manual_flag
 from caseapp.domain.screening.protocol import Level
 from caseapp.domain.screening.queries import get_current_safety, get_safety_history
-from tests.support import builders, staff
+from tests.support import builders, safety_plans, staff
 
 pytestmark = [pytest.mark.both(every_set=True), pytest.mark.slow]
 
@@ -193,6 +193,20 @@ def test_safety_events_become_rows_of_former_tables_and_events_again(engine, app
     assert get_current_safety(history.key).state == before
     assert get_note(coach, note_id).screening_id == history.screenings[0].id
     assert differences(engine) == []
+
+
+def test_review_of_a_plan_becomes_a_task_to_ask_again_without_plans(engine):
+    coach = staff.add("coach")
+    safety_plans.write(coach, builders.client(coach))
+    db.session.remove()
+    downgrade(engine.url, "0026")
+    with engine.connect() as connection:
+        kinds = connection.exec_driver_sql("SELECT kind FROM follow_up").scalars().all()
+    assert kinds == ["recheck"]
+    assert "safety_plan" not in sa.inspect(engine).get_table_names()
+    upgrade(engine.url)
+    assert differences(engine) == []
+    assert {name for name in triggers(engine) if "safety_plan" in str(name)}
 
 
 def test_second_upgrade_changes_nothing(engine):

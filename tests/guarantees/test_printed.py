@@ -133,6 +133,9 @@ def free_texts():
         if name == "safety_event":
             # Bound to the events before it, none of which may change; the fixture writes a word there.
             continue
+        if name == "safety_plan":
+            # A version never changes. Every step of a plan is printed, and its schemas say so.
+            continue
         for column in mapped.__table__.columns:
             words = isinstance(column.type, (sa.String, sa.LargeBinary))
             info = column.info.keys()
@@ -242,6 +245,7 @@ def test_printed_fields_are_found():
         "HelpLineSchema.name",
         "LogoSchema.alternative",
         "NewClientSchema.preferred_name",
+        "PlanFormSchema.pets",
         "PracticeSchema.contact",
     }
 

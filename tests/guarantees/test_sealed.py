@@ -26,16 +26,17 @@ from caseapp.domain.cases.stages import criteria_between, next_stage
 from caseapp.domain.clients.queries import get_client_record, lock_client
 from caseapp.domain.clients.schemas import SafeContact
 from caseapp.domain.followups.models import FollowUp
-from caseapp.domain.followups.operations import complete_followup, create_followup
+from caseapp.domain.followups.operations import create_followup
 from caseapp.domain.followups.queries import list_client_followups, lock_followup
 from caseapp.domain.followups.schemas import NewFollowUp
 from caseapp.domain.form_drafts.operations import save_form_draft
 from caseapp.domain.models import METADATA
+from caseapp.domain.safety_plans.operations import complete_task
 from caseapp.domain.screening.operations import clear_flag, release_hold
 from caseapp.domain.screening.queries import list_flags, list_holds, lock_hold
 from caseapp.domain.worksheets.operations import save_answers, share_answers, store_upload
 from caseapp.domain.worksheets.queries import lock_worksheet
-from tests.support import builders, staff
+from tests.support import builders, safety_plans, staff
 from tests.support.followups import result_for
 
 pytestmark = pytest.mark.both
@@ -70,10 +71,14 @@ def canaries(app):
             safe=SafeContact(("call", "portal"), CANARY, CANARY, CANARY),
         )
         builders.screen(coach, made.client_id, self_harm="concern", comment=CANARY)
+    with at(start - timedelta(days=12)):
+        safety_plans.write(coach, made.client_id, text=CANARY, note=CANARY)
     with at(start - timedelta(days=10)), transaction():
-        for task in db.session.scalars(sa.select(FollowUp)):
-            locked, new = lock_followup(coach, task.id), result_for(task.kind, note=CANARY)
-            complete_followup(coach, locked, replace(new, told=CANARY), task.version)
+        tasks = sa.select(FollowUp).where(FollowUp.kind != "plan_review")
+        for task in db.session.scalars(tasks):
+            result = "done" if task.kind == "safety_plan" else None
+            locked, new = lock_followup(coach, task.id), result_for(task.kind, result, CANARY)
+            complete_task(coach, locked, replace(new, told=CANARY), task.version)
         create_followup(coach, lock_client(coach, made.client_id), NewFollowUp(CANARY, now()))
     for days in (9, 0):
         builders.screen(coach, made.client_id, days_ago=days, comment=CANARY)

@@ -7,10 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from caseapp.core.clock import at, now
 from caseapp.core.transaction import transaction
-from caseapp.domain.followups.codes import ATTEMPTS_BEFORE_WELFARE_CHECK, TASK_KINDS
-from caseapp.domain.followups.operations import complete_followup
+from caseapp.domain.followups.codes import (
+    ATTEMPTS_BEFORE_WELFARE_CHECK,
+    PLAN_REVIEW,
+    SAFETY_PLAN,
+    TASK_KINDS,
+)
 from caseapp.domain.followups.queries import list_client_followups, lock_followup
 from caseapp.domain.followups.schemas import NewResult
+from caseapp.domain.safety_plans.codes import FORMS
+from caseapp.domain.safety_plans.operations import complete_task
+from tests.support import safety_plans
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -35,16 +42,28 @@ def result_for(kind: str, result: str | None = None, note: str = NOTE) -> NewRes
 
 
 def complete(actor: Actor, task_id: UUID, result: str | None = None, note: str = NOTE) -> None:
-    """Complete one task as it is now."""
+    """Complete one task as it is now; without a given result, a safety plan is made for it."""
+    if result is None:
+        _make_plans(actor, task_id)
     with transaction():
         task = lock_followup(actor, task_id)
         new = result_for(task.row.kind, result, note)
-        complete_followup(actor, task, new, task.row.version)
+        complete_task(actor, task, new, task.row.version)
+
+
+def _make_plans(actor: Actor, task_id: UUID) -> None:
+    with transaction():
+        row = lock_followup(actor, task_id).row
+        asks, client_id = row.kind == SAFETY_PLAN and row.completed_at is None, row.client_id
+    for kind in FORMS if asks else ():
+        safety_plans.write(actor, client_id, kind)
 
 
 def complete_all(actor: Actor, client_id: UUID, note: str = NOTE) -> None:
-    """Complete every open task of a client that can be done now."""
+    """Complete every open task of a client that can be done now, but for the reviews of plans, which never end."""
     for task in list_client_followups(actor, client_id, open_only=True):
+        if task.kind == PLAN_REVIEW:
+            continue
         if task.not_before_at is None or task.not_before_at <= now():
             complete(actor, task.id, note=note)
 

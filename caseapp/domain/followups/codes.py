@@ -121,6 +121,10 @@ LOST_CONTACT = "lost_contact"
 TELL_SUPERVISOR = "tell_supervisor"
 IN_ERROR = "in_error"
 """The result of a task that was required by a screening that was recorded in error; nobody can choose it."""
+SAFETY_PLAN = "safety_plan"
+PLAN_REVIEW = "plan_review"
+ABOUT_PLANS = (SAFETY_PLAN, PLAN_REVIEW)
+"""The kinds of task that are done on the page of the safety plan."""
 
 TASK_KINDS = {
     "recheck": TaskKind(
@@ -137,11 +141,18 @@ TASK_KINDS = {
         tuple(METHOD_LABELS),
         retry_after=timedelta(hours=24),
     ),
-    "safety_plan": TaskKind(
+    SAFETY_PLAN: TaskKind(
         40,
         ("done", "declined"),
         _SPOKEN,
         grace=timedelta(hours=1),
+    ),
+    # A review is recorded with the plan, which moves this task to the day of the next one.
+    PLAN_REVIEW: TaskKind(
+        20,
+        ("not_reached", "declined"),
+        tuple(METHOD_LABELS),
+        retry_after=timedelta(hours=24),
     ),
     "safety_24h": _SAFETY_CHECK,
     "safety_72h": _SAFETY_CHECK,

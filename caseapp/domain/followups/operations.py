@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import sqlalchemy as sa
 from sqlalchemy.orm.attributes import set_committed_value
 
 from caseapp.core.actor import Actor, require
@@ -14,7 +15,13 @@ from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
 from caseapp.core.vault import seal, seal_json, unseal_column
 from caseapp.domain.audit.operations import record
-from caseapp.domain.followups.codes import CUSTOM, IN_ERROR, LOST_CONTACT, SUPERVISOR_DECISIONS
+from caseapp.domain.followups.codes import (
+    CUSTOM,
+    IN_ERROR,
+    LOST_CONTACT,
+    PLAN_REVIEW,
+    SUPERVISOR_DECISIONS,
+)
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.queries import (
     list_hold_followups,
@@ -23,8 +30,10 @@ from caseapp.domain.followups.queries import (
     list_open_of_screening,
 )
 from caseapp.domain.followups.rules import (
+    NO_PLAN,
     NextTask,
     check_complete,
+    check_plan,
     derive_decided,
     derive_next_task,
     find_result_faults,
@@ -34,10 +43,11 @@ from caseapp.domain.protocol.rules import due_at, not_before
 from caseapp.domain.users.queries import find_supervisor_id
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
     from uuid import UUID
 
+    from caseapp.core.errors import Reason
     from caseapp.domain.clients.queries import LockedClient
     from caseapp.domain.followups.queries import LockedFollowUp
     from caseapp.domain.followups.schemas import NewFollowUp, NewResult
@@ -98,11 +108,47 @@ def create_required_followups(
     return missing
 
 
+def schedule_plan_review(actor: Actor, client: LockedClient, due_at: datetime) -> None:
+    """Move a client's follow-up for the next review of a safety plan, or create it for the actor."""
+    row = db.session.scalar(
+        sa.select(FollowUp)
+        .where(
+            FollowUp.client_id == client.id,
+            FollowUp.kind == PLAN_REVIEW,
+            FollowUp.completed_at.is_(None),
+        )
+        .order_by(FollowUp.due_at)
+        .limit(1)
+    )
+    if row is None:
+        row = FollowUp(
+            id=new_id(),
+            client_id=client.id,
+            kind=PLAN_REVIEW,
+            assigned_to=actor.id,
+            created_at=now(),
+            created_by=actor.id,
+        )
+        db.session.add(row)
+    elif row.due_at == due_at:
+        return
+    row.due_at, row.attempt, row.previous_id = due_at, 1, None
+    db.session.flush()
+    record(actor, Action.FOLLOWUP_WRITE, "followup", row.id, client_id=client.id)
+
+
 def complete_followup(
-    actor: Actor, task: LockedFollowUp, new: NewResult, expected_version: int
+    actor: Actor,
+    task: LockedFollowUp,
+    new: NewResult,
+    expected_version: int,
+    *,
+    plan_blockers: Sequence[Reason] = (NO_PLAN,),
 ) -> None:
     """Complete a task with a result, and create the task that follows from it.
 
+    `plan_blockers` are the reasons why the safety plan that a task asks for isn't on file; whoever doesn't know, as
+    this package doesn't, leaves them as they are. Interfaces call `safety_plans.operations.complete_task`, which does.
     Raises RuleBroken when it is already completed, before its time or somebody else's to decide, Invalid when the
     result doesn't fit the kind of task, or Stale when the task has changed.
     """
@@ -112,6 +158,7 @@ def complete_followup(
     check_complete(task, occurred_at, is_supervisor=actor.may(Action.HOLD_RELEASE))
     if faults := find_result_faults(row, new, moment):
         raise Invalid(faults)
+    check_plan(task, new.result, plan_blockers)
     set_committed_value(row, "version", expected_version)
     coded = {
         "result": new.result,

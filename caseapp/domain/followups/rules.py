@@ -19,6 +19,7 @@ from caseapp.domain.followups.codes import (
     LOST_CONTACT,
     NOTE_LENGTHS,
     RESULT_LABELS,
+    SAFETY_PLAN,
     SUPERVISOR_DECISIONS,
     TASK_KINDS,
     WELFARE_CHECK,
@@ -47,6 +48,11 @@ SUPERVISOR_NEEDED = Reason(
     "supervisor_needed",
     "A supervisor has to make this decision.",
     "Ask your supervisor to record it.",
+)
+NO_PLAN = Reason(
+    "no_plan",
+    "No safety plan has been written or reviewed since this was required.",
+    "Open the safety plan, go through it with the client, and save it or record the review.",
 )
 
 
@@ -99,6 +105,15 @@ def check_complete(task: LockedFollowUp, occurred_at: datetime, *, is_supervisor
     Raises RuleBroken.
     """
     refuse_for(list_completion_blockers(task.row, occurred_at, is_supervisor=is_supervisor))
+
+
+def check_plan(task: LockedFollowUp, result: str, plan_blockers: Sequence[Reason]) -> None:
+    """Check that a task that asks for a safety plan isn't done without one.
+
+    `plan_blockers` are the reasons why the plan isn't on file. Raises RuleBroken.
+    """
+    if task.row.kind == SAFETY_PLAN and result == "done":
+        refuse_for(plan_blockers)
 
 
 def find_result_faults(task: FollowUp, new: NewResult, moment: datetime) -> dict[str, list[str]]:

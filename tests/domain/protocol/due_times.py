@@ -11,6 +11,7 @@ DUE = {
     "referral_outcome": timedelta(days=14),
     "tell_supervisor": timedelta(0),
     "safety_plan": timedelta(hours=8),
+    "plan_review": timedelta(days=7),
     "safety_24h": timedelta(hours=24),
     "safety_72h": timedelta(hours=72),
     "safety_7d": timedelta(days=7),
