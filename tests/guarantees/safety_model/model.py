@@ -234,6 +234,8 @@ class Client:
     tasks: dict[UUID, Task] = field(default_factory=dict)
     ended: list[Task] = field(default_factory=list)
     """Actions of open holds that were ended because contact was lost: still to be done."""
+    planned: list[datetime] = field(default_factory=list)
+    """When the client's safety plan and exit plan were written."""
     confirmed: bool = False
     is_lost: bool = False
     """A supervisor has decided that contact is lost, and the client was neither reached nor screened since."""

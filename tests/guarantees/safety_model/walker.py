@@ -43,13 +43,14 @@ from caseapp.domain.cases.stages import attested_criteria
 from caseapp.domain.clients.operations import confirm_contact
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.followups.models import FollowUp
-from caseapp.domain.followups.operations import complete_followup
 from caseapp.domain.followups.queries import lock_followup
 from caseapp.domain.handouts.library import library
 from caseapp.domain.handouts.models import HandoutVersion
 from caseapp.domain.notes.operations import create_note, save_draft, sign_note
 from caseapp.domain.notes.queries import lock_case_for_note, lock_note
 from caseapp.domain.notes.schemas import DraftChange, DraftScreening, NewNote
+from caseapp.domain.safety_plans.codes import FORMS
+from caseapp.domain.safety_plans.operations import complete_task
 from caseapp.domain.screening.operations import record_screening, release_hold, set_manual_flag
 from caseapp.domain.screening.queries import get_safety_history, lock_hold
 from caseapp.domain.screening.schemas import NewScreening
@@ -74,7 +75,7 @@ from tests.guarantees.safety_model.model import (
     Screening,
     Task,
 )
-from tests.support import builders
+from tests.support import builders, safety_plans
 from tests.support.bars_table import CODES, TABLE
 from tests.support.followups import result_for
 from tests.support.portal_client import sign_in_client
@@ -120,7 +121,12 @@ OPEN_TASKS = (
     sa.select(
         FollowUp.id, FollowUp.kind, FollowUp.episode_id, FollowUp.not_before_at, FollowUp.due_at
     )
-    .where(FollowUp.client_id == sa.bindparam("client"), FollowUp.completed_at.is_(None))
+    .where(
+        FollowUp.client_id == sa.bindparam("client"),
+        FollowUp.completed_at.is_(None),
+        # No screening asks for the review of a plan, and no hold waits for it.
+        FollowUp.kind != "plan_review",
+    )
     .order_by(FollowUp.due_at, FollowUp.kind)
 )
 ALERTED = (
@@ -688,7 +694,7 @@ class History:
 
         def call() -> None:
             locked = lock_followup(by, task_id)
-            complete_followup(by, locked, result_for(task.kind, result), locked.row.version)
+            complete_task(by, locked, result_for(task.kind, result), locked.row.version)
 
         def request() -> Any:
             path, program = f"/followups/{task_id}", self.programs[by.id]
@@ -696,8 +702,12 @@ class History:
             body = {"result": new.result, "method": new.method, "told": new.told, "note": new.note}
             return program.patch(path, body, version=program.get(path).get_json())
 
+        is_made = task.kind == "safety_plan" and result == "done"
+        if is_made and self.random.random() < 0.6:
+            self._write_plans()
         may_decide = by.role is Role.SUPERVISOR or not task.is_decision
         expected = not early and may_decide and task.allows(result or "")
+        expected = expected and (not is_made or self._is_planned(task_id))
         if not self.attempt(
             f"complete {task.kind} {result or ''} by {by.role.value}", expected, call, request
         ):
@@ -710,6 +720,19 @@ class History:
             self.counts["decided: lost contact"] += 1
         following = task.follow(result or result_for(task.kind).result)
         self._take_in_following([following] if following else [])
+
+    def _write_plans(self) -> None:
+        """Write a safety plan and an exit plan, each a new version."""
+        for kind in FORMS:
+            safety_plans.write(self.team["coach"], self.client_id, kind)
+        self.model.planned.append(self.now)
+
+    def _is_planned(self, task_id: UUID) -> bool:
+        """Tell whether plans were written since an action asked for them; five minutes are allowed for."""
+        asked = sa.select(FollowUp.created_at).where(FollowUp.id == task_id)
+        since = db.session.scalar(asked) or self.now
+        db.session.rollback()
+        return any(moment >= since - timedelta(minutes=5) for moment in self.model.planned)
 
     def _take_in_following(self, following: list[Task]) -> None:
         """Compare the new actions with those that follow from results."""
@@ -731,10 +754,13 @@ class History:
             if task.not_before is None or task.not_before <= self.now
         ]
 
+        if any(task.kind == "safety_plan" for _task_id, task in chosen):
+            self._write_plans()
+
         def call() -> None:
             for task_id, task in chosen:
                 locked = lock_followup(by, task_id)
-                complete_followup(by, locked, result_for(task.kind), locked.row.version)
+                complete_task(by, locked, result_for(task.kind), locked.row.version)
 
         if chosen and self.attempt(f"complete all {len(chosen)} actions", DONE, call):
             following = [task.follow(result_for(task.kind).result) for _task_id, task in chosen]
@@ -1304,6 +1330,7 @@ SELDOM = set(
     close_lost: second_person_needed
     close_lost: supervisor_needed
     close_lost: under a safety hold
+    complete: no_plan
     complete: too_early
     complete: supervisor_needed
     decided: lost contact
