@@ -199,7 +199,7 @@ def test_review_of_a_plan_becomes_a_task_to_ask_again_without_plans(engine):
     coach = staff.add("coach")
     safety_plans.write(coach, builders.client(coach))
     db.session.remove()
-    downgrade(engine.url, "0026")
+    downgrade(engine.url, "0027")
     with engine.connect() as connection:
         kinds = connection.exec_driver_sql("SELECT kind FROM follow_up").scalars().all()
     assert kinds == ["recheck"]
