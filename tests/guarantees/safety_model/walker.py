@@ -703,7 +703,8 @@ class History:
             return program.patch(path, body, version=program.get(path).get_json())
 
         is_made = task.kind == "safety_plan" and result == "done"
-        if is_made and self.random.random() < 0.6:
+        # The first time there is none, so that it is refused.
+        if is_made and self.counts["complete: no_plan"]:
             self._write_plans()
         may_decide = by.role is Role.SUPERVISOR or not task.is_decision
         expected = not early and may_decide and task.allows(result or "")
