@@ -16,7 +16,9 @@ from caseapp.domain.practice.operations import add_help_line, confirm_help_lines
 from caseapp.domain.practice.schemas import NewHelpLine
 from tests.api.api_client import program
 from tests.domain.alerts.steps import practice_with_deputies
-from tests.guarantees.safety_model.walker import OFTEN, SELDOM, START, History, Practice, Wrong
+from tests.guarantees.safety_model.history import START, Practice, Wrong
+from tests.guarantees.safety_model.reached import OFTEN, SELDOM
+from tests.guarantees.safety_model.walker import History
 from tests.support import staff
 from tests.support.depth import ROUNDS
 
@@ -43,9 +45,9 @@ def practice(app, monkeypatch):
 
 def walk(practice, seed, counts, profile=None):
     """Walk one history; what goes wrong names its seed and the steps that led there."""
-    history = History(practice, seed, counts, profile)
+    history = History(practice, seed, counts)
     try:
-        history.walk(STEPS)
+        history.walk(STEPS, profile)
     except Exception as fault:
         db.session.rollback()
         fault.add_note("\n  ".join([f"Seed {seed}:", *history.trace]))

@@ -177,6 +177,7 @@ class Task:
     kind: str
     episode: int | None
     not_before: datetime | None
+    asked_at: datetime | None = None
     attempt: int = 1
     about: Task | None = None
 
@@ -198,16 +199,16 @@ class Task:
         if result == "not_sure":
             return self.again()
         if result == "declined" and self.kind in DECIDED_WHEN_DECLINED:
-            return Task("declined_decision", self.episode, None, 1, self)
+            return Task("declined_decision", self.episode, None, about=self)
         if result != "not_reached":
             return None
         if self.kind in SPOKEN_TO and self.attempt % 3 == 0:
-            return Task("welfare_check", self.episode, None, self.attempt // 3, self)
+            return Task("welfare_check", self.episode, None, None, self.attempt // 3, self)
         return self.again()
 
     def again(self) -> Task:
         """Return the next attempt."""
-        return Task(self.kind, self.episode, None, self.attempt + 1)
+        return Task(self.kind, self.episode, None, None, self.attempt + 1)
 
 
 @dataclass
@@ -234,8 +235,8 @@ class Client:
     tasks: dict[UUID, Task] = field(default_factory=dict)
     ended: list[Task] = field(default_factory=list)
     """Actions of open holds that were ended because contact was lost: still to be done."""
-    planned: list[datetime] = field(default_factory=list)
-    """When the client's safety plan and exit plan were written."""
+    planned_at: datetime | None = None
+    """When the newest safety plan and exit plan were written."""
     confirmed: bool = False
     is_lost: bool = False
     """A supervisor has decided that contact is lost, and the client was neither reached nor screened since."""
@@ -425,6 +426,14 @@ class Client:
         if set_by_hold or self.flags[flag][0]:
             return False
         return None if any(self.flags[flag]) else True
+
+    def is_planned(self, task: Task) -> bool:
+        """Tell whether plans were written since an action asked for them; clocks may differ."""
+        return (
+            self.planned_at is not None
+            and task.asked_at is not None
+            and self.planned_at >= task.asked_at - SKEW
+        )
 
     # Moving and closing a case.
 

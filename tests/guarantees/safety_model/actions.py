@@ -1,0 +1,202 @@
+"""Steps that complete required actions, and release holds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from caseapp.core.clock import at
+from caseapp.core.database import run
+from caseapp.core.permissions import Role
+from caseapp.domain.followups.queries import lock_followup
+from caseapp.domain.safety_plans.codes import FORMS
+from caseapp.domain.safety_plans.operations import complete_task
+from caseapp.domain.screening.operations import release_hold
+from caseapp.domain.screening.queries import lock_hold
+from tests.guarantees.safety_model import model
+from tests.guarantees.safety_model.facts import FactSteps
+from tests.guarantees.safety_model.history import DONE, OPEN_TASKS, REASON
+from tests.guarantees.safety_model.model import (
+    FEAR,
+    SPOKEN_TO,
+    Task,
+)
+from tests.support import safety_plans
+from tests.support.followups import result_for
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from caseapp.core.actor import Actor
+
+
+RESULTS = {
+    **dict.fromkeys(SPOKEN_TO, ("reached", "not_reached", "not_reached")),
+    **dict.fromkeys(model.DECIDED_WHEN_DECLINED, ("done", "declined")),
+    "referral_outcome": ("done", "declined", "not_reached"),
+    "duty_check": ("yes", "no", "not_sure"),
+    "welfare_check": ("keep_trying", "lost_contact"),
+    "declined_decision": ("accepted", "try_again"),
+}
+
+
+class ActionSteps(FactSteps):
+    """Steps that complete required actions, and release holds."""
+
+    def _complete(self, task_id: UUID, task: Task, result: str | None, by: Actor) -> None:
+        """Complete an action, and compare which one follows."""
+        early = task.not_before is not None and self.now < task.not_before
+
+        def call() -> None:
+            locked = lock_followup(by, task_id)
+            complete_task(by, locked, result_for(task.kind, result), locked.row.version)
+
+        def request() -> Any:
+            path, program = f"/followups/{task_id}", self.programs[by.id]
+            new = result_for(task.kind, result)
+            body = {"result": new.result, "method": new.method, "told": new.told, "note": new.note}
+            return program.patch(path, body, version=program.get(path).get_json())
+
+        is_made = task.kind == "safety_plan" and (result or "done") == "done"
+        if is_made and self.random.random() < 0.7:
+            self._write_plans()
+        may_decide = by.role is Role.SUPERVISOR or not task.is_decision
+        expected = not early and may_decide and task.allows(result or "")
+        expected = expected and (not is_made or self.model.is_planned(task))
+        if not self.attempt(
+            f"complete {task.kind} {result or ''} by {by.role.value}", expected, call, request
+        ):
+            return
+        del self.model.tasks[task_id]
+        if result == "reached":
+            self.model.is_lost = False
+        if result == "lost_contact":
+            self.model.is_lost = True
+            self.counts["decided: lost contact"] += 1
+        following = task.follow(result or result_for(task.kind).result)
+        self._take_in_following([following] if following else [])
+
+    def _write_plans(self) -> None:
+        """Write a safety plan and an exit plan, each a new version."""
+        for kind in FORMS:
+            safety_plans.write(self.team["coach"], self.client_id, kind)
+        self.model.planned_at = self.now
+
+    def _take_in_following(self, following: list[Task]) -> None:
+        """Compare the new actions with those that follow from results."""
+        rows = run(OPEN_TASKS, client=self.client_id).all()
+        new = sorted((row.kind, row) for row in rows if row.id not in self.model.tasks)
+        wanted = sorted(following, key=lambda task: task.kind)
+        kinds = [kind for kind, _row in new]
+        self.require(kinds == [task.kind for task in wanted], f"what follows: {kinds}")
+        for (_kind, row), task in zip(new, wanted, strict=True):
+            self.model.tasks[row.id] = replace(
+                task, not_before=row.not_before_at, asked_at=self.now
+            )
+            self.counts[f"followed: {task.kind}"] += 1
+
+    def step_actions(self) -> None:
+        """Complete everything that can be done now, in one transaction."""
+        by = self.team["supervisor"]
+        chosen = [
+            (task_id, task)
+            for task_id, task in self.model.tasks.items()
+            if task.not_before is None or task.not_before <= self.now
+        ]
+
+        if any(
+            task.kind == "safety_plan" and not self.model.is_planned(task) for _, task in chosen
+        ):
+            self._write_plans()
+
+        def call() -> None:
+            for task_id, task in chosen:
+                locked = lock_followup(by, task_id)
+                complete_task(by, locked, result_for(task.kind), locked.row.version)
+
+        if chosen and self.attempt(f"complete all {len(chosen)} actions", DONE, call):
+            following = [task.follow(result_for(task.kind).result) for _task_id, task in chosen]
+            for task_id, _task in chosen:
+                del self.model.tasks[task_id]
+            self.model.is_lost = False
+            self._take_in_following([task for task in following if task])
+
+    def step_one_action(self) -> None:
+        """Try one action with a random result, by the coach, also before its time."""
+        if not self.model.tasks:
+            return
+        task_id = self.random.choice([*self.model.tasks])
+        task = self.model.tasks[task_id]
+        results = RESULTS.get(task.kind, (None,))
+        by = self._person() if task.is_decision else self.team["coach"]
+        self._complete(task_id, task, self.random.choice(results), by)
+
+    def step_unreachable(self) -> None:
+        """Try to reach the client again and again, in vain, until a supervisor decides that contact is lost."""
+        coach, supervisor = self.team["coach"], self.team["supervisor"]
+        for _ in range(8):
+            found = [
+                (task_id, task)
+                for task_id, task in self.model.tasks.items()
+                if task.kind in {"welfare_check", "safety_24h"}
+            ]
+            if not found:
+                return
+            task_id, task = found[0]
+            self.now = max(self.now, task.not_before or self.now)
+            with at(self.now):
+                if task.kind == "welfare_check":
+                    results = (
+                        ("lost_contact",) if task.attempt > 1 else ("keep_trying", "lost_contact")
+                    )
+                    self._complete(task_id, task, self.random.choice(results), supervisor)
+                else:
+                    self._complete(task_id, task, "not_reached", coach)
+        with at(self.now):
+            self.step_close_lost()
+
+    def step_release(self) -> None:
+        """Try to release a hold: as the supervisor, or as somebody who may not."""
+        if not self.hold_ids:
+            return
+        kind = self.random.choice(sorted(self.hold_ids))
+        who = self.random.choices(("supervisor", "coach", "manager"), (8, 1, 1))[0]
+        actor = self.team[who]
+        expected = (
+            self.model.may_release(kind, actor.id, self.now) if who == "supervisor" else False
+        )
+        held = self.model.holds[kind]
+
+        def call() -> None:
+            locked = lock_hold(actor, self.hold_ids[kind])
+            release_hold(actor, locked, REASON, locked.hold.version)
+
+        def request() -> Any:
+            path, program = f"/holds/{self.hold_ids[kind]}", self.programs[actor.id]
+            found = program.get(path)
+            if found.status_code != HTTPStatus.OK:
+                return found
+            return program.post(f"{path}/release", {"reason": REASON}, version=found.get_json())
+
+        if self.attempt(f"release_{kind} by {who}", expected, call, request):
+            del self.model.holds[kind]
+            if FEAR in held.items:
+                self.counts["release: after fear"] += 1
+
+    def step_recover(self) -> None:
+        """Do what ends a hold, or nearly all of it, and try to release it."""
+        if not self.hold_ids:
+            return
+        for _ in range(2 if "care" in self.hold_ids else 1):
+            self.now += timedelta(days=self.random.choices((8, 6, 3), (8, 1, 1))[0])
+            with at(self.now):
+                if self.random.random() < 0.95:
+                    self.step_actions()
+                if self.random.random() < 0.95:
+                    by = None if self.random.random() < 0.1 else self.team["coach"]
+                    self._record("steady", alone=self.random.random() < 0.9, by=by)
+                self.compare()
+        with at(self.now):
+            self.step_release()

@@ -1,0 +1,110 @@
+"""What random histories reach, so that a model which nothing contradicts has had something to contradict."""
+
+OFTEN = set(
+    """
+    API: 201
+    API: 409
+    alerts: care
+    alerts: mailed
+    alerts: safety
+    assign: contact_block
+    assign: done
+    assign: hold_open
+    assign: joint_consent
+    assign: never_screened
+    bulk: refused
+    clear: refused
+    clock: ran ahead
+    clock: set back
+    complete: done
+    confirm: done
+    draft: opens a hold
+    followed: safety_24h
+    holds: care opened
+    holds: safety opened
+    holds: safety renewed
+    move: done
+    move: hold_open
+    move: two_steady_screenings
+    pack: done
+    pack: hold_open
+    portal: barred
+    portal: page refused
+    portal: shown
+    release_care: task_open
+    release_safety: done
+    release_safety: task_open
+    screenings: late
+    sign: done
+    stage: contact
+    """.strip().split("\n    ")
+)
+"""What a batch of the suite reaches."""
+SELDOM = set(
+    """
+    API: 404
+    screening: refused
+    reopen: refused
+    close_case: screening_of_the_day
+    close_case: done
+    bulk: done
+    alerts: passed on
+    acknowledge: done
+    acknowledge: refused
+    assign: case_closed
+    assign: channel_not_available
+    assign: client_harm_flag
+    assign: contact_frozen
+    assign: fear_unknown
+    assign: fear_watch
+    assign: in_session_only
+    assign: safety_screen_older_than_14_days
+    assign: safety_screen_unknown
+    assign: violence_flag
+    bulk: assigned by the worker
+    bulk: skipped by the worker
+    clear: contact_not_confirmed
+    clear: done
+    clear: no_contact_asked
+    clear: order_in_force
+    clear: safety_hold_open
+    clear: set_by_answers
+    close_case: final_screening
+    close_case: hold_open
+    close_lost: contact_not_lost
+    close_lost: second_person_needed
+    close_lost: supervisor_needed
+    close_lost: under a safety hold
+    complete: no_plan
+    complete: too_early
+    complete: supervisor_needed
+    decided: lost contact
+    followed: declined_decision
+    followed: duty_check
+    followed: welfare_check
+    holds: care renewed
+    move: contact_no_block
+    move: fear_not_alone
+    move: one_stage_at_a_time
+    move: screening_incomplete
+    move: screening_old
+    move: spouse_open_to_contact
+    portal: visited
+    release: after fear
+    release_care: done
+    release_care: only_one_steady_screening
+    release_safety: level_above_watch
+    release_safety: screening_not_alone
+    release_safety: screening_not_current
+    release_safety: screening_not_steady
+    release_safety: screening_too_early
+    release_safety: second_person_needed
+    reopen: done
+    resumed: actions
+    second_case: done
+    stage: close
+    stage: repair
+    write: done
+    """.strip().split("\n    ")
+)
+"""What a thousand histories reach."""

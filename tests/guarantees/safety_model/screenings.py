@@ -1,0 +1,265 @@
+"""Steps that record screenings: at once, from the draft of a note, late, or by a clock that is wrong."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from caseapp.core.clock import at
+from caseapp.core.database import run
+from caseapp.domain.clients.queries import lock_client
+from caseapp.domain.notes.operations import create_note, save_draft, sign_note
+from caseapp.domain.notes.queries import lock_case_for_note, lock_note
+from caseapp.domain.notes.schemas import DraftChange, DraftScreening, NewNote
+from caseapp.domain.screening.operations import record_screening
+from caseapp.domain.screening.schemas import NewScreening
+from tests.guarantees.safety_model import model
+from tests.guarantees.safety_model.history import (
+    ALERTS,
+    DONE,
+    OPEN_TASKS,
+    STEPS,
+    AlertSent,
+    BaseHistory,
+    Draft,
+)
+from tests.guarantees.safety_model.model import (
+    CONCERN,
+    ITEMS,
+    NONE,
+    SAFETY_ITEMS,
+    URGENT,
+    WATCH,
+    Screening,
+    Task,
+)
+from tests.support import builders
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from caseapp.core.actor import Actor
+
+
+LEVEL_NAMES = ("none", "watch", "concern", "urgent")
+
+
+class ScreeningSteps(BaseHistory):
+    """Steps that record screenings: at once, from the draft of a note, late, or by a clock that is wrong."""
+
+    def _person(self) -> Actor:
+        return self.team["coach" if self.random.random() < 0.85 else "supervisor"]
+
+    def _levels(self, how: str) -> dict[str, int | None]:
+        pick = self.random
+        if how == "steady":
+            return dict.fromkeys(ITEMS, NONE)
+        if how == "calm":
+            return {key: int(pick.random() < 0.08) for key in ITEMS}
+        if how == "brief":
+            keys = pick.sample(ITEMS, pick.randint(1, 4))
+            return {
+                key: pick.choices((NONE, WATCH, CONCERN, URGENT), (70, 15, 10, 5))[0]
+                for key in keys
+            }
+        levels: dict[str, int | None] = {key: int(pick.random() < 0.1) for key in ITEMS}
+        for key in pick.sample(ITEMS, pick.randint(1, 2)):
+            levels[key] = pick.choice((CONCERN, URGENT))
+        if pick.random() < 0.3:
+            levels[pick.choice(SAFETY_ITEMS)] = pick.choice((WATCH, CONCERN, URGENT))
+        return levels
+
+    def _record(
+        self,
+        how: str,
+        session_at: datetime | None = None,
+        *,
+        alone: bool = True,
+        by: Actor | None = None,
+    ) -> None:
+        levels, by = self._levels(how), by or self._person()
+        answers = dict.fromkeys(ITEMS) | levels
+        session = session_at or self.now
+        wanted = session <= self.now
+        called = f"screening {how}{'' if alone else ', not alone'} by {by.role.value} of {session:%m-%d %H:%M}"
+
+        def call() -> None:
+            client = lock_client(by, self.client_id)
+            record_screening(
+                by, client, NewScreening(answers, asked_alone=alone), session_at=session_at
+            )
+
+        def request() -> Any:
+            names = {key: LEVEL_NAMES[level] for key, level in levels.items() if level is not None}
+            program = self.programs[by.id]
+            return program.post(
+                f"/clients/{self.client_id}/screenings", names | {"asked_alone": alone}
+            )
+
+        self.say(str({key: level for key, level in levels.items() if level}))
+        if self.attempt(called, wanted, call, None if session_at else request):
+            self._take_in(levels, alone=alone, session_at=session, by=by)
+
+    def _take_in(
+        self,
+        levels: dict[str, int | None],
+        *,
+        alone: bool,
+        session_at: datetime,
+        by: Actor,
+        repeats: frozenset[str] = frozenset(),
+    ) -> None:
+        """Let the model record a screening, and compare what the program did at once."""
+        self.number += 1
+        asked = {key: level for key, level in levels.items() if level is not None}
+        new = Screening(self.number, by.id, asked, alone, session_at, self.now, repeats)
+        required = self.model.record(new)
+        self._take_in_tasks(required)
+        if new.holds:
+            kind = "safety" if "safety" in new.holds else "care"
+            rows = run(ALERTS, client=self.client_id)
+            found = [row.id for row in rows if row.id not in self.alerts]
+            self.require(len(found) == 1, f"{len(found)} alerts of one screening")
+            alert_id = found[0]
+            people = {step: self.team[step].id for step in STEPS}
+            sent = self.alerts[alert_id] = AlertSent(kind, self.now, by.id, people)
+            sent.pass_on(self.now)
+            self.counts[f"alerts: {kind}"] += 1
+        for kind in new.holds:
+            raised = self.model.holds[kind].raising
+            self.counts[f"holds: {kind} {'opened' if len(raised) == 1 else 'renewed'}"] += 1
+        if new.late:
+            self.counts["screenings: late"] += 1
+
+    def _take_in_tasks(self, required: model.Required) -> None:
+        """Compare the new actions with what the screening requires, each once and none before its time."""
+        known = self.model.tasks
+        rows = run(OPEN_TASKS, client=self.client_id).all()
+        new = [row for row in rows if row.id not in known]
+        kinds = Counter(row.kind for row in new)
+        self.require({*kinds} <= required.possible, f"needless actions {kinds}")
+        self.require(all(count == 1 for count in kinds.values()), f"doubled actions {kinds}")
+        if required.starts_episode:
+            self.require(required.actions <= {*kinds}, f"actions {kinds}, model {required.actions}")
+        open_kinds = {row.kind for row in rows}
+        self.require(required.actions <= open_kinds, f"missing {required.actions - open_kinds}")
+        for row in new:
+            wait, due = model.NOT_BEFORE.get(row.kind), model.DUE.get(row.kind)
+            soonest = self.now + wait if wait else None
+            self.require(row.not_before_at == soonest, f"{row.kind} not before {row.not_before_at}")
+            expected = self.now + due if due is not None else model.next_working_day(self.now, 2)
+            slack = timedelta(0) if due is not None else timedelta(days=1)
+            self.require(
+                abs(row.due_at - expected) <= slack,
+                f"{row.kind} due {row.due_at}, model {expected}",
+            )
+            if row.episode_id is not None:
+                self.screening_ids.setdefault(row.episode_id, self.number)
+            known[row.id] = Task(
+                row.kind, self.screening_ids.get(row.episode_id), soonest, self.now
+            )
+
+    def step_calm(self) -> None:
+        """Record a full screening in private at none or watch."""
+        self._record("calm")
+
+    def step_raised(self) -> None:
+        """Record a full screening with a concern or urgent level."""
+        self._record("raised", alone=self.random.random() < 0.9)
+
+    def step_brief(self) -> None:
+        """Record a brief check."""
+        self._record("brief", alone=self.random.random() < 0.7)
+
+    def step_not_alone(self) -> None:
+        """Record a full screening that was not asked alone."""
+        self._record("calm", alone=False)
+
+    def step_earlier(self) -> None:
+        """Record a session of before: in time, late, or dated in the future."""
+        hours = self.random.choice((2, 20, 47, 71, 73, 100, 24 * 10, -1))
+        self._record(
+            self.random.choice(("calm", "raised", "brief")), self.now - timedelta(hours=hours)
+        )
+
+    def step_ahead(self) -> None:
+        """Record a screening while the clock runs days ahead."""
+        right = self.now
+        self.now = right + timedelta(hours=self.random.choice((1, 30, 60)))
+        with at(self.now):
+            self._record(self.random.choice(("calm", "brief", "raised")))
+            self.compare()
+        self.now = right
+        self.counts["clock: ran ahead"] += 1
+
+    def step_draft(self) -> None:
+        """Start a note with answers, to be signed later."""
+        case, coach = self.model.cases[-1], self.team["coach"]
+        if self.draft or not case.is_open:
+            return
+        levels = self._levels(self.random.choice(("calm", "brief", "brief", "raised")))
+        session_at = self.now - timedelta(hours=self.random.choice((1, 1, 30, 80)))
+        new = NewNote("dap", session_at, 50, "video", builders.SECTIONS)
+        made: list[UUID] = []
+
+        def call() -> None:
+            made.append(create_note(coach, lock_case_for_note(coach, case.id), new).id)
+
+        if self.attempt("draft", DONE, call):
+            self.draft = Draft(made[0], 1, session_at, {}, self.random.random() < 0.8)
+            self._save_draft(self.draft, levels)
+
+    def step_redraft(self) -> None:
+        """Change answers in the draft, perhaps back."""
+        if self.draft:
+            changed = {
+                key: self.random.choice((NONE, WATCH, CONCERN, URGENT, None))
+                for key in self.random.sample(ITEMS, self.random.randint(1, 3))
+            }
+            self._save_draft(self.draft, changed)
+
+    def _save_draft(self, draft: Draft, changed: dict[str, int | None]) -> None:
+        """Save answers in a draft: one that opens a safety hold counts at once, with everything asked so far."""
+        coach, before = self.team["coach"], draft.version
+        draft.levels |= changed
+
+        def call() -> None:
+            change = DraftChange(screening=DraftScreening(draft.levels, asked_alone=draft.alone))
+            draft.version = save_draft(coach, lock_note(coach, draft.id), change, before)
+
+        opens = any(model.opens_safety_hold(*answer) for answer in draft.unrecorded.items())
+        answers = {key: level for key, level in draft.levels.items() if level != NONE}
+        called = f"save of {draft.session_at:%m-%d %H:%M} alone={draft.alone} {answers}"
+        self.attempt(called, DONE, call)
+        if opens:
+            self.counts["draft: opens a hold"] += 1
+            self._record_draft(draft)
+
+    def _record_draft(self, draft: Draft) -> None:
+        """Let the model record a draft's answers; what was recorded before requires nothing again."""
+        draft.session_at = min(draft.session_at, self.now)
+        repeats = frozenset(draft.levels.keys() - draft.unrecorded.keys())
+        self._take_in(
+            draft.levels,
+            alone=draft.alone,
+            session_at=draft.session_at,
+            by=self.team["coach"],
+            repeats=repeats,
+        )
+        draft.recorded = {**draft.levels}
+
+    def step_sign(self) -> None:
+        """Sign the note, however late."""
+        draft, coach = self.draft, self.team["coach"]
+        if draft is None or draft.session_at > self.now:
+            return
+        self._save_draft(draft, {key: None for key in ITEMS if key not in draft.levels})
+        if self.attempt(
+            f"sign of {draft.session_at:%m-%d %H:%M}",
+            DONE,
+            lambda: sign_note(coach, lock_note(coach, draft.id), draft.version),
+        ):
+            if any(level is not None for level in draft.unrecorded.values()):
+                self._record_draft(draft)
+            self.draft = None
