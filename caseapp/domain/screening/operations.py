@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from caseapp.domain.screening.events import Fact
     from caseapp.domain.screening.queries import LockedHold, LockedScreening
     from caseapp.domain.screening.schemas import Decisions
+    from caseapp.domain.screening.state import DerivedState
 
 INSERT_EVENTS = sa.insert(SafetyEvent.__table__)  # type: ignore[arg-type]
 INSERT_STATES = sa.insert(ClientSafety.__table__)  # type: ignore[arg-type]
@@ -264,7 +265,7 @@ def mark_in_error(actor: Actor, locked: LockedScreening, reason: str) -> None:
     facts += [(new_id(), HoldInError(hold_id)) for hold_id in correction.holds]
     facts += [(new_id(), FlagInError(flag_id)) for flag_id in correction.flags]
     before = CurrentSafety(len(history.events), history.tag, correction.before)
-    _append(actor, client, before, facts)
+    _append(actor, client, before, facts, fold(history.events))
     ended = end_in_error(actor, client, screening.id, correction.holds)
     _restore_tasks(actor, client, correction, ended)
     is_safety = any(opens_safety_hold(*answer) for answer in screening.levels.items())
@@ -346,8 +347,12 @@ def _append(
     client: LockedClient | LockedHold,
     current: CurrentSafety,
     facts: Sequence[tuple[UUID, Fact]],
+    stored: DerivedState | None = None,
 ) -> None:
-    """Append facts with their ids to the events of a locked client, whose state `current` was read after the lock."""
+    """Append facts with their ids to the events of a locked client, whose state `current` was read after the lock.
+
+    `stored` is the state that was stored, when the one to which the facts are added is another.
+    """
     key = client.key
     rows, after = seal_events(current, key, actor.id, now(), facts)
     db.session.connection().execute(INSERT_EVENTS, rows)
@@ -355,7 +360,7 @@ def _append(
         run(UPDATE_STATE, of=key.client_id, **seal_state(after, key))
     else:
         run(INSERT_STATES, client_id=key.client_id, **seal_state(after, key))
-    before = list_marked(current.state, key.client_id)
+    before = list_marked(stored or current.state, key.client_id)
     now_marked = list_marked(after.state, key.client_id)
     if new := now_marked - before:
         add_marks(new, key.client_id)

@@ -22,6 +22,7 @@ from caseapp.domain.followups.queries import list_client_followups
 from caseapp.domain.keys.queries import get_client_key
 from caseapp.domain.screening.corrections import OWN_CORRECTION, correction_blockers
 from caseapp.domain.screening.events import RecordedEvent, ScreeningInError, ScreeningRecorded
+from caseapp.domain.screening.marks import KINDS, list_marks
 from caseapp.domain.screening.operations import mark_in_error, set_manual_flag
 from caseapp.domain.screening.queries import (
     get_current_safety,
@@ -333,3 +334,13 @@ def test_repeated_answer_counts_only_with_the_screening_that_recorded_it_first()
     assert {*fold(events, first).answers} == {"sleep"}
     assert {*fold(events, second).answers} == {"self_harm"}
     assert {*fold(events, first, second).answers} == set()
+
+
+def test_marks_are_those_of_the_screenings_that_count(team, coach, ines):
+    builders.screen(coach, ines, sleep="watch", days_ago=20)
+    db.session.rollback()
+    right = {mark.hold_id for mark in list_marks(coach.id, KINDS)}
+    wrong = builders.screen(coach, ines, self_harm="urgent", eating="watch", days_ago=40)
+    assert right.isdisjoint(mark.hold_id for mark in list_marks(coach.id, KINDS))
+    mark(team["supervisor"], wrong)
+    assert {found.hold_id for found in list_marks(coach.id, KINDS)} == right
