@@ -28,6 +28,8 @@ from caseapp.domain.screening.schemas import (
     ScreeningRecord,
     ScreeningResponseSchema,
     ScreeningSchema,
+    SecondPerson,
+    SecondPersonSchema,
 )
 from caseapp.http.guard import current_actor, needs
 from caseapp.http.idempotency import run_api_once
@@ -35,6 +37,7 @@ from caseapp.http.idempotency import run_api_once
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from caseapp.core.actor import Actor
     from caseapp.core.pagination import Page
     from caseapp.domain.screening.proposals import Proposal
     from caseapp.domain.screening.schemas import Flag, Hold
@@ -176,7 +179,10 @@ def get_hold(hold_id: UUID) -> dict[str, Any]:
 
 def _get_hold_detail(hold_id: UUID) -> dict[str, Any]:
     actor = current_actor()
-    found = queries.get_hold(actor, hold_id)
+    return _describe_hold(queries.get_hold(actor, hold_id), actor)
+
+
+def _describe_hold(found: Hold, actor: Actor) -> dict[str, Any]:
     blockers = [] if found.released_at else queries.list_release_blockers(found, actor)
     shown = {name: getattr(found, name) for name in HoldResponseSchema().fields}
     return shown | {"blockers": blockers}
@@ -191,5 +197,22 @@ def release_hold(hold_id: UUID, body: dict[str, str], version: int) -> dict[str,
     """Release a hold with a written reason when nothing blocks it."""
     actor = current_actor()
     with transaction():
-        operations.release_hold(actor, queries.lock_hold(actor, hold_id), body["reason"], version)
+        locked = queries.lock_hold(actor, hold_id)
+        operations.release_hold(actor, locked, body["reason"], version)
+    # Whoever was named to release it doesn't see it any more.
+    history = queries.get_safety_history(locked.hold.client_id)
+    return _describe_hold(history.holds[hold_id], actor)
+
+
+@blueprint.route("/holds/<uuid:hold_id>/second-person", "POST", error_statuses=(409,))
+@needs(Action.HOLD_NAME)
+@blueprint.response_schema(HoldDetailResponseSchema())
+@blueprint.request_schema(SecondPersonSchema())
+@blueprint.requires_if_match
+def name_second_person(hold_id: UUID, body: SecondPerson, version: int) -> dict[str, Any]:
+    """Name the supervisor who may release a hold. They can read it until they release it or another one is named."""
+    actor = current_actor()
+    with transaction():
+        locked = queries.lock_hold(actor, hold_id)
+        operations.name_second_person(actor, locked, body.user_id, version)
     return _get_hold_detail(hold_id)

@@ -51,6 +51,7 @@ class Action(StrEnum):
     HOLD_READ = "hold.read"
     HOLD_OPEN = "hold.open"
     HOLD_RELEASE = "hold.release"
+    HOLD_NAME = "hold.name"
     ALERT_READ = "alert.read"
     ALERT_SEND = "alert.send"
     ALERT_ACKNOWLEDGE = "alert.acknowledge"
@@ -111,6 +112,7 @@ _COACH = _ALL_STAFF | {
     Action.PLAN_WRITE,
     Action.HOLD_READ,
     Action.HOLD_OPEN,
+    Action.HOLD_NAME,
     Action.ALERT_READ,
     Action.ALERT_SEND,
     Action.ALERT_ACKNOWLEDGE,

@@ -52,6 +52,7 @@ MESSAGES = {
     "hold_opened": lazy_gettext("A hold is open. These are the required actions."),
     "draft_opened_hold": lazy_gettext("Draft saved. A safety hold is open."),
     "hold_released": lazy_gettext("Hold released."),
+    "second_person_named": lazy_gettext("Saved. They find the hold under Today."),
     "contact_confirmed": lazy_gettext("Safe contact confirmed."),
     "flag_set": lazy_gettext("Flag set."),
     "flag_cleared": lazy_gettext("Flag cleared."),

@@ -1,30 +1,41 @@
-"""Hold page: why coaching is paused, required actions, and the release of a hold."""
+"""Hold pages: why coaching is paused, what is required, how a hold ends, and a page for whoever is named for it."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, render_template, url_for
 
+from caseapp.core.clock import now
 from caseapp.core.errors import NotFound
 from caseapp.core.permissions import Action
 from caseapp.domain.alerts.queries import get_client_alert
 from caseapp.domain.assignments.reading import list_suspended_assignments
 from caseapp.domain.cases.queries import get_case_context_by_number
+from caseapp.domain.clients.queries import get_client_under_key
+from caseapp.domain.followups.queries import list_page_followups
+from caseapp.domain.followups.rules import list_unfinished
 from caseapp.domain.followups.schemas import NewResult, ResultSchema
 from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.safety_plans.operations import complete_task
-from caseapp.domain.screening.operations import release_hold
+from caseapp.domain.screening.operations import name_second_person, release_hold
 from caseapp.domain.screening.protocol import ITEMS_BY_KEY
 from caseapp.domain.screening.queries import (
     LockedHold,
     SafetyHistory,
+    get_hold_with_history,
     get_safety_history,
+    list_possible_second_people,
     lock_hold,
     sort_holds,
 )
-from caseapp.domain.screening.rules import list_immediate_steps, release_blockers
-from caseapp.domain.screening.schemas import ReasonSchema
+from caseapp.domain.screening.rules import (
+    list_episodes,
+    list_immediate_steps,
+    release_blockers,
+)
+from caseapp.domain.screening.schemas import ReasonSchema, SecondPerson, SecondPersonSchema
 from caseapp.domain.users.queries import get_user_names
 from caseapp.http.forms import Body, Done, FormPage, Forms, Sent
 from caseapp.http.guard import current_actor
@@ -38,8 +49,13 @@ if TYPE_CHECKING:
     from caseapp.core.errors import Reason
     from caseapp.domain.dashboard.case_page import CasePage
     from caseapp.domain.followups.queries import LockedFollowUp
+    from caseapp.domain.followups.schemas import FollowUpRecord
+    from caseapp.domain.screening.rules import HoldScreenings
+    from caseapp.domain.screening.schemas import Hold
 
 blueprint = Blueprint("holds", __name__)
+
+NOT_RELEASED = "The hold can’t be released yet"
 
 
 page = FormPage(
@@ -60,13 +76,18 @@ def hold_page(context: CasePage, forms: Forms) -> str:
     holds = sort_holds(history)
     people = {hold.opened_by for hold in holds}
     people |= {hold.released_by for hold in holds if hold.released_by}
+    people |= {hold.second_person_id for hold in holds if hold.second_person_id}
     return render_template(
         "holds/hold.html",
         context=context,
         tab="Hold",
-        open_holds=[hold for hold in holds if hold.released_at is None],
+        open_holds=context.safety.holds,
         released_holds=[hold for hold in holds if hold.released_at is not None],
         blockers=_list_release_blockers(context, history, actor),
+        second_people={
+            hold.id: dict(list_possible_second_people(history.find_hold_screenings(hold)))
+            for hold in context.safety.holds
+        },
         immediate_steps=list_immediate_steps(context.safety.levels),
         items_by_key=ITEMS_BY_KEY,
         names=get_user_names(people),
@@ -79,18 +100,64 @@ def hold_page(context: CasePage, forms: Forms) -> str:
 
 def _list_release_blockers(
     context: CasePage, history: SafetyHistory, actor: Actor
-) -> dict[UUID, list[Reason]]:
-    """List what each open hold still needs before this actor can release it."""
-    return {
-        hold.id: release_blockers(
-            hold,
-            history.find_hold_screenings(hold),
-            context.list_open_kinds(hold),
-            actor.id,
-            context.safety.as_of,
-        )
-        for hold in context.safety.holds
-    }
+) -> dict[UUID, list[tuple[Reason, str]]]:
+    """List what each open hold still needs before this actor can release it, each with where that is done."""
+    found = {}
+    for hold in context.safety.holds:
+        kinds = context.list_open_kinds(hold)
+        screenings = history.find_hold_screenings(hold)
+        reasons = release_blockers(hold, screenings, kinds, actor.id, context.safety.as_of)
+        found[hold.id] = link_blockers(context, hold, reasons, kinds)
+    return found
+
+
+def link_blockers(
+    context: CasePage, hold: Hold, reasons: list[Reason], kinds: list[str]
+) -> list[tuple[Reason, str]]:
+    """Give each reason why a hold can't be released the address of the place where it is met.
+
+    `kinds` are the kinds of its open actions, in the order of the reasons. What lost contact ended is asked for again
+    when the case is reopened. Every other reason is about a screening.
+    """
+    rows = {task.kind: task.id for task in reversed(context.followups) if not task.completed_at}
+    number, open_kinds, found = context.case.number, iter(kinds), []
+    for reason in reasons:
+        address = url_for("screenings.screening_page", number=number)
+        if reason.code == "task_open":
+            kind = next(open_kinds)
+            address = (
+                f"#task-{rows[kind]}"
+                if kind in rows
+                else url_for("cases.close_page", number=number)
+            )
+        elif reason.code == "second_person_needed":
+            address = f"#second-{hold.id}"
+        found.append((reason, address))
+    return found
+
+
+def lock_hold_of_case(actor: Actor, number: str, hold_id: UUID) -> LockedHold:
+    """Lock the client of a hold, then load the hold.
+
+    Raises Forbidden, and NotFound when the client has no such case or hold.
+    """
+    hold = lock_hold(actor, hold_id)
+    if hold.hold.client_id != get_case_context_by_number(actor, number).case.client_id:
+        raise NotFound
+    return hold
+
+
+@page.form(
+    Action.HOLD_NAME,
+    Body(SecondPersonSchema, SecondPerson),
+    lock=lock_hold_of_case,
+    rule="/case/<string:number>/hold/<uuid:hold_id>/second-person",
+    refused="Nobody was named",
+)
+def name(hold: LockedHold, body: SecondPerson, sent: Sent) -> Done:
+    """Name the supervisor who may release a hold."""
+    name_second_person(sent.actor, hold, body.user_id, sent.version)
+    return Done(url_for("holds.hold_page", number=sent.args["number"]), "second_person_named")
 
 
 @page.form(
@@ -106,25 +173,74 @@ def complete_action(task: LockedFollowUp, new: NewResult, sent: Sent) -> Done:
     return Done(url_for("holds.hold_page", number=sent.args["number"]), "result_recorded")
 
 
-def lock_hold_of_case(actor: Actor, number: str, hold_id: UUID) -> LockedHold:
-    """Lock the client of a hold, then load the hold.
-
-    Raises Forbidden, and NotFound when the client has no such case or hold.
-    """
-    hold = lock_hold(actor, hold_id)
-    if hold.hold.client_id != get_case_context_by_number(actor, number).case.client_id:
-        raise NotFound
-    return hold
-
-
 @page.form(
     Action.HOLD_RELEASE,
     Body(ReasonSchema, dict[str, str]),
     lock=lock_hold_of_case,
     rule="/case/<string:number>/hold/<uuid:hold_id>/release",
-    refused="The hold can’t be released yet",
+    refused=NOT_RELEASED,
 )
 def release(hold: LockedHold, body: dict[str, str], sent: Sent) -> Done:
     """Release a hold with a written reason."""
     release_hold(sent.actor, hold, body["reason"], sent.version)
     return Done(url_for("holds.hold_page", number=sent.args["number"]), "hold_released")
+
+
+@dataclass(frozen=True)
+class NamedHoldView:
+    """A hold as whoever was named to release it reads it: no notes, handouts or reports."""
+
+    hold: Hold
+    client: str
+    screenings: HoldScreenings
+    actions: list[FollowUpRecord]
+    blockers: list[Reason]
+
+
+def load_named_hold(hold_id: UUID) -> NamedHoldView:
+    """Load an open hold that the user was named to release, or sees.
+
+    Raises NotFound.
+    """
+    actor = current_actor()
+    hold, history = get_hold_with_history(actor, hold_id)
+    if hold.released_at is not None:
+        raise NotFound
+    client = get_client_under_key(history.key)
+    episodes, screenings = list_episodes(hold), history.find_hold_screenings(hold)
+    actions = list_page_followups(client, history.key, {hold.id: episodes})
+    blockers = release_blockers(hold, screenings, list_unfinished(actions), actor.id, now())
+    return NamedHoldView(hold, client.name, screenings, actions, blockers)
+
+
+named = FormPage(
+    blueprint,
+    "/holds/<uuid:hold_id>",
+    Action.HOLD_RELEASE,
+    load_named_hold,
+    client_of=lambda view: view.hold.client_id,
+)
+
+
+@named.show
+def named_hold(view: NamedHoldView, forms: Forms) -> str:
+    """Show a hold to whoever was named to release it."""
+    return render_template(
+        "holds/named.html",
+        view=view,
+        items_by_key=ITEMS_BY_KEY,
+        forms=forms,
+    )
+
+
+@named.form(
+    Action.HOLD_RELEASE,
+    Body(ReasonSchema, dict[str, str]),
+    lock=lock_hold,
+    rule="/holds/<uuid:hold_id>/release",
+    refused=NOT_RELEASED,
+)
+def release_named(hold: LockedHold, body: dict[str, str], sent: Sent) -> Done:
+    """Release a hold with a written reason, as whoever was named for it."""
+    release_hold(sent.actor, hold, body["reason"], sent.version)
+    return Done(url_for("today.today"), "hold_released")

@@ -14,8 +14,10 @@ from tests.api.api_client import (
     assert_refuses,
     assert_refuses_what_is_no_json,
     etag,
+    program,
 )
 from tests.support import builders
+from tests.support import staff as sample_staff
 from tests.support.followups import result_body
 
 CALM = {item.key: "none" for item in ITEMS} | {"asked_alone": True}
@@ -90,6 +92,31 @@ def test_create_screening_with_invalid_input_names_fields(coach, ines):
     )
     assert_refuses_what_is_no_json(coach, "POST", path)
     assert coach.get(path).get_json()["items"] == []
+
+
+def test_named_supervisor_of_another_team_releases_the_hold(app, staff, coach, ines, hold):
+    other = program(app, sample_staff.add("supervisor2", role="supervisor"))
+    path = f"/holds/{hold['id']}"
+    assert other.get(path).status_code == 404
+    body = {"user_id": str(other.actor.id)}
+    wrong = {"user_id": str(coach.actor.id)}
+    refused = coach.post(f"{path}/second-person", wrong, version=hold)
+    assert assert_refused(refused) == ["not_a_supervisor", "recorded_screening"]
+    named = coach.post(f"{path}/second-person", body, version=hold)
+    assert named.status_code == 200
+    assert named.get_json()["second_person_id"] == str(other.actor.id)
+    assert other.get(path).get_json()["id"] == hold["id"]
+    assert_refuses(
+        coach,
+        "POST",
+        f"{path}/second-person",
+        [("user_id", {}), ("user_id", {"user_id": 7})],
+        version=named.get_json(),
+    )
+    assert_needs_a_version(coach, "POST", f"{path}/second-person", body, named.get_json())
+    early = other.post(f"{path}/release", WHY, version=named.get_json())
+    assert "screening_not_steady" in assert_refused(early)
+    assert "second_person_needed" not in assert_refused(early)
 
 
 def test_release_by_supervisor_without_blockers_succeeds(staff, coach, ines, hold):

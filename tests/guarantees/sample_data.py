@@ -286,6 +286,7 @@ BODIES: dict[str, dict[str, object]] = {
         "reason": "Wrong key, she was never asked."
     },
     f"POST {API}/holds/<uuid:hold_id>/release": {"reason": "All is done and written down."},
+    f"POST {API}/holds/<uuid:hold_id>/second-person": {"user_id": NOBODYS.hex},
     "POST /note/<uuid:note_id>/draft": {
         "format": "dap",
         "session_at": "2026-05-14T12:00",

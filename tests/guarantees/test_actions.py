@@ -35,6 +35,7 @@ COACH = EVERY_MEMBER_OF_STAFF | {
     "plan.read",
     "plan.write",
     "hold.read",
+    "hold.name",
     "hold.open",
     "alert.read",
     "alert.send",

@@ -1,4 +1,4 @@
-"""An alert that reaches somebody outside the care team opens its own page and nothing else about the client."""
+"""An alert that reaches somebody of another team, or a hold that names them, opens its own page and no other."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from caseapp.domain.alerts.models import AlertRecipient
 from caseapp.domain.clients.codes import ALERTED
 from caseapp.domain.clients.operations import join_for
 from caseapp.domain.clients.queries import take_client_lock
+from caseapp.domain.screening.operations import name_second_person
+from caseapp.domain.screening.queries import lock_hold
 from tests.guarantees import sample_data as w
 
 pytestmark = [pytest.mark.both, pytest.mark.slow]
@@ -37,7 +39,18 @@ def world(app):
     return world
 
 
-def test_alert_opens_only_its_own_page_to_somebody_outside_the_care_team(world):
+# What being named for a hold opens.
+PERMITTED_TO_NAMED = {
+    "GET /holds/<uuid:hold_id>",
+    "POST /holds/<uuid:hold_id>/release",
+    "GET /api/v1/holds/<uuid:hold_id>",
+    "POST /api/v1/holds/<uuid:hold_id>/release",
+    "POST /api/v1/holds/<uuid:hold_id>/second-person",
+}
+
+
+def opened_routes(world):
+    """Return the routes about somebody's record that open to the supervisor of another team."""
     mine = ACTIONS_BY_ROLE[world.actors["supervisor2"].role]
     opened, tried = set(), 0
     for route in w.routes(world.app):
@@ -51,7 +64,22 @@ def test_alert_opens_only_its_own_page_to_somebody_outside_the_care_team(world):
             opened.add(route.name)
     assert tried > 40
     # A form without its page's key is refused only after its record was found.
-    assert opened == PERMITTED
+    return opened
+
+
+def test_alert_opens_only_its_own_page_to_somebody_outside_the_care_team(world):
+    assert opened_routes(world) == PERMITTED
+
+
+def test_hold_opens_only_its_own_page_to_whoever_is_named_for_it(app):
+    world = w.make(app)
+    hold_id = world.own["hold_id"]
+    with transaction():
+        hold = lock_hold(world.actors["coach"], hold_id)
+        name_second_person(
+            world.actors["coach"], hold, world.actors["supervisor2"].id, hold.hold.version
+        )
+    assert opened_routes(world) == PERMITTED_TO_NAMED
 
 
 def test_alert_brings_its_client_into_no_list_or_search(world):

@@ -9,8 +9,8 @@ import caseapp
 
 PACKAGE = Path(caseapp.__file__).parent
 TABLE = "CareTeamMember"
-# It names the roles itself.
-NAMES_ROLES = "select_visible_clients"
+# They name the roles themselves.
+NAME_ROLES = {"select_clients_of", "select_visible_clients"}
 # User, client, role.
 KEY_LENGTH = 3
 
@@ -35,7 +35,7 @@ def names_role(statement):
             return True
         if isinstance(part, ast.Call):
             called = ast.unparse(part.func)
-            if called == NAMES_ROLES or (
+            if called in NAME_ROLES or (
                 called == TABLE and "role" in {keyword.arg for keyword in part.keywords}
             ):
                 return True

@@ -237,3 +237,64 @@ def test_declined_plan_waits_for_the_supervisors_decision(team, coach, superviso
     assert "A supervisor has to make this decision." in refused.get_data(as_text=True)
     assert supervisor.send(address, action, **words).status_code == 303
     assert f"Still open: {title}." not in supervisor.text(address)
+
+
+@pytest.fixture
+def own_hold(team):
+    """Open a safety hold of a client whom the supervisor coaches; all is done but for a second person."""
+    supervisor = team["supervisor"]
+    with at(now() - timedelta(days=20)):
+        made = builders.case(supervisor, "Aoife Brennan")
+        builders.screen(supervisor, made.client_id, self_harm="urgent", comment="Said it twice.")
+    builders.screen(supervisor, made.client_id, days_ago=1)
+    followups.complete_all(supervisor, made.client_id)
+    [hold] = list_holds(supervisor, made.client_id)
+    return SimpleNamespace(id=hold.id, page=f"/case/{made.number}/hold", number=made.number)
+
+
+def test_supervisor_who_coaches_names_another_who_releases_the_hold(
+    app, team, supervisor, own_hold
+):
+    other = StaffBrowser(app, staff.add("supervisor2", role="supervisor"))
+    mine = f"/holds/{own_hold.id}"
+    assert other.get(mine).status_code == 404
+    text = supervisor.text(own_hold.page)
+    assert f'href="#second-{own_hold.id}"' in text
+    assert "Ask another supervisor" in text
+    action = f"{own_hold.page}/{own_hold.id}/second-person"
+    empty = supervisor.send(own_hold.page, action)
+    assert empty.status_code == 422
+    assert "Choose a supervisor." in empty.get_data(as_text=True)
+    wrong = supervisor.send(own_hold.page, action, user_id=str(team["coach"].id))
+    assert wrong.status_code == 409
+    sent = supervisor.send(own_hold.page, action, user_id=str(other.actor.id))
+    assert (sent.status_code, sent.location) == (303, own_hold.page)
+    assert "Ruth Vance was named to release this hold." in supervisor.text(own_hold.page)
+    today = other.text("/today")
+    assert mine in today
+    assert "Aoife Brennan" in today
+    text = other.text(mine)
+    for words in ("Safety hold for Aoife Brennan", "24-hour safety check", "Said it twice."):
+        assert words in text
+    assert own_hold.number not in text
+    assert other.get(own_hold.page).status_code == 404
+    short = other.send(mine, f"{mine}/release", reason="Fine.")
+    assert short.status_code == 422
+    assert other.send(mine, f"{mine}/release", **REASON).status_code == 303
+    assert other.get(mine).status_code == 404
+    assert "No hold is open." in supervisor.text(own_hold.page)
+
+
+def test_each_blocker_leads_to_where_it_is_met(team, coach, ines, address):
+    builders.screen(team["coach"], ines.client_id, self_harm="urgent")
+    text = coach.text(address)
+    assert "How this hold ends" in text
+    open_tasks = list_client_followups(team["coach"], ines.client_id, open_only=True)
+    assert open_tasks
+    for task in open_tasks:
+        assert f'href="#task-{task.id}">Still open: {task.title}.</a>' in text
+        assert f'id="task-{task.id}"' in text
+    assert f'<a href="/case/{ines.number}/screening">There has been no full screening' in text
+    [hold] = list_holds(team["coach"], ines.client_id)
+    assert f'<a href="#second-{hold.id}">A safety hold must be released by' in text
+    assert f'id="second-{hold.id}"' in text

@@ -248,6 +248,17 @@ def join_for(client_id: UUID, user_id: UUID, role: str) -> None:
     db.session.flush()
 
 
+def leave_for(client_id: UUID, user_id: UUID, role: str) -> None:
+    """Take a role in a locked client's care team from a person."""
+    db.session.execute(
+        sa.delete(CareTeamMember).where(
+            CareTeamMember.user_id == user_id,
+            CareTeamMember.client_id == client_id,
+            CareTeamMember.role == role,
+        )
+    )
+
+
 def send_client_mail(
     client_id: UUID, flags: Collection[str], template: str, values: dict[str, object]
 ) -> bool:

@@ -107,6 +107,15 @@ def sees_client(actor: Actor, client_id: SQLColumnExpression[UUID]) -> sa.Column
     return has_any(select_memberships(actor.role, actor.id, client_id))
 
 
+def select_clients_of(actor: Actor, role: str, moment: datetime) -> sa.Select[UUID]:
+    """Select the clients in whose care teams an actor has a role at a moment."""
+    return sa.select(CareTeamMember.client_id).where(
+        CareTeamMember.user_id == actor.id,
+        CareTeamMember.role == role,
+        sa.or_(CareTeamMember.ends_at.is_(None), CareTeamMember.ends_at > moment),
+    )
+
+
 def has_role(
     actor: Actor, role: str, client_id: SQLColumnExpression[UUID], moment: datetime
 ) -> sa.ColumnElement[bool]:
@@ -115,14 +124,10 @@ def has_role(
     For a role other than the coach's this opens only what asks for the role.
     """
     return (
-        sa.exists()
-        .where(
-            CareTeamMember.user_id == actor.id,
-            CareTeamMember.client_id == client_id,
-            CareTeamMember.role == role,
-            sa.or_(CareTeamMember.ends_at.is_(None), CareTeamMember.ends_at > moment),
-        )
+        select_clients_of(actor, role, moment)
+        .where(CareTeamMember.client_id == client_id)
         .correlate_except(CareTeamMember)
+        .exists()
     )
 
 
@@ -292,6 +297,11 @@ def get_client_record(actor: Actor, client_id: UUID) -> ClientRecord:
     require(actor, Action.CLIENT_READ)
     row = _get_client_with_key(actor, client_id)
     return unseal_client(row.Client, open_key(row.wrapped, client_id, "client", client_id))
+
+
+def get_client_under_key(key: DataKey) -> ClientRecord:
+    """Load the client whose key this is; access was already checked."""
+    return unseal_client(db.session.get_one(Client, key.client_id), key)
 
 
 def name_hash(name: str) -> str:

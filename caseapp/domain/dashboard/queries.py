@@ -48,6 +48,7 @@ from caseapp.domain.keys.queries import open_key
 from caseapp.domain.notes.queries import list_own_drafts
 from caseapp.domain.notes.unsigned import list_coaches_drafts
 from caseapp.domain.screening.marks import HOLD_KINDS, PROPOSED, list_marks
+from caseapp.domain.screening.queries import list_named_holds
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -91,6 +92,7 @@ def get_today(actor: Actor) -> Today:
     return Today(
         now=moment,
         alerts=list_waiting_alerts(actor),
+        named_holds=list_named_holds(actor) if actor.role is Role.SUPERVISOR else [],
         portal_items=portal_items[:MAX_PORTAL_ITEMS],
         more_portal_items=len(portal_items) > MAX_PORTAL_ITEMS,
         drafts=list_own_drafts(actor, MAX_DRAFTS),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from caseapp.domain.followups.schemas import FollowUpRecord
     from caseapp.domain.notes.schemas import CoachDraft, DraftListItem
     from caseapp.domain.screening.proposals import Proposal
+    from caseapp.domain.screening.queries import NamedHold
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,7 @@ class Today:
 
     now: datetime
     alerts: list[AlertRecord] = field(default_factory=list)
+    named_holds: list[NamedHold] = field(default_factory=list)
     portal_items: list[PortalItem] = field(default_factory=list)
     more_portal_items: bool = False
     drafts: list[DraftListItem] = field(default_factory=list)

@@ -60,6 +60,14 @@ class HoldReleased:
 
 
 @dataclass(frozen=True)
+class SecondPersonNamed:
+    """A supervisor was named who may release a hold, instead of the one who was named before."""
+
+    hold_id: UUID
+    user_id: UUID
+
+
+@dataclass(frozen=True)
 class FlagSet:
     """A flag was set, by answers, by facts or by a person. The flag has the id of this event."""
 
@@ -125,6 +133,7 @@ Fact = (
     | ScreeningInError
     | HoldInError
     | FlagInError
+    | SecondPersonNamed
 )
 # These names are stored and never change.
 FACTS: dict[str, type[Fact]] = {
@@ -132,6 +141,7 @@ FACTS: dict[str, type[Fact]] = {
     "hold_opened": HoldOpened,
     "hold_renewed": HoldRenewed,
     "hold_released": HoldReleased,
+    "second_person_named": SecondPersonNamed,
     "flag_set": FlagSet,
     "flag_cleared": FlagCleared,
     "proposal_declined": ProposalDeclined,

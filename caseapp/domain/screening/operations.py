@@ -12,11 +12,16 @@ from caseapp.core.clock import now
 from caseapp.core.database import db, run
 from caseapp.core.errors import Invalid, Stale
 from caseapp.core.ids import new_id
-from caseapp.core.permissions import Action
+from caseapp.core.permissions import Action, Role
 from caseapp.domain.alerts.codes import KINDS
 from caseapp.domain.alerts.operations import raise_alert
 from caseapp.domain.audit.operations import record
-from caseapp.domain.clients.operations import withdraw_contact_confirmation
+from caseapp.domain.clients.codes import SECOND_PERSON
+from caseapp.domain.clients.operations import (
+    join_for,
+    leave_for,
+    withdraw_contact_confirmation,
+)
 from caseapp.domain.clients.rules import UNSAFE_FLAGS
 from caseapp.domain.followups.operations import create_required_followups, end_in_error
 from caseapp.domain.followups.queries import find_newest_episode, list_episodes_with_tasks
@@ -35,6 +40,7 @@ from caseapp.domain.screening.events import (
     ProposalDeclined,
     ScreeningInError,
     ScreeningRecorded,
+    SecondPersonNamed,
 )
 from caseapp.domain.screening.marks import HOLD_KINDS, add_marks, list_marked, remove_marks
 from caseapp.domain.screening.models import ClientSafety, SafetyEvent
@@ -53,6 +59,7 @@ from caseapp.domain.screening.queries import (
 from caseapp.domain.screening.rules import (
     SESSION_IN_FUTURE,
     check_clear_flag,
+    check_name_second_person,
     check_release,
     derive_required_actions,
     opens_safety_hold,
@@ -61,16 +68,17 @@ from caseapp.domain.screening.rules import (
 from caseapp.domain.screening.schemas import NewScreening
 from caseapp.domain.screening.sealing import CurrentSafety, seal_events, seal_state
 from caseapp.domain.screening.state import fold
+from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from caseapp.domain.clients.queries import LockedClient
     from caseapp.domain.screening.corrections import Correction
     from caseapp.domain.screening.events import Fact
     from caseapp.domain.screening.queries import LockedHold, LockedScreening
-    from caseapp.domain.screening.schemas import Decisions
+    from caseapp.domain.screening.schemas import Decisions, Hold
     from caseapp.domain.screening.state import DerivedState
 
 INSERT_EVENTS = sa.insert(SafetyEvent.__table__)  # type: ignore[arg-type]
@@ -250,6 +258,33 @@ def release_hold(actor: Actor, locked: LockedHold, reason: str, version: int) ->
     _record(actor, Action.HOLD_RELEASE, "hold", hold.id, locked, {"kind": hold.kind})
 
 
+def name_second_person(actor: Actor, locked: LockedHold, user_id: UUID, version: int) -> None:
+    """Name the supervisor who may release a hold, also of another team; naming them again changes nothing.
+
+    They can read the hold and release it, until it is released or another one is named. Raises RuleBroken unless they
+    are an active supervisor who recorded none of its screenings, or Stale when the hold has changed since `version`.
+    """
+    require(actor, Action.HOLD_NAME)
+    user = db.session.get(User, user_id)
+    is_supervisor = user is not None and user.role == Role.SUPERVISOR and user.disabled_at is None
+    check_name_second_person(locked, user_id, is_supervisor=is_supervisor)
+    hold = locked.hold
+    if hold.version != version:
+        raise Stale
+    if hold.second_person_id == user_id:
+        return
+    named = SecondPersonNamed(hold.id, user_id)
+    _append(actor, locked, get_current_safety(locked.key), [(new_id(), named)])
+    record(
+        actor,
+        Action.HOLD_NAME,
+        "hold",
+        hold.id,
+        client_id=hold.client_id,
+        details={"user": str(user_id)},
+    )
+
+
 def mark_in_error(actor: Actor, locked: LockedScreening, reason: str) -> None:
     """Mark a screening as recorded in error with a written reason: none of its answers counts any more.
 
@@ -360,12 +395,26 @@ def _append(
         run(UPDATE_STATE, of=key.client_id, **seal_state(after, key))
     else:
         run(INSERT_STATES, client_id=key.client_id, **seal_state(after, key))
-    before = list_marked(stored or current.state, key.client_id)
+    stood = stored or current.state
+    _change_second_people(stood.holds, after.state.holds, key.client_id)
+    before = list_marked(stood, key.client_id)
     now_marked = list_marked(after.state, key.client_id)
     if new := now_marked - before:
         add_marks(new, key.client_id)
     if old := before - now_marked:
         remove_marks(old, key.client_id)
+
+
+def _change_second_people(before: Iterable[Hold], after: Iterable[Hold], client_id: UUID) -> None:
+    """Let whoever is named for an open hold into the client's care team, and whoever is no more out of it."""
+    were, are = (
+        {hold.second_person_id for hold in holds if hold.second_person_id}
+        for holds in (before, after)
+    )
+    for user_id in were - are:
+        leave_for(client_id, user_id, SECOND_PERSON)
+    for user_id in are - were:
+        join_for(client_id, user_id, SECOND_PERSON)
 
 
 def _record(

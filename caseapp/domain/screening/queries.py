@@ -14,19 +14,23 @@ from caseapp.core.clock import now
 from caseapp.core.database import db, run
 from caseapp.core.errors import NotFound
 from caseapp.core.pagination import Page, page_in_memory
-from caseapp.core.permissions import Action
+from caseapp.core.permissions import Action, Role
+from caseapp.core.reads import note_shown
 from caseapp.core.vault import DataKey, SealBroken, tag_of
+from caseapp.domain.clients.codes import SECOND_PERSON
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import (
     LockedClient,
+    has_role,
     is_visible_to,
     lock_client,
+    select_clients_of,
     take_lock_of_owner,
 )
 from caseapp.domain.followups.queries import has_episode_result, list_hold_tasks
 from caseapp.domain.followups.rules import list_unfinished
 from caseapp.domain.keys.models import ClientKey
-from caseapp.domain.keys.queries import open_key
+from caseapp.domain.keys.queries import open_key, open_listed_key
 from caseapp.domain.protocol.file import PROTOCOL
 from caseapp.domain.screening.corrections import correction_blockers
 from caseapp.domain.screening.events import RecordedEvent, ScreeningRecorded
@@ -36,6 +40,7 @@ from caseapp.domain.screening.protocol import FEAR_AT_HOME, ITEMS, ITEMS_BY_KEY,
 from caseapp.domain.screening.rules import (
     HoldScreenings,
     highest_level,
+    list_authors,
     list_episodes,
     release_blockers,
 )
@@ -49,6 +54,7 @@ from caseapp.domain.screening.state import (
     make_screening,
 )
 from caseapp.domain.users.models import User
+from caseapp.domain.users.queries import list_users
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -276,14 +282,31 @@ def get_hold(actor: Actor, hold_id: UUID) -> Hold:
 
     Raises NotFound.
     """
-    return _get_hold_with_history(actor, hold_id)[0]
+    return get_hold_with_history(actor, hold_id)[0]
 
 
-def _get_hold_with_history(actor: Actor, hold_id: UUID) -> tuple[Hold, SafetyHistory]:
-    history = _get_history_with(actor, hold_id, "hold")
+def get_hold_with_history(actor: Actor, hold_id: UUID) -> tuple[Hold, SafetyHistory]:
+    """Load a hold with the client's safety events, for whoever sees the client or is named to release the hold.
+
+    Raises NotFound.
+    """
+    require(actor, Action.HOLD_READ)
+    try:
+        history = _get_history_with(actor, hold_id, "hold")
+    except NotFound:
+        history = _get_history_of_named(actor, hold_id)
+        found = history.holds.get(hold_id)
+        if found is None or found.released_at or found.second_person_id != actor.id:
+            raise
     if hold_id not in history.holds:
         raise NotFound
     return history.holds[hold_id], history
+
+
+def _get_history_of_named(actor: Actor, hold_id: UUID) -> SafetyHistory:
+    owner = sa.select(SafetyEvent.client_id).where(SafetyEvent.id == hold_id).scalar_subquery()
+    is_named = has_role(actor, SECOND_PERSON, ClientKey.client_id, now())
+    return _get_history(sa.and_(ClientKey.client_id == owner, is_named), "hold", hold_id)
 
 
 def list_flags(actor: Actor, client_id: UUID) -> list[Flag]:
@@ -490,13 +513,13 @@ class LockedHold:
 
 
 def lock_hold(actor: Actor, hold_id: UUID) -> LockedHold:
-    """Lock the client of a hold that the actor wants to release, then load the hold.
+    """Lock the client of a hold that the actor sees or is named to release, then load the hold.
 
     Raises Forbidden, NotFound, and RuntimeError outside `transaction()`.
     """
-    require(actor, Action.HOLD_RELEASE)
+    require(actor, Action.HOLD_READ)
     take_lock_of_owner(SafetyEvent.id, hold_id)
-    hold, history = _get_hold_with_history(actor, hold_id)
+    hold, history = get_hold_with_history(actor, hold_id)
     return LockedHold(
         hold,
         history.key,
@@ -544,3 +567,41 @@ def list_correction_blockers(screening: ScreeningRecord, actor: Actor) -> list[R
         is_supervisor=actor.may(Action.HOLD_RELEASE),
         has_result=has_episode_result(screening.id),
     )
+
+
+@dataclass(frozen=True)
+class NamedHold:
+    """An open hold that a person was named to release, with the client's name."""
+
+    hold: Hold
+    client: str
+
+
+def list_named_holds(actor: Actor) -> list[NamedHold]:
+    """List the open holds that the actor was named to release, the oldest first, in one statement."""
+    require(actor, Action.HOLD_READ)
+    query = join_safety(
+        sa.select(Client.id, Client.name, ClientKey.wrapped, *SAFETY_COLUMNS)
+        .select_from(Client)
+        .join(ClientKey, ClientKey.client_id == Client.id)
+        .where(Client.id.in_(select_clients_of(actor, SECOND_PERSON, now())))
+    )
+    rows = db.session.execute(query).all()
+    note_shown((row.id for row in rows), Action.HOLD_READ)
+    found = [
+        NamedHold(hold, row.name)
+        for row in rows
+        for hold in safety_from_row(row, open_listed_key(row.wrapped, row.id)).holds
+        if hold.second_person_id == actor.id
+    ]
+    return sorted(found, key=lambda named: named.hold.opened_at)
+
+
+def list_possible_second_people(screenings: HoldScreenings) -> list[tuple[UUID, str]]:
+    """List the active supervisors who recorded none of a hold's screenings, by name."""
+    authors = list_authors(screenings)
+    return [
+        (user.id, user.name)
+        for user in list_users()
+        if user.role == Role.SUPERVISOR and user.disabled_at is None and user.id not in authors
+    ]

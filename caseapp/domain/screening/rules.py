@@ -62,6 +62,18 @@ CONTACT_NOT_CONFIRMED = Reason(
 )
 
 
+NOT_A_SUPERVISOR = Reason(
+    "not_a_supervisor",
+    "Only a supervisor with an active account can release a hold.",
+    "Choose another supervisor.",
+)
+RECORDED_SCREENING = Reason(
+    "recorded_screening",
+    "This supervisor recorded a screening that opened, renewed or ends the hold.",
+    "Choose another supervisor.",
+)
+
+
 @dataclass(frozen=True)
 class HoldScreenings:
     """The screenings that the release of a hold depends on, newest first, and the level of each item that counts now.
@@ -209,6 +221,26 @@ def check_clear_flag(client: LockedClient, flag: Flag, state: DerivedState) -> N
         refuse_for([CONTACT_NOT_CONFIRMED])
 
 
+def list_authors(screenings: HoldScreenings) -> set[UUID]:
+    """List who recorded a screening that opened or renewed a hold, or the full screening that ends it."""
+    authors = {screening.recorded_by for screening in screenings.raising}
+    newest = find_newest_full(screenings.since)
+    return authors | {newest.recorded_by} if newest else authors
+
+
+def check_name_second_person(locked: LockedHold, who: UUID, *, is_supervisor: bool) -> None:
+    """Check that a person can be named to release a hold; `is_supervisor` tells whether they are an active supervisor.
+
+    Raises RuleBroken.
+    """
+    if locked.hold.released_at is not None:
+        refuse_for([ALREADY_RELEASED])
+    reasons = [] if is_supervisor else [NOT_A_SUPERVISOR]
+    if who in list_authors(locked.screenings):
+        reasons.append(RECORDED_SCREENING)
+    refuse_for(reasons)
+
+
 def release_blockers(
     hold: Hold,
     screenings: HoldScreenings,
@@ -254,16 +286,13 @@ def release_blockers(
         )
         for kind in open_kinds
     ]
-    authors = {screening.recorded_by for screening in screenings.raising}
-    if newest:
-        authors.add(newest.recorded_by)
-    if hold.kind == "safety" and actor_id in authors:
+    if hold.kind == "safety" and actor_id in list_authors(screenings):
         reasons.append(
             Reason(
                 "second_person_needed",
                 "A safety hold must be released by someone who recorded neither the last full screening nor one that "
                 "opened or renewed the hold.",
-                "Ask another supervisor.",
+                "Ask another supervisor, or name one under “Who releases it”.",
             )
         )
     return reasons

@@ -245,7 +245,8 @@ class Hold:
 
     A reason is an answer: `item`, `level` and the id of the `screening`; one with `in_error` was recorded in error and
     is none any more. A hold without any reason left ended `in_error` at `released_at`, and nobody released it. `seq` is
-    the place of the opening among the client's safety events.
+    the place of the opening among the client's safety events. `second_person_id` is the supervisor who was named to
+    release it.
     """
 
     id: UUID
@@ -261,6 +262,7 @@ class Hold:
     released_by: UUID | None = None
     release_reason: str | None = field(default=None, repr=False)
     in_error: bool = False
+    second_person_id: UUID | None = None
 
     @property
     def standing(self) -> list[dict[str, Any]]:
@@ -334,6 +336,7 @@ class HoldResponseSchema(Schema):
     released_at = fields.AwareDateTime(required=True, allow_none=True)
     released_by = fields.UUID(required=True, allow_none=True)
     in_error = fields.Boolean(required=True)
+    second_person_id = fields.UUID(required=True, allow_none=True)
     version = fields.Integer(required=True)
 
 
@@ -435,6 +438,27 @@ class FlagResponseSchema(Schema):
     kind = fields.String(required=True)
     source = fields.String(required=True)
     set_at = fields.AwareDateTime(required=True)
+
+
+@dataclass(frozen=True)
+class SecondPerson:
+    """Who is named to release a hold."""
+
+    user_id: UUID
+
+
+class SecondPersonSchema(Schema):
+    """Input of who is named to release a hold."""
+
+    user_id = fields.UUID(
+        required=True,
+        error_messages={"required": "Choose a supervisor.", "invalid_uuid": "Choose a supervisor."},
+    )
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> SecondPerson:
+        """Build the dataclass."""
+        return SecondPerson(**data)
 
 
 class ReasonSchema(Schema):

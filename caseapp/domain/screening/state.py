@@ -19,6 +19,7 @@ from caseapp.domain.screening.events import (
     ProposalDeclined,
     ScreeningInError,
     ScreeningRecorded,
+    SecondPersonNamed,
     from_plain,
     to_plain,
 )
@@ -282,6 +283,11 @@ def change_holds(holds: Mapping[UUID, Hold], event: RecordedEvent) -> dict[UUID,
             reasons = [_mark_reason(reason, fact.screening_id) for reason in hold.reasons]
             if reasons != hold.reasons:
                 changed[hold.id] = replace(hold, reasons=reasons, version=hold.version + 1)
+    elif isinstance(fact, SecondPersonNamed):
+        before = changed[fact.hold_id]
+        changed[before.id] = replace(
+            before, version=before.version + 1, second_person_id=fact.user_id
+        )
     return changed
 
 

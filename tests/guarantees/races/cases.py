@@ -27,6 +27,7 @@ from caseapp.domain.followups.queries import lock_followup
 from caseapp.domain.followups.schemas import NewFollowUp
 from caseapp.domain.screening.operations import (
     decide_proposals,
+    name_second_person,
     record_screening,
     release_hold,
     set_manual_flag,
@@ -145,6 +146,19 @@ def releasing(team: Team) -> Race:
         lambda: release_hold(supervisor, lock_hold(supervisor, hold_id), "Steady", hold_version),
         "screening_not_steady",
     )
+
+
+def naming(team: Team) -> Race:
+    """Name who releases a hold while another concern, perhaps by them, is being recorded."""
+    coach, made = team["coach"], builders.case(team["coach"])
+    builders.screen(coach, made.client_id, self_harm=3)
+    hold = only_hold(made.client_id)
+    hold_id, hold_version, supervisor = hold.id, hold.version, team["supervisor"]
+
+    def name() -> None:
+        name_second_person(coach, lock_hold(coach, hold_id), supervisor.id, hold_version)
+
+    return Race(recording_urgent(coach, made), name, "stale")
 
 
 def updating(team: Team) -> Race:
@@ -289,6 +303,7 @@ def entering(team: Team) -> Race:
 
 CASES = {
     "release_hold": releasing,
+    "name_second_person": naming,
     "move_case": moving,
     "close_case": closing,
     "open_case": opening,
