@@ -300,11 +300,7 @@ def _open_kind(alert: Alert, key: DataKey) -> str:
 
 
 def _select_received(actor: Actor) -> sa.Select[Any]:
-    return (
-        _select_alerts(actor)
-        .join(AlertRecipient, AlertRecipient.alert_id == Alert.id)
-        .where(AlertRecipient.user_id == actor.id)
-    )
+    return _select_alerts(actor).where(AlertRecipient.user_id == actor.id)
 
 
 def _select_alerts(actor: Actor) -> sa.Select[Any]:
@@ -327,6 +323,10 @@ def _select_alerts(actor: Actor) -> sa.Select[Any]:
         .join(ClientKey, ClientKey.client_id == Alert.client_id)
         .join(opened_by, opened_by.id == Alert.opened_by)
         .outerjoin(acknowledged_by, acknowledged_by.id == Alert.acknowledged_by)
+        .outerjoin(
+            AlertRecipient,
+            sa.and_(AlertRecipient.alert_id == Alert.id, AlertRecipient.user_id == actor.id),
+        )
     )
 
 
