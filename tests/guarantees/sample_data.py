@@ -285,6 +285,7 @@ BODIES: dict[str, dict[str, object]] = {
     f"POST {API}/screenings/<uuid:screening_id>/error": {
         "reason": "Wrong key, she was never asked."
     },
+    f"POST {API}/clients/<uuid:client_id>/proposals": {"concerns": ["sleep"]},
     f"POST {API}/holds/<uuid:hold_id>/release": {"reason": "All is done and written down."},
     f"POST {API}/holds/<uuid:hold_id>/second-person": {"user_id": NOBODYS.hex},
     "POST /note/<uuid:note_id>/draft": {
