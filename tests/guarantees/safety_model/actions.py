@@ -69,7 +69,7 @@ class ActionSteps(FactSteps):
             f"complete {task.kind} {result or ''} by {by.role.value}", expected, call, request
         ):
             return
-        del self.model.tasks[task_id]
+        self.model.finish(task_id, self.now)
         if result == "reached":
             self.model.is_lost = False
         if result == "lost_contact":
@@ -100,16 +100,19 @@ class ActionSteps(FactSteps):
     def step_actions(self) -> None:
         """Complete everything that can be done now, in one transaction."""
         by = self.team["supervisor"]
-        chosen = [
+        due = [
             (task_id, task)
             for task_id, task in self.model.tasks.items()
             if task.not_before is None or task.not_before <= self.now
         ]
-
-        if any(
-            task.kind == "safety_plan" and not self.model.is_planned(task) for _, task in chosen
-        ):
+        if any(task.kind == "safety_plan" and not self.model.is_planned(task) for _, task in due):
             self._write_plans()
+        # A plan that a clock which ran ahead has asked for is due when that time has come.
+        chosen = [
+            (task_id, task)
+            for task_id, task in due
+            if task.kind != "safety_plan" or self.model.is_planned(task)
+        ]
 
         def call() -> None:
             for task_id, task in chosen:
@@ -119,8 +122,9 @@ class ActionSteps(FactSteps):
         if chosen and self.attempt(f"complete all {len(chosen)} actions", DONE, call):
             following = [task.follow(result_for(task.kind).result) for _task_id, task in chosen]
             for task_id, _task in chosen:
-                del self.model.tasks[task_id]
-            self.model.is_lost = False
+                self.model.finish(task_id, self.now)
+            if any(task.kind in SPOKEN_TO for _task_id, task in chosen):
+                self.model.is_lost = False
             self._take_in_following([task for task in following if task])
 
     def step_one_action(self) -> None:

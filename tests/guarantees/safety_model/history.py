@@ -172,6 +172,7 @@ class BaseHistory:
         self.mailed: set[tuple[UUID, UUID]] = set()
         self.number = 0
         self.screening_ids: dict[UUID, int] = {}
+        self.of_notes: set[int] = set()
         self.hold_ids: dict[str, UUID] = {}
         self.flag_ids: dict[str, UUID] = {}
         interface = self.random.choices(("operations", "API", "portal"), (16, 2, 1))[0]
@@ -253,9 +254,12 @@ class BaseHistory:
         open_holds = {
             hold.kind: hold for hold in history.holds.values() if hold.released_at is None
         }
+        recorded = sorted(history.all_screenings, key=lambda one: one.seq)
+        self.screening_ids = {one.id: number for number, one in enumerate(recorded, start=1)}
         self.hold_ids = {kind: hold.id for kind, hold in open_holds.items()}
         items = {
-            kind: {reason["item"] for reason in hold.reasons} for kind, hold in open_holds.items()
+            kind: {reason["item"] for reason in hold.reasons if not reason.get("in_error")}
+            for kind, hold in open_holds.items()
         }
         wanted = {kind: hold.items for kind, hold in self.model.holds.items()}
         self.require(items == wanted, f"holds {items}, model {wanted}")

@@ -34,6 +34,7 @@ STEADY_APART = timedelta(days=7)
 LATE = timedelta(hours=72)
 BEFORE_RELEASE = timedelta(hours=72)
 BEFORE_RELEASE_FEAR = timedelta(days=7)
+OWN_CORRECTION = timedelta(minutes=60)
 SKEW = timedelta(minutes=5)
 """Two clocks of the practice may differ by so much."""
 
@@ -180,6 +181,8 @@ class Task:
     asked_at: datetime | None = None
     attempt: int = 1
     about: Task | None = None
+    source: int | None = None
+    """The number of the screening that asked for it."""
 
     @property
     def is_decision(self) -> bool:
@@ -199,16 +202,18 @@ class Task:
         if result == "not_sure":
             return self.again()
         if result == "declined" and self.kind in DECIDED_WHEN_DECLINED:
-            return Task("declined_decision", self.episode, None, about=self)
+            return Task("declined_decision", self.episode, None, about=self, source=self.source)
         if result != "not_reached":
             return None
         if self.kind in SPOKEN_TO and self.attempt % 3 == 0:
-            return Task("welfare_check", self.episode, None, None, self.attempt // 3, self)
+            return Task(
+                "welfare_check", self.episode, None, None, self.attempt // 3, self, self.source
+            )
         return self.again()
 
     def again(self) -> Task:
         """Return the next attempt."""
-        return Task(self.kind, self.episode, None, None, self.attempt + 1)
+        return Task(self.kind, self.episode, None, None, self.attempt + 1, source=self.source)
 
 
 @dataclass
@@ -227,12 +232,13 @@ class Client:
     """Everything that is known about one client."""
 
     holds: dict[str, Hold] = field(default_factory=dict)
-    flags: dict[str, list[bool]] = field(default_factory=dict)
-    """For each active flag, whether answers set it, for each time that it was set."""
+    flags: dict[str, list[int | None]] = field(default_factory=dict)
+    """For each active flag what has set it, in order: the number of a screening, or None for anything else."""
     screenings: list[Screening] = field(default_factory=list)
     answers: dict[str, Answer] = field(default_factory=dict)
     cases: list[Case] = field(default_factory=list)
     tasks: dict[UUID, Task] = field(default_factory=dict)
+    done: list[tuple[Task, datetime]] = field(default_factory=list)
     ended: list[Task] = field(default_factory=list)
     """Actions of open holds that were ended because contact was lost: still to be done."""
     planned_at: datetime | None = None
@@ -262,7 +268,7 @@ class Client:
             if starts:
                 hold.episodes.add(new.number)
         flags = new.flags
-        self.set_flags(flags, by_answers=True)
+        self.set_flags(flags, new.number)
         again = replace(new, repeats=frozenset())
         return Required(new.actions, new.actions | again.actions, starts)
 
@@ -285,10 +291,59 @@ class Client:
         elif old is None or level > old.level:
             self.answers[key] = replace(in_time, asked_at=old.asked_at if old else None)
 
-    def set_flags(self, flags: Collection[str], *, by_answers: bool = False) -> None:
+    def finish(self, task_id: UUID, at: datetime) -> Task:
+        """Complete an action."""
+        task = self.tasks.pop(task_id)
+        self.done.append((task, at))
+        return task
+
+    # What was recorded in error.
+
+    def may_mark(self, one: Screening, by: UUID, at: datetime, *, is_supervisor: bool) -> Expected:
+        """Tell whether a person may mark a screening as recorded in error.
+
+        Whoever recorded it may for 60 minutes, and while no action of its episode has a result; a supervisor always
+        may who didn't record it.
+        """
+        if one not in self.screenings:
+            return False
+        if by != one.by:
+            return is_supervisor
+        has_result = any(
+            task.episode == one.number and task.kind != "tell_supervisor" for task, _at in self.done
+        )
+        if at < one.recorded_at:
+            return False if has_result else None
+        return not has_result and at - one.recorded_at <= OWN_CORRECTION
+
+    def mark_in_error(self, marked: Screening) -> None:
+        """Let none of a screening's answers count: what only they have opened or set ends."""
+        self.screenings.remove(marked)
+        self.answers.clear()
+        for one in self.screenings:
+            for key, level in one.levels.items():
+                self._answer(key, level, one)
+        for kind, hold in [*self.holds.items()]:
+            hold.raising = [one for one in hold.raising if one != marked]
+            hold.episodes.discard(marked.number)
+            hold.items = {key for one in hold.raising for key in one.holds[kind]}
+            if not hold.raising:
+                del self.holds[kind]
+        for flag, set_by in [*self.flags.items()]:
+            self.flags[flag] = [number for number in set_by if number != marked.number]
+            if not self.flags[flag]:
+                del self.flags[flag]
+
+    def was_asked_for(self, kind: str, since: datetime) -> bool:
+        """Tell whether an action of a kind is open, or was completed after a moment."""
+        return any(task.kind == kind for task in self.tasks.values()) or any(
+            task.kind == kind and at >= since for task, at in self.done
+        )
+
+    def set_flags(self, flags: Collection[str], number: int | None = None) -> None:
         """Set flags; one that makes sending unsafe asks anew which ways of contact are safe."""
         for flag in flags:
-            self.flags.setdefault(flag, []).append(by_answers)
+            self.flags.setdefault(flag, []).append(number)
         if SENDING_IS_UNSAFE & {*flags}:
             self.confirmed = False
 
@@ -422,10 +477,10 @@ class Client:
             return False
         if "safety" not in self.holds:
             return True
-        set_by_hold = any(flag in one.flags for one in self.holds["safety"].raising)
-        if set_by_hold or self.flags[flag][0]:
+        set_by, in_hold = self.flags[flag], self.holds["safety"].raising
+        if None not in set_by or any(flag in one.flags for one in in_hold):
             return False
-        return None if any(self.flags[flag]) else True
+        return None if {*set_by} != {None} else True
 
     def is_planned(self, task: Task) -> bool:
         """Tell whether plans were written since an action asked for them; clocks may differ."""

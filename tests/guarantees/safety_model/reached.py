@@ -79,10 +79,17 @@ SELDOM = set(
     complete: too_early
     complete: supervisor_needed
     decided: lost contact
+    error: action_has_result
+    error: correction_too_late
+    error: done
+    error: later actions
+    error: recorded_by_somebody_else
     followed: declined_decision
     followed: duty_check
     followed: welfare_check
+    holds: care opened in error
     holds: care renewed
+    holds: safety opened in error
     move: contact_no_block
     move: fear_not_alone
     move: one_stage_at_a_time

@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 from caseapp.core.clock import at
 from caseapp.core.database import run
+from caseapp.core.permissions import Role
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.notes.operations import create_note, save_draft, sign_note
 from caseapp.domain.notes.queries import lock_case_for_note, lock_note
 from caseapp.domain.notes.schemas import DraftChange, DraftScreening, NewNote
-from caseapp.domain.screening.operations import record_screening
+from caseapp.domain.screening.operations import mark_in_error, record_screening
+from caseapp.domain.screening.queries import lock_screening
 from caseapp.domain.screening.schemas import NewScreening
 from tests.guarantees.safety_model import model
 from tests.guarantees.safety_model.history import (
     ALERTS,
     DONE,
     OPEN_TASKS,
+    REASON,
     STEPS,
     AlertSent,
     BaseHistory,
@@ -117,15 +120,7 @@ class ScreeningSteps(BaseHistory):
         required = self.model.record(new)
         self._take_in_tasks(required)
         if new.holds:
-            kind = "safety" if "safety" in new.holds else "care"
-            rows = run(ALERTS, client=self.client_id)
-            found = [row.id for row in rows if row.id not in self.alerts]
-            self.require(len(found) == 1, f"{len(found)} alerts of one screening")
-            alert_id = found[0]
-            people = {step: self.team[step].id for step in STEPS}
-            sent = self.alerts[alert_id] = AlertSent(kind, self.now, by.id, people)
-            sent.pass_on(self.now)
-            self.counts[f"alerts: {kind}"] += 1
+            self._take_in_alert("safety" if "safety" in new.holds else "care", by)
         for kind in new.holds:
             raised = self.model.holds[kind].raising
             self.counts[f"holds: {kind} {'opened' if len(raised) == 1 else 'renewed'}"] += 1
@@ -157,7 +152,11 @@ class ScreeningSteps(BaseHistory):
             if row.episode_id is not None:
                 self.screening_ids.setdefault(row.episode_id, self.number)
             known[row.id] = Task(
-                row.kind, self.screening_ids.get(row.episode_id), soonest, self.now
+                row.kind,
+                self.screening_ids.get(row.episode_id),
+                soonest,
+                self.now,
+                source=self.number,
             )
 
     def step_calm(self) -> None:
@@ -248,6 +247,72 @@ class ScreeningSteps(BaseHistory):
             repeats=repeats,
         )
         draft.recorded = {**draft.levels}
+        self.of_notes.add(self.number)
+
+    def step_error(self) -> None:
+        """Mark a screening as recorded in error: soon by whoever recorded it, later by a supervisor."""
+        found = [one for one in self.model.screenings if one.number not in self.of_notes]
+        if not found:
+            return
+        one = found[-1] if self.random.random() < 0.6 else self.random.choice(found)
+        by = self.team[self.random.choice(("coach", "supervisor"))]
+        screening_id = next(
+            key for key, number in self.screening_ids.items() if number == one.number
+        )
+        is_supervisor = by.role is Role.SUPERVISOR
+        expected = self.model.may_mark(one, by.id, self.now, is_supervisor=is_supervisor)
+
+        def request() -> Any:
+            program = self.programs[by.id]
+            return program.post(f"/screenings/{screening_id}/error", {"reason": REASON})
+
+        called = f"error in screening {one.number} by {by.role.value}"
+        if self.attempt(
+            called,
+            expected,
+            lambda: mark_in_error(by, lock_screening(by, screening_id), REASON),
+            request,
+        ):
+            self._take_in_error(one, by)
+
+    def _take_in_error(self, one: Screening, by: Actor) -> None:
+        """Let the model forget the answers; what later ones require has to be asked for now, if it wasn't."""
+        before = {*self.model.holds}
+        self.model.mark_in_error(one)
+        for kind in before - self.model.holds.keys():
+            self.counts[f"holds: {kind} opened in error"] += 1
+        rows = {row.id: row for row in run(OPEN_TASKS, client=self.client_id).all()}
+        for task_id in [key for key in self.model.tasks if key not in rows]:
+            task = self.model.tasks.pop(task_id)
+            self.require(one.number in {task.episode, task.source}, f"{task.kind} ended in error")
+        later = [other for other in self.model.screenings if other.number > one.number]
+        for row in rows.values():
+            if row.id not in self.model.tasks:
+                number = self.screening_ids.get(row.episode_id)
+                possible = {kind for other in later for kind in other.actions}
+                self.require(row.kind in possible, f"{row.kind} asked after an error")
+                self.model.tasks[row.id] = Task(
+                    row.kind, number, row.not_before_at, self.now, source=number
+                )
+                for hold in self.model.holds.values():
+                    hold.episodes |= {other.number for other in hold.raising} & {number}
+                self.counts["error: later actions"] += 1
+        for other in later:
+            for kind in other.actions if other.holds else ():
+                asked = self.model.was_asked_for(kind, other.recorded_at)
+                self.require(asked, f"{kind} of screening {other.number} was lost")
+        is_safety = any(model.opens_safety_hold(*answer) for answer in one.levels.items())
+        self._take_in_alert("safety" if is_safety else "care", by)
+
+    def _take_in_alert(self, kind: str, by: Actor) -> None:
+        """Compare that one alert was raised, and whom it has reached at once."""
+        rows = run(ALERTS, client=self.client_id)
+        found = [row.id for row in rows if row.id not in self.alerts]
+        self.require(len(found) == 1, f"{len(found)} alerts")
+        people = {step: self.team[step].id for step in STEPS}
+        sent = self.alerts[found[0]] = AlertSent(kind, self.now, by.id, people)
+        sent.pass_on(self.now)
+        self.counts[f"alerts: {kind}"] += 1
 
     def step_sign(self) -> None:
         """Sign the note, however late."""
