@@ -12,11 +12,12 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.auth.operations import (
     add_user,
     create_token,
-    disable_user,
     reset_password,
     revoke_token,
 )
 from caseapp.domain.auth.queries import list_tokens
+from caseapp.domain.staffing.operations import change_supervisor, disable_member
+from caseapp.domain.staffing.queries import lock_member
 from caseapp.domain.users.queries import get_user_by_email, list_users
 
 if TYPE_CHECKING:
@@ -70,12 +71,30 @@ def list_command(context: CommandContext) -> None:
 
 @user.command()
 @click.argument("email")
+@click.option("--people-to", metavar="EMAIL", help="Who supervises their coaches from now on.")
 @click.pass_obj
-def disable(context: CommandContext, email: str) -> None:
-    """Disable a user at once; their records stay."""
+def disable(context: CommandContext, email: str, people_to: str | None) -> None:
+    """Disable a user at once; their records stay.
+
+    Refused while they are responsible for clients with an open hold, flag or follow-up: a supervisor hands these over
+    first, on the page Board, Hand over. Also refused while they supervise somebody, without --people-to.
+    """
     with context.open(), transaction():
-        disable_user(operator(), email)
+        successor = lock_member(get_user_by_email(people_to).id) if people_to else None
+        disable_member(operator(), lock_member(get_user_by_email(email).id), successor)
     click.echo(f"{email} can no longer sign in.")
+
+
+@user.command()
+@click.argument("email")
+@click.option("--by", metavar="EMAIL", required=True, help="The supervisor from now on.")
+@click.pass_obj
+def supervise(context: CommandContext, email: str, by: str) -> None:
+    """Give a user another supervisor, who sees their clients from now on."""
+    with context.open(), transaction():
+        supervisor = lock_member(get_user_by_email(by).id)
+        change_supervisor(operator(), lock_member(get_user_by_email(email).id), supervisor)
+    click.echo(f"{by} supervises {email} now.")
 
 
 @user.command()

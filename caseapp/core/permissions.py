@@ -29,6 +29,7 @@ class Action(StrEnum):
     CLIENT_CREATE = "client.create"
     CLIENT_READ = "client.read"
     CLIENT_EDIT = "client.edit"
+    HAND_OVER = "client.hand_over"
     CONTACT_CONFIRM = "contact.confirm"
     CONFLICT_READ = "conflict.read"
     PORTAL_INVITE = "portal.invite"
@@ -131,6 +132,7 @@ ACTIONS_BY_ROLE: dict[Role, frozenset[Action]] = {
         | {
             Action.BOARD_READ,
             Action.CONFLICT_READ,
+            Action.HAND_OVER,
             Action.HOLD_RELEASE,
             Action.FLAG_CLEAR,
             Action.HANDOUT_REVIEW,

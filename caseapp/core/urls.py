@@ -18,3 +18,13 @@ def portal_link_url(token: str) -> str:
 def alerts_url() -> str:
     """Return the address of a member of staff's alerts, for the email about one."""
     return f"{settings.active().base_url}/alerts"
+
+
+def today_url() -> str:
+    """Return the address of Today, for the email to somebody who is responsible for a client now."""
+    return f"{settings.active().base_url}/today"
+
+
+def board_url() -> str:
+    """Return the address of the supervisor's board, for the weekly email about it."""
+    return f"{settings.active().base_url}/board"

@@ -67,6 +67,7 @@ MESSAGES = {
     "plan_reviewed": lazy_gettext("Review recorded."),
     "plan_shown": lazy_gettext("The plan is in the portal now."),
     "plan_removed": lazy_gettext("The plan is no longer in the portal."),
+    "handed_over": lazy_gettext("Handed over. Whoever is responsible now has been told."),
     "followup_added": lazy_gettext("Follow-up added."),
     "result_recorded": lazy_gettext("Result recorded."),
     "handouts_assigned": lazy_gettext("Handouts assigned."),

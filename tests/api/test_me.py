@@ -2,7 +2,7 @@ import pytest
 
 from caseapp.core.actor import operator
 from caseapp.core.transaction import transaction
-from caseapp.domain.auth.operations import create_token, disable_user, revoke_token
+from caseapp.domain.auth.operations import create_token, revoke_token
 from tests.api.api_client import BASE, assert_error, assert_only_answers
 from tests.support import staff as people
 
@@ -38,7 +38,7 @@ def test_revoked_token_and_disabled_owner_are_refused(staff):
     assert_error(coach.client.get(f"{BASE}/me", headers=second), 401)
     assert coach.get("/me").status_code == 200
     with transaction():
-        disable_user(operator(), email)
+        staff.disable(email)
     assert_error(coach.get("/me"), 401)
 
 

@@ -18,7 +18,7 @@ from caseapp.core.settings import SETTING_DESCRIPTIONS
 from caseapp.core.transaction import transaction
 from caseapp.domain.alerts.operations import update_staff_contact
 from caseapp.domain.alerts.schemas import StaffContact
-from caseapp.domain.auth.operations import add_user, disable_user
+from caseapp.domain.auth.operations import add_user
 from caseapp.domain.keys.models import ClientKey, KeyRing
 from caseapp.domain.practice.operations import confirm_help_lines
 from caseapp.domain.protocol.file import PROTOCOL
@@ -57,7 +57,7 @@ def test_check_passes_for_a_ready_practice(team, run_command):
             staff.PASSWORD,
             supervisor="supervisor@practice.test",
         )
-        disable_user(operator(), "coach2@practice.test")
+        staff.disable("coach2@practice.test")
         contact = StaffContact("020 7946 0142", "Any hour", None)
         update_staff_contact(team["admin"], team["supervisor"].id, contact, 1)
         confirm_help_lines(team["admin"])

@@ -6,8 +6,9 @@ from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
 from caseapp.domain.audit.queries import AuditFilter, list_audit_events
 from caseapp.domain.auth.queries import find_token_actor
+from caseapp.domain.screening.marks import HOLD_KINDS, list_marks
 from caseapp.domain.users.queries import get_user_by_email
-from tests.support import staff
+from tests.support import builders, staff
 from tests.support.staff import PASSWORD
 
 
@@ -103,3 +104,40 @@ def test_revoking_an_unknown_token_fails(run_command):
     done = run_command("token", "revoke", str(new_id()))
     assert done.exit_code == 1
     assert done.stderr == "We could not find that.\n"
+
+
+def test_user_with_clients_in_need_is_not_disabled_and_their_cases_are_listed(app, run_command):
+    team = staff.team()
+    made = builders.case(team["coach"], "Ines Okafor")
+    builders.screen(team["coach"], made.client_id, self_harm=3)
+    done = run_command("user", "disable", "coach@practice.test")
+    assert done.exit_code == 1
+    assert made.number in done.stderr
+    assert "Ines" not in done.output
+    assert get_user_by_email("coach@practice.test").disabled_at is None
+
+
+def test_supervisor_is_disabled_once_their_people_have_another_one(app, run_command):
+    staff.team()
+    staff.add("supervisor2")
+    done = run_command("user", "disable", "supervisor@practice.test")
+    assert done.exit_code == 1
+    assert "They supervise one person." in done.stderr
+    to = ("--people-to", "supervisor2@practice.test")
+    assert run_command("user", "disable", "supervisor@practice.test", *to).exit_code == 0
+    supervisor2 = get_user_by_email("supervisor2@practice.test")
+    assert get_user_by_email("coach@practice.test").supervisor_id == supervisor2.id
+    assert get_user_by_email("supervisor@practice.test").disabled_at is not None
+
+
+def test_user_supervise_gives_another_supervisor(app, run_command):
+    team = staff.team()
+    made = builders.case(team["coach2"])
+    builders.screen(team["coach2"], made.client_id, self_harm=3)
+    by = ("--by", "supervisor@practice.test")
+    assert run_command("user", "supervise", "coach2@practice.test", *by).exit_code == 0
+    marks = list_marks(team["supervisor"].id, HOLD_KINDS)
+    assert [mark.client_id for mark in marks] == [made.client_id]
+    done = run_command("user", "supervise", "coach2@practice.test", "--by", "coach@practice.test")
+    assert done.exit_code == 1
+    assert "Only a supervisor" in done.stderr

@@ -49,6 +49,7 @@ COACH = EVERY_MEMBER_OF_STAFF | {
 }
 SUPERVISOR = COACH | {
     "board.read",
+    "client.hand_over",
     "conflict.read",
     "hold.release",
     "flag.clear",

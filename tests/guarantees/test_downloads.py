@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from caseapp.core.actor import Actor, operator
+from caseapp.core.actor import Actor
 from caseapp.core.database import db
 from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import withdraw
 from caseapp.domain.assignments.queries import lock_assignment
-from caseapp.domain.auth.operations import disable_user
 from caseapp.domain.worksheets.operations import delete_upload
 from caseapp.domain.worksheets.queries import lock_worksheet
 from tests.guarantees import sample_data as w
-from tests.support import builders
+from tests.support import builders, staff
 
 pytestmark = pytest.mark.pdf
 
@@ -166,5 +165,5 @@ def test_withdrawn_download_is_gone_at_once(world):
     library = "/handouts/<string:slug>/pdf"
     assert status(library) == 200
     with transaction():
-        disable_user(operator(), "coach@practice.test")
+        staff.disable("coach@practice.test")
     assert [status(library), status(f"/api/v1{library}")] == [303, 401]

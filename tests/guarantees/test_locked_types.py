@@ -29,6 +29,7 @@ UNLOCKED = {
     "LockedClient": "caseapp.domain.clients.queries.ClientRecord",
     "LockedFollowUp": "caseapp.domain.followups.schemas.FollowUpRecord",
     "LockedHold": "caseapp.domain.screening.schemas.Hold",
+    "LockedMember": "caseapp.domain.users.models.User",
     "LockedNote": "caseapp.domain.notes.schemas.NoteRecord",
     "LockedPlan": "caseapp.domain.safety_plans.schemas.PlanVersion",
     "LockedPortalAccess": "caseapp.domain.auth.models.PortalAccess",

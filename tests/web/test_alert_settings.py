@@ -3,11 +3,9 @@ from __future__ import annotations
 import pytest
 import sqlalchemy as sa
 
-from caseapp.core.actor import operator
 from caseapp.core.database import db
 from caseapp.core.transaction import transaction
 from caseapp.domain.alerts.models import AlertSetting
-from caseapp.domain.auth.operations import disable_user
 from caseapp.domain.users.models import User
 from tests.support import staff
 from tests.support.staff_pages import StaffBrowser
@@ -100,7 +98,7 @@ def test_deputy_must_be_another_active_supervisor(admin, team, who):
 
 def test_deputy_whose_account_is_disabled_is_refused(admin, team):
     with transaction():
-        disable_user(operator(), "supervisor2@practice.test")
+        staff.disable("supervisor2@practice.test")
     path = f"/settings/alerts/{team['supervisor'].id}"
     assert str(team["supervisor2"].id) not in admin.text(path)
     assert admin.send(path, deputy_id=str(team["supervisor2"].id)).status_code == 422

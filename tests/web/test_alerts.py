@@ -2,12 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from caseapp.core.actor import operator
 from caseapp.core.transaction import transaction
-from caseapp.domain.auth.operations import disable_user
 from caseapp.domain.clients.schemas import SafeContact
 from tests.domain.alerts.steps import practice_with_deputies, the_alert
-from tests.support import builders
+from tests.support import builders, staff
 from tests.support.staff_pages import StaffBrowser
 
 
@@ -108,7 +106,7 @@ def test_coach_reads_whom_to_ring_and_who_was_told_once_acknowledged(app, team, 
 def test_page_says_when_nobody_could_be_alerted(app, team):
     with transaction():
         for who in ("supervisor", "supervisor3", "supervisor4"):
-            disable_user(operator(), f"{who}@practice.test")
+            staff.disable(f"{who}@practice.test")
     made = builders.case(team["coach2"])
     builders.screen(team["coach2"], made.client_id, self_harm="urgent")
     text = StaffBrowser(app, team["coach2"]).text(f"/case/{made.number}/hold")

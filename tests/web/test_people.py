@@ -1,15 +1,14 @@
 import pytest
 
-from caseapp.core.actor import operator
 from caseapp.core.transaction import transaction
-from caseapp.domain.auth.operations import disable_user
 from caseapp.domain.reports.csv_table import coach_code
+from tests.support import staff
 from tests.support.staff_pages import StaffBrowser
 
 
 def test_people_list_shows_roles_supervisors_and_codes(app, team):
     with transaction():
-        disable_user(operator(), "coach2@practice.test")
+        staff.disable("coach2@practice.test")
     page = StaffBrowser(app, team["admin"]).text("/people")
     for words in (
         "Marta Lindqvist",

@@ -111,6 +111,30 @@ def enqueue_unreached_alerts() -> None:
         outbox.enqueue(ALERT_STEP, {"alert": alert_id.hex}, due_at=now())
 
 
+def enqueue_alerts_of(user_id: UUID) -> None:
+    """Enqueue the steps of every alert that waits for somebody who has left, so that others are alerted at once."""
+    waiting = (
+        sa.select(Alert.id)
+        .join(AlertRecipient, AlertRecipient.alert_id == Alert.id)
+        .where(AlertRecipient.user_id == user_id, Alert.acknowledged_at.is_(None))
+    )
+    for alert_id in db.session.scalars(waiting).all():
+        outbox.enqueue(ALERT_STEP, {"alert": alert_id.hex}, due_at=now())
+
+
+def alert_new_coach(client_id: UUID, user_id: UUID) -> int:
+    """Let every alert about a locked client that nobody has acknowledged reach a new coach; return how many."""
+    waiting = db.session.scalars(
+        sa.select(Alert.id).where(Alert.client_id == client_id, Alert.acknowledged_at.is_(None))
+    ).all()
+    for alert_id in waiting:
+        if db.session.get(AlertRecipient, (alert_id, user_id)) is None:
+            db.session.add(AlertRecipient(alert_id=alert_id, user_id=user_id, step="coach"))
+            outbox.enqueue(ALERT_MAIL, {"alert": alert_id.hex, "user": user_id.hex})
+    db.session.flush()
+    return len(waiting)
+
+
 def _take_due_steps(
     actor: Actor,
     alert: Alert,

@@ -85,15 +85,6 @@ def add_user(
     return user
 
 
-def disable_user(actor: Actor, email: str) -> None:
-    """Disable a member of staff and end their sessions at once; their records stay."""
-    require(actor, Action.USER_MANAGE)
-    user = get_user_by_email(email)
-    user.disabled_at = now()
-    end_all_sessions(user.id)
-    record(actor, Action.USER_MANAGE, "user", user.id, details={"disabled": True})
-
-
 def reset_password(actor: Actor, email: str, password: str) -> None:
     """Set a new password and end every session of that person.
 

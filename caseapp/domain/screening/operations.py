@@ -69,6 +69,7 @@ from caseapp.domain.screening.schemas import NewScreening
 from caseapp.domain.screening.sealing import CurrentSafety, seal_events, seal_state
 from caseapp.domain.screening.state import fold
 from caseapp.domain.users.models import User
+from caseapp.domain.users.queries import require_active
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -386,8 +387,10 @@ def _append(
 ) -> None:
     """Append facts with their ids to the events of a locked client, whose state `current` was read after the lock.
 
-    `stored` is the state that was stored, when the one to which the facts are added is another.
+    `stored` is the state that was stored, when the one to which the facts are added is another. Raises Unauthenticated
+    for somebody whose account has been disabled meanwhile: they couldn't be responsible.
     """
+    require_active(actor)
     key = client.key
     rows, after = seal_events(current, key, actor.id, now(), facts)
     db.session.connection().execute(INSERT_EVENTS, rows)

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from caseapp.core.actor import SYSTEM_ID, Actor
 from caseapp.core.database import db
-from caseapp.core.errors import NotFound
+from caseapp.core.errors import NotFound, Unauthenticated
 from caseapp.core.permissions import Role
 from caseapp.domain.users.models import User
 
@@ -23,6 +23,18 @@ def find_job_actor(user_id: UUID) -> Actor | None:
         sa.select(User.role, User.name).where(User.id == user_id, User.disabled_at.is_(None))
     ).first()
     return None if row is None else Actor(user_id, Role(row.role), row.name, "job")
+
+
+def require_active(actor: Actor) -> None:
+    """Require that the actor's account hasn't been disabled since the request began, and keep it so until the commit.
+
+    Raises Unauthenticated.
+    """
+    if actor.id == SYSTEM_ID:
+        return
+    active = sa.select(User.id).where(User.id == actor.id, User.disabled_at.is_(None))
+    if db.session.scalar(active.with_for_update(read=True, key_share=True)) is None:
+        raise Unauthenticated
 
 
 def get_user_by_email(email: str) -> User:

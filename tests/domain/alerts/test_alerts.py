@@ -7,7 +7,6 @@ import pytest
 import sqlalchemy as sa
 
 from caseapp.core import outbox, runtime, settings
-from caseapp.core.actor import operator
 from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.outbox import OutboxRow
@@ -21,7 +20,6 @@ from caseapp.domain.alerts.queries import (
     list_waiting_alerts,
 )
 from caseapp.domain.audit.models import AuditEvent
-from caseapp.domain.auth.operations import disable_user
 from caseapp.domain.clients.operations import join_care_team
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.screening.operations import record_screening
@@ -36,7 +34,7 @@ from tests.domain.alerts.steps import (
     the_alert,
     urgent,
 )
-from tests.support import builders
+from tests.support import builders, staff
 from tests.support.concurrency import run_concurrently
 from tests.support.loopback import MailServer
 
@@ -83,7 +81,7 @@ def test_alert_that_has_reached_only_the_coach_is_passed_on(team):
     set_manager(None)
     with transaction():
         for who in ("supervisor", "supervisor3"):
-            disable_user(operator(), f"{who}@practice.test")
+            staff.disable(f"{who}@practice.test")
     builders.screen(team[opener], made.client_id, self_harm="urgent")
     assert "Owen Blake" not in taken_steps().values()
     set_manager(team["manager"])
@@ -203,7 +201,7 @@ def test_second_urgent_screening_alerts_again(team):
 def test_person_who_has_left_is_passed_over_at_once(team, gone, steps):
     with transaction():
         for who in gone:
-            disable_user(operator(), f"{who}@practice.test")
+            staff.disable(f"{who}@practice.test")
     urgent(team)
     assert taken_steps() == steps
 
@@ -238,15 +236,15 @@ def test_manager_who_is_named_later_is_alerted_once_while_nobody_is_reached(team
     """The supervisor has left before the alert, or after the steps were taken."""
     set_manager(None)
     with transaction():
-        disable_user(operator(), "supervisor3@practice.test")
+        staff.disable("supervisor3@practice.test")
         if not left:
-            disable_user(operator(), "supervisor@practice.test")
+            staff.disable("supervisor@practice.test")
     urgent(team)
     with later(hours=3):
         retry()
         if left:
             with transaction():
-                disable_user(operator(), "supervisor@practice.test")
+                staff.disable("supervisor@practice.test")
         retry()
         assert "Owen Blake" not in taken_steps().values()
         events = sa.select(sa.func.count()).where(AuditEvent.action == "alert.send")

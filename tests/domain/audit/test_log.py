@@ -18,7 +18,7 @@ from caseapp.domain.assignments.queries import lock_assignment
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.audit.operations import record, record_reads, record_refusal
 from caseapp.domain.audit.queries import AuditFilter, list_audit_events
-from caseapp.domain.auth.operations import add_user, create_token, disable_user, reset_password
+from caseapp.domain.auth.operations import add_user, create_token, reset_password
 from caseapp.domain.auth.portal_access import invite_client
 from caseapp.domain.cases.operations import (
     close_case,
@@ -51,6 +51,8 @@ from caseapp.domain.screening.operations import (
 from caseapp.domain.screening.protocol import ITEMS
 from caseapp.domain.screening.queries import list_flags, list_holds, lock_hold
 from caseapp.domain.screening.schemas import NewScreening
+from caseapp.domain.staffing.operations import disable_member
+from caseapp.domain.staffing.queries import lock_member
 from tests.guarantees.sample_data import digest
 from tests.support import builders, staff
 from tests.support.concurrency import run_concurrently
@@ -251,7 +253,7 @@ def changes(team):
             "user.manage",
             lambda: reset_password(admin, "coach2@practice.test", "another good pass phrase"),
         ),
-        ("user.manage", lambda: disable_user(admin, "coach2@practice.test")),
+        ("user.manage", lambda: disable_member(admin, lock_member(team["coach2"].id))),
         ("token.manage", lambda: create_token(admin, "coach@practice.test", "laptop")),
     ]
 

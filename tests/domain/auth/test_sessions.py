@@ -14,7 +14,7 @@ from caseapp.core.errors import NotFound
 from caseapp.core.sessions import ABSOLUTE_TIMEOUT, IDLE_TIMEOUT, Session
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth.models import Token
-from caseapp.domain.auth.operations import create_token, disable_user, reset_password, revoke_token
+from caseapp.domain.auth.operations import create_token, reset_password, revoke_token
 from caseapp.domain.auth.portal_access import invite_client
 from caseapp.domain.auth.queries import (
     find_client_session,
@@ -118,7 +118,7 @@ def test_disabling_a_user_ends_sessions_and_tokens(coach):
         _, token = create_token(operator(), "coach@practice.test", "laptop")
     assert find_token_actor(token)
     with transaction():
-        disable_user(operator(), "coach@practice.test")
+        staff.disable("coach@practice.test")
     assert not live(reference)
     assert find_token_actor(token) is None
 

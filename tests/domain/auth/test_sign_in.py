@@ -5,10 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from caseapp.core.actor import operator
 from caseapp.core.clock import at
 from caseapp.core.transaction import transaction
-from caseapp.domain.auth.operations import disable_user
 from tests.support import staff
 
 pytestmark = pytest.mark.both
@@ -66,7 +64,7 @@ def test_signing_in_again_gives_a_new_token(coach, visitor):
 def test_answer_is_the_same_for_known_unknown_and_disabled_accounts(coach, visitor):
     staff.add("admin")
     with transaction():
-        disable_user(operator(), "admin@practice.test")
+        staff.disable("admin@practice.test")
     answers = [
         plain(attempt(visitor, "coach@practice.test", "a wrong password, long enough")),
         plain(attempt(visitor, "nobod@practice.test", "a wrong password, long enough")),

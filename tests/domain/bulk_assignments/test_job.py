@@ -7,14 +7,12 @@ import pytest
 import sqlalchemy as sa
 
 from caseapp.core import outbox, runtime
-from caseapp.core.actor import operator
 from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.outbox import CLAIM_PERIOD, OutboxRow
 from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.models import Assignment
-from caseapp.domain.auth.operations import disable_user
 from caseapp.domain.bulk_assignments.models import BulkAssignmentItem
 from caseapp.domain.bulk_assignments.operations import BULK_ASSIGNMENT, MAX_ATTEMPTS
 from caseapp.domain.bulk_assignments.queries import get_bulk_assignment
@@ -160,7 +158,7 @@ def test_job_uses_the_creators_current_rights(team, cases, how):
     bulk_assignment_id = begin(team["coach"], cases)
     with transaction() as session:
         if how == "disabled":
-            disable_user(operator(), staff.email_of(team["coach"]))
+            staff.disable(staff.email_of(team["coach"]))
         else:
             session.execute(
                 sa.update(User).where(User.id == team["coach"].id).values(role=Role.ADMIN)

@@ -14,13 +14,14 @@ from caseapp.domain.auth.operations import (
     add_user,
     check_password,
     create_token,
-    disable_user,
     reset_password,
     revoke_token,
     sign_in,
 )
 from caseapp.domain.auth.queries import find_staff_session, find_token_actor
 from caseapp.domain.auth.schemas import SignIn
+from caseapp.domain.staffing.operations import disable_member
+from caseapp.domain.staffing.queries import lock_member
 from caseapp.domain.users.models import User
 from caseapp.domain.users.queries import (
     get_user_by_email,
@@ -98,7 +99,7 @@ def test_only_admins_manage_users(app, who):
     actor = staff.add(who)
     calls = (
         lambda: add_user(actor, **GOOD),
-        lambda: disable_user(actor, f"{who}@practice.test"),
+        lambda: disable_member(actor, lock_member(actor.id)),
         lambda: reset_password(actor, f"{who}@practice.test", "another good pass phrase"),
         lambda: create_token(actor, f"{who}@practice.test", "mine"),
         lambda: revoke_token(actor, actor.id),
@@ -160,7 +161,7 @@ def test_sign_in_after_a_change_since_the_check_is_refused(app, change):
         if change == "reset":
             reset_password(operator(), "coach@practice.test", "another good pass phrase")
         else:
-            disable_user(operator(), "coach@practice.test")
+            staff.disable("coach@practice.test")
     with pytest.raises(Unauthenticated), transaction():
         sign_in(checked)
 
@@ -169,7 +170,7 @@ def test_disabled_user_cannot_sign_in_but_keeps_their_name(app):
     coach = staff.add("coach")
     with transaction():
         _, token = create_token(operator(), "coach@practice.test", "laptop")
-        disable_user(operator(), "coach@practice.test")
+        staff.disable("coach@practice.test")
     with pytest.raises(Unauthenticated):
         enter(staff.PASSWORD)
     assert find_token_actor(token) is None
@@ -195,7 +196,7 @@ def test_assignable_coaches_exclude_admins_and_disabled_users(app):
     }
     assert list(list_assignable_coaches(team["admin"])) == []
     with transaction():
-        disable_user(operator(), "coach@practice.test")
+        staff.disable("coach@practice.test")
     assert list(list_assignable_coaches(team["coach"])) == []
 
 
@@ -205,7 +206,7 @@ def test_user_changes_are_audited_without_secrets(app):
         token_id, text = create_token(operator(), "new@practice.test", "laptop")
         revoke_token(operator(), token_id)
         reset_password(operator(), "new@practice.test", "another good pass phrase")
-        disable_user(operator(), "new@practice.test")
+        disable_member(operator(), lock_member(get_user_by_email("new@practice.test").id))
     rows = db.session.execute(
         sa.select(AuditEvent.action, AuditEvent.details).order_by(AuditEvent.id)
     ).all()

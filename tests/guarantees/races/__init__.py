@@ -7,6 +7,7 @@ from tests.guarantees.races.cases import CASES
 from tests.guarantees.races.handouts import HANDOUTS
 from tests.guarantees.races.notes import NOTES
 from tests.guarantees.races.safety_plans import SAFETY_PLANS
+from tests.guarantees.races.staffing import STAFFING
 from tests.guarantees.races.worksheets import WORKSHEETS
 
-RACES = ALERTS | CASES | NOTES | HANDOUTS | SAFETY_PLANS | WORKSHEETS
+RACES = ALERTS | CASES | NOTES | HANDOUTS | SAFETY_PLANS | STAFFING | WORKSHEETS

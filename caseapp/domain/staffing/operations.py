@@ -1,0 +1,169 @@
+"""Operations of staffing: hand over a client, disable an account, and give somebody another supervisor."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from caseapp.core import mail, outbox, urls
+from caseapp.core.actor import Actor, require
+from caseapp.core.clock import now
+from caseapp.core.database import db
+from caseapp.core.errors import Invalid, NotFound, refuse_for
+from caseapp.core.i18n import in_language
+from caseapp.core.permissions import Action, Role
+from caseapp.core.sessions import end_all_sessions
+from caseapp.core.templating import render_text
+from caseapp.domain.alerts.operations import alert_new_coach, enqueue_alerts_of
+from caseapp.domain.alerts.queries import as_staff_member
+from caseapp.domain.audit.operations import record
+from caseapp.domain.cases.models import Case
+from caseapp.domain.clients.codes import COACH
+from caseapp.domain.clients.models import CareTeamMember
+from caseapp.domain.clients.operations import join_care_team
+from caseapp.domain.clients.queries import select_memberships
+from caseapp.domain.followups.models import FollowUp
+from caseapp.domain.practice.queries import get_practice
+from caseapp.domain.screening.marks import HOLD_KINDS, add_marks, list_marks, remove_marks
+from caseapp.domain.screening.queries import get_current_safety, get_safety_state
+from caseapp.domain.staffing.rules import (
+    check_disable,
+    list_heir_faults,
+    list_supervisor_faults,
+)
+from caseapp.domain.users.models import User
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from caseapp.domain.clients.queries import LockedClient
+    from caseapp.domain.staffing.queries import LockedMember
+
+HAND_OVER_MAIL = "hand_over_mail"
+
+
+def hand_over(
+    actor: Actor, client: LockedClient, leaver_id: UUID, heir_id: UUID, *, tell: bool = True
+) -> None:
+    """Make somebody responsible for a client of a member of staff; supervisors only.
+
+    The new person becomes the client's coach, of the open case too, and gets the open follow-ups and the marks of open
+    holds. Alerts that nobody has acknowledged reach them; otherwise they are mailed, unless `tell` is false. Drafts of
+    notes stay their author's. Raises NotFound when the person isn't responsible for the client, and Invalid for
+    somebody who can't be.
+    """
+    require(actor, Action.HAND_OVER)
+    heir = db.session.scalar(
+        sa.select(User).where(User.id == heir_id).with_for_update(read=True, key_share=False)
+    )
+    faults = list_heir_faults(as_staff_member(heir) if heir else None, leaver_id)
+    if faults or heir is None:
+        raise Invalid({"heir_id": [str(fault.message) for fault in faults]})
+    membership = db.session.get(CareTeamMember, (leaver_id, client.id, COACH))
+    holds = get_current_safety(client.key).state.holds
+    if membership is not None:
+        remove_marks(holds, client.id)
+        db.session.delete(membership)
+        db.session.flush()
+        join_care_team(client, heir_id)
+        db.session.flush()
+        add_marks(holds, client.id)
+    elif not _sees(heir, client.id):
+        message = "This person can’t see the client. Choose the coach or their supervisor."
+        raise Invalid({"heir_id": [message]})
+    moment = now()
+    db.session.execute(
+        sa.update(Case)
+        .where(Case.client_id == client.id, Case.coach_id == leaver_id, Case.status == "open")
+        .values(coach_id=heir_id, updated_at=moment, version=Case.version + 1)
+    )
+    moved = db.session.scalars(
+        sa.update(FollowUp)
+        .where(
+            FollowUp.client_id == client.id,
+            FollowUp.assigned_to == leaver_id,
+            FollowUp.completed_at.is_(None),
+        )
+        .values(assigned_to=heir_id, version=FollowUp.version + 1)
+        .returning(FollowUp.id)
+    ).all()
+    if membership is None and not moved:
+        raise NotFound
+    if not alert_new_coach(client.id, heir_id) and tell and heir_id != actor.id:
+        outbox.enqueue(HAND_OVER_MAIL, {"user": heir_id.hex})
+    record(
+        actor,
+        Action.HAND_OVER,
+        "client",
+        client.id,
+        client_id=client.id,
+        details={"from": leaver_id.hex, "to": heir_id.hex, "followups": len(moved)},
+    )
+
+
+def _sees(user: User, client_id: UUID) -> bool:
+    memberships = select_memberships(Role(user.role), user.id, sa.literal(client_id, User.id.type))
+    return db.session.scalar(sa.select(memberships.exists())) or False
+
+
+def send_hand_over_mail(user_id: UUID) -> bool:
+    """Mail somebody that they are responsible for a client now, naming nobody; return whether it was sent."""
+    address = db.session.scalar(
+        sa.select(User.email).where(User.id == user_id, User.disabled_at.is_(None))
+    )
+    language = get_practice().language
+    db.session.rollback()
+    if address is None:
+        return False
+    values = {"link": urls.today_url()}
+    with in_language(language):
+        subject, _, body = render_text("emails/hand-over.txt", values).partition("\n\n")
+    mail.send(mail.MailMessage(address, subject.removeprefix("Subject: "), body))
+    return True
+
+
+def disable_member(
+    actor: Actor, member: LockedMember, successor: LockedMember | None = None
+) -> None:
+    """Disable a member of staff and end their sessions at once; their records stay.
+
+    `successor` supervises from now on whom they have supervised. Alerts that wait for them go on to others at once.
+    Raises RuleBroken while they are responsible for clients with an open hold, flag or follow-up, or supervise
+    somebody and there is no successor.
+    """
+    require(actor, Action.USER_MANAGE)
+    check_disable(member, has_successor=successor is not None)
+    if successor is not None:
+        for person in member.people:
+            _change_supervisor(actor, person, successor.user)
+    user = member.user
+    user.disabled_at = now()
+    db.session.flush()
+    end_all_sessions(user.id)
+    enqueue_alerts_of(user.id)
+    record(actor, Action.USER_MANAGE, "user", user.id, details={"disabled": True})
+
+
+def change_supervisor(actor: Actor, member: LockedMember, supervisor: LockedMember) -> None:
+    """Let somebody else supervise a member of staff, who sees their clients' holds from now on.
+
+    Raises RuleBroken unless it is another active supervisor.
+    """
+    require(actor, Action.USER_MANAGE)
+    _change_supervisor(actor, member.user, supervisor.user)
+
+
+def _change_supervisor(actor: Actor, user: User, supervisor: User) -> None:
+    """Change the supervisor of a locked account, and write the marks of the holds of their clients again."""
+    refuse_for(list_supervisor_faults(as_staff_member(supervisor), user.id))
+    held = {mark.client_id for mark in list_marks(user.id, HOLD_KINDS)}
+    holds = {client_id: get_safety_state(client_id).holds for client_id in sorted(held)}
+    for client_id, found in holds.items():
+        remove_marks(found, client_id)
+    user.supervisor_id = supervisor.id
+    db.session.flush()
+    for client_id, found in holds.items():
+        add_marks(found, client_id)
+    details = {"supervisor": supervisor.id.hex}
+    record(actor, Action.USER_MANAGE, "user", user.id, details=details)

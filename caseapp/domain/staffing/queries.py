@@ -1,0 +1,152 @@
+"""Queries for staffing: for which clients a member of staff is responsible, and who may take over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from caseapp.core.actor import Actor, require
+from caseapp.core.database import db
+from caseapp.core.errors import NotFound
+from caseapp.core.pagination import in_any
+from caseapp.core.permissions import Action
+from caseapp.core.reads import note_shown
+from caseapp.domain.alerts.queries import as_staff_member
+from caseapp.domain.alerts.rules import is_supervisor
+from caseapp.domain.clients.codes import COACH
+from caseapp.domain.clients.models import CareTeamMember, Client
+from caseapp.domain.dashboard.listed_clients import newest_case_number
+from caseapp.domain.followups.models import FollowUp
+from caseapp.domain.keys.models import ClientKey
+from caseapp.domain.keys.queries import open_listed_key
+from caseapp.domain.screening.queries import SAFETY_COLUMNS, join_safety, safety_from_row
+from caseapp.domain.staffing.rules import list_heir_faults
+from caseapp.domain.staffing.schemas import HandOver, Responsibility
+from caseapp.domain.users.models import User
+from caseapp.domain.users.queries import list_users, select_visible_coaches
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+
+def list_responsibilities(user_id: UUID) -> list[Responsibility]:
+    """List the clients for whom a member of staff is responsible, by name; access was already checked.
+
+    Those whom they coach and who have an open hold, an active flag or an open follow-up, and those about whom they have
+    a follow-up to do. In one statement.
+    """
+    coached = sa.select(CareTeamMember.client_id).where(
+        CareTeamMember.user_id == user_id, CareTeamMember.role == COACH
+    )
+    open_task = sa.and_(FollowUp.completed_at.is_(None), FollowUp.assigned_to == user_id)
+    has_task = sa.select(FollowUp.client_id).where(open_task)
+    own_tasks = (
+        sa.select(sa.func.count())
+        .where(open_task, FollowUp.client_id == Client.id)
+        .correlate(Client)
+        .scalar_subquery()
+    )
+    any_task = (
+        sa.exists()
+        .where(FollowUp.completed_at.is_(None), FollowUp.client_id == Client.id)
+        .correlate(Client)
+    )
+    query = (
+        sa.select(
+            Client.id.label("client_id"),
+            Client.name,
+            newest_case_number(Client.id).label("number"),
+            ClientKey.wrapped,
+            own_tasks.label("own_tasks"),
+            any_task.label("any_task"),
+            Client.id.in_(coached).label("is_coach"),
+            *SAFETY_COLUMNS,
+        )
+        .join(ClientKey, ClientKey.client_id == Client.id)
+        .where(in_any(Client.id, coached, has_task))
+        .order_by(Client.name, Client.id)
+    )
+    found = []
+    for row in db.session.execute(join_safety(query)).all():
+        safety = safety_from_row(row, open_listed_key(row.wrapped, row.client_id))
+        if safety.holds or safety.flags or row.any_task:
+            kinds = tuple(hold.kind for hold in safety.holds)
+            found.append(
+                Responsibility(
+                    row.client_id,
+                    row.name,
+                    row.number or "",
+                    kinds,
+                    len(safety.flags),
+                    row.own_tasks,
+                    bool(row.is_coach),
+                )
+            )
+    return found
+
+
+def get_hand_over(actor: Actor, user_id: UUID) -> HandOver:
+    """Load what a supervisor needs to hand over the clients of one of their coaches, or their own.
+
+    Raises NotFound for a member of another team.
+    """
+    require(actor, Action.HAND_OVER)
+    if db.session.scalar(select_visible_coaches(actor).where(User.id == user_id)) is None:
+        raise NotFound
+    users = list_users()
+    staff = {user.id: as_staff_member(user) for user in users}
+    heirs = [person for person in staff.values() if not list_heir_faults(person, user_id)]
+    supervisors = {person.id for person in heirs if is_supervisor(person)}
+    without_second = {
+        user.id for user in users if user.supervisor_id not in supervisors - {user.id}
+    }
+    clients = list_responsibilities(user_id)
+    note_shown(client.client_id for client in clients)
+    return HandOver(
+        staff[user_id],
+        tuple(clients),
+        tuple(heirs),
+        frozenset(without_second & {person.id for person in heirs}),
+    )
+
+
+def list_team(actor: Actor) -> list[User]:
+    """List the actor and the staff whom they supervise, disabled accounts too, by name."""
+    require(actor, Action.HAND_OVER)
+    team = sa.select(User).where(User.id.in_(select_visible_coaches(actor)))
+    return [*db.session.scalars(team.order_by(User.name, User.id))]
+
+
+@dataclass(frozen=True)
+class LockedMember:
+    """A member of staff whose account is locked until the transaction ends, with what was read after the lock.
+
+    `clients` are those for whom they are responsible, `people` the active staff whom they supervise, locked too. Only
+    `lock_member` makes one.
+    """
+
+    user: User
+    clients: tuple[Responsibility, ...]
+    people: tuple[User, ...]
+
+
+def lock_member(user_id: UUID) -> LockedMember:
+    """Lock the accounts of a member of staff and of the people whom they supervise, then read their clients.
+
+    Whoever records something about one of these clients that opens a hold, or gives this person a client or a
+    follow-up, waits or is seen. Raises NotFound.
+    """
+    accounts = db.session.scalars(
+        sa.select(User)
+        .where(sa.or_(User.id == user_id, User.supervisor_id == user_id))
+        .order_by(User.id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).all()
+    user = next((one for one in accounts if one.id == user_id), None)
+    if user is None:
+        raise NotFound
+    people = tuple(one for one in accounts if one is not user and one.disabled_at is None)
+    return LockedMember(user, tuple(list_responsibilities(user_id)), people)

@@ -1,0 +1,83 @@
+"""Rules for staffing: what keeps an account from being disabled, and who may take over. Pure functions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from caseapp.core.errors import Reason, refuse_for
+from caseapp.core.permissions import Role
+from caseapp.domain.alerts.rules import is_supervisor
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from uuid import UUID
+
+    from caseapp.domain.alerts.schemas import StaffMember
+    from caseapp.domain.staffing.queries import LockedMember
+
+NOT_ACTIVE = Reason(
+    "not_active",
+    "Only a coach or supervisor with an active account can be responsible for a client.",
+    "Choose somebody else.",
+)
+SAME_PERSON = Reason("same_person", "This is the person who hands over.", "Choose somebody else.")
+NO_SUPERVISOR = Reason(
+    "not_a_supervisor",
+    "Only a supervisor with an active account can supervise.",
+    "Choose another active supervisor.",
+)
+OWN_SUPERVISOR = Reason(
+    "own_supervisor", "Nobody can supervise themselves.", "Choose another supervisor."
+)
+
+
+def check_disable(member: LockedMember, *, has_successor: bool) -> None:
+    """Check that the account of a member of staff can be disabled.
+
+    Raises RuleBroken.
+    """
+    numbers = [found.number or "a client without a case" for found in member.clients]
+    refuse_for(list_leaving_blockers(numbers, len(member.people), has_successor=has_successor))
+
+
+def list_leaving_blockers(
+    numbers: Sequence[str], people: int, *, has_successor: bool
+) -> list[Reason]:
+    """List why an account can't be disabled yet.
+
+    `numbers` are the cases of the clients with an open hold, flag or follow-up for whom the person is responsible;
+    `people` is how many active members of staff they supervise. An admin reads case numbers only.
+    """
+    reasons = []
+    if numbers:
+        reasons.append(
+            Reason(
+                "clients_left",
+                "They are responsible for clients with an open hold, flag or follow-up: "
+                f"{', '.join(numbers)}.",
+                "A supervisor has to name who is responsible now: Board, Hand over.",
+            )
+        )
+    if people and not has_successor:
+        reasons.append(
+            Reason(
+                "people_left",
+                f"They supervise {'one person' if people == 1 else f'{people} people'}.",
+                "Name another supervisor for them.",
+            )
+        )
+    return reasons
+
+
+def list_heir_faults(heir: StaffMember | None, leaver_id: UUID) -> list[Reason]:
+    """List why somebody can't become responsible for a client of another person."""
+    if heir is None or not heir.is_active or heir.role == Role.ADMIN:
+        return [NOT_ACTIVE]
+    return [SAME_PERSON] if heir.id == leaver_id else []
+
+
+def list_supervisor_faults(supervisor: StaffMember, member_id: UUID) -> list[Reason]:
+    """List why somebody can't supervise a member of staff."""
+    if supervisor.id == member_id:
+        return [OWN_SUPERVISOR]
+    return [] if is_supervisor(supervisor) else [NO_SUPERVISOR]

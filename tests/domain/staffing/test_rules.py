@@ -1,0 +1,69 @@
+from uuid import uuid4
+
+import pytest
+
+from caseapp.domain.alerts.schemas import StaffMember
+from caseapp.domain.staffing.rules import (
+    list_heir_faults,
+    list_leaving_blockers,
+    list_supervisor_faults,
+)
+
+LEAVER = uuid4()
+
+
+def member(role="coach", *, is_active=True, user_id=None):
+    return StaffMember(user_id or uuid4(), "Ines Okafor", role, "", "", is_active=is_active)
+
+
+def codes(reasons):
+    return [reason.code for reason in reasons]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "people", "has_successor", "expected"),
+    [
+        ([], 0, False, []),
+        (["C-2026-0001"], 0, False, ["clients_left"]),
+        ([], 2, False, ["people_left"]),
+        ([], 2, True, []),
+        (["C-2026-0001"], 1, True, ["clients_left"]),
+        (["C-2026-0001"], 1, False, ["clients_left", "people_left"]),
+    ],
+)
+def test_account_stays_while_clients_or_people_are_left(numbers, people, has_successor, expected):
+    found = list_leaving_blockers(numbers, people, has_successor=has_successor)
+    assert codes(found) == expected
+
+
+def test_blocker_lists_every_case_number():
+    (reason,) = list_leaving_blockers(["C-2026-0001", "C-2026-0002"], 0, has_successor=False)
+    assert "C-2026-0001, C-2026-0002" in reason.message
+
+
+@pytest.mark.parametrize(
+    ("heir", "expected"),
+    [
+        (member(), []),
+        (member("supervisor"), []),
+        (member("admin"), ["not_active"]),
+        (member(is_active=False), ["not_active"]),
+        (None, ["not_active"]),
+        (member(user_id=LEAVER), ["same_person"]),
+    ],
+)
+def test_only_another_active_coach_or_supervisor_takes_over(heir, expected):
+    assert codes(list_heir_faults(heir, LEAVER)) == expected
+
+
+@pytest.mark.parametrize(
+    ("supervisor", "expected"),
+    [
+        (member("supervisor"), []),
+        (member("coach"), ["not_a_supervisor"]),
+        (member("supervisor", is_active=False), ["not_a_supervisor"]),
+        (member("supervisor", user_id=LEAVER), ["own_supervisor"]),
+    ],
+)
+def test_only_another_active_supervisor_supervises(supervisor, expected):
+    assert codes(list_supervisor_faults(supervisor, LEAVER)) == expected

@@ -1,0 +1,202 @@
+import pytest
+import sqlalchemy as sa
+
+from caseapp.core.actor import operator
+from caseapp.core.database import db
+from caseapp.core.errors import Forbidden, Invalid, NotFound, RuleBroken, Unauthenticated
+from caseapp.core.outbox import OutboxRow
+from caseapp.core.permissions import Action
+from caseapp.core.transaction import transaction
+from caseapp.domain.alerts.operations import ALERT_STEP, acknowledge_alert
+from caseapp.domain.alerts.queries import list_waiting_alerts, lock_alert
+from caseapp.domain.audit.models import AuditEvent
+from caseapp.domain.cases.queries import get_case_context
+from caseapp.domain.clients.queries import get_client_record, lock_client
+from caseapp.domain.dashboard.queries import get_today
+from caseapp.domain.followups.queries import list_client_followups
+from caseapp.domain.notes.queries import list_own_drafts
+from caseapp.domain.screening.marks import HOLD_KINDS, list_marks
+from caseapp.domain.staffing.operations import (
+    HAND_OVER_MAIL,
+    change_supervisor,
+    disable_member,
+    hand_over,
+    send_hand_over_mail,
+)
+from caseapp.domain.staffing.queries import get_hand_over, list_responsibilities, lock_member
+from tests.support import builders, followups, staff
+
+pytestmark = pytest.mark.both
+
+
+@pytest.fixture
+def team(app):
+    """Add a supervisor with two coaches, and another supervisor who supervises the first one."""
+    return {
+        "supervisor2": staff.add("supervisor2"),
+        "supervisor": staff.add("supervisor", supervisor="supervisor2"),
+        "coach": staff.add("coach", supervisor="supervisor"),
+        "coach2": staff.add("coach2", supervisor="supervisor"),
+        "admin": staff.add("admin"),
+    }
+
+
+def give(actor, made, leaver, heir, **more):
+    with transaction():
+        hand_over(actor, lock_client(actor, made.client_id), leaver.id, heir.id, **more)
+
+
+def disable(member, successor=None):
+    with transaction():
+        disable_member(
+            operator(), lock_member(member.id), lock_member(successor.id) if successor else None
+        )
+
+
+def marked(actor):
+    return {mark.client_id for mark in list_marks(actor.id, HOLD_KINDS)}
+
+
+def queued(kind):
+    db.session.rollback()
+    return db.session.scalars(sa.select(OutboxRow.payload).where(OutboxRow.kind == kind)).all()
+
+
+def test_coach_with_an_open_hold_flag_or_follow_up_is_not_disabled(team):
+    coach = team["coach"]
+    made = builders.case(coach, "Ines Okafor")
+    builders.screen(coach, made.client_id, self_harm=3)
+    quiet = builders.case(coach, "Quiet One")
+    with pytest.raises(RuleBroken) as refused:
+        disable(coach)
+    (reason,) = refused.value.reasons
+    assert reason.code == "clients_left"
+    assert made.number in reason.message
+    assert quiet.number not in reason.message
+    assert "Ines" not in reason.message
+
+
+def test_client_moves_with_case_follow_ups_marks_and_alerts(team):
+    coach, heir, supervisor = team["coach"], team["coach2"], team["supervisor"]
+    made = builders.case(coach, "Ines Okafor")
+    builders.screen(coach, made.client_id, self_harm=3)
+    note_id = builders.draft(coach, made.case_id)
+    give(supervisor, made, coach, heir)
+    assert get_case_context(heir, made.case_id).case.coach_id == heir.id
+    assert {task.assigned_to for task in list_client_followups(heir, made.client_id)} == {heir.id}
+    assert (marked(coach), marked(heir), marked(supervisor)) == (
+        set(),
+        {made.client_id},
+        {made.client_id},
+    )
+    assert [hold.client for hold in get_today(heir).holds] == ["Ines Okafor"]
+    assert [alert.client for alert in list_waiting_alerts(heir)] == ["Ines Okafor"]
+    with pytest.raises(NotFound):
+        get_client_record(coach, made.client_id)
+    event = db.session.scalars(
+        sa.select(AuditEvent).where(AuditEvent.action == Action.HAND_OVER.value)
+    ).one()
+    assert event.details["from"] == coach.id.hex
+    assert event.details["to"] == heir.id.hex
+    assert note_id not in {draft.id for draft in list_own_drafts(heir)}
+    assert list_responsibilities(coach.id) == []
+    disable(coach)
+
+
+def test_new_coach_is_mailed_when_no_alert_waits(team, monkeypatch):
+    coach, heir, supervisor = team["coach"], team["coach2"], team["supervisor"]
+    made = builders.case(coach, "Ines Okafor")
+    builders.screen(coach, made.client_id, self_harm=3)
+    with transaction():
+        (alert,) = list_waiting_alerts(supervisor)
+        acknowledge_alert(supervisor, lock_alert(supervisor, alert.id))
+    give(supervisor, made, coach, heir)
+    assert queued(HAND_OVER_MAIL) == [{"user": heir.id.hex}]
+    sent = []
+    monkeypatch.setattr("caseapp.core.mail.send", sent.append)
+    assert send_hand_over_mail(heir.id)
+    (message,) = sent
+    assert message.to == "coach2@practice.test"
+    assert "Ines" not in message.body + message.subject
+    assert made.number not in message.body
+
+
+def test_handing_over_is_for_supervisors_and_their_own_teams(team):
+    coach, heir = team["coach"], team["coach2"]
+    made = builders.case(coach)
+    builders.screen(coach, made.client_id, self_harm=3)
+    with pytest.raises(Forbidden):
+        give(coach, made, coach, heir)
+    with pytest.raises(NotFound):
+        give(team["supervisor2"], made, coach, heir)
+    with pytest.raises(NotFound):
+        get_hand_over(team["supervisor2"], coach.id)
+
+
+@pytest.mark.parametrize("who", ["admin", "coach"])
+def test_heir_has_to_be_somebody_else_who_may_coach(team, who):
+    coach = team["coach"]
+    made = builders.case(coach)
+    builders.screen(coach, made.client_id, self_harm=3)
+    with pytest.raises(Invalid) as refused:
+        give(team["supervisor"], made, coach, team[who])
+    assert refused.value.fields.keys() == {"heir_id"}
+    assert marked(coach) == {made.client_id}
+
+
+def test_follow_up_about_somebody_elses_client_goes_to_whoever_sees_the_client(team):
+    coach, supervisor = team["coach"], team["supervisor"]
+    made = builders.case(coach)
+    builders.screen(coach, made.client_id, harm_to_others=3)
+    (duty,) = (
+        task
+        for task in list_client_followups(coach, made.client_id, open_only=True)
+        if task.kind == "duty_check"
+    )
+    followups.complete(coach, duty.id, result="not_sure", note="I am really not sure about this.")
+    (found,) = list_responsibilities(supervisor.id)
+    assert (found.is_coach, found.followups) == (False, 1)
+    with pytest.raises(Invalid):
+        give(supervisor, made, supervisor, team["coach2"])
+    give(supervisor, made, supervisor, coach)
+    assert list_responsibilities(supervisor.id) == []
+    assert get_case_context(coach, made.case_id).case.coach_id == coach.id
+
+
+def test_supervisor_is_not_disabled_before_their_people_have_another_one(team):
+    supervisor, other = team["supervisor"], team["supervisor2"]
+    made = builders.case(team["coach"], "Ines Okafor")
+    builders.screen(team["coach"], made.client_id, self_harm=3)
+    with pytest.raises(RuleBroken) as refused:
+        disable(supervisor)
+    assert [reason.code for reason in refused.value.reasons] == ["people_left"]
+    disable(supervisor, other)
+    assert marked(other) == {made.client_id}
+    assert marked(supervisor) == set()
+    assert [hold.client for hold in get_today(other).holds] == ["Ines Okafor"]
+    # The alert that waited for whoever has left is passed on at once.
+    assert any(payload.keys() == {"alert"} for payload in queued(ALERT_STEP))
+
+
+@pytest.mark.parametrize("who", ["coach2", "coach"])
+def test_only_an_active_supervisor_supervises(team, who):
+    with pytest.raises(RuleBroken), transaction():
+        change_supervisor(operator(), lock_member(team["coach"].id), lock_member(team[who].id))
+
+
+def test_whoever_was_disabled_records_nothing_more(team):
+    coach = team["coach"]
+    made = builders.case(coach)
+    disable(coach)
+    with pytest.raises(Unauthenticated):
+        builders.screen(coach, made.client_id, self_harm=3)
+    assert marked(team["supervisor"]) == set()
+
+
+def test_handing_over_twice_finds_nothing_the_second_time(team):
+    coach, supervisor = team["coach"], team["supervisor"]
+    made = builders.case(coach)
+    builders.screen(coach, made.client_id, self_harm=3)
+    give(supervisor, made, coach, team["coach2"])
+    with pytest.raises((NotFound, Invalid)):
+        give(supervisor, made, coach, team["coach2"])

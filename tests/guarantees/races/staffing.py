@@ -1,0 +1,101 @@
+"""Races of handing over clients and disabling accounts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from caseapp.core.actor import operator
+from caseapp.core.database import db
+from caseapp.domain.clients.queries import lock_client
+from caseapp.domain.followups.models import FollowUp
+from caseapp.domain.screening.marks import HOLD_KINDS, list_marks
+from caseapp.domain.staffing.operations import change_supervisor, disable_member, hand_over
+from caseapp.domain.staffing.queries import list_responsibilities, lock_member
+from caseapp.domain.users.models import User
+from tests.guarantees.races.race import Race, Team, count, recording_urgent
+from tests.support import builders, staff
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from uuid import UUID
+
+    from caseapp.core.actor import Actor
+
+
+def _new_coach() -> Actor:
+    """Add a coach whom the team's supervisor supervises, under a name that no race has used."""
+    number = db.session.scalar(sa.select(sa.func.count()).select_from(User))
+    return staff.add(f"leaver{number}", role="coach", supervisor="supervisor")
+
+
+def _supervisor_of(user_id: UUID) -> UUID | None:
+    db.session.rollback()
+    return db.session.scalar(sa.select(User.supervisor_id).where(User.id == user_id))
+
+
+def handing_over(team: Team) -> Race:
+    """Hand over a client while an urgent screening is being recorded: its follow-ups and marks move too."""
+    supervisor, leaver, heir = team["supervisor"], _new_coach(), team["coach"]
+    made = builders.case(leaver)
+    builders.screen(leaver, made.client_id, sleep=2)
+
+    def moved() -> bool:
+        left = FollowUp.client_id == made.client_id, FollowUp.assigned_to == leaver.id
+        open_ones = count(FollowUp, *left, FollowUp.completed_at.is_(None))
+        marked = {mark.client_id for mark in list_marks(heir.id, HOLD_KINDS)}
+        gone = not list_marks(leaver.id, HOLD_KINDS)
+        return open_ones == 0 and made.client_id in marked and gone
+
+    return Race(
+        recording_urgent(leaver, made),
+        lambda: hand_over(supervisor, lock_client(supervisor, made.client_id), leaver.id, heir.id),
+        holds=moved,
+    )
+
+
+def disabling(team: Team) -> Race:
+    """Disable a coach while they record an urgent screening: they stay, since they are responsible."""
+    leaver = _new_coach()
+    made = builders.case(leaver)
+    return Race(
+        recording_urgent(leaver, made),
+        lambda: disable_member(operator(), lock_member(leaver.id)),
+        "clients_left",
+        holds=lambda: len(list_responsibilities(leaver.id)) == 1,
+    )
+
+
+def changing_supervisor(team: Team) -> Race:
+    """Give a coach another supervisor while a hold of their client opens: the new one sees it, the old one doesn't."""
+    leaver, other = _new_coach(), _second_supervisor()
+    made = builders.case(leaver)
+
+    def change() -> None:
+        change_supervisor(operator(), lock_member(leaver.id), lock_member(other.id))
+
+    def marked(actor: Actor) -> bool:
+        return made.client_id in {mark.client_id for mark in list_marks(actor.id, HOLD_KINDS)}
+
+    return Race(
+        recording_urgent(leaver, made),
+        change,
+        holds=lambda: (
+            _supervisor_of(leaver.id) == other.id
+            and marked(other)
+            and not marked(team["supervisor"])
+        ),
+    )
+
+
+def _second_supervisor() -> Actor:
+    number = db.session.scalar(sa.select(sa.func.count()).select_from(User))
+    return staff.add(f"second{number}", role="supervisor")
+
+
+STAFFING: dict[str, Callable[[Team], Race]] = {
+    "change_supervisor": changing_supervisor,
+    "disable_member": disabling,
+    "hand_over": handing_over,
+}

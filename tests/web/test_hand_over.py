@@ -1,0 +1,84 @@
+import pytest
+
+from caseapp.core.transaction import transaction
+from caseapp.domain.staffing.queries import list_responsibilities
+from tests.support import builders, staff
+from tests.support.staff_pages import StaffBrowser
+
+
+@pytest.fixture
+def team(app):
+    return staff.team() | {"heir": staff.add("coach3", role="coach", supervisor="supervisor")}
+
+
+@pytest.fixture
+def ines(team):
+    made = builders.case(team["coach"], "Ines Okafor")
+    builders.screen(team["coach"], made.client_id, self_harm=3)
+    return made
+
+
+def left(team):
+    return [found.client for found in list_responsibilities(team["coach"].id)]
+
+
+def test_supervisor_names_client_by_client_who_is_responsible(app, team, ines):
+    other = builders.case(team["coach"], "Tomasz Held")
+    builders.screen(team["coach"], other.client_id, sleep=2)
+    builders.case(team["coach"], "Quiet One")
+    helen, path = StaffBrowser(app, team["supervisor"]), f"/hand-over/{team['coach'].id}"
+    assert 'href="/hand-over"' in helen.text("/board")
+    assert f'href="{path}"' in helen.text("/hand-over")
+    page = helen.text(path)
+    assert "Ines Okafor" in page
+    assert "Tomasz Held" in page
+    assert "Quiet One" not in page
+    answer = helen.send(path, f"{path}/{ines.client_id}", heir_id=str(team["heir"].id))
+    assert (answer.status_code, answer.location) == (303, path)
+    assert left(team) == ["Tomasz Held"]
+    page = helen.text(path)
+    assert "Handed over." in page
+    assert "Ines Okafor" not in page
+    assert helen.send(path, f"{path}/all", heir_id=str(team["supervisor"].id)).status_code == 303
+    assert left(team) == []
+    assert "Nothing is left to hand over." in helen.text(path)
+
+
+def test_form_without_a_choice_is_refused_and_changes_nothing(app, team, ines):
+    helen, path = StaffBrowser(app, team["supervisor"]), f"/hand-over/{team['coach'].id}"
+    for action in (f"{path}/{ines.client_id}", f"{path}/all"):
+        answer = helen.send(path, action, heir_id="")
+        assert answer.status_code == 422
+        assert "Choose who is responsible now." in answer.get_data(as_text=True)
+    assert left(team) == ["Ines Okafor"]
+
+
+def test_page_warns_where_nobody_else_could_release_a_hold(app, team, ines):
+    page = StaffBrowser(app, team["supervisor"]).text(f"/hand-over/{team['coach'].id}")
+    assert "Helen Marsh, nobody else could release a hold" in page
+    assert f'value="{team["heir"].id}"' in page
+    assert f'value="{team["coach"].id}"' not in page
+    assert f'value="{team["admin"].id}"' not in page
+
+
+@pytest.mark.parametrize("who", ["coach", "admin"])
+def test_only_supervisors_hand_over(app, team, ines, who):
+    browser = StaffBrowser(app, team[who])
+    browser.text("/hand-over", 403)
+    browser.text(f"/hand-over/{team['coach'].id}", 403)
+
+
+def test_other_teams_are_not_found(app, team, ines):
+    helen = StaffBrowser(app, team["supervisor"])
+    helen.text(f"/hand-over/{team['coach2'].id}", 404)
+    stranger = StaffBrowser(app, staff.add("supervisor2"))
+    stranger.text(f"/hand-over/{team['coach'].id}", 404)
+
+
+def test_clients_of_somebody_who_was_disabled_before_can_be_handed_over(app, team, ines):
+    with transaction():
+        staff.disable("coach@practice.test")
+    helen, path = StaffBrowser(app, team["supervisor"]), f"/hand-over/{team['coach'].id}"
+    assert "Disabled" in helen.text("/hand-over")
+    helen.send(path, f"{path}/all", heir_id=str(team["heir"].id))
+    assert left(team) == []
