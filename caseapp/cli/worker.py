@@ -16,6 +16,7 @@ from caseapp.cli.context import CommandContext, print_error_lines
 from caseapp.core import heartbeat, outbox
 from caseapp.core.transaction import transaction
 from caseapp.domain.alerts.operations import ALERT_STEP, enqueue_unreached_alerts
+from caseapp.domain.dashboard.weekly_mail import enqueue_board_mails
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -61,6 +62,7 @@ class AlertTimer(threading.Thread):
                 if monotonic() >= self.next_retry:
                     with transaction():
                         enqueue_unreached_alerts()
+                        enqueue_board_mails()
                     self.next_retry = monotonic() + RETRY_SECONDS
                 outbox.sweep(kind=ALERT_STEP)
                 heartbeat.beat()

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import sqlalchemy as sa
 import structlog
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, mapped_column
 
 from caseapp.core import runtime
@@ -28,6 +29,9 @@ MAX_RETRY_DELAY = timedelta(hours=1)
 MAX_ATTEMPTS = 12
 # Clocks of two machines differ by less; a row from further ahead was stored before the clock was set back.
 MAX_CLOCK_SKEW = timedelta(minutes=5)
+
+NAMESPACE = UUID("5d0c6c0e-6a39-4b1d-9f0a-2f6f1c9f3a54")
+"""What the ids of rows that are added once are made from, with their names."""
 
 log = structlog.get_logger()
 
@@ -83,6 +87,23 @@ def enqueue(kind: str, payload: dict[str, Any], *, due_at: datetime | None = Non
     if due_at is None:
         after_commit(dispatch)
     return row_id
+
+
+def enqueue_once(name: str, kind: str, payload: dict[str, Any], due_at: datetime) -> None:
+    """Add a task with a due time in the open transaction, unless one with this name was ever added.
+
+    However often and by however many processes it is called, the task runs once; the sweep delivers it when it is due.
+    """
+    insert = postgresql.insert if db.engine.dialect.name == "postgresql" else sqlite.insert
+    row = {
+        "id": uuid5(NAMESPACE, name),
+        "kind": kind,
+        "payload": payload,
+        "created_at": now(),
+        "next_attempt_at": due_at,
+        "attempts": 0,
+    }
+    db.session.execute(insert(OutboxRow).values(row).on_conflict_do_nothing(index_elements=["id"]))
 
 
 def deliver(row_id: UUID) -> bool:

@@ -11,13 +11,14 @@ from caseapp.domain.alerts.operations import ALERT_MAIL, ALERT_STEP
 from caseapp.domain.audit.operations import reads_recorded
 from caseapp.domain.auth.portal_access import LINK_MAIL
 from caseapp.domain.bulk_assignments.operations import BULK_ASSIGNMENT
+from caseapp.domain.dashboard.weekly_mail import BOARD_MAIL
 from caseapp.domain.staffing.operations import HAND_OVER_MAIL
 from caseapp.jobs.alerts import mail_alert, take_alert_step
 from caseapp.jobs.bulk_assignments import process_bulk_assignment
 from caseapp.jobs.expired_drafts import delete_expired_drafts
 from caseapp.jobs.expired_uploads import delete_expired_uploads
 from caseapp.jobs.portal_links import mail_link
-from caseapp.jobs.staffing import mail_hand_over
+from caseapp.jobs.staffing import mail_board, mail_hand_over
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +32,7 @@ def register_handlers() -> None:
     for kind, job in (
         (ALERT_MAIL, mail_alert),
         (ALERT_STEP, take_alert_step),
+        (BOARD_MAIL, mail_board),
         (HAND_OVER_MAIL, mail_hand_over),
         (LINK_MAIL, mail_link),
         (BULK_ASSIGNMENT, process_bulk_assignment),

@@ -1,13 +1,19 @@
-"""Mailing whoever is responsible for a client now."""
+"""Mailing staff: whoever is responsible for a client now, and each supervisor once a week."""
 
 from __future__ import annotations
 
 from typing import Any
 from uuid import UUID
 
+from caseapp.domain.dashboard.weekly_mail import send_board_mail
 from caseapp.domain.staffing.operations import send_hand_over_mail
 
 
 def mail_hand_over(_row_id: UUID, payload: dict[str, Any]) -> None:
     """Mail one person that a client was handed over to them."""
     send_hand_over_mail(UUID(hex=payload["user"]))
+
+
+def mail_board(_row_id: UUID, payload: dict[str, Any]) -> None:
+    """Mail one supervisor the counts of their board."""
+    send_board_mail(UUID(hex=payload["user"]))

@@ -121,6 +121,15 @@ def get_board(
     return Board(numbered, show, person_id)
 
 
+def count_board(actor: Actor) -> dict[str, int]:
+    """Count what waits in each group of the board.
+
+    Raises Forbidden for anybody but a supervisor.
+    """
+    require(actor, Action.BOARD_READ)
+    return {key: _load_group(actor, key, None, None, 1).count for key in GROUPS}
+
+
 def _load_group(
     actor: Actor, key: str, person_id: UUID | None, cursor: str | None, limit: int
 ) -> BoardGroup:
