@@ -68,8 +68,10 @@ def list_responsibilities(user_id: UUID) -> list[Responsibility]:
         .where(in_any(Client.id, coached, has_task))
         .order_by(Client.name, Client.id)
     )
+    rows = db.session.execute(join_safety(query)).all()
+    note_shown(row.client_id for row in rows)
     found = []
-    for row in db.session.execute(join_safety(query)).all():
+    for row in rows:
         safety = safety_from_row(row, open_listed_key(row.wrapped, row.client_id))
         if safety.holds or safety.flags or row.any_task:
             kinds = tuple(hold.kind for hold in safety.holds)
@@ -102,11 +104,9 @@ def get_hand_over(actor: Actor, user_id: UUID) -> HandOver:
     without_second = {
         user.id for user in users if user.supervisor_id not in supervisors - {user.id}
     }
-    clients = list_responsibilities(user_id)
-    note_shown(client.client_id for client in clients)
     return HandOver(
         staff[user_id],
-        tuple(clients),
+        tuple(list_responsibilities(user_id)),
         tuple(heirs),
         frozenset(without_second & {person.id for person in heirs}),
     )
