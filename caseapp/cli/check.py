@@ -20,6 +20,7 @@ from caseapp.core.sandbox.pool import PoolUnavailable
 from caseapp.core.settings import PREFIX, SETTING_DESCRIPTIONS
 from caseapp.core.vault import wrapping_key_id
 from caseapp.domain.alerts.queries import list_alert_people
+from caseapp.domain.dashboard.unattended import list_unattended_clients
 from caseapp.domain.handouts.checks import list_problems
 from caseapp.domain.keys.purposes import PURPOSES
 from caseapp.domain.keys.queries import count_wrapped_keys, list_broken_client_keys, list_ring
@@ -66,6 +67,7 @@ def check(context: CommandContext) -> None:
                 ("Screening protocol", check_protocol),
                 ("Help lines", check_help_lines),
                 ("Users", check_users),
+                ("Responsibility", check_responsibility),
                 ("Alerts", check_alerts),
                 ("Worker", check_worker),
             )
@@ -317,6 +319,27 @@ def check_users() -> Iterator[CheckResult]:
             f"{' or '.join(own)} can't release a safety hold if they recorded the last full screening or one that "
             "opened or renewed it, and nobody else can. Assign them another supervisor.",
         )
+
+
+def check_responsibility() -> Iterator[CheckResult]:
+    """Check that somebody looks after every client with an open hold, flag or overdue action, and a second person."""
+    found = list_unattended_clients(None)
+    missing = [one.number or "without a case" for one in found if not one.is_responsible]
+    alone = [one.number or "without a case" for one in found if one.is_responsible]
+    if missing:
+        yield CheckResult(
+            FAULT,
+            f"Nobody with an active account is responsible for the clients of {', '.join(sorted(missing))}. "
+            "A supervisor can hand them over: Board, Nobody responsible.",
+        )
+    if alone:
+        yield CheckResult(
+            WARNING,
+            f"Nobody but their coach could release a hold of the clients of {', '.join(sorted(alone))}. Name another "
+            "supervisor: caseapp user supervise EMAIL --by EMAIL",
+        )
+    if not found:
+        yield CheckResult(OK, "Somebody is responsible for every client in need")
 
 
 def check_alerts() -> Iterator[CheckResult]:

@@ -124,6 +124,11 @@ def remove_plan(world):
         remove_from_portal(coach, plan, plan.version)
 
 
+def let_coach_leave(world):
+    """Open the page of the coach, whose client has an open hold."""
+    world.own = world.own | {"user_id": world.actors["coach"].id}
+
+
 def take_back_file(world):
     with transaction():
         db.session.execute(sa.update(WorksheetUpload).values(sent_at=None))
@@ -156,5 +161,7 @@ REACHED_BY = {
     "safety_plans.show": remove_plan,
     "screenings.decide": let_sleep_last,
     "settings.remove_logo": add_logo,
+    "staffing.hand_over": let_coach_leave,
+    "staffing.hand_over_rest": let_coach_leave,
     "portal_handouts.send_upload": take_back_file,
 }

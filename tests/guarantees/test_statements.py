@@ -33,7 +33,7 @@ PAGES = {
     "authoring.draft_page": 9,
     "authoring.edit_page": 5,
     "authoring.history_page": 8,
-    "board.board_page": 12,
+    "board.board_page": 14,
     "bulk_assignments.choose_page": 6,
     "bulk_assignments.progress_page": 6,
     "cases.case_list": 5,
@@ -79,6 +79,8 @@ PAGES = {
     "settings.logo_page": 4,
     "settings.practice_page": 3,
     "sign_in.sign_in_page": 1,
+    "staffing.hand_over_page": 7,
+    "staffing.team_page": 4,
     "today.today": 11,
     "worksheets.shared_answers_page": 9,
 }

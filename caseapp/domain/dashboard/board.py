@@ -26,6 +26,7 @@ from caseapp.domain.alerts.queries import list_unacknowledged_alerts
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import sees_client
 from caseapp.domain.dashboard.queries import get_case_numbers
+from caseapp.domain.dashboard.unattended import list_unattended_clients
 from caseapp.domain.followups.codes import CUSTOM, TASK_LABELS
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.queries import is_overdue
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-GROUPS = ("alerts", "holds", "actions", "notes")
+GROUPS = ("alerts", "unattended", "holds", "actions", "notes")
 SHOWN = 5
 """How many rows of each group the whole board shows."""
 
@@ -49,7 +50,8 @@ class BoardRow:
     """A client in a group of the board.
 
     `person` is who opened the alert, has to do the action or wrote the note. `since` is when it began to wait; for an
-    action, when it was due. `is_own` says of a hold that the reader can release it.
+    action, when it was due. `is_own` says of a hold that the reader can release it. Of an unattended client, `person`
+    is a coach, who may have left, and `title` what is missing: `responsible` or `second`.
     """
 
     id: UUID
@@ -61,6 +63,7 @@ class BoardRow:
     title: str = ""
     addressed_to: tuple[str, ...] = ()
     is_own: bool = False
+    person_id: UUID | None = None
     number: str = ""
 
 
@@ -143,13 +146,15 @@ def _load_group(
             )
         )
         return BoardGroup(count_unsigned_notes(actor), page)
-    rows = [*(_list_alerts(actor) if key == "alerts" else _list_holds(actor))]
+    listed = {"alerts": _list_alerts, "holds": _list_holds, "unattended": _list_unattended}
+    rows = [*listed[key](actor)]
     return BoardGroup(len(rows), page_in_memory(rows, _urgency, cursor, limit))
 
 
 def _urgency(row: BoardRow) -> tuple[str | int, ...]:
     """Order alerts and holds: safety before care, then whatever has waited longest."""
-    return (KINDS.index(row.kind), row.since.isoformat(), row.id.hex)
+    rank = KINDS.index(row.kind) if row.kind else len(KINDS)
+    return (rank, row.since.isoformat(), row.id.hex)
 
 
 def _list_alerts(actor: Actor) -> Iterable[BoardRow]:
@@ -164,6 +169,20 @@ def _list_alerts(actor: Actor) -> Iterable[BoardRow]:
                 kind=alert.kind,
                 addressed_to=alert.addressed_to,
             )
+
+
+def _list_unattended(actor: Actor) -> Iterable[BoardRow]:
+    for found in list_unattended_clients(actor):
+        yield BoardRow(
+            found.client_id,
+            found.client_id,
+            found.client,
+            found.coach,
+            found.since,
+            kind=found.hold or "",
+            title="second" if found.is_responsible else "responsible",
+            person_id=found.coach_id,
+        )
 
 
 def _list_holds(actor: Actor) -> Iterable[BoardRow]:

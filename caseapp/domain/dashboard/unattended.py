@@ -1,0 +1,164 @@
+"""Clients in need for whom nobody with an active account is responsible, or whose hold nobody else could release."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+from sqlalchemy.orm import aliased
+
+from caseapp.core.clock import now
+from caseapp.core.database import db
+from caseapp.core.permissions import Role
+from caseapp.core.reads import note_shown
+from caseapp.domain.cases.models import Case
+from caseapp.domain.clients.codes import COACH, SECOND_PERSON
+from caseapp.domain.clients.models import CareTeamMember, Client
+from caseapp.domain.dashboard.listed_clients import IS_OPEN, newest_case_number
+from caseapp.domain.followups.codes import CUSTOM
+from caseapp.domain.followups.models import FollowUp
+from caseapp.domain.followups.queries import is_overdue
+from caseapp.domain.keys.models import ClientKey
+from caseapp.domain.keys.queries import open_listed_key
+from caseapp.domain.screening.marks import HOLD_KINDS, list_marks
+from caseapp.domain.screening.queries import SAFETY_COLUMNS, join_safety, safety_from_row
+from caseapp.domain.users.models import User
+from caseapp.domain.users.queries import is_visible_coach, list_users
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
+
+    from caseapp.core.actor import Actor
+
+
+@dataclass(frozen=True)
+class UnattendedClient:
+    """A client with an open hold, an active flag or an overdue action whom nobody looks after as the protocol wants.
+
+    `coach_id` and `coach` are a member of the care team, who may have left. `is_responsible` tells whether a coach with
+    an active account is there; if so, a second person who could release a hold is missing. `hold` is the kind of the
+    strictest open hold, `since` when it was opened, or now.
+    """
+
+    client_id: UUID
+    client: str = field(repr=False)
+    number: str
+    coach_id: UUID
+    coach: str
+    is_responsible: bool
+    hold: str | None
+    since: datetime
+
+
+def list_unattended_clients(actor: Actor | None) -> list[UnattendedClient]:
+    """List the unattended clients whom a supervisor sees, or those of the whole practice without an actor.
+
+    A client needs a coach with an active account, and an active supervisor of a coach of theirs, or somebody who was
+    named, who could release a hold as the second person. Only the clients who lack one of them are opened. Source:
+    the issue about safety, awaiting clinical sign-off.
+    """
+    moment = now()
+    viewers = [actor.id] if actor else [user.id for user in list_users()]
+    marked = {mark.client_id for viewer in viewers for mark in list_marks(viewer, HOLD_KINDS)}
+    member, coach, supervisor = aliased(CareTeamMember), aliased(User), aliased(User)
+    is_supervised = sa.and_(supervisor.disabled_at.is_(None), supervisor.role == Role.SUPERVISOR)
+    lacking = (
+        sa.select(member.client_id, sa.func.min(coach.id, type_=coach.id.type).label("coach_id"))
+        .join(coach, coach.id == member.user_id)
+        .outerjoin(supervisor, sa.and_(supervisor.id == coach.supervisor_id, is_supervised))
+        .where(
+            member.role == COACH,
+            sa.or_(coach.disabled_at.is_not(None), supervisor.id.is_(None)),
+            is_visible_coach(coach, actor.role, actor.id) if actor else sa.true(),
+        )
+        .group_by(member.client_id)
+        .subquery()
+    )
+    is_responsible, has_second = _has_responsible(), _has_second(moment)
+    has_overdue = (
+        sa.exists()
+        .where(
+            FollowUp.client_id == Client.id,
+            FollowUp.completed_at.is_(None),
+            FollowUp.kind != CUSTOM,
+            is_overdue(moment),
+        )
+        .correlate(Client)
+    )
+    has_open_case = sa.exists().where(IS_OPEN, Case.client_id == Client.id).correlate(Client)
+    query = (
+        sa.select(
+            Client.id.label("client_id"),
+            Client.name,
+            newest_case_number(Client.id).label("number"),
+            lacking.c.coach_id,
+            User.name.label("coach"),
+            is_responsible.label("is_responsible"),
+            has_overdue.label("has_overdue"),
+            ClientKey.wrapped,
+            *SAFETY_COLUMNS,
+        )
+        .join(lacking, lacking.c.client_id == Client.id)
+        .join(User, User.id == lacking.c.coach_id)
+        .join(ClientKey, ClientKey.client_id == Client.id)
+        .where(
+            sa.or_(~is_responsible, ~has_second),
+            sa.or_(Client.id.in_(marked), has_open_case, has_overdue),
+        )
+    )
+    rows = db.session.execute(join_safety(query)).all()
+    note_shown(row.client_id for row in rows)
+    found = []
+    for row in rows:
+        safety = safety_from_row(row, open_listed_key(row.wrapped, row.client_id))
+        if safety.holds or safety.flags or row.has_overdue:
+            found.append(
+                UnattendedClient(
+                    row.client_id,
+                    row.name,
+                    row.number or "",
+                    row.coach_id,
+                    row.coach,
+                    bool(row.is_responsible),
+                    safety.hold,
+                    min((hold.opened_at for hold in safety.holds), default=moment),
+                )
+            )
+    return found
+
+
+def _has_responsible() -> sa.Exists:
+    member, coach = aliased(CareTeamMember), aliased(User)
+    return (
+        sa.exists()
+        .where(
+            member.client_id == Client.id,
+            member.role == COACH,
+            coach.id == member.user_id,
+            coach.disabled_at.is_(None),
+        )
+        .correlate(Client)
+    )
+
+
+def _has_second(moment: datetime) -> sa.ColumnElement[bool]:
+    member, coach, second = aliased(CareTeamMember), aliased(User), aliased(User)
+    of_client = (member.client_id == Client.id, second.disabled_at.is_(None))
+    supervises = sa.exists().where(
+        *of_client,
+        member.role == COACH,
+        coach.id == member.user_id,
+        second.id == coach.supervisor_id,
+        second.id != coach.id,
+        second.role == Role.SUPERVISOR,
+    )
+    is_named = sa.exists().where(
+        *of_client,
+        member.role == SECOND_PERSON,
+        sa.or_(member.ends_at.is_(None), member.ends_at > moment),
+        second.id == member.user_id,
+        second.role == Role.SUPERVISOR,
+    )
+    return sa.or_(supervises.correlate(Client), is_named.correlate(Client))
