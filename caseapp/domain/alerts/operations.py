@@ -122,8 +122,8 @@ def enqueue_alerts_of(user_id: UUID) -> None:
         outbox.enqueue(ALERT_STEP, {"alert": alert_id.hex}, due_at=now())
 
 
-def alert_new_coach(client_id: UUID, user_id: UUID) -> int:
-    """Let every alert about a locked client that nobody has acknowledged reach a new coach; return how many."""
+def alert_new_coach(client_id: UUID, leaver_id: UUID, user_id: UUID) -> int:
+    """Let the alerts about a locked client that still wait reach a new coach instead of another; return how many."""
     waiting = db.session.scalars(
         sa.select(Alert.id).where(Alert.client_id == client_id, Alert.acknowledged_at.is_(None))
     ).all()
@@ -132,6 +132,11 @@ def alert_new_coach(client_id: UUID, user_id: UUID) -> int:
             db.session.add(AlertRecipient(alert_id=alert_id, user_id=user_id, step="coach"))
             outbox.enqueue(ALERT_MAIL, {"alert": alert_id.hex, "user": user_id.hex})
     db.session.flush()
+    db.session.execute(
+        sa.delete(AlertRecipient).where(
+            AlertRecipient.alert_id.in_(waiting), AlertRecipient.user_id == leaver_id
+        )
+    )
     return len(waiting)
 
 

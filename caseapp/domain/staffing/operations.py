@@ -24,9 +24,16 @@ from caseapp.domain.clients.models import CareTeamMember
 from caseapp.domain.clients.operations import join_care_team
 from caseapp.domain.clients.queries import select_memberships
 from caseapp.domain.followups.models import FollowUp
+from caseapp.domain.keys.queries import get_client_key
 from caseapp.domain.practice.queries import get_practice
-from caseapp.domain.screening.marks import HOLD_KINDS, add_marks, list_marks, remove_marks
-from caseapp.domain.screening.queries import get_current_safety, get_safety_state
+from caseapp.domain.screening.marks import (
+    KINDS,
+    add_marks,
+    list_marked,
+    list_marks,
+    remove_marks,
+)
+from caseapp.domain.screening.queries import get_current_safety
 from caseapp.domain.staffing.rules import (
     check_disable,
     list_heir_faults,
@@ -61,14 +68,14 @@ def hand_over(
     if faults or heir is None:
         raise Invalid({"heir_id": [str(fault.message) for fault in faults]})
     membership = db.session.get(CareTeamMember, (leaver_id, client.id, COACH))
-    holds = get_current_safety(client.key).state.holds
+    marked = list_marked(get_current_safety(client.key).state, client.id)
     if membership is not None:
-        remove_marks(holds, client.id)
+        remove_marks(marked, client.id)
         db.session.delete(membership)
         db.session.flush()
         join_care_team(client, heir_id)
         db.session.flush()
-        add_marks(holds, client.id)
+        add_marks(marked, client.id)
     elif not _sees(heir, client.id):
         message = "This person can’t see the client. Choose the coach or their supervisor."
         raise Invalid({"heir_id": [message]})
@@ -90,7 +97,7 @@ def hand_over(
     ).all()
     if membership is None and not moved:
         raise NotFound
-    if not alert_new_coach(client.id, heir_id) and tell and heir_id != actor.id:
+    if not alert_new_coach(client.id, leaver_id, heir_id) and tell and heir_id != actor.id:
         outbox.enqueue(HAND_OVER_MAIL, {"user": heir_id.hex})
     record(
         actor,
@@ -157,13 +164,16 @@ def change_supervisor(actor: Actor, member: LockedMember, supervisor: LockedMemb
 def _change_supervisor(actor: Actor, user: User, supervisor: User) -> None:
     """Change the supervisor of a locked account, and write the marks of the holds of their clients again."""
     refuse_for(list_supervisor_faults(as_staff_member(supervisor), user.id))
-    held = {mark.client_id for mark in list_marks(user.id, HOLD_KINDS)}
-    holds = {client_id: get_safety_state(client_id).holds for client_id in sorted(held)}
-    for client_id, found in holds.items():
+    clients = sorted({mark.client_id for mark in list_marks(user.id, KINDS)})
+    marked = {
+        client_id: list_marked(get_current_safety(get_client_key(client_id)).state, client_id)
+        for client_id in clients
+    }
+    for client_id, found in marked.items():
         remove_marks(found, client_id)
     user.supervisor_id = supervisor.id
     db.session.flush()
-    for client_id, found in holds.items():
+    for client_id, found in marked.items():
         add_marks(found, client_id)
     details = {"supervisor": supervisor.id.hex}
     record(actor, Action.USER_MANAGE, "user", user.id, details=details)
