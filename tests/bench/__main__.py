@@ -1,8 +1,8 @@
 """`make bench`: the application compared with its floors on both databases, as ratios.
 
 The environment variables ROUNDS (default 25), LARGE (default 100000 cases), PDFS (default 1000 documents, for memory)
-and ONLY (pdfs, downloads, caseloads, floors, shapes) change what is measured. Run it on an idle machine: the load at
-the start is stored with the results.
+and ONLY (pdfs, downloads, caseloads, overviews, floors, shapes) change what is measured. Run it on an idle machine: the
+load at the start is stored with the results.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from itertools import chain, cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,10 +56,12 @@ ROUNDS = int(os.environ.get("ROUNDS", "25"))
 EACH = 12
 SMALL, LARGE = 1000, int(os.environ.get("LARGE", "100000"))
 OWN = 200
+NEEDS = 40
+"""How many clients have an open hold, an alert, overdue actions and an unsigned note, in every practice."""
 PAGE = 25
 READERS = 6
 SHAPES = ((1, 1, "sync"), (1, 1, "gthread"), (1, 4, "gthread"), (2, 1, "sync"), (2, 2, "gthread"))
-ONLY = os.environ.get("ONLY", "pdfs downloads caseloads floors shapes").split()
+ONLY = os.environ.get("ONLY", "pdfs downloads caseloads overviews floors shapes").split()
 SHAPE_ROUNDS = 7
 CLIENTS = 4
 """How many clients send requests at once when throughput is measured."""
@@ -73,12 +76,13 @@ NOTE = {
 
 @dataclass(frozen=True)
 class Practice:
-    """A filled database: its environment, actors with tokens and a session, and cursors of its pages."""
+    """A filled database: its environment, actors with tokens and sessions, and cursors of its pages."""
 
     environ: dict[str, str]
     filled: rows.Filled
     tokens: dict[UUID, str]
     cookie: str
+    supervisor_cookie: str
     cursors: dict[str, dict[str, str | None]]
 
 
@@ -106,6 +110,7 @@ def create_practice(folder: Path, url: str | None, cases: int) -> Practice:
         with transaction():
             set_up_practice()
         filled = rows.fill(cases, OWN, readers=READERS)
+        rows.add_needs(filled, NEEDS)
         actors = [filled.supervisor, *(actor for actor, _ in filled.readers)]
         with transaction():
             tokens = {
@@ -113,6 +118,7 @@ def create_practice(folder: Path, url: str | None, cases: int) -> Practice:
                 for actor in actors
             }
             cookie = begin_session("staff", filled.coach.id)
+            supervisor_cookie = begin_session("staff", filled.supervisor.id)
             floor_table.create(db.session.connection())
         cursors = {
             "coach": _cursors(filled.coach, OWN),
@@ -120,7 +126,7 @@ def create_practice(folder: Path, url: str | None, cases: int) -> Practice:
         }
         db.session.remove()
         db.engine.dispose()
-    return Practice(environ, filled, tokens, cookie, cursors)
+    return Practice(environ, filled, tokens, cookie, supervisor_cookie, cursors)
 
 
 def _cursors(actor: Actor, number: int) -> dict[str, str | None]:
@@ -180,6 +186,27 @@ def caseloads(engine: str, small: Practice, large: Practice) -> Iterator[Ratio]:
                     each=EACH,
                     at_most=1.2,
                 )
+
+
+def overviews(engine: str, small: Practice, large: Practice) -> Iterator[Ratio]:
+    """Compare what a supervisor sees of a thousand cases and of many more, with as much that waits."""
+    with serving("wsgi:app", small.environ) as one, serving("wsgi:app", large.environ) as two:
+        for path in ("/today", "/board"):
+            calls = []
+            for port, made in ((one, small), (two, large)):
+                client = HttpClient(port, {"Cookie": f"__Host-desk={made.supervisor_cookie}"})
+                send = client.prepare("GET", path)
+                status, body = send()
+                if status != HTTPStatus.OK or b"Safety hold" not in body:
+                    raise RuntimeError(f"{path}: {status}")
+                calls.append(send)
+            yield compare(
+                f"{engine}: supervisor, {path}, {LARGE} against {SMALL}",
+                *calls,
+                rounds=ROUNDS,
+                each=EACH,
+                at_most=1.3,
+            )
 
 
 def against_floors(engine: str, made: Practice) -> Iterator[Ratio]:
@@ -352,6 +379,7 @@ def main() -> None:
                         engine, small.environ, small.filled.coach, ROUNDS
                     ),
                     "caseloads": caseloads(engine, small, large),
+                    "overviews": overviews(engine, small, large),
                     "floors": against_floors(engine, large),
                 }
                 for found in chain.from_iterable(parts[name] for name in parts if name in ONLY):

@@ -36,6 +36,7 @@ from caseapp.domain.screening.protocol import ITEMS
 from caseapp.domain.screening.sealing import NO_TAG, CurrentSafety, seal_events, seal_state
 from caseapp.domain.screening.state import DerivedState
 from caseapp.domain.users.models import User
+from tests.support import builders
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -134,6 +135,18 @@ def fill(cases: int, own: int, *, readers: int = 0, notes: int = 5) -> Filled:
         Actor(supervisor["id"], Role.SUPERVISOR, "Bench Supervisor", "web"),
         [(Actor(who, Role.COACH, "Bench Reader", "web"), found) for who, found in noted.items()],
     )
+
+
+def add_needs(filled: Filled, number: int) -> None:
+    """Give so many clients of the coach a safety hold with an alert and overdue actions, and an unsigned note."""
+    _, case_ids = filled.readers[0]
+    found = db.session.execute(
+        sa.select(Case.id, Case.client_id).where(Case.id.in_(case_ids[:number]))
+    ).all()
+    for case_id, client_id in found:
+        builders.screen(filled.coach, client_id, days_ago=3, self_harm=3)
+        builders.draft(filled.coach, case_id, days_ago=2)
+    db.session.remove()
 
 
 def _user(who: str, role: Role, supervisor_id: UUID | None) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 import pytest
 
+from caseapp.domain.dashboard.board import GROUPS
 from tests.domain.dashboard import bulk_rows
 from tests.support import builders
 from tests.support.staff_pages import StaffBrowser
@@ -14,7 +15,7 @@ def test_board_shows_counts_first_and_leads_to_each_group(app, team):
     assert 'href="/board"' in helen.text("/today")
     page = helen.text("/board")
     first_panel = page.index('class="panel"')
-    for group in ("alerts", "holds", "actions", "notes"):
+    for group in GROUPS:
         assert page.index(f'href="/board?show={group}"') < first_panel
     assert f'href="/case/{made.number}/hold"' in page
     assert f'href="/case/{made.number}/follow-ups"' in page

@@ -25,6 +25,7 @@ from caseapp.domain.alerts.codes import KINDS
 from caseapp.domain.alerts.queries import list_unacknowledged_alerts
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import sees_client
+from caseapp.domain.dashboard.old_levels import list_old_levels
 from caseapp.domain.dashboard.queries import get_case_numbers
 from caseapp.domain.dashboard.unattended import list_unattended_clients
 from caseapp.domain.followups.codes import CUSTOM, TASK_LABELS
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-GROUPS = ("alerts", "unattended", "holds", "actions", "notes")
+GROUPS = ("alerts", "unattended", "holds", "actions", "levels", "notes")
 SHOWN = 5
 """How many rows of each group the whole board shows."""
 
@@ -51,7 +52,7 @@ class BoardRow:
 
     `person` is who opened the alert, has to do the action or wrote the note. `since` is when it began to wait; for an
     action, when it was due. `is_own` says of a hold that the reader can release it. Of an unattended client, `person`
-    is a coach, who may have left, and `title` what is missing: `responsible` or `second`.
+    is a coach, who may have left, and `title` what is missing: `responsible` or `second`. `levels` are old ones.
     """
 
     id: UUID
@@ -64,6 +65,7 @@ class BoardRow:
     addressed_to: tuple[str, ...] = ()
     is_own: bool = False
     person_id: UUID | None = None
+    levels: dict[str, int] = field(default_factory=dict)
     number: str = ""
 
 
@@ -79,10 +81,11 @@ class PersonCount:
 
 @dataclass(frozen=True)
 class BoardGroup:
-    """A group of the board: how much waits, and its most urgent rows."""
+    """A group of the board: how much waits, and its most urgent rows; `is_truncated` when there may be more."""
 
     count: int
     page: Page[BoardRow]
+    is_truncated: bool = False
     people: list[PersonCount] = field(default_factory=list)
 
 
@@ -130,7 +133,7 @@ def count_board(actor: Actor) -> dict[str, int]:
     Raises Forbidden for anybody but a supervisor.
     """
     require(actor, Action.BOARD_READ)
-    return {key: _load_group(actor, key, None, None, 1).count for key in GROUPS}
+    return {key: _load_group(actor, key, None, None, SHOWN).count for key in GROUPS}
 
 
 def _load_group(
@@ -138,6 +141,8 @@ def _load_group(
 ) -> BoardGroup:
     if key == "actions":
         return _load_actions(actor, person_id, cursor, limit)
+    if key == "levels":
+        return _load_levels(actor, cursor, limit)
     if key == "notes":
         notes = list_unsigned_notes(actor, cursor, limit)
         page = notes.map(
@@ -197,6 +202,17 @@ def _list_holds(actor: Actor) -> Iterable[BoardRow]:
             kind=found.hold.kind,
             is_own=found.is_own,
         )
+
+
+def _load_levels(actor: Actor, cursor: str | None, limit: int) -> BoardGroup:
+    """Load the clients with old levels among the next open cases; the whole board shows the first `limit` of them."""
+    found, following = list_old_levels(actor, list_marks(actor.id, HOLD_KINDS), cursor)
+    rows = [
+        BoardRow(one.case_id, one.client_id, one.client, one.coach, one.since, levels=one.levels)
+        for one in found
+    ]
+    shown = rows[:SHOWN] if limit == SHOWN else rows
+    return BoardGroup(len(rows), Page(shown, following), is_truncated=following is not None)
 
 
 def _load_actions(

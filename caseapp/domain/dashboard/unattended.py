@@ -65,7 +65,7 @@ def list_unattended_clients(actor: Actor | None) -> list[UnattendedClient]:
     member, coach, supervisor = aliased(CareTeamMember), aliased(User), aliased(User)
     is_supervised = sa.and_(supervisor.disabled_at.is_(None), supervisor.role == Role.SUPERVISOR)
     lacking = (
-        sa.select(member.client_id, sa.func.min(coach.id, type_=coach.id.type).label("coach_id"))
+        sa.select(member.client_id, coach.id.label("coach_id"), coach.name.label("coach"))
         .join(coach, coach.id == member.user_id)
         .outerjoin(supervisor, sa.and_(supervisor.id == coach.supervisor_id, is_supervised))
         .where(
@@ -73,7 +73,6 @@ def list_unattended_clients(actor: Actor | None) -> list[UnattendedClient]:
             sa.or_(coach.disabled_at.is_not(None), supervisor.id.is_(None)),
             is_visible_coach(coach, actor.role, actor.id) if actor else sa.true(),
         )
-        .group_by(member.client_id)
         .subquery()
     )
     is_responsible, has_second = _has_responsible(), _has_second(moment)
@@ -94,21 +93,22 @@ def list_unattended_clients(actor: Actor | None) -> list[UnattendedClient]:
             Client.name,
             newest_case_number(Client.id).label("number"),
             lacking.c.coach_id,
-            User.name.label("coach"),
+            lacking.c.coach,
             is_responsible.label("is_responsible"),
             has_overdue.label("has_overdue"),
             ClientKey.wrapped,
             *SAFETY_COLUMNS,
         )
         .join(lacking, lacking.c.client_id == Client.id)
-        .join(User, User.id == lacking.c.coach_id)
         .join(ClientKey, ClientKey.client_id == Client.id)
         .where(
             sa.or_(~is_responsible, ~has_second),
             sa.or_(Client.id.in_(marked), has_open_case, has_overdue),
         )
     )
-    rows = db.session.execute(join_safety(query)).all()
+    # A client whom several coaches have is listed once.
+    ordered = join_safety(query).order_by(lacking.c.coach_id.desc())
+    rows = {row.client_id: row for row in db.session.execute(ordered)}.values()
     note_shown(row.client_id for row in rows)
     found = []
     for row in rows:

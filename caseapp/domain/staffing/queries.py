@@ -13,6 +13,7 @@ from caseapp.core.errors import NotFound
 from caseapp.core.pagination import in_any
 from caseapp.core.permissions import Action
 from caseapp.core.reads import note_shown
+from caseapp.core.transaction import locked_clients
 from caseapp.domain.alerts.queries import as_staff_member
 from caseapp.domain.alerts.rules import is_supervisor
 from caseapp.domain.clients.codes import COACH
@@ -136,8 +137,9 @@ def lock_member(user_id: UUID) -> LockedMember:
     """Lock the accounts of a member of staff and of the people whom they supervise, then read their clients.
 
     Whoever records something about one of these clients that opens a hold, or gives this person a client or a
-    follow-up, waits or is seen. Raises NotFound.
+    follow-up, waits or is seen. Raises NotFound, and RuntimeError outside `transaction()`.
     """
+    locked_clients()
     accounts = db.session.scalars(
         sa.select(User)
         .where(sa.or_(User.id == user_id, User.supervisor_id == user_id))

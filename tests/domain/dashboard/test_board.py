@@ -103,6 +103,41 @@ def test_action_is_not_overdue_within_its_grace(team):
         assert rows(team["supervisor"], "actions") != []
 
 
+def test_levels_that_nobody_asked_about_for_two_weeks_are_listed_the_highest_first(team):
+    coach, supervisor = team["coach"], team["supervisor"]
+    made = {}
+    for name, days_ago, levels in (
+        ("Watch One", 15, {"sleep": 1}),
+        ("Held One", 16, {"work": 1, "self_harm": 3}),
+        ("Fresh One", 13, {"sleep": 1}),
+        ("Steady One", 40, {}),
+        ("Asked Again", 20, {"sleep": 1}),
+    ):
+        made[name] = builders.case(coach, name)
+        builders.screen(coach, made[name].client_id, days_ago=days_ago, **levels)
+    builders.screen(coach, made["Asked Again"].client_id, sleep=1)
+    builders.case(coach, "Never Screened")
+    found = rows(supervisor, "levels")
+    assert [row.client for row in found] == ["Held One", "Watch One"]
+    assert found[0].levels == {"self_harm": 3, "work": 1}
+    assert (found[0].person, found[0].number) == (coach.name, made["Held One"].number)
+
+
+def test_old_levels_are_found_however_many_cases_come_before(team, monkeypatch):
+    monkeypatch.setattr("caseapp.domain.dashboard.old_levels.WALKED", 3)
+    coach, supervisor = team["coach"], team["supervisor"]
+    with at(now() - timedelta(days=30)):
+        bulk_rows.caseload(coach, 4)
+    late = builders.case(coach, "Late One")
+    builders.screen(coach, late.client_id, days_ago=15, sleep=1)
+    group = get_board(supervisor, show="levels", limit=25).groups["levels"]
+    assert group.is_truncated
+    page = get_board(supervisor, show="levels", cursor=group.page.next, limit=25)
+    found = page.groups["levels"]
+    assert "Late One" in {row.client for row in found.page.items}
+    assert not found.is_truncated
+
+
 def test_unsigned_notes_are_listed_by_age_without_content(team):
     coach, supervisor = team["coach"], team["supervisor"]
     made = builders.case(coach, "Ines Okafor")
