@@ -249,7 +249,7 @@ def _load_actions(
     ).all()
     page = make_page([_action(row) for row in rows], limit, lambda row: (row.since, row.id))
     wanted = [person for person in people if person_id in {None, person.id}]
-    return BoardGroup(sum(person.count for person in wanted), page, people)
+    return BoardGroup(sum(person.count for person in wanted), page, people=people)
 
 
 def _action(row: Any) -> BoardRow:  # noqa: ANN401 - a result row
