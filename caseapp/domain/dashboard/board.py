@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+from uuid import uuid5
 
 import sqlalchemy as sa
 
@@ -25,6 +26,7 @@ from caseapp.domain.alerts.codes import KINDS
 from caseapp.domain.alerts.queries import list_unacknowledged_alerts
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import sees_client
+from caseapp.domain.dashboard.declined_proposals import list_declined_proposals
 from caseapp.domain.dashboard.old_levels import list_old_levels
 from caseapp.domain.dashboard.queries import get_case_numbers
 from caseapp.domain.dashboard.unattended import list_unattended_clients
@@ -33,6 +35,7 @@ from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.queries import is_overdue
 from caseapp.domain.notes.unsigned import count_unsigned_notes, list_unsigned_notes
 from caseapp.domain.screening.marks import HOLD_KINDS, list_marks
+from caseapp.domain.screening.protocol import Level
 from caseapp.domain.screening.releasable import list_releasable_holds
 from caseapp.domain.users.models import User
 
@@ -41,7 +44,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-GROUPS = ("alerts", "unattended", "holds", "actions", "levels", "notes")
+GROUPS = ("alerts", "unattended", "holds", "actions", "levels", "declined", "notes")
+MAX_DECLINED = 1000
 SHOWN = 5
 """How many rows of each group the whole board shows."""
 
@@ -151,8 +155,7 @@ def _load_group(
             )
         )
         return BoardGroup(count_unsigned_notes(actor), page)
-    listed = {"alerts": _list_alerts, "holds": _list_holds, "unattended": _list_unattended}
-    rows = [*listed[key](actor)]
+    rows = [*LISTED[key](actor)]
     return BoardGroup(len(rows), page_in_memory(rows, _urgency, cursor, limit))
 
 
@@ -202,6 +205,27 @@ def _list_holds(actor: Actor) -> Iterable[BoardRow]:
             kind=found.hold.kind,
             is_own=found.is_own,
         )
+
+
+def _list_declined(actor: Actor) -> Iterable[BoardRow]:
+    for found in list_declined_proposals(actor, MAX_DECLINED):
+        yield BoardRow(
+            uuid5(found.client_id, found.item),
+            found.client_id,
+            found.client,
+            found.declined_by,
+            found.declined_at,
+            title=found.reason,
+            levels={found.item: Level.WATCH},
+        )
+
+
+LISTED = {
+    "alerts": _list_alerts,
+    "unattended": _list_unattended,
+    "holds": _list_holds,
+    "declined": _list_declined,
+}
 
 
 def _load_levels(actor: Actor, cursor: str | None, limit: int) -> BoardGroup:
