@@ -33,3 +33,15 @@ def test_hold_in_a_list_on_a_phone_is_visible_without_scrolling(app, live, page,
     assert edge["x"] + edge["width"] <= size[0]
     inside = "box => box.scrollWidth <= box.clientWidth"
     assert page.get_by_role("region", name="Table of").evaluate(inside)
+
+
+def test_what_to_do_now_begins_on_the_first_screen_of_a_phone(app, live, page):
+    coach = staff.team()["coach"]
+    found = builders.case(coach, "Ines Okafor with a long name of her own")
+    builders.screen(coach, found.client_id, self_harm="urgent")
+    page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
+    sign_in(page, live)
+    page.goto(f"{live}/case/{found.number}/hold")
+    first_step = page.get_by_role("region", name="Do this now").get_by_role("listitem").first
+    edge = first_step.bounding_box()
+    assert edge["y"] + edge["height"] <= PHONE[1]
