@@ -40,9 +40,8 @@ from caseapp.domain.clients.schemas import (
 )
 from caseapp.domain.dashboard.case_page import get_case_overview
 from caseapp.domain.screening.operations import set_manual_flag
-from caseapp.domain.screening.protocol import FLAG_LABELS, ITEMS, MANUAL_FLAGS
+from caseapp.domain.screening.protocol import FLAG_LABELS, MANUAL_FLAGS
 from caseapp.domain.screening.queries import list_flags
-from caseapp.domain.screening.rules import highest_level
 from caseapp.domain.screening.schemas import FlagSchema, ReasonSchema
 from caseapp.domain.users.queries import get_user_names, list_assignable_coaches
 from caseapp.http.forms import Body, Done, FormPage, Forms, Sent
@@ -59,13 +58,11 @@ if TYPE_CHECKING:
 
     from caseapp.domain.cases.facts import Fact
     from caseapp.domain.dashboard.case_page import CasePage
-    from caseapp.domain.screening.schemas import ScreeningRecord
 
 blueprint = Blueprint("cases", __name__)
 register_template_globals(blueprint)
 
 MAX_SEARCH_LENGTH = 120
-DAILY_LIFE = ("caring", "work", "household")
 EVENT_KINDS = {
     "session": "Sessions",
     "screening": "Screening",
@@ -125,31 +122,10 @@ def case_page(number: str) -> ResponseReturnValue:
         context=overview.page,
         tab="Overview",
         overview=overview,
-        trends=_trends(overview.screenings[::-1]),
         kind=kind,
         kinds=EVENT_KINDS,
         outcomes=OUTCOMES,
     )
-
-
-def _trends(screenings: list[ScreeningRecord]) -> list[tuple[str, str, list[int | None]]]:
-    """Return icon, label and levels of each trend row; daily life is one row with the highest of its three items."""
-    if not screenings:
-        return []
-    rows: dict[str, tuple[str, str, tuple[str, ...]]] = {
-        item.key: (item.icon, item.label, (item.key,)) for item in ITEMS
-    }
-    for key in DAILY_LIFE[1:]:
-        del rows[key]
-    rows[DAILY_LIFE[0]] = ("sun", "Daily life", DAILY_LIFE)
-    return [
-        (
-            icon,
-            label,
-            [highest_level({key: each.levels[key] for key in keys}) for each in screenings],
-        )
-        for icon, label, keys in rows.values()
-    ]
 
 
 details = FormPage(

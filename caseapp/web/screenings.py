@@ -13,6 +13,7 @@ from caseapp.core.permissions import Action
 from caseapp.domain.alerts.queries import get_client_alert
 from caseapp.domain.assignments.reading import list_suspended_assignments
 from caseapp.domain.cases.queries import LockedCase, get_case_context_by_number, lock_case
+from caseapp.domain.dashboard.trend import build_trend
 from caseapp.domain.notes.operations import mark_screening_in_error
 from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.screening.operations import decide_proposals, record_screening
@@ -47,6 +48,7 @@ from caseapp.domain.screening.schemas import (
 from caseapp.http.forms import Body, Done, FormPage, Forms, Sent
 from caseapp.http.guard import current_actor
 from caseapp.web.case_header import load_case_context
+from caseapp.web.trend import register_template_globals
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -57,9 +59,7 @@ if TYPE_CHECKING:
     from caseapp.domain.screening.schemas import ScreeningRecord
 
 blueprint = Blueprint("screenings", __name__)
-
-TREND_LENGTH = 12
-
+register_template_globals(blueprint)
 
 page = FormPage(
     blueprint,
@@ -81,7 +81,7 @@ def screening_page(context: CasePage, forms: Forms) -> str:
         tab="Screening",
         forms=forms,
         page=page_screenings(history, request.args.get("cursor"), PAGE_SIZE),
-        trend=history.screenings[:TREND_LENGTH][::-1],
+        trend=build_trend(history, (), context.safety.as_of),
         immediate_steps=list_immediate_steps(context.safety.levels),
         help_lines=get_practice_info().help_lines,
         alert=get_client_alert(actor, client_id) if context.safety.holds else None,

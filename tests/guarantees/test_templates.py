@@ -19,7 +19,6 @@ ICON_AT = {
     "rail_link": 1,
     "seg": 1,
     "timeline_item": 0,
-    "trend_row": 0,
 }
 # Words that look like an attribute of a tag and would be an inline handler.
 INLINE = re.compile(r"\son[a-z]+\s*=|\sstyle\s*=|<style\b|javascript:", re.IGNORECASE)

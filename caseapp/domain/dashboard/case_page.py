@@ -14,13 +14,22 @@ from caseapp.domain.cases.queries import (
     get_case_context_by_number,
     list_case_events,
 )
-from caseapp.domain.dashboard.timeline import Panels, build_timeline, load_records, make_window
+from caseapp.domain.dashboard.timeline import (
+    CaseRecords,
+    Panels,
+    build_timeline,
+    load_records,
+    make_window,
+)
+from caseapp.domain.dashboard.trend import Mark, Trend, build_trend
 from caseapp.domain.followups.queries import list_page_followups
 from caseapp.domain.followups.rules import list_unfinished
+from caseapp.domain.handouts.queries import get_handouts_by_hash
 from caseapp.domain.screening.rules import list_episodes
 from caseapp.domain.suitability.queries import recipient_in_case
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from uuid import UUID
 
     from caseapp.core.actor import Actor
@@ -28,10 +37,10 @@ if TYPE_CHECKING:
     from caseapp.domain.assignments.schemas import AssignmentRecord
     from caseapp.domain.dashboard.schemas import TimelineEvent
     from caseapp.domain.followups.schemas import FollowUpRecord
-    from caseapp.domain.screening.schemas import Hold, ScreeningRecord
+    from caseapp.domain.screening.schemas import Hold
     from caseapp.domain.suitability.schemas import Recommendation
 
-TREND_LENGTH = 6
+MAX_MARKS = 25
 
 
 @dataclass(frozen=True)
@@ -78,11 +87,11 @@ def _is_completed(task: FollowUpRecord) -> bool:
 
 @dataclass(frozen=True)
 class CaseOverview:
-    """What the overview of a case shows: its timeline, its last screenings, what the client has and what is to do."""
+    """What the overview of a case shows: its timeline, the trend, what the client has and what is to do."""
 
     page: CasePage
     timeline: Page[TimelineEvent]
-    screenings: list[ScreeningRecord]
+    trend: Trend | None
     handouts: list[AssignmentRecord]
     recommendation: Recommendation
     followups: list[FollowUpRecord]
@@ -113,7 +122,7 @@ def get_case_overview(
     Raises NotFound, and Invalid for an unknown kind or an invalid cursor.
     """
     window = make_window(kind, cursor, limit)
-    panels = Panels(MAX_CASE_EVENTS, safety=True, followups=limit, handouts=True)
+    panels = Panels(MAX_CASE_EVENTS, safety=True, followups=limit, handouts=True, marks=MAX_MARKS)
     context = get_case_context_by_number(actor, number)
     records = load_records(actor, context, window, kind, panels)
     rows = [row for row in records.assignments if row.withdrawn_at is None]
@@ -125,8 +134,20 @@ def get_case_overview(
             followups=tuple(records.followups),
         ),
         timeline=build_timeline(context, records, window, kind),
-        screenings=records.safety.screenings[:TREND_LENGTH] if records.safety else [],
+        trend=build_trend(records.safety, _list_marks(context, records), context.safety.as_of)
+        if records.safety
+        else None,
         handouts=[record for record in current if record.case_id == context.case.id],
         recommendation=choose_handouts(context, current).recommendation,
         followups=[task for task in records.followups if task.completed_at is None][:limit],
     )
+
+
+def _list_marks(context: CaseContext, records: CaseRecords) -> Iterator[Mark]:
+    """List the sessions and handouts that a case's trend can show."""
+    texts = get_handouts_by_hash(row.sha256 for row in records.assignments)
+    for note in records.notes:
+        yield Mark("session", note.session_at)
+    for row in records.assignments:
+        if row.case_id == context.case.id:
+            yield Mark("handout", row.assigned_at, title=texts[row.sha256].title)

@@ -22,7 +22,7 @@ from caseapp.domain.followups.queries import list_page_followups
 from caseapp.domain.handouts.models import HandoutVersion
 from caseapp.domain.handouts.queries import get_handouts_by_hash
 from caseapp.domain.notes.codes import MODALITIES
-from caseapp.domain.notes.queries import list_notes_before
+from caseapp.domain.notes.queries import list_notes_in
 from caseapp.domain.screening.events import (
     HoldInError,
     HoldOpened,
@@ -56,12 +56,16 @@ CHANNEL_LABELS = {"portal": "in the portal", "print": "on paper", "in_person": "
 
 @dataclass(frozen=True)
 class Panels:
-    """How much the panels beside a timeline show, from the same statements."""
+    """How much the panels beside a timeline show, from the same statements.
+
+    `marks` is how many of the newest sessions and handouts the trend may show.
+    """
 
     case_events: int = 0
     safety: bool = False
     followups: int = 0
     handouts: bool = False
+    marks: int = 0
 
 
 @dataclass(frozen=True)
@@ -113,16 +117,18 @@ def load_records(
         return [window, Window(None, newest)] if newest else [window]
 
     case_events = windows("stage", panels.case_events)
+    sessions = windows("session", panels.marks)
     shows_handouts = kind in {None, "handout"}
     return CaseRecords(
-        notes=list_notes_before(actor, context.case.id, window.before, window.rows)
-        if kind in {None, "session"}
-        else [],
+        notes=list_notes_in(actor, context.case.id, *sessions) if sessions else [],
         safety=get_safety_history(client_id)
         if panels.safety or kind in {None, "screening", "hold"}
         else None,
         assignments=_list_assignments(
-            context, window if shows_handouts else None, current=panels.handouts
+            context,
+            window if shows_handouts else None,
+            current=panels.handouts,
+            newest=panels.marks,
         ),
         returned=_list_returned(context, window) if shows_handouts else [],
         case_events=list_case_events(context, *case_events) if case_events else [],
@@ -139,9 +145,12 @@ def load_records(
 
 
 def _list_assignments(
-    context: CaseContext, window: Window | None, *, current: bool
+    context: CaseContext, window: Window | None, *, current: bool, newest: int
 ) -> Sequence[Any]:
-    """List rows of `select_assignments`: those of a page, and what the client has now, newest first."""
+    """List rows of `select_assignments`, newest first.
+
+    They are those of a page, what the client has now, and so many of the newest ones of the case.
+    """
     of_case, wanted = Assignment.case_id == context.case.id, []
     if window:
         read = (of_case, Assignment.read_at.is_not(None))
@@ -149,6 +158,8 @@ def _list_assignments(
             window.select(Assignment.assigned_at, Assignment.id, of_case),
             window.select(Assignment.read_at, Assignment.id, *read),
         ]
+    if newest:
+        wanted.append(Window(None, newest).select(Assignment.assigned_at, Assignment.id, of_case))
     if current:
         wanted.append(sa.select(Assignment.id).where(is_current(context.case.client_id)))
     if not wanted:

@@ -14,9 +14,10 @@ from caseapp.core.database import db, run
 from caseapp.core.errors import NotFound
 from caseapp.core.pagination import (
     Page,
+    Window,
+    in_any,
     literal_limit,
     make_page,
-    newest_before,
     page_newest_first,
 )
 from caseapp.core.permissions import Action, Role
@@ -46,7 +47,6 @@ from caseapp.domain.screening.protocol import Level
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
-    from datetime import datetime
     from uuid import UUID
 
 
@@ -295,12 +295,18 @@ def _select_first_page(role: Role, number: int) -> sa.Select[*tuple[Any, ...]]:
     )
 
 
-def list_notes_before(
-    actor: Actor, case_id: UUID, before: tuple[datetime, UUID] | None, limit: int
-) -> list[NoteRecord]:
-    """List a case's notes before a position in the timeline. The caller has already found the case for this actor."""
-    query = _with_names(actor.role, actor.id).where(Note.case_id == case_id)
-    rows = db.session.execute(newest_before(query, Note.session_at, Note.id, before, limit)).all()
+def list_notes_in(actor: Actor, case_id: UUID, *windows: Window) -> list[NoteRecord]:
+    """List a case's notes that are in at least one of some windows, newest session first, in one statement.
+
+    The caller has already found the case for this actor.
+    """
+    readable = (Note.case_id == case_id, _is_readable(actor.role, actor.id))
+    wanted = [window.select(Note.session_at, Note.id, *readable) for window in windows]
+    rows = db.session.execute(
+        _with_names(actor.role, actor.id)
+        .where(in_any(Note.id, *wanted))
+        .order_by(Note.session_at.desc(), Note.id.desc())
+    )
     return [_build_record(row) for row in rows]
 
 

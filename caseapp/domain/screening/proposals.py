@@ -70,7 +70,7 @@ def list_coming_proposals(state: DerivedState | SafetyState) -> list[Proposal]:
 
     An item is proposed as long as the answer that counts is watch. One for which a hold is open was a concern already.
     """
-    held = {reason["item"] for hold in state.holds for reason in hold.reasons}
+    held = {reason["item"] for hold in state.holds for reason in hold.standing}
     found = [
         Proposal(item, state.raised[item], _proposed_at(state.raised[item]))
         for item in LASTING_ITEMS
