@@ -163,8 +163,7 @@ def describe_proposal(proposal: Proposal) -> str:
     source = ", as the client reported" if is_reported else ""
     label = ITEMS_BY_KEY[proposal.item].label
     return (
-        f"{label} has been at Watch or above for {days} days, "
-        f"since {since.day} {since:%B}{year}{source}."
+        f"{label}: at Watch or above for {days} days, since {since.day} {since:%B}{year}{source}."
     )
 
 

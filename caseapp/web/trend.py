@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from caseapp.domain.dashboard.trend import Change, ItemTrend, Mark, Trend
     from caseapp.domain.screening.schemas import ScreeningRecord
 
-MAX_CHANGES = 3
 MARK_LABELS = {
     "session": "Session",
     "handout": "Handout assigned",
@@ -31,32 +30,27 @@ def trend_date(moment: datetime) -> str:
     return f"{found.day} {found:%b}{year}"
 
 
-def describe_trend(trend: Trend) -> str:
-    """Say whether things get better: what changed since when, the worst first, and that nothing else did."""
+def describe_trend(trend: Trend) -> list[str]:
+    """Say whether things get better: what got worse and what better since when, and that nothing else changed."""
     if len(trend.screenings) == 1:
-        return "There has been one screening so far. Whether things get better shows after the next one."
+        return ["One screening so far. Whether things get better shows after the next one."]
     since = trend_date(trend.begins_at)
     if not trend.changes:
         if not trend.items:
-            return f"Every answer has been None since {since}."
-        return f"Nothing has changed since {since}."
-    said = [_describe_change(change) for change in trend.changes[:MAX_CHANGES]]
-    if others := trend.changes[MAX_CHANGES:]:
-        worse = sum(change.is_worse for change in others)
-        counts = ((worse, "worse"), (len(others) - worse, "better"))
-        said.append(
-            f"Of the other items, {' and '.join(f'{n} got {how}' for n, how in counts if n)}."
-        )
-    else:
-        said.append("Nothing else has changed.")
-    return " ".join(said)
+            return [f"Every answer has been None since {since}."]
+        return [f"Nothing has changed since {since}."]
+    parts = [
+        f"{word}: {'; '.join(map(_describe_change, changes))}."
+        for word, is_worse in (("Worse", True), ("Better", False))
+        if (changes := [change for change in trend.changes if change.is_worse is is_worse])
+    ]
+    return [*parts, "Nothing else has changed."]
 
 
 def _describe_change(change: Change) -> str:
-    label = ITEMS_BY_KEY[change.item].label
-    verb = "got worse" if change.is_worse else "got better"
     before, after = (LEVEL_LABELS[Level(level)] for level in (change.before, change.after))
-    return f"{label} has {verb}, from {before} to {after} since {trend_date(change.since)}."
+    label = ITEMS_BY_KEY[change.item].label
+    return f"{label}, from {before} to {after} since {trend_date(change.since)}"
 
 
 def describe_item_trend(item: ItemTrend) -> str:
@@ -84,16 +78,20 @@ def list_trend_rows(trend: Trend) -> list[tuple[str, str]]:
 
 
 def _describe_screening(screening: ScreeningRecord) -> str:
+    """List the items of each level from watch on and those not asked; of the others their number is enough."""
     by_level: dict[int | None, list[str]] = {}
     for item in ITEMS:
         by_level.setdefault(screening.levels[item.key], []).append(item.label)
     parts = [
         f"{LEVEL_LABELS[level]}: {', '.join(by_level[level])}"
         for level in reversed(Level)
-        if level in by_level
+        if level in by_level and level > Level.NONE
     ]
+    if calm := by_level.get(Level.NONE):
+        answers = "every answer" if len(calm) == len(ITEMS) else f"{len(calm)} answers"
+        parts.append(f"None: {answers}" if len(calm) > 1 else f"None: {calm[0]}")
     if None in by_level:
-        parts.append(f"not asked: {', '.join(by_level[None])}")
+        parts.append(f"Not asked: {', '.join(by_level[None])}")
     return f"Screening. {'; '.join(parts)}"
 
 

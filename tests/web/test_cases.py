@@ -1,16 +1,20 @@
 """Caseload and case pages: content, permissions and statement counts."""
 
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 
 from caseapp.core.clock import now
 from caseapp.core.transaction import transaction
+from caseapp.domain.assignments.operations import assign_handout
 from caseapp.domain.audit.queries import AuditFilter, list_audit_events
+from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.clients.schemas import SafeContact
 from caseapp.domain.followups.operations import create_followup
 from caseapp.domain.followups.schemas import NewFollowUp
+from caseapp.domain.practice.queries import today
 from tests.support import builders
 from tests.support.staff_pages import StaffBrowser, Statements, lasting
 
@@ -154,15 +158,50 @@ def test_timeline_lists_events_and_filters_by_kind(team, coach, ines):
     assert coach.get(f"/case/{ines.number}?kind=rumour").status_code == 422
 
 
-def test_trends_have_text_equivalents(team, coach, ines):
-    builders.screen(team["coach"], ines.client_id, days_ago=8, sleep="watch", eating=None)
+def test_trend_says_what_changed_and_has_text_equivalents(team, coach, ines):
+    builders.screen(team["coach"], ines.client_id, days_ago=8, sleep="concern", eating=None)
     page = coach.text(f"/case/{ines.number}")
-    assert 'aria-label="Sleep over 1 screening: watch"' in page
-    assert 'aria-label="Eating over 1 screening: not asked"' in page
-    builders.screen(team["coach"], ines.client_id, work="watch")
+    assert "One screening so far." in page
+    day_8, today_ = (f"{day.day} {day:%b}" for day in (today() - timedelta(days=8), today()))
+    assert f'aria-label="Sleep: Concern on {day_8}"' in page
+    builders.screen(team["coach"], ines.client_id, sleep="watch")
+    for path in (f"/case/{ines.number}", f"/case/{ines.number}/screening"):
+        page = coach.text(path)
+        assert f"<p>Better: Sleep, from Concern to Watch since {today_}.</p>" in page
+        assert "<p>Nothing else has changed.</p>" in page
+        assert f'aria-label="Sleep: Concern on {day_8}, Watch on {today_}"' in page
+        assert "<td>Screening. Concern: Sleep; None: 8 answers; Not asked: Eating</td>" in page
+        assert "<td>Care hold opened</td>" in page
+        assert 'aria-label="Holds: 1"' in page
+        assert "Awaiting sign-off by a licensed clinician" in page
+
+
+def test_trend_marks_sessions_and_handouts_on_every_page_of_the_timeline(team, coach, ines):
+    builders.screen(team["coach"], ines.client_id, days_ago=8, sleep="watch")
+    builders.note(team["coach"], ines.case_id, days_ago=2)
+    with transaction():
+        assign_handout(
+            team["coach"],
+            lock_case(team["coach"], ines.case_id),
+            "first-days-pause",
+            message="",
+            channel="print",
+        )
+    for kind in ("", "?kind=hold", "?kind=session"):
+        page = coach.text(f"/case/{ines.number}{kind}")
+        assert 'aria-label="Sessions: 1"' in page
+        assert 'aria-label="Handouts: 1"' in page
+        assert "<td>Session</td>" in page
+        assert "<td>Handout assigned: The first days" in page
+
+
+def test_calm_trend_has_no_chart_but_its_table(team, coach, ines):
+    builders.screen(team["coach"], ines.client_id, days_ago=8)
+    builders.screen(team["coach"], ines.client_id)
     page = coach.text(f"/case/{ines.number}")
-    assert 'aria-label="Sleep over 2 screenings: watch, none"' in page
-    assert 'aria-label="Daily life over 2 screenings: none, watch"' in page
+    assert "Every answer has been None since" in page
+    assert "chart-item" not in page
+    assert page.count("<td>Screening. None: every answer</td>") == 2
 
 
 def test_overview_lists_due_followups(team, coach, ines):

@@ -200,7 +200,7 @@ def test_proposed_concern_stands_on_the_pages_of_the_case_and_on_today(team, coa
     note_id = builders.draft(team["coach"], tired.case_id)
     text = coach.text(path.format(note_id if "note" in path else tired.number))
     assert "Is this a concern?" in text or "Are these concerns?" in text
-    assert "Sleep has been at Watch or above for 19 days" in text
+    assert "Sleep: at Watch or above for 19 days" in text
     assert "#decide-h" in text or 'id="decide-h"' in text
 
 
@@ -219,8 +219,8 @@ def test_declining_alone_stays_on_the_page(coach, tired, address):
     assert answer.headers["Location"] == address
     text = coach.text(address)
     assert "Decision recorded." in text
-    assert "Eating has been at Watch" in text
-    assert "Sleep has been at Watch" not in text
+    assert "Eating: at Watch or above for" in text
+    assert "Sleep: at Watch or above for" not in text
 
 
 @pytest.mark.parametrize(

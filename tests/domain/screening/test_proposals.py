@@ -3,55 +3,25 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
-from itertools import count
 from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caseapp.domain.screening.events import (
-    HoldOpened,
-    HoldReleased,
-    ProposalDeclined,
-    RecordedEvent,
-    ScreeningRecorded,
-)
+from caseapp.domain.screening.events import HoldReleased, ProposalDeclined, ScreeningInError
 from caseapp.domain.screening.proposals import find_wrong_days, lasts_since, list_proposals
 from caseapp.domain.screening.protocol import ITEMS
 from caseapp.domain.screening.state import fold, state_from_json, state_to_json
+from tests.domain.screening.past_events import HOLD, START, asked, day, hold, record
 
-START = datetime(2026, 3, 2, 10, tzinfo=UTC)
-CLIENT, COACH, HOLD = UUID(int=1), UUID(int=2), UUID(int=3)
 # Content map, section (e): safety items need no duration, one report is enough.
 SAFETY = {"self_harm", "harm_to_others", "following", "fear_at_home"}
 TWO_WEEKS, A_WEEK = timedelta(days=14), timedelta(days=7)
 
 
-def day(number):
-    return START + timedelta(days=number)
-
-
-def asked(on, *, recorded=None, since=None, **answers):
-    """Return the moment and fact of a screening on a day; `recorded` is a later day on which it was recorded."""
-    days = {} if since is None else dict.fromkeys(answers, since)
-    fact = ScreeningRecorded(None, day(on), answers, asked_alone=True, lasting_since=days)
-    return day(on if recorded is None else recorded), fact
-
-
 def fold_facts(*facts):
-    numbers = count(1)
-    return fold(
-        RecordedEvent(
-            HOLD if isinstance(fact, HoldOpened) else UUID(int=100 + n),
-            CLIENT,
-            n,
-            moment,
-            COACH,
-            fact,
-        )
-        for n, (moment, fact) in zip(numbers, facts, strict=False)
-    )
+    return fold(record(*facts))
 
 
 def proposed(at, *facts):
@@ -144,11 +114,6 @@ def test_declining_does_not_outlive_a_none():
     assert proposed(30, *facts) == ["sleep"]
 
 
-def hold(on):
-    reason = {"item": "sleep", "level": 2, "screening": str(UUID(int=9))}
-    return day(on), HoldOpened("care", [reason])
-
-
 def test_item_with_an_open_hold_is_not_proposed_and_its_time_begins_again_at_the_release():
     facts = asked(0, sleep=2, eating=1), hold(0), asked(10, sleep=1), asked(17, sleep=1)
     assert proposed(20, *facts) == ["eating"]
@@ -157,6 +122,15 @@ def test_item_with_an_open_hold_is_not_proposed_and_its_time_begins_again_at_the
     assert {*proposed(34, *released)} == {"eating", "sleep"}
     late = asked(16, recorded=21, sleep=1)
     assert lasts_since(fold_facts(*released, late).raised["sleep"]) == day(20)
+
+
+def test_answer_recorded_in_error_neither_begins_nor_ends_the_time_of_an_item():
+    in_error = day(9), ScreeningInError(UUID(int=102), "Typed into the wrong case.")
+    ended = asked(0, sleep=1), asked(8, sleep=0), in_error
+    assert proposed(14, *ended) == ["sleep"]
+    begun = asked(0, sleep=0), asked(1, sleep=1), in_error, asked(10, sleep=1)
+    assert proposed(23, *begun) == []
+    assert proposed(24, *begun) == ["sleep"]
 
 
 def test_declining_an_item_that_is_not_raised_changes_nothing():
