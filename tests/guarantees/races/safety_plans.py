@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 def planned(team: Team) -> UUID:
     """Add a client who fears nobody and has a safety plan."""
-    client_id = builders.client(team["coach"])
+    client_id: UUID = builders.client(team["coach"])
     builders.screen(team["coach"], client_id)
     safety_plans.write(team["coach"], client_id)
     return client_id
@@ -51,7 +51,7 @@ def write_over(team: Team, client_id: UUID, replaces: int) -> Callable[[], objec
 
 def writing(team: Team) -> Race:
     """Write a plan while it is being written in another window: the first one is kept."""
-    client_id = builders.client(team["coach"])
+    client_id: UUID = builders.client(team["coach"])
     write = write_over(team, client_id, 0)
     return Race(
         write, write, "stale", lambda: count(SafetyPlan, SafetyPlan.client_id == client_id) == 1
