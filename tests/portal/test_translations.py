@@ -26,7 +26,7 @@ from caseapp.domain.practice.help_lines import countries
 from caseapp.domain.users.models import User
 from tests.domain.worksheets import sample_files
 from tests.portal.portal_handout import assign, form, text, upload
-from tests.support import builders, portal_client
+from tests.support import builders, portal_client, safety_plans
 from tests.support.portal_client import invited
 from tests.support.staff import csrf
 from tests.support.staff_pages import _Reader
@@ -134,6 +134,7 @@ WITHOUT_WORDS = {
     "GET /exit",
     "POST /exit",
     "GET /portal/reading-all.pdf",
+    "GET /portal/reading-plan.pdf",
     "GET /portal/h/<int(max=9999):position>/reading-<string:number>.pdf",
 }
 
@@ -205,6 +206,11 @@ def test_every_portal_page_is_translated(app, coach, pseudo):
     journey.open("/portal")
     journey.open(PAGE)
     journey.open("/portal/h/77", expect=404)
+    journey.open("/portal/plan", expect=404)
+    safety_plans.write(coach, found.client_id, text="Озеро")
+    safety_plans.show(coach, found.client_id)
+    journey.open("/portal")
+    journey.open("/portal/plan")
     with transaction():
         first = db.session.scalars(sa.select(Assignment).filter_by(position=1)).one()
         withdraw(coach, lock_assignment(coach, first.id), first.version)
