@@ -39,7 +39,7 @@ def plan_page() -> ResponseReturnValue:
     return render_template(
         "portal/plan.html",
         plan=plan,
-        written_on=local_date(plan.created_at),
+        written_on=local_date(plan.worked_on_at),
         review_on=format_date(plan.review_on),
         lines=list_help_lines(plan.kind, help_lines),
         emergency=help_lines.emergency,

@@ -91,7 +91,7 @@ FORMS = {
             PlanStep(
                 "professionals",
                 lazy_gettext("Professionals and services"),
-                "Doctor, therapist or crisis team, with phone numbers. Help lines are added below it.",
+                "Doctor, therapist or crisis team, with phone numbers. These are printed below it:",
             ),
             PlanStep(
                 "surroundings",
@@ -163,7 +163,7 @@ FORMS = {
             PlanStep(
                 "services",
                 lazy_gettext("Services I can call"),
-                "Advocate, doctor or police contact. Help lines are added below it.",
+                "Advocate, doctor or police contact. These are printed below it:",
             ),
             PlanStep(
                 "copies",

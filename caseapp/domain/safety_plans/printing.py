@@ -58,7 +58,7 @@ def _render_html(plan: PlanVersion, info: PracticeInfo, *, discreet: bool) -> st
             "title": gettext("Your reading") if discreet else gettext("My plan"),
             "look": f"{info.practice.paper.lower()} {_choose_size(plan, len(lines))}".strip(),
             "steps": steps,
-            "written_on": format_date(local_day(plan.created_at)),
+            "written_on": format_date(local_day(plan.worked_on_at)),
             "review_on": format_date(plan.review_on),
             "discreet": discreet,
         },

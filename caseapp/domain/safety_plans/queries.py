@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -29,7 +29,7 @@ from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_key
 from caseapp.domain.practice.queries import local_day
 from caseapp.domain.protocol.rules import due_at
-from caseapp.domain.safety_plans.codes import FORMS, SAFETY
+from caseapp.domain.safety_plans.codes import FORMS, SAFETY, WORKED_ON
 from caseapp.domain.safety_plans.models import SafetyPlan
 from caseapp.domain.safety_plans.rules import (
     find_current,
@@ -77,11 +77,14 @@ def find_kind(plan_id: UUID, key: DataKey) -> str:
 def list_versions(client_id: UUID, key: DataKey) -> tuple[PlanVersion, ...]:
     """List every version of a client's plans, oldest first, in one statement; access was already checked."""
     counts: Counter[str] = Counter()
+    worked_on: dict[str, datetime] = {}
     found = []
     for row in run(VERSIONS, client=client_id):
         content = json.loads(unseal_text("safety_plan", "content", row.id, row.content, key) or "")
         kind, shown_on = content["kind"], content["shown_on"]
         counts[kind] += 1
+        if content["change"] in WORKED_ON:
+            worked_on[kind] = row.created_at
         found.append(
             PlanVersion(
                 id=row.id,
@@ -97,6 +100,7 @@ def list_versions(client_id: UUID, key: DataKey) -> tuple[PlanVersion, ...]:
                 review_on=row.review_on,
                 created_at=row.created_at,
                 created_by=row.created_by,
+                worked_on_at=worked_on[kind],
                 created_by_name=row.name or "",
             )
         )

@@ -29,7 +29,7 @@ class PlanVersion:
     """A version of a plan. `number` counts the versions of the plan of this kind, `seq` those of all plans.
 
     `shown_on` is the day on which the client said that they want the plan in the portal, or None. `note` says what was
-    changed, `change` is its code.
+    changed, `change` is its code. `worked_on_at` is when coach and client last wrote or reviewed the plan.
     """
 
     id: UUID
@@ -45,6 +45,7 @@ class PlanVersion:
     review_on: date
     created_at: datetime
     created_by: UUID
+    worked_on_at: datetime
     created_by_name: str = ""
 
     @property

@@ -387,6 +387,11 @@ def test_plan_is_not_shown_before_the_client_was_screened(team, ines):
     assert codes(error) == ["fear_not_excluded"]
 
 
-def test_time_of_a_version_is_when_it_was_written(team, ines):
+def test_showing_a_plan_does_not_make_its_text_newer(team, ines):
+    builders.screen(team["coach"], ines)
     safety_plans.write(team["coach"], ines)
-    assert versions(team, ines)[0].created_at == now()
+    written_at = now()
+    with at(START + DAY):
+        safety_plans.show(team["coach"], ines)
+        newest = versions(team, ines)[0]
+    assert (newest.created_at, newest.worked_on_at) == (START + DAY, written_at)

@@ -48,6 +48,7 @@ def version(kind=SAFETY, change="written", at=NOW, **given):
         review_on=TODAY,
         created_at=at,
         created_by=new_id(),
+        worked_on_at=at,
     )
 
 
