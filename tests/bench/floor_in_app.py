@@ -52,7 +52,6 @@ def create(case_id, body):
         status="draft",
         sections=body.sections,
         screening_id=None,
-        unrecorded_level=None,
         updated_at=now(),
         signed_at=None,
         sha256=None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
@@ -33,7 +34,7 @@ from caseapp.domain.models import METADATA
 from caseapp.domain.notes.operations import record_draft_screening
 from caseapp.domain.notes.queries import get_note, lock_note
 from caseapp.domain.screening.operations import derive_missing_states, set_manual_flag
-from caseapp.domain.screening.protocol import Level
+from caseapp.domain.screening.protocol import ITEMS, Level
 from caseapp.domain.screening.queries import get_current_safety, get_safety_history
 from tests.support import builders, safety_plans, staff
 
@@ -340,3 +341,36 @@ def test_whoever_an_alert_has_reached_becomes_a_member_until_7_days_after_its_en
         ended.client_id: (reached.id, now() + timedelta(days=7)),
     }
     assert differences(engine) == []
+
+
+def test_draft_says_how_high_its_unrecorded_level_is_only_before_the_upgrade(engine, app):
+    coach = staff.add("coach")
+    made = builders.case(coach)
+    calm = {item.key: 0 for item in ITEMS}
+    drafts = {
+        builders.draft(coach, made.case_id): None,
+        builders.draft(coach, made.case_id, levels={"sleep": 2, "eating": 1}): 2,
+        builders.draft(coach, made.case_id, levels=calm | {"self_harm": 3}): None,
+        builders.draft(coach, made.case_id, levels={"sleep": None}): None,
+        builders.note(coach, made.case_id, levels=calm): None,
+    }
+    before = {note_id: get_note(coach, note_id) for note_id in drafts}
+    db.session.remove()
+    guards = triggers(engine)
+    downgrade(engine.url, "0028")
+    with engine.connect() as connection:
+        rows = connection.execute(sa.text("SELECT id, unrecorded_level FROM note")).all()
+        with pytest.raises(sa.exc.DBAPIError):
+            connection.exec_driver_sql("UPDATE note SET minutes = 5")
+    assert {uuid_of(row.id): row.unrecorded_level for row in rows} == drafts
+    upgrade(engine.url)
+    after = {note_id: get_note(coach, note_id) for note_id in drafts}
+    assert [note.draft.answers for note in after.values()] == [
+        note.draft.answers for note in before.values()
+    ]
+    assert [note.unrecorded_level for note in after.values()] == [None, 2, 3, None, None]
+    assert (triggers(engine), differences(engine)) == (guards, [])
+
+
+def uuid_of(value):
+    return value if isinstance(value, UUID) else UUID(value)

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 from marshmallow import Schema, fields
 
-from caseapp.domain.screening.protocol import Level
-
 if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
@@ -139,7 +137,7 @@ class Today:
     @property
     def unrecorded_concerns(self) -> list[DraftListItem]:
         """List the drafts with an unrecorded concern or urgent level."""
-        return [draft for draft in self.drafts if (draft.unrecorded_level or 0) >= Level.CONCERN]
+        return [draft for draft in self.drafts if draft.urgency]
 
     @property
     def open_cases(self) -> int:

@@ -11,11 +11,13 @@ from sqlalchemy.orm import Mapped, mapped_column
 from caseapp.core.database import Model, between, one_of
 from caseapp.core.ids import new_id
 from caseapp.domain.notes.codes import FORMAT_LABELS, MAX_SESSION_MINUTES, MODALITIES
-from caseapp.domain.screening.models import LEVEL
 
 
 class Note(Model):
-    """A session note in draft or signed; its text and the answers in a draft are sealed."""
+    """A session note in draft or signed; its text and the answers in a draft are sealed.
+
+    `has_unrecorded` tells only that some of the answers are not recorded yet.
+    """
 
     __tablename__ = "note"
     __table_args__ = (
@@ -52,7 +54,7 @@ class Note(Model):
     )
     sections: Mapped[bytes]
     draft_screening: Mapped[bytes | None]
-    unrecorded_level: Mapped[int | None] = mapped_column(sa.SmallInteger, info=LEVEL)
+    has_unrecorded: Mapped[bool] = mapped_column(default=False)
     # The constraint keeps the name of the table before: SQLite would copy every note to rename it.
     screening_id: Mapped[UUID | None] = mapped_column(
         sa.ForeignKey("safety_event.id", name="fk_note_screening_id_screening")

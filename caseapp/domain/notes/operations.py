@@ -33,7 +33,7 @@ from caseapp.domain.notes.schemas import NO_ANSWERS, DraftScreening, NoteRecord,
 from caseapp.domain.practice.queries import today
 from caseapp.domain.screening.operations import mark_in_error, record_screening
 from caseapp.domain.screening.proposals import check_lasting_since, keep_right_days
-from caseapp.domain.screening.rules import highest_level, opens_safety_hold
+from caseapp.domain.screening.rules import opens_safety_hold
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -76,7 +76,6 @@ def create_note(actor: Actor, case: LockedCaseForNote, new: NewNote) -> NoteReco
         **stored,
         sections=sections,
         screening_id=None,
-        unrecorded_level=None,
         signed_at=None,
         sha256=None,
         author=actor.name,
@@ -209,7 +208,7 @@ def mark_screening_in_error(actor: Actor, locked: LockedScreening, reason: str) 
 
 
 def _store_answers(note: LockedNote, draft: DraftScreening) -> None:
-    note.row.unrecorded_level = highest_level(draft.unrecorded)
+    note.row.has_unrecorded = draft.has_unrecorded
     note.row.draft_screening = (
         seal_json(note.row, "draft_screening", draft_to_json(draft), note.key)
         if draft.touched or draft.recorded

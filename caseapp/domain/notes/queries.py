@@ -34,7 +34,7 @@ from caseapp.domain.clients.queries import (
     unseal_client,
 )
 from caseapp.domain.keys.models import ClientKey
-from caseapp.domain.keys.queries import open_key
+from caseapp.domain.keys.queries import open_key, open_listed_key
 from caseapp.domain.notes.models import Note
 from caseapp.domain.notes.schemas import (
     NO_ANSWERS,
@@ -43,7 +43,7 @@ from caseapp.domain.notes.schemas import (
     NoteRecord,
     draft_from_json,
 )
-from caseapp.domain.screening.protocol import Level
+from caseapp.domain.screening.rules import highest_level
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
@@ -71,7 +71,6 @@ COLUMNS = (
     Note.sections,
     Note.draft_screening,
     Note.screening_id,
-    Note.unrecorded_level,
     Note.updated_at,
     Note.signed_at,
     Note.sha256,
@@ -120,7 +119,6 @@ def unseal_note(
         status=note.status,
         sections=_unseal_data(note, "sections", key),
         screening_id=note.screening_id,
-        unrecorded_level=note.unrecorded_level,
         updated_at=note.updated_at,
         signed_at=note.signed_at,
         sha256=note.sha256,
@@ -327,7 +325,6 @@ def list_own_signed_notes(actor: Actor, cursor: str | None, limit: int) -> Page[
 def list_own_drafts(actor: Actor, limit: int = 50) -> list[DraftListItem]:
     """List the actor's own drafts: those with an unrecorded concern or urgent level first, then the oldest sessions."""
     require(actor, Action.NOTE_READ)
-    priority = sa.case((Note.unrecorded_level >= Level.CONCERN, Note.unrecorded_level), else_=0)
     rows = db.session.execute(
         sa.select(
             Note.id,
@@ -338,8 +335,11 @@ def list_own_drafts(actor: Actor, limit: int = 50) -> list[DraftListItem]:
             Note.session_at,
             Note.created_at,
             Note.updated_at,
-            Note.unrecorded_level,
+            Note.has_unrecorded,
+            Note.draft_screening,
+            ClientKey.wrapped,
         )
+        .join(ClientKey, ClientKey.client_id == Note.client_id)
         .join(Client, Client.id == Note.client_id)
         .join(Case, Case.id == Note.case_id)
         .where(
@@ -347,11 +347,20 @@ def list_own_drafts(actor: Actor, limit: int = 50) -> list[DraftListItem]:
             Note.status == "draft",
             sees_client(actor, Note.client_id),
         )
-        .order_by(priority.desc(), Note.session_at, Note.id)
+        .order_by(Note.has_unrecorded.desc(), Note.session_at, Note.id)
         .limit(limit)
     ).all()
     note_shown(row.client_id for row in rows)
-    return [DraftListItem(*row) for row in rows]
+    found = [DraftListItem(*row[:8], unrecorded_level=_find_unrecorded_level(row)) for row in rows]
+    return sorted(found, key=lambda draft: (-draft.urgency, draft.session_at, draft.id))
+
+
+def _find_unrecorded_level(row: sa.Row[*tuple[Any, ...]]) -> int | None:
+    """Find the highest level that a listed draft has not recorded yet; only a draft that has one is opened."""
+    if not row.has_unrecorded:
+        return None
+    key = open_listed_key(row.wrapped, row.client_id)
+    return highest_level(draft_screening(row, key).unrecorded)
 
 
 def find_previous_plan(actor: Actor, note: NoteRecord) -> NoteRecord | None:

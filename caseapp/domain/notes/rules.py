@@ -43,7 +43,7 @@ def list_draft_blockers(note: NoteRecord | Note) -> list[Reason]:
     return [] if note.status == "draft" else [NOTE_SIGNED]
 
 
-def list_discard_blockers(note: NoteRecord | Note) -> list[Reason]:
+def list_discard_blockers(note: NoteRecord) -> list[Reason]:
     """List why a note can't be discarded: it is signed, or it mentions a concern that nobody has recorded."""
     if (note.unrecorded_level or 0) >= Level.CONCERN:
         return [*list_draft_blockers(note), UNRECORDED_CONCERN]
@@ -72,7 +72,7 @@ def check_discard(note: LockedNote) -> None:
 
     Raises RuleBroken when it is signed or mentions an unrecorded concern.
     """
-    refuse_for(list_discard_blockers(note.row))
+    refuse_for(list_discard_blockers(note.record))
 
 
 def check_sign(note: LockedNote, moment: datetime, today: date) -> None:

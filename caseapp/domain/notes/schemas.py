@@ -11,7 +11,7 @@ from marshmallow import Schema, ValidationError, fields, post_load, validate, va
 
 from caseapp.domain.followups.schemas import PLAUSIBLE_TIME
 from caseapp.domain.notes.codes import MAX_SESSION_MINUTES, MODALITIES
-from caseapp.domain.screening.protocol import ACTIONS_TAKEN, ITEMS
+from caseapp.domain.screening.protocol import ACTIONS_TAKEN, ITEMS, Level
 from caseapp.domain.screening.rules import highest_level
 from caseapp.domain.screening.schemas import (
     LevelField,
@@ -388,7 +388,6 @@ class NoteRecord:
     status: str
     sections: dict[str, str] = field(repr=False)
     screening_id: UUID | None
-    unrecorded_level: int | None
     updated_at: datetime
     signed_at: datetime | None
     sha256: str | None
@@ -397,6 +396,11 @@ class NoteRecord:
     client: str = field(default="", repr=False)
     number: str = ""
     draft: DraftScreening = NO_ANSWERS
+
+    @property
+    def unrecorded_level(self) -> int | None:
+        """Return the highest level in a draft that is not recorded yet."""
+        return highest_level(self.draft.unrecorded)
 
     @property
     def ordered_sections(self) -> list[tuple[str, Section, str]]:
@@ -420,6 +424,12 @@ class DraftListItem:
     created_at: datetime
     updated_at: datetime
     unrecorded_level: int | None
+
+    @property
+    def urgency(self) -> int:
+        """Return the unrecorded level of a draft that can't wait, else 0."""
+        level = self.unrecorded_level or 0
+        return level if level >= Level.CONCERN else 0
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,6 @@ def test_note_digest_of_a_known_note_never_changes():
         status="signed",
         sections={"data": "Slept.", "assessment": "Calmer.", "plan": "Walk – täglich."},
         screening_id=UUID(int=5),
-        unrecorded_level=None,
         updated_at=datetime(2026, 5, 14, 15, tzinfo=UTC),
         signed_at=datetime(2026, 5, 14, 15, tzinfo=UTC),
         sha256=None,

@@ -58,7 +58,6 @@ def notes(draw):
             for key in draw(st.sets(st.sampled_from([*FORMATS[kind]])))
         },
         screening_id=None,
-        unrecorded_level=answers.highest_level,
         updated_at=NOW,
         signed_at=None,
         sha256=None,
