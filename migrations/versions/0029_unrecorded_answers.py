@@ -80,21 +80,22 @@ def downgrade() -> None:
         key = unwrap_client_key(row.client_id, row.wrapped)
         text = unseal_text("note", "draft_screening", row.id, row.draft_screening, key)
         answers = json.loads(text or "{}")
-        level = _find_level(answers)
-        note = SimpleNamespace(__tablename__="note", id=row.id, client_id=row.client_id)
-        sealed = seal_json(note, "draft_screening", answers, key)
-        changed = sa.update(NOTE).where(NOTE.c.id == row.id)
-        connection.execute(changed.values(unrecorded_level=level, draft_screening=sealed))
+        recorded = answers.pop("recorded", None)
+        values: dict[str, object] = {"unrecorded_level": _find_level(answers, recorded)}
+        if recorded:
+            note = SimpleNamespace(__tablename__="note", id=row.id, client_id=row.client_id)
+            values["draft_screening"] = seal_json(note, "draft_screening", answers, key)
+        connection.execute(sa.update(NOTE).where(NOTE.c.id == row.id).values(values))
     with _rebuilt_note() as batch:
         batch.drop_column("has_unrecorded")
 
 
-def _find_level(answers: dict[str, Any]) -> int | None:
-    """Find the highest level that is not recorded, and take out what was recorded."""
-    recorded = answers.pop("recorded", {"draft": {"answers": {}}})["draft"]["answers"]
+def _find_level(answers: dict[str, Any], recorded: dict[str, Any] | None) -> int | None:
+    """Find the highest level in a draft that is not recorded."""
+    known = recorded["draft"]["answers"] if recorded else {}
     levels = (
         level
         for item, level in answers["answers"].items()
-        if level is not None and recorded.get(item) != level
+        if level is not None and known.get(item) != level
     )
     return max(levels, default=None)
