@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from caseapp.core.actor import Actor
+from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Role
@@ -28,8 +29,12 @@ from caseapp.domain.clients.models import (
 )
 from caseapp.domain.clients.queries import name_hash
 from caseapp.domain.clients.rules import name_words
+from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.notes.models import Note
+from caseapp.domain.notes.operations import create_note
+from caseapp.domain.notes.queries import lock_case_for_note
+from caseapp.domain.notes.schemas import NewNote
 from caseapp.domain.screening.events import ScreeningRecorded
 from caseapp.domain.screening.models import ClientSafety, SafetyEvent
 from caseapp.domain.screening.protocol import ITEMS
@@ -144,8 +149,13 @@ def add_needs(filled: Filled, number: int) -> None:
         sa.select(Case.id, Case.client_id).where(Case.id.in_(case_ids[:number]))
     ).all()
     for case_id, client_id in found:
-        builders.screen(filled.coach, client_id, days_ago=3, self_harm=3)
-        builders.draft(filled.coach, case_id, days_ago=2)
+        builders.screen(filled.coach, client_id, self_harm=3)
+        with transaction():
+            new = NewNote("dap", now(), 50, "video", builders.SECTIONS)
+            create_note(filled.coach, lock_case_for_note(filled.coach, case_id), new)
+    # The clock can't be set in production.
+    with transaction() as session:
+        session.execute(sa.update(FollowUp).values(due_at=now() - timedelta(days=1)))
     db.session.remove()
 
 

@@ -26,11 +26,11 @@ def modules(found):
     return {path.relative_to(ROOT / "caseapp").as_posix() for path in found}
 
 
-def test_one_module_uses_smtp_one_mails_clients_and_one_alerts_staff():
+def test_one_module_uses_smtp_one_mails_clients_and_one_mails_staff():
     assert modules(p for p in SOURCES if "import smtplib" in p.read_text()) == {"core/mail.py"}
     assert modules(p for p in SOURCES if "mail.send" in calls(p)) == {
-        "domain/alerts/operations.py",
         "domain/clients/operations.py",
+        "domain/users/staff_mail.py",
     }
 
 

@@ -22,7 +22,7 @@ pytestmark = [
 
 def disable(actor):
     with transaction():
-        disable_member(operator(), lock_member(actor.id))
+        disable_member(operator(), lock_member(actor.id), None)
 
 
 def test_coach_leaves_with_an_open_hold(app, live, page, look):

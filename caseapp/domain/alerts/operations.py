@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 from sqlalchemy.orm.attributes import set_committed_value
 
-from caseapp.core import mail, outbox, urls
+from caseapp.core import outbox, urls
 from caseapp.core.actor import Actor, require, worker
 from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.errors import Invalid, NotFound
-from caseapp.core.i18n import in_language
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
-from caseapp.core.templating import render_text
 from caseapp.core.vault import seal
 from caseapp.domain.alerts.models import Alert, AlertRecipient, AlertStep
 from caseapp.domain.alerts.queries import (
@@ -42,9 +40,9 @@ from caseapp.domain.clients.codes import ALERTED
 from caseapp.domain.clients.models import CareTeamMember
 from caseapp.domain.clients.operations import join_for
 from caseapp.domain.clients.queries import take_lock_of_owner
-from caseapp.domain.practice.queries import get_practice
 from caseapp.domain.users.models import User
 from caseapp.domain.users.queries import list_users
+from caseapp.domain.users.staff_mail import send_staff_mail
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -190,15 +188,7 @@ def send_alert_mail(alert_id: UUID, user_id: UUID) -> bool:
 
     Nothing is sent once somebody has acknowledged the alert.
     """
-    address, language = find_address(alert_id, user_id), get_practice().language
-    db.session.rollback()
-    if address is None:
-        return False
-    values = {"link": urls.alerts_url()}
-    with in_language(language):
-        subject, _, body = render_text("emails/alert.txt", values).partition("\n\n")
-    mail.send(mail.MailMessage(address, subject.removeprefix("Subject: "), body))
-    return True
+    return send_staff_mail(find_address(alert_id, user_id), "alert", {"link": urls.alerts_url()})
 
 
 def acknowledge_alert(actor: Actor, alert: LockedAlert) -> None:

@@ -8,16 +8,15 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
-from caseapp.core import mail, outbox, urls
+from caseapp.core import outbox, urls
 from caseapp.core.clock import now
 from caseapp.core.database import db
-from caseapp.core.i18n import in_language
 from caseapp.core.permissions import Action, Role
-from caseapp.core.templating import render_text
 from caseapp.domain.dashboard.board import count_board
 from caseapp.domain.practice.queries import get_practice
 from caseapp.domain.users.models import User
 from caseapp.domain.users.queries import find_job_actor
+from caseapp.domain.users.staff_mail import send_staff_mail
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -57,9 +56,4 @@ def send_board_mail(user_id: UUID) -> bool:
         return False
     values = {"counts": count_board(actor), "link": urls.board_url()}
     address = db.session.scalars(sa.select(User.email).where(User.id == user_id)).one()
-    language = get_practice().language
-    db.session.rollback()
-    with in_language(language):
-        subject, _, body = render_text("emails/board.txt", values).partition("\n\n")
-    mail.send(mail.MailMessage(address, subject.removeprefix("Subject: "), body))
-    return True
+    return send_staff_mail(address, "board", values)

@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from caseapp.core import mail, outbox, urls
+from caseapp.core import outbox, urls
 from caseapp.core.actor import Actor, require
 from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.errors import Invalid, NotFound, refuse_for
-from caseapp.core.i18n import in_language
 from caseapp.core.permissions import Action, Role
 from caseapp.core.sessions import end_all_sessions
-from caseapp.core.templating import render_text
 from caseapp.domain.alerts.operations import alert_new_coach, enqueue_alerts_of
 from caseapp.domain.alerts.queries import as_staff_member
 from caseapp.domain.audit.operations import record
@@ -25,7 +23,6 @@ from caseapp.domain.clients.operations import join_care_team
 from caseapp.domain.clients.queries import select_memberships
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.keys.queries import get_client_key
-from caseapp.domain.practice.queries import get_practice
 from caseapp.domain.screening.marks import (
     KINDS,
     add_marks,
@@ -40,6 +37,7 @@ from caseapp.domain.staffing.rules import (
     list_supervisor_faults,
 )
 from caseapp.domain.users.models import User
+from caseapp.domain.users.staff_mail import send_staff_mail
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -119,20 +117,10 @@ def send_hand_over_mail(user_id: UUID) -> bool:
     address = db.session.scalar(
         sa.select(User.email).where(User.id == user_id, User.disabled_at.is_(None))
     )
-    language = get_practice().language
-    db.session.rollback()
-    if address is None:
-        return False
-    values = {"link": urls.today_url()}
-    with in_language(language):
-        subject, _, body = render_text("emails/hand-over.txt", values).partition("\n\n")
-    mail.send(mail.MailMessage(address, subject.removeprefix("Subject: "), body))
-    return True
+    return send_staff_mail(address, "hand-over", {"link": urls.today_url()})
 
 
-def disable_member(
-    actor: Actor, member: LockedMember, successor: LockedMember | None = None
-) -> None:
+def disable_member(actor: Actor, member: LockedMember, successor: LockedMember | None) -> None:
     """Disable a member of staff and end their sessions at once; their records stay.
 
     `successor` supervises from now on whom they have supervised. Alerts that wait for them go on to others at once.

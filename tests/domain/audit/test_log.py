@@ -253,7 +253,7 @@ def changes(team):
             "user.manage",
             lambda: reset_password(admin, "coach2@practice.test", "another good pass phrase"),
         ),
-        ("user.manage", lambda: disable_member(admin, lock_member(team["coach2"].id))),
+        ("user.manage", lambda: disable_member(admin, lock_member(team["coach2"].id), None)),
         ("token.manage", lambda: create_token(admin, "coach@practice.test", "laptop")),
     ]
 

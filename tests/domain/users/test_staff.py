@@ -99,7 +99,7 @@ def test_only_admins_manage_users(app, who):
     actor = staff.add(who)
     calls = (
         lambda: add_user(actor, **GOOD),
-        lambda: disable_member(actor, lock_member(actor.id)),
+        lambda: disable_member(actor, lock_member(actor.id), None),
         lambda: reset_password(actor, f"{who}@practice.test", "another good pass phrase"),
         lambda: create_token(actor, f"{who}@practice.test", "mine"),
         lambda: revoke_token(actor, actor.id),
@@ -206,7 +206,7 @@ def test_user_changes_are_audited_without_secrets(app):
         token_id, text = create_token(operator(), "new@practice.test", "laptop")
         revoke_token(operator(), token_id)
         reset_password(operator(), "new@practice.test", "another good pass phrase")
-        disable_member(operator(), lock_member(get_user_by_email("new@practice.test").id))
+        disable_member(operator(), lock_member(get_user_by_email("new@practice.test").id), None)
     rows = db.session.execute(
         sa.select(AuditEvent.action, AuditEvent.details).order_by(AuditEvent.id)
     ).all()

@@ -61,7 +61,7 @@ def disabling(team: Team) -> Race:
     made = builders.case(leaver)
     return Race(
         recording_urgent(leaver, made),
-        lambda: disable_member(operator(), lock_member(leaver.id)),
+        lambda: disable_member(operator(), lock_member(leaver.id), None),
         "clients_left",
         holds=lambda: len(list_responsibilities(leaver.id)) == 1,
     )

@@ -1,0 +1,24 @@
+"""Mail to staff: neutral emails without names, in the language of the practice."""
+
+from __future__ import annotations
+
+from caseapp.core import mail
+from caseapp.core.database import db
+from caseapp.core.i18n import in_language
+from caseapp.core.templating import render_text
+from caseapp.domain.practice.queries import get_practice
+
+
+def send_staff_mail(address: str | None, template: str, values: dict[str, object]) -> bool:
+    """Send an email to a member of staff, or nothing without an address; return whether it was sent.
+
+    This is the only function that sends mail to staff; its texts name no client and no reason.
+    """
+    language = get_practice().language
+    db.session.rollback()
+    if address is None:
+        return False
+    with in_language(language):
+        subject, _, body = render_text(f"emails/{template}.txt", values).partition("\n\n")
+    mail.send(mail.MailMessage(address, subject.removeprefix("Subject: "), body))
+    return True
