@@ -186,6 +186,7 @@ class ActionSteps(FactSteps):
 
         if self.attempt(f"release_{kind} by {who}", expected, call, request):
             del self.model.holds[kind]
+            self.model.released |= dict.fromkeys(held.items, self.now)
             if FEAR in held.items:
                 self.counts["release: after fear"] += 1
 

@@ -34,6 +34,8 @@ STEADY_APART = timedelta(days=7)
 LATE = timedelta(hours=72)
 BEFORE_RELEASE = timedelta(hours=72)
 BEFORE_RELEASE_FEAR = timedelta(days=7)
+SUSTAINED = timedelta(days=14)
+ASKED_AGAIN = timedelta(days=7)
 OWN_CORRECTION = timedelta(minutes=60)
 SKEW = timedelta(minutes=5)
 """Two clocks of the practice may differ by so much."""
@@ -239,6 +241,10 @@ class Client:
     cases: list[Case] = field(default_factory=list)
     tasks: dict[UUID, Task] = field(default_factory=dict)
     done: list[tuple[Task, datetime]] = field(default_factory=list)
+    declined: dict[str, datetime] = field(default_factory=dict)
+    """When a coach last wrote why a lasting watch is no concern."""
+    released: dict[str, datetime] = field(default_factory=dict)
+    """When the last hold with an item among its reasons ended."""
     ended: list[Task] = field(default_factory=list)
     """Actions of open holds that were ended because contact was lost: still to be done."""
     planned_at: datetime | None = None
@@ -329,6 +335,7 @@ class Client:
             hold.items = {key for one in hold.raising for key in one.holds[kind]}
             if not hold.raising:
                 del self.holds[kind]
+                self.released |= dict.fromkeys(marked.levels, marked.recorded_at)
         for flag, set_by in [*self.flags.items()]:
             self.flags[flag] = [number for number in set_by if number != marked.number]
             if not self.flags[flag]:
@@ -398,6 +405,26 @@ class Client:
     def is_calm(self) -> bool:
         """Tell whether no answer that counts is above watch."""
         return all(answer.level <= WATCH for answer in self.answers.values())
+
+    def is_proposed(self, key: str, at: datetime) -> Expected:
+        """Tell whether an item is proposed as a concern: 14 days at watch, (e) "Sustained"; never a safety item."""
+        held = any(key in hold.items for hold in self.holds.values())
+        if key in SAFETY_ITEMS or self.level(key) != WATCH or held:
+            return False
+        asked = [one for one in self.screenings if key in one.levels]
+        raised = [one for one in asked if one.levels[key] >= WATCH]
+        if at - min(one.session_at for one in raised) < SUSTAINED:
+            return False
+        declined = self.declined.get(key)
+        if declined and declined <= at < declined + ASKED_AGAIN:
+            return None if any(one.levels[key] == NONE for one in asked) else False
+        sessions = [one.session_at for one in asked]
+        is_plain = sessions == sorted(sessions) and not any(one.late for one in asked)
+        if not is_plain or declined or key in self.released:
+            return None
+        calm = [number for number, one in enumerate(asked) if one.levels[key] == NONE]
+        began = asked[calm[-1] + 1 if calm else 0]
+        return at - began.session_at >= SUSTAINED
 
     # Releasing a hold and clearing a flag.
 

@@ -96,7 +96,10 @@ SELDOM = set(
     move: screening_incomplete
     move: screening_old
     move: spouse_open_to_contact
+    confirm_proposal: done
+    decline_proposal: done
     portal: visited
+    proposals: made
     release: after fear
     release_care: done
     release_care: only_one_steady_screening

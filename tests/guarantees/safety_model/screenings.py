@@ -13,9 +13,13 @@ from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.notes.operations import create_note, save_draft, sign_note
 from caseapp.domain.notes.queries import lock_case_for_note, lock_note
 from caseapp.domain.notes.schemas import DraftChange, DraftScreening, NewNote
-from caseapp.domain.screening.operations import mark_in_error, record_screening
-from caseapp.domain.screening.queries import lock_screening
-from caseapp.domain.screening.schemas import NewScreening
+from caseapp.domain.screening.operations import (
+    decide_proposals,
+    mark_in_error,
+    record_screening,
+)
+from caseapp.domain.screening.queries import list_client_proposals, lock_screening
+from caseapp.domain.screening.schemas import Decisions, NewScreening
 from tests.guarantees.safety_model import model
 from tests.guarantees.safety_model.history import (
     ALERTS,
@@ -26,6 +30,7 @@ from tests.guarantees.safety_model.history import (
     AlertSent,
     BaseHistory,
     Draft,
+    Wrong,
 )
 from tests.guarantees.safety_model.model import (
     CONCERN,
@@ -60,6 +65,9 @@ class ScreeningSteps(BaseHistory):
             return dict.fromkeys(ITEMS, NONE)
         if how == "calm":
             return {key: int(pick.random() < 0.08) for key in ITEMS}
+        if how == "watch":
+            lasting = ("sleep", "eating")
+            return {key: int(key in lasting or pick.random() < 0.1) for key in ITEMS}
         if how == "brief":
             keys = pick.sample(ITEMS, pick.randint(1, 4))
             return {
@@ -163,6 +171,11 @@ class ScreeningSteps(BaseHistory):
         """Record a full screening in private at none or watch."""
         self._record("calm")
 
+    def step_watch(self) -> None:
+        """Record a full screening in which sleep and eating are at watch, and let a week pass."""
+        self._record("watch")
+        self.now += timedelta(days=7, hours=1)
+
     def step_raised(self) -> None:
         """Record a full screening with a concern or urgent level."""
         self._record("raised", alone=self.random.random() < 0.9)
@@ -191,6 +204,29 @@ class ScreeningSteps(BaseHistory):
             self.compare()
         self.now = right
         self.counts["clock: ran ahead"] += 1
+
+    def step_lasting(self) -> None:
+        """Read what is proposed as a concern after two weeks at watch; confirm it, or write why it is none."""
+        coach = self.team["coach"]
+        found = {one.item for one in list_client_proposals(coach, self.client_id)}
+        expected_of = {key: self.model.is_proposed(key, self.now) for key in ITEMS}
+        for key, expected in expected_of.items():
+            if expected is not None and expected is not (key in found):
+                raise Wrong(f"{key} proposed: {key in found}, model: {expected}")
+        self.counts["proposals: made"] += len(found)
+        key = self.random.choice(sorted(found) or ITEMS)
+        confirms = self.random.random() < 0.5
+        decisions = Decisions(concerns=(key,)) if confirms else Decisions(declined={key: REASON})
+        if not self.attempt(
+            f"{'confirm' if confirms else 'decline'}_proposal {key}",
+            key in found,
+            lambda: decide_proposals(coach, lock_client(coach, self.client_id), decisions),
+        ):
+            return
+        if confirms:
+            self._take_in({key: CONCERN}, alone=False, session_at=self.now, by=coach)
+        else:
+            self.model.declined[key] = self.now
 
     def step_draft(self) -> None:
         """Start a note with answers, to be signed later."""

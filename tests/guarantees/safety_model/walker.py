@@ -32,17 +32,20 @@ PROFILES: dict[str, dict[str, int]] = {
     "contact": {"prepare": 8, "forward": 4, "calm": 8, "assign": 10, "pack": 4},
     "handouts": {"assign": 14, "pack": 5, "bulk": 5, "calm": 8},
     "errors": {"raised": 8, "brief": 4, "error": 14, "one_action": 4},
+    "trend": {"watch": 12, "lasting": 10, "later": 8},
     "notes": {"draft": 10, "redraft": 6, "sign": 8, "earlier": 8, "ahead": 3},
     "anything": {},
 }
-PROFILE_WEIGHTS = (3, 1, 2, 2, 1, 2, 1)
+PROFILE_WEIGHTS = (6, 2, 4, 4, 2, 1, 4, 2)
 BASE = {
     "calm": 5,
     "raised": 2,
     "brief": 3,
     "not_alone": 1,
     "earlier": 2,
+    "watch": 1,
     "error": 2,
+    "lasting": 1,
     "ahead": 1,
     "draft": 2,
     "redraft": 1,
