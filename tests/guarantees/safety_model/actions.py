@@ -13,7 +13,7 @@ from caseapp.core.permissions import Role
 from caseapp.domain.followups.queries import lock_followup
 from caseapp.domain.safety_plans.codes import FORMS
 from caseapp.domain.safety_plans.operations import complete_task
-from caseapp.domain.screening.operations import release_hold
+from caseapp.domain.screening.operations import name_second_person, release_hold
 from caseapp.domain.screening.queries import lock_hold
 from tests.guarantees.safety_model import model
 from tests.guarantees.safety_model.facts import FactSteps
@@ -166,12 +166,13 @@ class ActionSteps(FactSteps):
         if not self.hold_ids:
             return
         kind = self.random.choice(sorted(self.hold_ids))
-        who = self.random.choices(("supervisor", "coach", "manager"), (8, 1, 1))[0]
+        named = self.model.holds[kind].second
+        weights = (8, 1, 5 if named else 1)
+        who = self.random.choices(("supervisor", "coach", "manager"), weights)[0]
         actor = self.team[who]
-        expected = (
-            self.model.may_release(kind, actor.id, self.now) if who == "supervisor" else False
-        )
         held = self.model.holds[kind]
+        may_see = who == "supervisor" or held.second == actor.id
+        expected = may_see and self.model.may_release(kind, actor.id, self.now)
 
         def call() -> None:
             locked = lock_hold(actor, self.hold_ids[kind])
@@ -187,8 +188,24 @@ class ActionSteps(FactSteps):
         if self.attempt(f"release_{kind} by {who}", expected, call, request):
             del self.model.holds[kind]
             self.model.released |= dict.fromkeys(held.items, self.now)
+            if who == "manager":
+                self.counts["release: by whoever was named"] += 1
             if FEAR in held.items:
                 self.counts["release: after fear"] += 1
+
+    def step_name(self) -> None:
+        """Name a supervisor of another team, or the coach, who may not be, as the second person of a hold."""
+        if not self.hold_ids:
+            return
+        kind, supervisor = self.random.choice(sorted(self.hold_ids)), self.team["supervisor"]
+        named = self.team[self.random.choices(("manager", "coach"), (4, 1))[0]]
+
+        def call() -> None:
+            locked = lock_hold(supervisor, self.hold_ids[kind])
+            name_second_person(supervisor, locked, named.id, locked.hold.version)
+
+        if self.attempt(f"name {named.role.value}", named.role is Role.SUPERVISOR, call):
+            self.model.holds[kind].second = named.id
 
     def step_recover(self) -> None:
         """Do what ends a hold, or nearly all of it, and try to release it."""

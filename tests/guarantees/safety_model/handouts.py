@@ -27,7 +27,7 @@ WORKSHEETS = {
     for (slug, language), handout in library().items()
     if language == "en" and handout.fields
 }
-EVERY_CAUTION = frozenset(CODES.values()) | {"later_stage", "by_hand_only"}
+EVERY_CAUTION = frozenset(CODES.values()) | {"later_stage", "by_hand_only", "in_session_only"}
 
 
 class HandoutSteps(ActionSteps):

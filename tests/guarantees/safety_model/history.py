@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -100,6 +101,7 @@ class Practice:
     programs: dict[UUID, ApiClient]
     addresses: dict[UUID, str]
     sent: list[str] = field(default_factory=list)
+    numbers: count[int] = field(default_factory=count)
 
 
 @dataclass
@@ -110,6 +112,8 @@ class AlertSent:
     opened_at: datetime
     by: UUID
     people: dict[str, UUID]
+    gone: set[UUID] = field(default_factory=set)
+    """Who has left."""
     acknowledged: bool = False
     alerted: set[UUID] = field(default_factory=set)
 
@@ -128,7 +132,7 @@ class AlertSent:
         is_set_back = self.opened_at > moment + SKEW
         for step in STEPS:
             due = self.due(step)
-            is_unknown = not (self.alerted | {self.by}) - {self.people["coach"]}
+            is_unknown = not (self.alerted | {self.by}) - {self.people["coach"]} - self.gone
             if (due is not None and due <= moment) or is_set_back or is_unknown:
                 self.alerted |= {self.people[step]} - {self.by}
 
@@ -159,7 +163,7 @@ class BaseHistory:
 
     def __init__(self, practice: Practice, seed: int, counts: Counter[str]) -> None:
         """Create a client with a case."""
-        self.practice, self.team, self.counts = practice, practice.team, counts
+        self.practice, self.team, self.counts = practice, {**practice.team}, counts
         self.random = random.Random(seed)  # noqa: S311 - repeatable on purpose
         self.now = START
         self.trace: list[str] = []
@@ -173,6 +177,9 @@ class BaseHistory:
         self.number = 0
         self.screening_ids: dict[UUID, int] = {}
         self.of_notes: set[int] = set()
+        self.told: list[UUID] = []
+        self.gone: set[UUID] = set()
+        self.is_over = False
         self.hold_ids: dict[str, UUID] = {}
         self.flag_ids: dict[str, UUID] = {}
         interface = self.random.choices(("operations", "API", "portal"), (16, 2, 1))[0]

@@ -171,6 +171,8 @@ class Hold:
     raising: list[Screening]
     items: set[str]
     episodes: set[int]
+    second: UUID | None = None
+    """The supervisor who was named to release it."""
 
 
 @dataclass
@@ -400,6 +402,10 @@ class Client:
     def is_screened(self, at: datetime) -> bool:
         """Tell whether no item is unknown or too old: each has its own date."""
         return all(self.is_asked(key) and self.is_current(key, at) for key in ITEMS)
+
+    def is_in_need(self) -> bool:
+        """Tell whether somebody has to be responsible: an open hold, a flag or an action."""
+        return bool(self.holds or self.flags or self.tasks)
 
     @property
     def is_calm(self) -> bool:

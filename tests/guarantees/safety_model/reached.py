@@ -90,7 +90,13 @@ SELDOM = set(
     holds: care opened in error
     holds: care renewed
     holds: safety opened in error
+    hand_over: done
+    leave: clients_left
+    leave: done
     move: contact_no_block
+    name: done
+    name: refused
+    release: by whoever was named
     move: fear_not_alone
     move: one_stage_at_a_time
     move: screening_incomplete

@@ -346,7 +346,7 @@ class ScreeningSteps(BaseHistory):
         found = [row.id for row in rows if row.id not in self.alerts]
         self.require(len(found) == 1, f"{len(found)} alerts")
         people = {step: self.team[step].id for step in STEPS}
-        sent = self.alerts[found[0]] = AlertSent(kind, self.now, by.id, people)
+        sent = self.alerts[found[0]] = AlertSent(kind, self.now, by.id, people, self.gone)
         sent.pass_on(self.now)
         self.counts[f"alerts: {kind}"] += 1
 

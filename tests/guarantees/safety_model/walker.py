@@ -4,17 +4,32 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
 from caseapp.core import outbox
+from caseapp.core.actor import operator
 from caseapp.core.clock import at
 from caseapp.core.database import db, run
 from caseapp.domain.alerts.operations import acknowledge_alert
 from caseapp.domain.alerts.queries import lock_alert
 from caseapp.domain.bulk_assignments.models import BulkAssignment, BulkAssignmentItem
+from caseapp.domain.clients.codes import COACH
+from caseapp.domain.clients.models import CareTeamMember
+from caseapp.domain.clients.queries import lock_client
+from caseapp.domain.followups.models import FollowUp
+from caseapp.domain.staffing.operations import disable_member, hand_over
+from caseapp.domain.staffing.queries import lock_member
+from caseapp.domain.users.models import User
 from tests.guarantees.safety_model.handouts import HandoutSteps
-from tests.guarantees.safety_model.history import ASSIGNED, LAST, START, STEPS, Wrong
+from tests.guarantees.safety_model.history import ASSIGNED, DONE, LAST, START, STEPS, Wrong
+from tests.support import staff
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from caseapp.core.actor import Actor
 
 WAITING = (
     sa.select(BulkAssignment.slug, BulkAssignment.channel)
@@ -26,17 +41,37 @@ WAITING = (
 )
 
 
+ACTIVE_COACHES = (
+    sa.select(User.id)
+    .join(CareTeamMember, CareTeamMember.user_id == User.id)
+    .where(
+        CareTeamMember.client_id == sa.bindparam("client"),
+        CareTeamMember.role == COACH,
+        User.disabled_at.is_(None),
+    )
+)
+LOST_TASKS = (
+    sa.select(FollowUp.kind)
+    .join(User, User.id == FollowUp.assigned_to)
+    .where(
+        FollowUp.client_id == sa.bindparam("client"),
+        FollowUp.completed_at.is_(None),
+        User.disabled_at.is_not(None),
+    )
+)
+
 PROFILES: dict[str, dict[str, int]] = {
     "holds": {"raised": 10, "recover": 24, "release": 4, "clear": 6, "calm": 3},
     "endings": {"close": 10, "reopen": 10, "calm": 8, "raised": 3, "unreachable": 8},
     "contact": {"prepare": 8, "forward": 4, "calm": 8, "assign": 10, "pack": 4},
     "handouts": {"assign": 14, "pack": 5, "bulk": 5, "calm": 8},
     "errors": {"raised": 8, "brief": 4, "error": 14, "one_action": 4},
+    "leaving": {"staff": 16, "raised": 6, "acknowledge": 4, "worker": 6, "recover": 6, "name": 4},
     "trend": {"watch": 12, "lasting": 10, "later": 8},
     "notes": {"draft": 10, "redraft": 6, "sign": 8, "earlier": 8, "ahead": 3},
     "anything": {},
 }
-PROFILE_WEIGHTS = (6, 2, 4, 4, 2, 1, 4, 2)
+PROFILE_WEIGHTS = (6, 2, 4, 4, 2, 1, 1, 4, 2)
 BASE = {
     "calm": 5,
     "raised": 2,
@@ -72,6 +107,8 @@ BASE = {
     "worker": 4,
     "write": 1,
     "acknowledge": 2,
+    "staff": 1,
+    "name": 1,
 }
 
 
@@ -83,7 +120,7 @@ class History(HandoutSteps):
         profile = profile or self.random.choices([*PROFILES], PROFILE_WEIGHTS)[0]
         names, weights = zip(*(BASE | PROFILES[profile]).items(), strict=True)
         for _ in range(steps):
-            if self.now > LAST:
+            if self.now > LAST or self.is_over:
                 break
             name = self.random.choices(names, weights)[0]
             with at(self.now):
@@ -140,9 +177,66 @@ class History(HandoutSteps):
         self.mailed |= {
             (alert_id, who) for alert_id, sent in self.alerts.items() for who in sent.alerted
         }
-        addresses = Counter(self.practice.addresses[who] for _alert_id, who in wanted)
+        addresses = Counter(
+            self.practice.addresses[who]
+            for who in [*(who for _alert_id, who in wanted), *self.told]
+            if who not in self.gone
+        )
+        self.told.clear()
         self.require(Counter(self.practice.sent) == addresses, f"mail {self.practice.sent}")
         self.counts["alerts: mailed"] += len(wanted)
+
+    # Staff who leave.
+
+    def step_staff(self) -> None:
+        """Hand the client over to a new coach, or let that coach leave, which has to wait until somebody takes over."""
+        usual = self.practice.team["coach"]
+        if self.team["coach"] == usual:
+            who = f"leaver{next(self.practice.numbers)}"
+            heir = staff.add(who, role="coach", supervisor="supervisor")
+            self.practice.addresses[heir.id] = f"{who}@practice.test"
+            self._hand_over(heir)
+            return
+        leaver = self.team["coach"]
+        if self.attempt("leave", False if self.model.is_in_need() else None, self._disable(leaver)):
+            self.is_over = True
+            return
+        self._hand_over(usual)
+        if self.attempt("leave", DONE, self._disable(leaver)):
+            self.gone.add(leaver.id)
+
+    def _disable(self, leaver: Actor) -> Callable[[], None]:
+        return lambda: disable_member(operator(), lock_member(leaver.id))
+
+    def _hand_over(self, heir: Actor) -> None:
+        """Hand the client over: the new coach gets the alerts that wait, or an email."""
+        supervisor, leaver = self.team["supervisor"], self.team["coach"]
+        self.attempt(
+            "hand_over",
+            DONE,
+            lambda: hand_over(
+                supervisor, lock_client(supervisor, self.client_id), leaver.id, heir.id
+            ),
+        )
+        self.team["coach"], self.programs, self.draft = heir, {}, None
+        waiting = [sent for sent in self.alerts.values() if not sent.acknowledged]
+        for sent in waiting:
+            sent.people["coach"] = heir.id
+            sent.alerted = (sent.alerted - {leaver.id}) | {heir.id}
+        if not waiting:
+            self.told.append(heir.id)
+
+    def compare(self) -> None:
+        """Compare everything, and see whether somebody with an active account is responsible."""
+        super().compare()
+        if self.team["coach"] == self.practice.team["coach"] and not self.gone:
+            return
+        coaches = [row.id for row in run(ACTIVE_COACHES, client=self.client_id)]
+        self.require(coaches == [self.team["coach"].id], f"coaches {coaches}")
+        lost = run(LOST_TASKS, client=self.client_id).all()
+        self.require(not lost, f"actions of somebody who has left: {[row.kind for row in lost]}")
+
+    # Alerts.
 
     def step_acknowledge(self) -> None:
         """Let somebody whom an alert has reached acknowledge it."""
