@@ -229,7 +229,7 @@ class History(HandoutSteps):
     def compare(self) -> None:
         """Compare everything, and see whether somebody with an active account is responsible."""
         super().compare()
-        if self.team["coach"] == self.practice.team["coach"] and not self.gone:
+        if self.is_over or (self.team["coach"] == self.practice.team["coach"] and not self.gone):
             return
         coaches = [row.id for row in run(ACTIVE_COACHES, client=self.client_id)]
         self.require(coaches == [self.team["coach"].id], f"coaches {coaches}")
@@ -257,3 +257,5 @@ class History(HandoutSteps):
             is_own = sent.kind == "safety" and actor is self.team["coach"]
             self.counts["acknowledge: for the coach only"] += is_own
             sent.acknowledged = sent.acknowledged or not is_own
+            # Whoever knows of it is mailed no more.
+            self.mailed.add((alert_id, actor.id))
