@@ -51,6 +51,7 @@ from caseapp.domain.screening.queries import get_screening
 from caseapp.domain.screening.rules import (
     derive_required_actions,
     list_immediate_steps,
+    list_stated,
     opens_safety_hold,
 )
 from caseapp.http.errors import record_refused_request
@@ -203,6 +204,8 @@ def draft_values(note: NoteRecord | LockedNote) -> dict[str, object]:
             f"lasting_since.{item}": found.draft.lasting_since.get(item, "")
             for item in LASTING_ITEMS
         },
+        "circumstances": found.draft.circumstances,
+        "below_reason": found.draft.below_reason,
     }
 
 
@@ -210,7 +213,7 @@ def section_labels() -> dict[str, str]:
     """Return what each section of a note is called, by the name of its field."""
     return (
         {key: section.label for key, section in SECTIONS.items()}
-        | {"comment": "Note on the screening"}
+        | {"comment": "Note on the screening", "below_reason": "Why a level is much lower"}
         | lasting_labels()
     )
 
@@ -252,7 +255,7 @@ def record_screening(note: LockedNote, change: DraftChange, sent: Sent) -> Done:
     """Save the draft and record its screening in one transaction."""
     before = note.row.screening_id
     saved = save_draft(sent.actor, note, change, sent.version)
-    is_recorded, levels = note.row.screening_id != before, note.record.draft.unrecorded
+    is_recorded, levels = note.row.screening_id != before, note.record.draft.stated
     record_draft_screening(sent.actor, note, saved)
     if is_recorded or derive_required_actions(levels, now()).holds:
         return Done(_hold_page(sent), "hold_opened")
@@ -333,7 +336,10 @@ def sign_page(note: NoteRecord, forms: Forms) -> ResponseReturnValue:
     """Show what is about to be signed; return to the editor when something is missing."""
     if note.status == "signed":
         return redirect(url_for("notes.note_page", note_id=note.id), code=303)
-    if problems := missing_for_signature(note, now(), today()):
+    # What only recording knows, such as a missing reason, is wrong with a field of the editor, too.
+    refused = forms.refusal.error if forms.refusal else None
+    recording = refused.fields if isinstance(refused, Invalid) else {}
+    if problems := missing_for_signature(note, now(), today()) or recording:
         forms = editor.open_forms(note, {"note_id": note.id})
         forms.mark("save", problems, "Complete these before you sign")
         return _render_editor(note, forms), 422
@@ -342,7 +348,7 @@ def sign_page(note: NoteRecord, forms: Forms) -> ResponseReturnValue:
         note=note,
         forms=forms,
         context=get_case_context(current_actor(), note.case_id),
-        required_actions=derive_required_actions(note.draft.unrecorded, now()),
+        required_actions=derive_required_actions(note.draft.stated, now()),
         recorded=_find_screening(note),
         modalities=MODALITIES,
         format_labels=FORMAT_LABELS,
@@ -352,7 +358,7 @@ def sign_page(note: NoteRecord, forms: Forms) -> ResponseReturnValue:
 @signing.form(Action.NOTE_SIGN, BUTTON, lock=lock_note, refused="The note was not signed")
 def sign(note: LockedNote, _body: dict[str, Any], sent: Sent) -> Done:
     """Sign and lock a note."""
-    levels = note.record.draft.unrecorded
+    levels = note.record.draft.stated
     sign_note(sent.actor, note, sent.version)
     if derive_required_actions(levels, now()).holds:
         return Done(_hold_page(sent), "note_signed hold_opened")
@@ -372,7 +378,7 @@ def _render_editor(note: NoteRecord, forms: Forms) -> str:
     actor = current_actor()
     context = get_case_context(actor, note.case_id)
     has_opened_hold = context.safety.hold == "safety" and any(
-        opens_safety_hold(key, note.draft.answers[key]) for key in note.draft.repeats
+        opens_safety_hold(*answer) for answer in note.draft.restated.items()
     )
     form = forms.get("save")
     # A field that was sent twice is a list here.
@@ -389,7 +395,7 @@ def _render_editor(note: NoteRecord, forms: Forms) -> str:
         modalities=MODALITIES,
         recorded=_find_screening(note),
         previous_plan=find_previous_plan(actor, note),
-        immediate_steps=list_immediate_steps(note.draft.answers),
+        immediate_steps=list_immediate_steps(list_stated(note.draft.screening)[1]),
         has_opened_hold=has_opened_hold,
         alert=get_client_alert(actor, note.client_id) if has_opened_hold else None,
         help_lines=get_practice_info().help_lines,

@@ -19,6 +19,7 @@ from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.screening.operations import decide_proposals, record_screening
 from caseapp.domain.screening.protocol import (
     ACTIONS_TAKEN,
+    CIRCUMSTANCES,
     FEAR_AT_HOME,
     IMMEDIATE_STEPS,
     ITEMS_BY_KEY,
@@ -36,6 +37,7 @@ from caseapp.domain.screening.queries import (
 from caseapp.domain.screening.rules import (
     derive_required_actions,
     list_immediate_steps,
+    list_stated,
     opens_safety_hold,
 )
 from caseapp.domain.screening.schemas import (
@@ -108,7 +110,10 @@ def record(case: LockedCase, screening: NewScreening, sent: Sent) -> Done:
     """Record a screening with the holds, flags and follow-ups that it requires."""
     record_screening(sent.actor, case.locked_client, screening)
     number = case.case.number
-    if derive_required_actions(screening.levels, case.safety.as_of).holds:
+    _raised, stated = list_stated(
+        screening, before=case.safety.levels, known=case.safety.circumstances
+    )
+    if derive_required_actions(stated, case.safety.as_of).holds:
         return Done(url_for("holds.hold_page", number=number), "hold_opened")
     return Done(url_for("screenings.screening_page", number=number), "screening_recorded")
 
@@ -212,4 +217,5 @@ def protocol_labels() -> dict[str, Any]:
         "ask_alone": (FEAR_AT_HOME,),
         "lasting_items": LASTING_ITEMS,
         "sustained_days": SUSTAINED_AFTER.days,
+        "circumstances": {key: found.label for key, found in CIRCUMSTANCES.items()},
     }

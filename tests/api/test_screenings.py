@@ -21,6 +21,7 @@ from tests.support import staff as sample_staff
 from tests.support.followups import result_body
 
 CALM = {item.key: "none" for item in ITEMS} | {"asked_alone": True}
+LOWER = {"below_reason": "Asked twice, and alone."}
 WHY = {"reason": "Two steady weeks and every check made."}
 
 
@@ -49,6 +50,25 @@ def test_create_and_list_screenings(coach, ines):
     assert coach.get(path).get_json() == {"items": [made], "next": None}
     tasks = coach.get(f"/followups?client={ines}").get_json()["items"]
     assert [task["kind"] for task in tasks] == ["recheck"]
+
+
+def test_circumstances_raise_a_level_and_are_returned(coach, ines):
+    path = f"/clients/{ines}/screenings"
+    made = coach.post(path, {"circumstances": ["choking", "pregnancy"]}).get_json()
+    assert made["circumstances"] == ["choking", "pregnancy"]
+    assert made["at_least"] == {"fear_at_home": 3}
+    assert made["levels"]["fear_at_home"] == "not_asked"
+    [hold] = coach.get(f"/clients/{ines}/holds").get_json()["items"]
+    assert (hold["kind"], hold["reasons"][0]["level"]) == ("safety", 3)
+    assert_refuses(coach, "POST", path, [("circumstances", {"circumstances": ["moon"]})])
+
+
+def test_level_that_falls_steeply_needs_a_reason(coach, ines, hold):
+    path = f"/clients/{ines}/screenings"
+    refused = assert_error(coach.post(path, CALM), 422)
+    assert refused["fields"].keys() == {"below_reason"}
+    made = coach.post(path, CALM | LOWER).get_json()
+    assert made["below_reason"] == LOWER["below_reason"]
 
 
 def test_concern_opens_hold_with_flags_and_tasks(coach, ines, hold):
@@ -124,7 +144,7 @@ def test_release_by_supervisor_without_blockers_succeeds(staff, coach, ines, hol
     refused = assert_refused(supervisor.post(path, WHY, version=hold))
     assert {"screening_not_steady", "task_open"} <= set(refused)
     with at(now() + timedelta(days=8)):
-        coach.post(f"/clients/{ines}/screenings", CALM)
+        coach.post(f"/clients/{ines}/screenings", CALM | LOWER)
         for task in coach.get(f"/followups?client={ines}").get_json()["items"]:
             coach.patch(f"/followups/{task['id']}", result_body(task), version=task)
         assert_refuses(

@@ -93,9 +93,14 @@ def screen(
     comment="",
     days_ago=0,
     session_at=None,
+    circumstances=(),
+    below_reason="Asked again at length.",
     **levels,
 ):
-    """Record a screening: every item is at none except those in `levels` (a level name, a number or None)."""
+    """Record a screening: every item is at none except those in `levels` (a level name, a number or None).
+
+    It gives a reason for levels that are much lower than before.
+    """
     answers = {item.key: 0 for item in ITEMS} | {
         key: LEVEL_NAMES[level] if isinstance(level, str) else level
         for key, level in levels.items()
@@ -105,7 +110,14 @@ def screen(
         return record_screening(
             actor,
             lock_client(actor, client_id),
-            NewScreening(answers, asked_alone, tuple(actions_taken), comment),
+            NewScreening(
+                answers,
+                asked_alone,
+                tuple(actions_taken),
+                comment,
+                tuple(circumstances),
+                below_reason,
+            ),
             session_at=session_at,
         )
 

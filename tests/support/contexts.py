@@ -27,8 +27,8 @@ KEY = DataKey(CLIENT, bytes(32))
 ALL_NONE = dict.fromkeys((item.key for item in ITEMS), 0)
 
 
-def screening(*, days_ago=0, by=COACH, asked_alone=True, **levels):
-    """Build a screening; every item is at none except those in `levels`."""
+def screening(*, days_ago=0, by=COACH, asked_alone=True, at_least=None, **levels):
+    """Build a screening; every item is at none except those in `levels`, and those that circumstances have raised."""
     return ScreeningRecord(
         id=UUID(int=9),
         client_id=CLIENT,
@@ -41,6 +41,9 @@ def screening(*, days_ago=0, by=COACH, asked_alone=True, **levels):
         session_at=NOW - timedelta(days=days_ago),
         seq=1000 - days_ago,
         protocol=PROTOCOL.version,
+        circumstances=[],
+        at_least=at_least or {},
+        below_reason="",
     )
 
 

@@ -56,6 +56,31 @@ def test_calm_screening_is_recorded_and_shown(coach, ines, address):
     assert found.asked_alone
 
 
+def test_circumstances_are_ticked_and_shown(team, coach, ines, address):
+    text = coach.text(address)
+    assert "A box that isn’t ticked means that it wasn’t said." in text
+    sent = coach.send(address, **NONE, circumstances=["pregnancy", "leaving"])
+    assert sent.headers["Location"] == address
+    for page in (address, f"/case/{ines.number}"):
+        assert "Is pregnant, or has a baby under one year" in coach.text(page)
+    assert "Recorded before: Is pregnant" in coach.text(address)
+    sent = coach.send(address, **NONE, asked_alone="yes", circumstances=["choking"])
+    assert sent.headers["Location"].endswith("/hold")
+    assert "Fear at home counts as Urgent." in coach.text(address)
+
+
+def test_level_that_falls_steeply_needs_a_reason(coach, ines, address):
+    coach.send(address, **NONE | {"sleep": "urgent"})
+    answer = coach.send(address, **NONE)
+    text = answer.get_data(as_text=True)
+    assert answer.status_code == 422
+    assert "Sleep (from Urgent to None)" in text
+    assert (
+        coach.send(address, **NONE, below_reason="He has slept for six nights.").status_code == 303
+    )
+    assert "He has slept for six nights." in coach.text(address)
+
+
 def test_concern_redirects_to_hold_page(coach, address):
     answer = coach.send(address, **NONE | {"fear_at_home": "concern"})
     assert answer.headers["Location"].endswith("/hold")
@@ -98,6 +123,8 @@ def test_calm_answers_show_no_immediate_steps(coach, address, level):
         ({"sleep": "3"}, "sleep"),
         (NONE | {"comment": "x" * 2001}, "comment"),
         (NONE | {"actions_taken": ["prayed"]}, "actions_taken"),
+        (NONE | {"circumstances": ["moon"]}, "circumstances"),
+        (NONE | {"below_reason": "x" * 501}, "below_reason"),
         (NONE | {"mood": "none"}, "mood"),
         (NONE | {"form_key": None}, "form_key"),
     ],

@@ -270,7 +270,7 @@ def _screening(found: ScreeningRecord, event: RecordedEvent) -> TimelineEvent:
         byline=event.recorded_by_name or NO_PERSON,
         text=found.comment,
         badge="Recorded in error" if found.in_error else "Asked alone" if found.asked_alone else "",
-        levels=found.levels,
+        levels=found.counting,
         link_kind="screening",
         link_id=found.id,
     )

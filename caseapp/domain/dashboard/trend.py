@@ -124,7 +124,7 @@ def _list_answers(screenings: Iterable[ScreeningRecord], item: str) -> tuple[Ans
     return tuple(
         Answered(screening.session_at, level)
         for screening in screenings
-        if (level := screening.levels[item]) is not None
+        if (level := screening.counting[item]) is not None
     )
 
 

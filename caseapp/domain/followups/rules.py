@@ -132,7 +132,7 @@ def find_result_faults(task: FollowUp, new: NewResult, moment: datetime) -> dict
         ]
     elif not kind.methods and new.method is not None:
         faults["method"] = ["This follow-up has no method. Leave it empty."]
-    if new.result in kind.told_for and not _count_visible(new.told):
+    if new.result in kind.told_for and not count_visible(new.told):
         faults["told"] = ["Write who was told."]
     if new.occurred_at is not None and new.occurred_at > moment:
         faults["occurred_at"] = ["This time is in the future."]
@@ -145,7 +145,7 @@ def find_result_faults(task: FollowUp, new: NewResult, moment: datetime) -> dict
             "This is before the follow-up was added. Leave it empty, and write the earlier time in the note."
         ]
     least = NOTE_LENGTHS.get(new.result, kind.note_length)
-    if _count_visible(new.note) < least:
+    if count_visible(new.note) < least:
         faults["note"] = [
             "Write a note. A result alone doesn’t complete a follow-up."
             if least == 1
@@ -156,7 +156,7 @@ def find_result_faults(task: FollowUp, new: NewResult, moment: datetime) -> dict
     return faults
 
 
-def _count_visible(text: str) -> int:
+def count_visible(text: str) -> int:
     """Count the characters of a text: several blanks in a row once, and none that only formats (such as zero width)."""
     printed = "".join(character for character in text if unicodedata.category(character) != "Cf")
     return len(" ".join(printed.split()))

@@ -88,9 +88,9 @@ def create_note(actor: Actor, case: LockedCaseForNote, new: NewNote) -> NoteReco
 def save_draft(actor: Actor, note: LockedNote, change: DraftChange, expected_version: int) -> int:
     """Save the changed parts of the actor's own draft, and return its new version.
 
-    An answer that opens a safety hold is recorded with everything asked so far, in the same transaction: a draft is a
-    place to write, not to hide. The draft keeps the answers, and remembers what was recorded. A change that is already
-    stored is not saved again, so repeating an autosave whose response was lost is harmless.
+    An answer or circumstance that opens a safety hold is recorded with everything asked so far, in the same
+    transaction: a draft is a place to write, not to hide. The draft keeps the answers, and remembers what was recorded.
+    A change that is already stored is not saved again, so repeating an autosave whose response was lost is harmless.
     Raises RuleBroken for a signed note, Invalid, and Stale when another window saved a newer version first.
     """
     require(actor, Action.NOTE_WRITE)
@@ -107,7 +107,7 @@ def save_draft(actor: Actor, note: LockedNote, change: DraftChange, expected_ver
         if change.screening is None
         else replace(change.screening, recorded=before.draft.recorded),
     )
-    opens_hold = any(opens_safety_hold(*answer) for answer in after.draft.unrecorded.items())
+    opens_hold = any(opens_safety_hold(*answer) for answer in after.draft.stated.items())
     if after == before and not opens_hold:
         return row.version
     # Recording reads from the database: the row is changed after it, so that it is stored once.

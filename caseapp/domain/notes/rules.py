@@ -105,6 +105,7 @@ def missing_for_signature(note: NoteRecord, moment: datetime, today: date) -> di
         if (
             not draft.unanswered
             and draft.highest_level is None
+            and not draft.circumstances
             and (draft.comment or draft.actions_taken)
         ):
             problems["comment"] = [
@@ -132,8 +133,8 @@ def remember_recorded(
     draft: DraftScreening, screening_id: UUID, session_at: datetime
 ) -> DraftScreening:
     """Return a draft that remembers that its answers are recorded in this screening."""
-    asked = (key for key, level in draft.answers.items() if level is not None)
-    origins = dict.fromkeys(asked, screening_id) | draft.repeats
+    asked = [key for key, level in draft.answers.items() if level is not None]
+    origins = dict.fromkeys((*asked, *draft.circumstances), screening_id) | draft.repeats
     return replace(
         draft, recorded=RecordedAnswers(replace(draft, recorded=None), origins, session_at)
     )

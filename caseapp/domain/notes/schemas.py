@@ -11,13 +11,13 @@ from marshmallow import Schema, ValidationError, fields, post_load, validate, va
 
 from caseapp.domain.followups.schemas import PLAUSIBLE_TIME
 from caseapp.domain.notes.codes import MAX_SESSION_MINUTES, MODALITIES
-from caseapp.domain.screening.protocol import ACTIONS_TAKEN, ITEMS, Level
-from caseapp.domain.screening.rules import highest_level
+from caseapp.domain.screening.protocol import ACTIONS_TAKEN, CIRCUMSTANCES, ITEMS, Level
+from caseapp.domain.screening.rules import highest_level, list_stated
 from caseapp.domain.screening.schemas import (
     LevelField,
     NewScreening,
+    ScreeningBase,
     keep_days,
-    lasting_since_field,
 )
 
 MAX_NOTE_LENGTH = 100_000
@@ -61,19 +61,15 @@ class DraftScreening:
     asked_alone: bool = False
     actions_taken: tuple[str, ...] = ()
     comment: str = field(default="", repr=False)
+    circumstances: tuple[str, ...] = ()
+    below_reason: str = field(default="", repr=False)
     recorded: RecordedAnswers | None = None
     lasting_since: dict[str, date] = field(default_factory=dict)
 
     @property
     def touched(self) -> bool:
         """Tell whether anything was entered."""
-        return bool(
-            self.answers
-            or self.asked_alone
-            or self.actions_taken
-            or self.comment
-            or self.lasting_since
-        )
+        return self._about != NO_ANSWERS or bool(self.answers)
 
     @property
     def unanswered(self) -> list[str]:
@@ -98,7 +94,7 @@ class DraftScreening:
     @property
     def has_unrecorded(self) -> bool:
         """Tell whether there is something to record: levels, or more about those that are recorded."""
-        if self.highest_level is None:
+        if self.highest_level is None and not self.circumstances:
             return False
         return self.recorded is None or bool(
             self.unrecorded or replace(self.recorded.draft, answers={}) != self._about
@@ -111,14 +107,33 @@ class DraftScreening:
 
     @property
     def repeats(self) -> dict[str, UUID]:
-        """Return, by item, the screenings that have recorded the levels that are still chosen."""
+        """Return, by key, the screenings that have recorded the levels and circumstances that are still chosen."""
         if self.recorded is None:
             return {}
-        return {
-            key: self.recorded.origins[key]
+        levels = [
+            key
             for key, level in self.answers.items()
             if level is not None and key not in self.unrecorded
-        }
+        ]
+        ticked = {*self.circumstances} & {*self.recorded.draft.circumstances}
+        return {key: self.recorded.origins[key] for key in (*levels, *sorted(ticked))}
+
+    @property
+    def stated(self) -> dict[str, int]:
+        """Return the levels, by item, that require something once they are recorded, as far as the draft tells."""
+        return list_stated(self.screening, repeats=self.repeats)[1]
+
+    @property
+    def restated(self) -> dict[str, int]:
+        """Return the levels, by item, of the answers and circumstances that are recorded and still chosen."""
+        repeats = self.repeats
+        return list_stated(
+            replace(
+                self.screening,
+                levels={key: level for key, level in self.answers.items() if key in repeats},
+                circumstances=tuple(key for key in self.circumstances if key in repeats),
+            )
+        )[1]
 
     @property
     def screening(self) -> NewScreening:
@@ -129,6 +144,8 @@ class DraftScreening:
             actions_taken=self.actions_taken,
             comment=self.comment,
             lasting_since=self.lasting_since,
+            circumstances=self.circumstances,
+            below_reason=self.below_reason,
         )
 
 
@@ -136,8 +153,8 @@ class DraftScreening:
 class RecordedAnswers:
     """What was last recorded from a draft that is still being written: its answers as they were then.
 
-    `origins` are, by item, the screenings that recorded the levels first. `session_at` is the time of the session that
-    was recorded with them.
+    `origins` are, by key, the screenings that recorded the levels and circumstances first. `session_at` is the time of
+    the session that was recorded with them.
     """
 
     draft: DraftScreening
@@ -156,6 +173,8 @@ def draft_to_json(draft: DraftScreening) -> dict[str, Any]:
         "actions_taken": list(draft.actions_taken),
         "comment": draft.comment,
         "lasting_since": {item: day.isoformat() for item, day in draft.lasting_since.items()},
+        "circumstances": list(draft.circumstances),
+        "below_reason": draft.below_reason,
     }
     if recorded := draft.recorded:
         data["recorded"] = {
@@ -176,8 +195,9 @@ def draft_from_json(data: dict[str, Any]) -> DraftScreening:
             datetime.fromisoformat(found["session_at"]),
         )
     days = data.pop("lasting_since", {})
+    lists = {name: tuple(data.get(name, ())) for name in ("actions_taken", "circumstances")}
     return DraftScreening(
-        **{**data, "actions_taken": tuple(data["actions_taken"])},
+        **{**data, **lists},
         recorded=recorded,
         lasting_since={item: date.fromisoformat(day) for item, day in days.items()},
     )
@@ -272,14 +292,7 @@ class NewNoteSchema(Schema):
         return NewNote(**{**data, "sections": _normalize(data["sections"])})
 
 
-class _DraftAnswersBase(Schema):
-    asked_alone = fields.Boolean(load_default=False)
-    actions_taken = fields.List(
-        fields.String(validate=validate.OneOf(list(ACTIONS_TAKEN))), load_default=list
-    )
-    comment = fields.String(load_default="", validate=validate.Length(max=2000))
-    lasting_since = lasting_since_field()
-
+class _DraftAnswersBase(ScreeningBase):
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> DraftScreening:
         """Build the value."""
@@ -293,6 +306,8 @@ def _draft_screening(data: dict[str, Any]) -> DraftScreening:
         actions_taken=tuple(kind for kind in ACTIONS_TAKEN if kind in data["actions_taken"]),
         comment=data["comment"].replace("\r\n", "\n").strip(),
         lasting_since=keep_days(data["lasting_since"]),
+        circumstances=tuple(key for key in CIRCUMSTANCES if key in data["circumstances"]),
+        below_reason=data["below_reason"].replace("\r\n", "\n").strip(),
     )
 
 

@@ -27,6 +27,7 @@ def list_contradictions(protocol: Protocol) -> list[Problem]:
         *_check_levels(protocol),
         *_check_actions(protocol),
         *_check_flags(protocol),
+        *_check_circumstances(protocol),
     ]
 
 
@@ -48,6 +49,7 @@ def _check_keys(protocol: Protocol) -> Iterator[Problem]:
         # section: its rules, the keys it must have, and those it may have besides (empty: any)
         "principles": (protocol.principles, (), ()),
         "items": (protocol.items, (), ()),
+        "circumstances": (protocol.circumstances, (), ()),
         "levels": (protocol.levels, (), ()),
         "actions": (protocol.actions, (), ()),
         "immediate_steps": (protocol.immediate_steps, (OTHER,), items),
@@ -112,3 +114,14 @@ def _check_flags(protocol: Protocol) -> Iterator[Problem]:
         for item, _ in flag.set_by:
             if item not in items:
                 yield ("flags", index, "set_by"), f"There is no item {item}."
+
+
+def _check_circumstances(protocol: Protocol) -> Iterator[Problem]:
+    """Check that circumstances raise known items; both kinds of key are named side by side in stored events."""
+    items = {item.key for item in protocol.items}
+    for index, circumstance in enumerate(protocol.circumstances):
+        if circumstance.key in items:
+            yield ("circumstances", index, "key"), "An item has the same key."
+        for found in circumstance.raises:
+            if found.item not in items:
+                yield ("circumstances", index, "raises"), f"There is no item {found.item}."

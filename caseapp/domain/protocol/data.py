@@ -98,6 +98,27 @@ class Item(Rule):
     anchors: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Raise:
+    """A level that an item has at least; `when` is the lowest answer to it that is needed, None that none is."""
+
+    item: str
+    level: Level
+    when: Level | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Circumstance(Rule):
+    """A fact about the client that a coach ticks in a screening, and the levels that it raises.
+
+    One that `never_expires` holds for good once it was said: ticking it again requires nothing more.
+    """
+
+    label: str
+    raises: tuple[Raise, ...]
+    never_expires: bool
+
+
 @dataclass(frozen=True, kw_only=True)
 class LevelRule(Rule):
     """What a level requires: the hold it opens, the kinds of action, and who is told.
@@ -188,6 +209,7 @@ class Protocol:
     history: tuple[Revision, ...]
     principles: tuple[Principle, ...]
     items: tuple[Item, ...]
+    circumstances: tuple[Circumstance, ...]
     levels: tuple[LevelRule, ...]
     actions: tuple[RequiredAction, ...]
     immediate_steps: tuple[ImmediateSteps, ...]
@@ -203,6 +225,7 @@ class Protocol:
         return (
             *self.principles,
             *self.items,
+            *self.circumstances,
             *self.levels,
             *self.actions,
             *self.immediate_steps,

@@ -13,6 +13,7 @@ from caseapp.domain.protocol.data import (
     LEVEL_KEYS,
     PRODUCT,
     ActionTaken,
+    Circumstance,
     FlagRule,
     HoldRule,
     ImmediateSteps,
@@ -21,6 +22,7 @@ from caseapp.domain.protocol.data import (
     LevelRule,
     Principle,
     Protocol,
+    Raise,
     RequiredAction,
     Revision,
     SignOff,
@@ -128,6 +130,27 @@ class _ItemSchema(_RuleSchema):
         return super().make({**data, "anchors": anchors})
 
 
+class _RaiseSchema(Schema):
+    item = fields.String(required=True)
+    level = fields.String(required=True, validate=validate.OneOf([*LEVEL_KEYS][1:]))
+    when = fields.String(load_default=None, validate=validate.OneOf([*LEVEL_KEYS][1:]))
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> Raise:
+        """Build the value."""
+        when = data["when"]
+        return Raise(
+            data["item"], LEVEL_KEYS[data["level"]], None if when is None else LEVEL_KEYS[when]
+        )
+
+
+class _CircumstanceSchema(_RuleSchema):
+    result = Circumstance
+    label = _text()
+    raises = fields.List(fields.Nested(_RaiseSchema), load_default=list)
+    never_expires = fields.Boolean(load_default=False)
+
+
 class _LevelRuleSchema(_RuleSchema):
     result = LevelRule
     level = fields.String(required=True, validate=validate.OneOf(LEVEL_KEYS))
@@ -216,6 +239,7 @@ class ProtocolSchema(_ValueSchema):
     history = _list_of(_RevisionSchema)
     principles = _list_of(_PrincipleSchema)
     items = _list_of(_ItemSchema)
+    circumstances = _list_of(_CircumstanceSchema)
     levels = _list_of(_LevelRuleSchema)
     actions = _list_of(_RequiredActionSchema)
     immediate_steps = _list_of(_ImmediateStepsSchema)

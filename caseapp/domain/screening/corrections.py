@@ -128,7 +128,7 @@ def derive_correction(history: SafetyHistory, screening: ScreeningRecord) -> Cor
             and not flag.stands_alone
             and flag.kind not in derive_flags(levels)
             and not any(
-                flag.kind in derive_flags(each.levels)
+                flag.kind in derive_flags(each.counting)
                 for each in counting
                 if each.seq > setters[flag.id]
             )

@@ -19,9 +19,11 @@ class ScreeningRecorded:
     """The answers of a screening; a question without an answer was not asked.
 
     `session_at` is when the questions were asked, `note_id` the note that the answers came from. `repeats` are the
-    answers, by item, that an earlier screening of the same note, given by its id, has recorded already. `protocol` is
-    the version that was asked; it was not stored while every version had the same items. `lasting_since` has, for some
-    items at watch or above, the day since when the client says it has lasted.
+    answers and circumstances, by key, that an earlier screening of the same note, given by its id, has recorded
+    already. `protocol` is the version that was asked; it was not stored while every version had the same items.
+    `lasting_since` has, for some items at watch or above, the day since when the client says it has lasted.
+    `circumstances` were ticked; `at_least` are the levels, by item, that count at least because of them.
+    `below_reason` says why a level falls so far.
     """
 
     note_id: UUID | None
@@ -33,6 +35,9 @@ class ScreeningRecorded:
     repeats: dict[str, str] = field(default_factory=dict)
     protocol: int = 1
     lasting_since: dict[str, date] = field(default_factory=dict)
+    circumstances: list[str] = field(default_factory=list)
+    at_least: dict[str, int] = field(default_factory=dict)
+    below_reason: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from caseapp.core.database import db, run
 from caseapp.core.errors import Invalid, Stale
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action, Role
+from caseapp.core.text import count_visible
 from caseapp.domain.alerts.codes import KINDS
 from caseapp.domain.alerts.operations import raise_alert
 from caseapp.domain.audit.operations import record
@@ -38,6 +39,7 @@ from caseapp.domain.screening.events import (
     HoldReleased,
     HoldRenewed,
     ProposalDeclined,
+    RecordedEvent,
     ScreeningInError,
     ScreeningRecorded,
     SecondPersonNamed,
@@ -50,7 +52,7 @@ from caseapp.domain.screening.proposals import (
     keep_right_days,
     list_proposals,
 )
-from caseapp.domain.screening.protocol import ITEMS_BY_KEY, Level
+from caseapp.domain.screening.protocol import ITEMS_BY_KEY, SHORTEST_REASON, Level
 from caseapp.domain.screening.queries import (
     get_current_safety,
     get_flag,
@@ -62,12 +64,15 @@ from caseapp.domain.screening.rules import (
     check_name_second_person,
     check_release,
     derive_required_actions,
+    explain_missing_reason,
+    list_stated,
+    list_steep_falls,
     opens_safety_hold,
     starts_episode,
 )
-from caseapp.domain.screening.schemas import NewScreening
+from caseapp.domain.screening.schemas import NewScreening, merge_levels
 from caseapp.domain.screening.sealing import CurrentSafety, seal_events, seal_state
-from caseapp.domain.screening.state import fold
+from caseapp.domain.screening.state import apply, fold
 from caseapp.domain.users.models import User
 from caseapp.domain.users.queries import require_active
 
@@ -103,13 +108,14 @@ def record_screening(
     """Record a screening with the holds, flags and tasks that it requires, in one transaction.
 
     When a hold of the required kind is already open, the reasons are added to it. `session_at` is when it was asked,
-    by default now. `repeats` are the answers, by item, that an earlier screening has recorded already: they require
-    nothing more. Raises Invalid when no question was asked, for a session in the future, and for an item that is said
-    to have lasted since a day in the future or too long ago.
+    by default now. `repeats` are the answers and circumstances, by key, that an earlier screening has recorded already:
+    they require nothing more. Raises Invalid when nothing was asked or ticked, for a session in the future, for an item
+    that is said to have lasted since a day in the future or too long ago, and when a level falls steeply without a
+    reason. Where a hold is opened, no reason is asked for: that never waits.
     """
     require(actor, Action.SCREENING_RECORD)
-    answers = {key: level for key, level in new.levels.items() if level is not None}
-    if not answers:
+    answers = merge_levels(new.levels)
+    if not (answers or new.circumstances):
         raise Invalid({"levels": ["Record at least one answer other than “Not asked”."]})
     screening_id, moment, current = new_id(), now(), get_current_safety(client.key)
     if session_at and session_at > moment:
@@ -117,6 +123,10 @@ def record_screening(
     if new.lasting_since:
         check_lasting_since(new, today())
         new = keep_right_days(new, today())
+    before = {item: answer.level for item, answer in current.state.answers.items()}
+    at_least, stated = list_stated(
+        new, before=before, known=current.state.circumstances, repeats=repeats
+    )
     screening = ScreeningRecorded(
         note_id=note_id,
         session_at=session_at or moment,
@@ -127,9 +137,15 @@ def record_screening(
         repeats={key: str(origin) for key, origin in repeats.items()},
         protocol=PROTOCOL.version,
         lasting_since=new.reported_days,
+        circumstances=list(new.circumstances),
+        at_least=at_least,
+        below_reason=new.below_reason,
     )
-    stated = {key: level for key, level in answers.items() if key not in repeats}
     required = derive_required_actions(stated, moment)
+    if not required.holds:
+        place = (screening_id, client.id, current.seq + 1, moment, actor.id)
+        after = apply(current.state, RecordedEvent(*place, screening))
+        _require_reason(new, list_steep_falls(current.state.answers, after.answers))
     if required.flags & UNSAFE_FLAGS:
         withdraw_contact_confirmation(client)
     active = {flag.kind for flag in current.state.flags}
@@ -142,7 +158,7 @@ def record_screening(
     holds, hold_facts = {}, []
     for kind, keys in sorted(required.holds.items()):
         reasons: list[dict[str, Any]] = [
-            {"item": key, "level": answers[key], "screening": str(screening_id)} for key in keys
+            {"item": key, "level": stated[key], "screening": str(screening_id)} for key in keys
         ]
         event_id = new_id()
         holds[kind] = open_holds.get(kind, event_id)
@@ -203,6 +219,15 @@ def decide_proposals(actor: Actor, client: LockedClient, decisions: Decisions) -
         levels: dict[str, int | None] = dict.fromkeys(decisions.concerns, Level.CONCERN)
         comment = "\n".join(filter(None, [*lasted, decisions.comment]))
         record_screening(actor, client, NewScreening(levels, comment=comment))
+
+
+def _require_reason(new: NewScreening, falls: Mapping[str, tuple[int, int]]) -> None:
+    """Require a written reason when levels fall steeply.
+
+    Raises Invalid.
+    """
+    if falls and count_visible(new.below_reason) < SHORTEST_REASON:
+        raise Invalid({"below_reason": [explain_missing_reason(falls)]})
 
 
 def ensure_flag(actor: Actor, client: LockedClient, kind: str, *, source: str) -> bool:
@@ -304,7 +329,7 @@ def mark_in_error(actor: Actor, locked: LockedScreening, reason: str) -> None:
     _append(actor, client, before, facts, fold(history.events))
     ended = end_in_error(actor, client, screening.id, correction.holds)
     _restore_tasks(actor, client, correction, ended)
-    is_safety = any(opens_safety_hold(*answer) for answer in screening.levels.items())
+    is_safety = any(opens_safety_hold(*answer) for answer in screening.counting.items())
     raise_alert(actor, client, "safety_in_error" if is_safety else "in_error")
     _record(actor, Action.SCREENING_CORRECT, "screening", screening.id, client, {})
 
@@ -319,7 +344,7 @@ def _restore_tasks(
     moment, open_holds = now(), {hold.kind: hold.id for hold in correction.before.holds}
     with_tasks = list_episodes_with_tasks(client.id)
     for screening in correction.later:
-        required = derive_required_actions(screening.levels, moment)
+        required = derive_required_actions(screening.counting, moment)
         kinds = [kind for kind in required.holds if kind in open_holds]
         is_episode = screening.id in correction.episodes
         if is_episode and kinds and screening.id not in with_tasks:

@@ -26,6 +26,11 @@ ITEMS = PROTOCOL.items
 ITEMS_BY_KEY = {item.key: item for item in ITEMS}
 FEAR_AT_HOME = "fear_at_home"
 """The item that is only known when it was asked alone: in front of others nobody can be expected to say it."""
+CIRCUMSTANCES = {found.key: found for found in PROTOCOL.circumstances}
+# A level that falls by so many steps, or from urgent, needs a written reason. Awaiting sign-off.
+STEEP_FALL = 2
+SHORTEST_REASON = 10
+"""The fewest characters that can be seen in the reason for a level that falls steeply."""
 SAFETY_ITEMS = tuple(item.key for item in ITEMS if item.safety)
 LASTING_ITEMS = tuple(item.key for item in ITEMS if not item.safety)
 """The items in which it matters how long a level has lasted; of a safety item one report is enough."""

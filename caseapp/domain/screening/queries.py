@@ -57,7 +57,7 @@ from caseapp.domain.users.models import User
 from caseapp.domain.users.queries import list_users
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -344,7 +344,8 @@ class SafetyState:
     """A client's open holds, active flags and the answers that count, as derived from their safety events.
 
     Each answer has its own date: a check that asked a few questions changes nothing about the others.
-    `last_full_protocol` is the version of the protocol of which every question was last asked.
+    `last_full_protocol` is the version of the protocol of which every question was last asked, `circumstances` are
+    those that were ever ticked, with the time of the newest session.
     """
 
     holds: tuple[Hold, ...]
@@ -353,6 +354,7 @@ class SafetyState:
     answers: dict[str, Answer]
     last_full_protocol: int | None = None
     raised: dict[str, Raised] = field(default_factory=dict)
+    circumstances: Mapping[str, datetime] = field(default_factory=dict)
 
     @property
     def proposals(self) -> list[Proposal]:
@@ -446,7 +448,13 @@ def safety_from_row(row: sa.Row[*tuple[Any, ...]], key: DataKey) -> SafetyState:
     state = _open_current(row, key).state
     flags = frozenset(flag.kind for flag in state.flags)
     return SafetyState(
-        state.holds, flags, now(), state.answers, state.last_full_protocol, state.raised
+        state.holds,
+        flags,
+        now(),
+        state.answers,
+        state.last_full_protocol,
+        state.raised,
+        state.circumstances,
     )
 
 

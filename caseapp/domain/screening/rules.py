@@ -12,26 +12,32 @@ from caseapp.domain.followups.codes import TASK_LABELS
 from caseapp.domain.protocol.file import PROTOCOL
 from caseapp.domain.protocol.rules import due_at, not_before
 from caseapp.domain.screening.protocol import (
+    CIRCUMSTANCES,
     FEAR_AT_HOME,
     IMMEDIATE_STEPS,
     ITEMS_BY_KEY,
+    LEVEL_LABELS,
     LEVEL_RULES,
     SCREENING_VALIDITY,
+    SHORTEST_REASON,
     STEADY_INTERVAL,
+    STEEP_FALL,
     Level,
 )
+from caseapp.domain.screening.schemas import merge_levels
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from caseapp.core.actor import Actor
     from caseapp.domain.clients.queries import LockedClient
     from caseapp.domain.screening.queries import LockedHold
-    from caseapp.domain.screening.schemas import Flag, Hold, ScreeningRecord
+    from caseapp.domain.screening.schemas import Answer, Flag, Hold, NewScreening, ScreeningRecord
     from caseapp.domain.screening.state import DerivedState
 
 
+NOTHING: Mapping[str, int] = {}
 SESSION_IN_FUTURE = "This session is in the future. Enter the time when it began."
 ALREADY_RELEASED = Reason(
     "already_released",
@@ -112,6 +118,62 @@ def derive_required_actions(levels: Mapping[str, int | None], moment: datetime) 
         kinds.update(rule.actions)
     tasks = {kind: due_at(kind, moment) for kind in TASK_LABELS if kind in kinds}
     return RequiredActions(holds, derive_flags(levels), tasks)
+
+
+def list_stated(
+    new: NewScreening,
+    *,
+    before: Mapping[str, int] = NOTHING,
+    known: Container[str] = (),
+    repeats: Container[str] = (),
+) -> tuple[dict[str, int], dict[str, int]]:
+    """List, by item, the levels that circumstances raise in a screening, and all levels that require something.
+
+    A circumstance also raises an answer that was given `before` and counts until now. `known` are the circumstances
+    that were ticked before: one that never expires raises nothing the second time. What the note has recorded already
+    requires nothing more; `repeats` names its answers and circumstances.
+    """
+    answers = merge_levels(new.levels)
+    stated = {key: level for key, level in answers.items() if key not in repeats}
+    counting = {**before, **answers}
+    at_least: dict[str, int] = {}
+    required = stated
+    for key in new.circumstances:
+        is_repeat = key in repeats
+        if CIRCUMSTANCES[key].never_expires and key in known and not is_repeat:
+            continue
+        for rule in CIRCUMSTANCES[key].raises:
+            if rule.when is not None and counting.get(rule.item, Level.NONE) < rule.when:
+                continue
+            level = {rule.item: int(rule.level)}
+            at_least = merge_levels(at_least, level)
+            if not is_repeat or (rule.when is not None and rule.item in stated):
+                required = merge_levels(required, level)
+    return at_least, required
+
+
+def list_steep_falls(
+    before: Mapping[str, Answer], after: Mapping[str, Answer]
+) -> dict[str, tuple[int, int]]:
+    """List the items whose level falls by two steps or more, or from urgent, with the two levels.
+
+    Content map, section (e): "Rating below the anchor needs a written reason". Awaiting clinical sign-off.
+    """
+    found = {}
+    for item, answer in after.items():
+        old = before[item].level if item in before else answer.level
+        if old - answer.level >= STEEP_FALL or answer.level < old == Level.URGENT:
+            found[item] = (old, answer.level)
+    return found
+
+
+def explain_missing_reason(falls: Mapping[str, tuple[int, int]]) -> str:
+    """Say for which items a reason is missing, with the levels before and now."""
+    named = ", ".join(
+        f"{ITEMS_BY_KEY[item].label} (from {LEVEL_LABELS[Level(old)]} to {LEVEL_LABELS[Level(new)]})"
+        for item, (old, new) in falls.items()
+    )
+    return f"Write why it is so much lower than before, in {SHORTEST_REASON} characters or more: {named}."
 
 
 def starts_episode(

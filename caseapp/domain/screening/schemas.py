@@ -12,6 +12,7 @@ from caseapp.core.schemas import ReasonResponseSchema
 from caseapp.core.text import count_visible
 from caseapp.domain.screening.protocol import (
     ACTIONS_TAKEN,
+    CIRCUMSTANCES,
     ITEMS,
     LASTING_ITEMS,
     LATE_AFTER,
@@ -21,7 +22,7 @@ from caseapp.domain.screening.protocol import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import date, datetime
     from uuid import UUID
 
@@ -35,12 +36,14 @@ LEVEL_NAMES = {level.name.lower(): level for level in Level}
 
 @dataclass(frozen=True)
 class NewScreening:
-    """The answers of a screening; None means not asked."""
+    """The answers of a screening; None means not asked. A circumstance that isn't ticked was not said."""
 
     levels: dict[str, int | None]
     asked_alone: bool = False
     actions_taken: tuple[str, ...] = ()
     comment: str = ""
+    circumstances: tuple[str, ...] = ()
+    below_reason: str = ""
     lasting_since: Mapping[str, date] = field(default_factory=dict)
 
     @property
@@ -60,6 +63,16 @@ class Decisions:
     concerns: tuple[str, ...] = ()
     declined: Mapping[str, str] = field(default_factory=dict, repr=False)
     comment: str = ""
+
+
+def merge_levels(*found: Mapping[str, int | None]) -> dict[str, int]:
+    """Return the highest level of each item that has one."""
+    merged: dict[str, int] = {}
+    for levels in found:
+        for item, level in levels.items():
+            if level is not None:
+                merged[item] = max(level, merged.get(item, level))
+    return merged
 
 
 def is_valid(session_at: datetime, moment: datetime) -> bool:
@@ -110,14 +123,22 @@ def keep_days(days: Mapping[str, date | None]) -> dict[str, date]:
     return {item: day for item in LASTING_ITEMS if (day := days.get(item)) is not None}
 
 
-class _Answers(Schema):
+def _codes_field(codes: Iterable[str]) -> fields.List[Any]:
+    return fields.List(fields.String(validate=validate.OneOf([*codes])), load_default=list)
+
+
+class ScreeningBase(Schema):
+    """What is entered besides the levels."""
+
     asked_alone = fields.Boolean(load_default=False)
-    actions_taken = fields.List(
-        fields.String(validate=validate.OneOf(ACTIONS_TAKEN)), load_default=list
-    )
+    actions_taken = _codes_field(ACTIONS_TAKEN)
+    circumstances = _codes_field(CIRCUMSTANCES)
     comment = fields.String(load_default="", validate=validate.Length(max=2000))
+    below_reason = fields.String(load_default="", validate=validate.Length(max=500))
     lasting_since = lasting_since_field()
 
+
+class _Answers(ScreeningBase):
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> NewScreening:
         """Build the dataclass."""
@@ -127,6 +148,8 @@ class _Answers(Schema):
             actions_taken=tuple(data["actions_taken"]),
             comment=data["comment"].strip(),
             lasting_since=keep_days(data["lasting_since"]),
+            circumstances=tuple(data["circumstances"]),
+            below_reason=data["below_reason"].strip(),
         )
 
 
@@ -149,8 +172,9 @@ class InError:
 class ScreeningRecord:
     """A screening. `session_at` is when it was asked, `seq` its place among the client's safety events.
 
-    `protocol` is the version of the protocol that was asked. One that was recorded `in_error` is shown and counts for
-    nothing.
+    `protocol` is the version of the protocol that was asked. `levels` are the answers; those of `at_least` count at
+    least because of circumstances, also for an item that was not asked. One that was recorded `in_error` is shown and
+    counts for nothing.
     """
 
     id: UUID
@@ -164,6 +188,9 @@ class ScreeningRecord:
     session_at: datetime
     seq: int
     protocol: int
+    circumstances: list[str]
+    at_least: dict[str, int]
+    below_reason: str = field(repr=False)
     recorded_by_name: str = ""
     lasting_since: dict[str, date] = field(default_factory=dict)
     in_error: InError | None = None
@@ -193,9 +220,14 @@ class ScreeningRecord:
         )
 
     @property
+    def counting(self) -> dict[str, int | None]:
+        """Return the levels that count, by item: the answers, raised by circumstances."""
+        return self.levels | merge_levels(self.levels, self.at_least)
+
+    @property
     def above_watch(self) -> bool:
-        """Tell whether an answer is concern or urgent."""
-        return any((level or 0) > Level.WATCH for level in self.levels.values())
+        """Tell whether a level that counts is concern or urgent."""
+        return any((level or 0) > Level.WATCH for level in self.counting.values())
 
     @property
     def steady(self) -> bool:
@@ -319,6 +351,9 @@ class ScreeningResponseSchema(Schema):
     asked_alone = fields.Boolean(required=True)
     actions_taken = fields.List(fields.String(), required=True)
     comment = fields.String(required=True)
+    circumstances = fields.List(fields.String(), required=True)
+    at_least = fields.Dict(keys=fields.String(), values=fields.Integer(), required=True)
+    below_reason = fields.String(required=True)
     protocol = fields.Integer(required=True)
     lasting_since = fields.Dict(keys=fields.String(), values=fields.Date(), required=True)
     in_error = fields.Nested(InErrorResponseSchema, required=True, allow_none=True)

@@ -37,7 +37,8 @@ class DerivedState:
     """A client's current state: open holds, active flags, the answer to each item that counts.
 
     `last_full_at` is the time of the session in which every question was last asked, and recorded in time,
-    `last_full_protocol` the version of the protocol that had these questions. `raised` has the items at watch or above.
+    `last_full_protocol` the version of the protocol that had these questions. `raised` has the items at watch or above,
+    `circumstances` those that were ever ticked, with the time of the newest session.
     """
 
     holds: tuple[Hold, ...] = ()
@@ -46,6 +47,7 @@ class DerivedState:
     last_full_at: datetime | None = None
     last_full_protocol: int | None = None
     raised: dict[str, Raised] = field(default_factory=dict)
+    circumstances: dict[str, datetime] = field(default_factory=dict)
 
 
 def apply(
@@ -61,7 +63,13 @@ def apply(
         screening = make_screening(event, in_error)
         counting = dict(_list_answers(screening, state.answers))
         raised = _change_raised(state, screening, counting)
-        state = replace(state, answers=state.answers | counting, raised=raised)
+        said = {key: _last_said(state, key, screening) for key in screening.circumstances}
+        state = replace(
+            state,
+            answers=state.answers | counting,
+            raised=raised,
+            circumstances=state.circumstances | said,
+        )
         full_at = state.last_full_at
         if (
             not screening.full
@@ -87,21 +95,28 @@ def _list_answers(
     screening: ScreeningRecord, before: Mapping[str, Answer]
 ) -> Iterator[tuple[str, Answer]]:
     """List the answers of a screening that count from now on; those `before` counted until now."""
-    for item, level in screening.levels.items():
+    for item, level in screening.counting.items():
         if level is None:
             continue
-        asked_at = _asked_at(before.get(item), screening)
+        asked_at = _asked_at(before.get(item), screening, item)
         answer = Answer(level, screening.session_at, screening.asked_alone, screening.id, asked_at)
         if _counts(item, answer, before.get(item), screening):
             yield item, answer
 
 
-def _asked_at(before: Answer | None, screening: ScreeningRecord) -> datetime | None:
+def _last_said(state: DerivedState, key: str, screening: ScreeningRecord) -> datetime:
+    before = state.circumstances.get(key)
+    return before if before and screening.is_older_than(before) else screening.session_at
+
+
+def _asked_at(before: Answer | None, screening: ScreeningRecord, item: str) -> datetime | None:
     """Return when an item was last asked, with this screening; a late one says nothing about that.
 
+    Neither does a level that circumstances have raised without the question being asked.
     A time that lay in the future when this screening was recorded is of a clock that ran ahead, so it doesn't count.
     """
-    times = [] if screening.is_late else [screening.session_at]
+    is_asked = screening.levels[item] is not None and not screening.is_late
+    times = [screening.session_at] if is_asked else []
     if before and before.asked_at and before.asked_at <= screening.recorded_at:
         times.append(before.asked_at)
     return max(times, default=None)
@@ -117,6 +132,8 @@ def _counts(item: str, answer: Answer, before: Answer | None, screening: Screeni
     if before is None or answer.level > before.level:
         return True
     if screening.is_late or screening.is_older_than(before.session_at):
+        return False
+    if screening.levels[item] is None:
         return False
     return answer.asked_alone or item != FEAR_AT_HOME
 
@@ -235,6 +252,9 @@ def make_screening(event: RecordedEvent, in_error: Collection[UUID] = ()) -> Scr
         protocol=fact.protocol,
         lasting_since=fact.lasting_since,
         note_id=fact.note_id,
+        circumstances=fact.circumstances,
+        at_least=fact.at_least,
+        below_reason=fact.below_reason,
     )
 
 
@@ -336,6 +356,7 @@ def state_to_json(state: DerivedState) -> dict[str, Any]:
         "last_full_at": state.last_full_at.isoformat() if state.last_full_at else None,
         "last_full_protocol": state.last_full_protocol,
         "raised": {item: to_plain(raised) for item, raised in state.raised.items()},
+        "circumstances": {key: at.isoformat() for key, at in state.circumstances.items()},
     }
 
 
@@ -355,4 +376,7 @@ def state_from_json(data: dict[str, Any]) -> DerivedState:
         last_full_at=datetime.fromisoformat(full) if full else None,
         last_full_protocol=data.get("last_full_protocol", 1 if full else None),
         raised={item: from_plain(Raised, raised) for item, raised in data["raised"].items()},
+        circumstances={
+            key: datetime.fromisoformat(at) for key, at in data.get("circumstances", {}).items()
+        },
     )

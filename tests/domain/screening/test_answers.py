@@ -43,7 +43,7 @@ def answer(team, case, *, held=None, alone=True, full=True, **levels):
     with transaction():
         client = lock_client(team["coach"], case.client_id)
         session_at = None if held is None else now() - held
-        new = NewScreening(answers, asked_alone=alone)
+        new = NewScreening(answers, asked_alone=alone, below_reason="Asked again at length.")
         return record_screening(team["coach"], client, new, session_at=session_at)
 
 

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from caseapp.core.actor import Actor
 
 
+WHY = "Asked again at length."
 LEVEL_NAMES = ("none", "watch", "concern", "urgent")
 
 
@@ -98,14 +99,18 @@ class ScreeningSteps(BaseHistory):
         def call() -> None:
             client = lock_client(by, self.client_id)
             record_screening(
-                by, client, NewScreening(answers, asked_alone=alone), session_at=session_at
+                by,
+                client,
+                NewScreening(answers, asked_alone=alone, below_reason=WHY),
+                session_at=session_at,
             )
 
         def request() -> Any:
             names = {key: LEVEL_NAMES[level] for key, level in levels.items() if level is not None}
             program = self.programs[by.id]
             return program.post(
-                f"/clients/{self.client_id}/screenings", names | {"asked_alone": alone}
+                f"/clients/{self.client_id}/screenings",
+                names | {"asked_alone": alone, "below_reason": WHY},
             )
 
         self.say(str({key: level for key, level in levels.items() if level}))
@@ -260,7 +265,9 @@ class ScreeningSteps(BaseHistory):
         draft.levels |= changed
 
         def call() -> None:
-            change = DraftChange(screening=DraftScreening(draft.levels, asked_alone=draft.alone))
+            change = DraftChange(
+                screening=DraftScreening(draft.levels, asked_alone=draft.alone, below_reason=WHY)
+            )
             draft.version = save_draft(coach, lock_note(coach, draft.id), change, before)
 
         opens = any(model.opens_safety_hold(*answer) for answer in draft.unrecorded.items())
