@@ -166,7 +166,10 @@ class Person:
             )
 
     def do_session(self, entry: dict[str, Any], moment: datetime) -> None:
-        """Write the note of a session and sign it with its screening unless it stays a draft."""
+        """Write the note of a session and sign it with its screening unless it stays a draft.
+
+        `lasting` says for how many days an item had lasted by then.
+        """
         kind = next(name for name, sections in FORMATS.items() if next(iter(sections)) in entry)
         change: dict[str, Any] = {
             "sections": {key: entry[key] for key in FORMATS[kind] if key in entry}
@@ -179,6 +182,10 @@ class Person:
                 "asked_alone": entry.get("alone", True),
                 "actions_taken": entry.get("actions", []),
                 "comment": entry.get("comment", ""),
+                "lasting_since": {
+                    item: str(moment.date() - timedelta(days=days))
+                    for item, days in entry.get("lasting", {}).items()
+                },
             }
         start = {
             "format": kind,

@@ -209,7 +209,7 @@ def decide_proposals(actor: Actor, client: LockedClient, decisions: Decisions) -
         ]
         _append(actor, client, current, facts)
         for event_id, _ in facts:
-            _record(actor, Action.SCREENING_RECORD, "screening", event_id, client, {})
+            _record(actor, Action.SCREENING_RECORD, "proposal", event_id, client, {})
     if decisions.concerns:
         since = {found.item: local_day(found.lasts_since) for found in proposals}
         lasted = [

@@ -10,6 +10,7 @@ from caseapp.core.clock import at
 from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, Invalid, RuleBroken
 from caseapp.core.transaction import transaction
+from caseapp.domain.audit.queries import AuditFilter, list_audit_events
 from caseapp.domain.cases.operations import close_case, reopen_case
 from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.cases.schemas import CaseClosing
@@ -77,6 +78,14 @@ def test_declined_proposal_is_kept_with_its_reason_and_made_again_after_a_week(t
         assert proposed(made) == ["eating"]
     with day(21):
         assert proposed(made) == ["eating", "sleep"]
+
+
+def test_audit_log_says_that_a_proposal_was_declined_and_not_which(team, made):
+    with day(14):
+        decide(team["coach"], made, sleep=REASON)
+    wanted = AuditFilter(action="screening.record", client_id=made.client_id)
+    newest = list_audit_events(team["admin"], wanted, None, 1).items[0]
+    assert (newest.object_kind, newest.details) == ("proposal", {})
 
 
 @pytest.mark.parametrize("item", ["work", "sleep", "self_harm"])
