@@ -99,7 +99,9 @@ def test_course_of_coaching_through_api(app):
 
     # A day later somebody asks again; the supervisor sees what still blocks the release.
     with at(today + timedelta(days=1)):
-        coach.post(f"{client_path}/screenings", CALM)
+        lower = CALM | {"below_reason": "Asked twice, and alone."}
+        assert coach.post(f"{client_path}/screenings", CALM).status_code == 422
+        assert coach.post(f"{client_path}/screenings", lower).status_code == 201
         why = {"reason": "Two calm screenings and every check made."}
         assert set(
             assert_refused(supervisor.post(f"/holds/{hold['id']}/release", why, version=hold))

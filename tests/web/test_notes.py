@@ -298,6 +298,24 @@ def test_sign_page_says_when_there_was_no_screening(coach_browser, coach, case):
     )
 
 
+def test_signing_a_level_that_falls_steeply_leads_back_to_the_missing_reason(
+    coach_browser, coach, case
+):
+    builders.screen(coach, case.client_id, sleep="urgent", days_ago=1)
+    path = f"/note/{builders.draft(coach, case.case_id, levels=dict.fromkeys(ALL_NONE, 0))}"
+    refused = coach_browser.send(f"{path}/sign")
+    page = refused.get_data(as_text=True)
+    assert refused.status_code == 422
+    assert 'href="#below_reason"' in page
+    assert "Sleep (from Urgent to None)" in page
+    coach_browser.send(path, below_reason="Slept for six nights.", circumstances=["pregnancy"])
+    assert coach_browser.form(path).fields["circumstances"] == ["pregnancy"]
+    assert coach_browser.send(f"{path}/sign").status_code == 303
+    page = coach_browser.text(path)
+    assert "Why a level is much lower: Slept for six nights." in page
+    assert "Is pregnant, or has a baby under one year" in page
+
+
 def test_sign_sent_twice_makes_one_screening(coach_browser, coach, case):
     note_id = builders.draft(coach, case.case_id, levels={item.key: 0 for item in ITEMS})
     path = f"/note/{note_id}/sign"
