@@ -12,6 +12,7 @@ from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.reading import list_client_suspended_assignments
 from caseapp.domain.assignments.schemas import AssignmentResponseSchema
+from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.notes import operations as note_operations
 from caseapp.domain.screening import operations, queries
@@ -19,9 +20,11 @@ from caseapp.domain.screening.schemas import (
     Decisions,
     DecisionsSchema,
     ErrorReasonSchema,
+    ExceptionSchema,
     FlagResponseSchema,
     HoldDetailResponseSchema,
     HoldResponseSchema,
+    NewException,
     NewScreening,
     ProposalResponseSchema,
     ReasonSchema,
@@ -31,6 +34,7 @@ from caseapp.domain.screening.schemas import (
     SecondPerson,
     SecondPersonSchema,
 )
+from caseapp.domain.suitability import operations as suitability
 from caseapp.http.guard import current_actor, needs
 from caseapp.http.idempotency import run_api_once
 
@@ -202,6 +206,19 @@ def release_hold(hold_id: UUID, body: dict[str, str], version: int) -> dict[str,
     # Whoever was named to release it doesn't see it any more.
     history = queries.get_safety_history(locked.hold.client_id)
     return _describe_hold(history.holds[hold_id], actor)
+
+
+@blueprint.route("/holds/<uuid:hold_id>/allowed-handout", "POST", error_statuses=(409,))
+@needs(Action.HOLD_ALLOW)
+@blueprint.response_schema(HoldDetailResponseSchema())
+@blueprint.request_schema(ExceptionSchema())
+@blueprint.requires_if_match
+def allow_handout(hold_id: UUID, body: NewException, version: int) -> dict[str, Any]:
+    """Allow one handout, which only the care hold bars, in a case; it replaces the one that was allowed before."""
+    actor = current_actor()
+    with transaction():
+        suitability.allow_handout(actor, lock_case(actor, body.case_id), hold_id, body, version)
+    return _get_hold_detail(hold_id)
 
 
 @blueprint.route("/holds/<uuid:hold_id>/second-person", "POST", error_statuses=(409,))

@@ -53,6 +53,7 @@ class Action(StrEnum):
     HOLD_OPEN = "hold.open"
     HOLD_RELEASE = "hold.release"
     HOLD_NAME = "hold.name"
+    HOLD_ALLOW = "hold.allow"
     ALERT_READ = "alert.read"
     ALERT_SEND = "alert.send"
     ALERT_ACKNOWLEDGE = "alert.acknowledge"
@@ -134,6 +135,7 @@ ACTIONS_BY_ROLE: dict[Role, frozenset[Action]] = {
             Action.CONFLICT_READ,
             Action.HAND_OVER,
             Action.HOLD_RELEASE,
+            Action.HOLD_ALLOW,
             Action.FLAG_CLEAR,
             Action.HANDOUT_REVIEW,
             Action.HANDOUT_RECALL,

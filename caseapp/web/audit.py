@@ -56,6 +56,7 @@ ACTION_LABELS = {
     Action.HOLD_OPEN: "Opened a hold",
     Action.HOLD_RELEASE: "Released a hold",
     Action.HOLD_NAME: "Named who releases a hold",
+    Action.HOLD_ALLOW: "Allowed one handout during a hold",
     Action.FOLLOWUP_READ: "Viewed follow-ups",
     Action.FOLLOWUP_WRITE: "Edited a follow-up",
     Action.FORM_DRAFT: "Kept what was typed in a form",

@@ -12,11 +12,12 @@ from caseapp.core.errors import NotFound
 from caseapp.core.permissions import Action
 from caseapp.domain.alerts.queries import get_client_alert
 from caseapp.domain.assignments.reading import list_suspended_assignments
-from caseapp.domain.cases.queries import get_case_context_by_number
+from caseapp.domain.cases.queries import LockedCase, get_case_context_by_number, lock_case
 from caseapp.domain.clients.queries import get_client_under_key
 from caseapp.domain.followups.queries import list_page_followups
 from caseapp.domain.followups.rules import list_unfinished
 from caseapp.domain.followups.schemas import NewResult, ResultSchema
+from caseapp.domain.handouts.queries import list_newest_versions
 from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.safety_plans.operations import complete_task
 from caseapp.domain.screening.operations import name_second_person, release_hold
@@ -35,7 +36,15 @@ from caseapp.domain.screening.rules import (
     list_immediate_steps,
     release_blockers,
 )
-from caseapp.domain.screening.schemas import ReasonSchema, SecondPerson, SecondPersonSchema
+from caseapp.domain.screening.schemas import (
+    ExceptionFormSchema,
+    NewException,
+    ReasonSchema,
+    SecondPerson,
+    SecondPersonSchema,
+)
+from caseapp.domain.suitability.operations import allow_handout
+from caseapp.domain.suitability.queries import list_allowable_handouts
 from caseapp.domain.users.queries import get_user_names
 from caseapp.http.forms import Body, Done, FormPage, Forms, Sent
 from caseapp.http.guard import current_actor
@@ -77,6 +86,7 @@ def hold_page(context: CasePage, forms: Forms) -> str:
     people = {hold.opened_by for hold in holds}
     people |= {hold.released_by for hold in holds if hold.released_by}
     people |= {hold.second_person_id for hold in holds if hold.second_person_id}
+    people |= {hold.allowed_by for hold in holds if hold.allowed_by}
     return render_template(
         "holds/hold.html",
         context=context,
@@ -88,6 +98,8 @@ def hold_page(context: CasePage, forms: Forms) -> str:
             hold.id: dict(list_possible_second_people(history.find_hold_screenings(hold)))
             for hold in context.safety.holds
         },
+        allowable=list_allowable_handouts(context) if _shows_allowing(context, actor) else {},
+        titles=_list_titles(context),
         immediate_steps=list_immediate_steps(context.safety.levels),
         items_by_key=ITEMS_BY_KEY,
         names=get_user_names(people),
@@ -96,6 +108,17 @@ def hold_page(context: CasePage, forms: Forms) -> str:
         suspended=list_suspended_assignments(actor, context),
         forms=forms,
     )
+
+
+def _list_titles(context: CasePage) -> dict[str, str]:
+    """Give the titles of handouts by slug, if one is allowed."""
+    if not any(hold.allowed_handout for hold in context.safety.holds):
+        return {}
+    return {item.handout.id: item.handout.title for item in list_newest_versions()}
+
+
+def _shows_allowing(context: CasePage, actor: Actor) -> bool:
+    return context.safety.hold == "care" and actor.may(Action.HOLD_ALLOW)
 
 
 def _list_release_blockers(
@@ -145,6 +168,31 @@ def lock_hold_of_case(actor: Actor, number: str, hold_id: UUID) -> LockedHold:
     if hold.hold.client_id != get_case_context_by_number(actor, number).case.client_id:
         raise NotFound
     return hold
+
+
+def lock_case_of_hold(actor: Actor, number: str, hold_id: UUID) -> LockedCase:
+    """Lock a case with one of its client's open holds.
+
+    Raises NotFound.
+    """
+    case = lock_case(actor, number)
+    if hold_id not in {hold.id for hold in case.safety.holds}:
+        raise NotFound
+    return case
+
+
+@page.form(
+    Action.HOLD_ALLOW,
+    Body(ExceptionFormSchema, dict[str, str]),
+    lock=lock_case_of_hold,
+    rule="/case/<string:number>/hold/<uuid:hold_id>/allowed-handout",
+    refused="The handout was not allowed",
+)
+def allow(case: LockedCase, body: dict[str, str], sent: Sent) -> Done:
+    """Allow one handout in this case during a care hold."""
+    new = NewException(body["handout"], case.case.id, body["reason"].strip())
+    allow_handout(sent.actor, case, sent.args["hold_id"], new, sent.version)
+    return Done(url_for("holds.hold_page", number=sent.args["number"]), "handout_allowed")
 
 
 @page.form(

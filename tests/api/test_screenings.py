@@ -297,3 +297,43 @@ def test_marking_with_invalid_input_or_by_others_changes_nothing(
     with at(now() + timedelta(hours=2)):
         assert assert_refused(coach.post(here, WRONG)) == ["correction_too_late"]
     assert coach.get(f"/clients/{ines}/screenings").get_json()["items"] == [made]
+
+
+def test_supervisor_allows_one_handout_in_spite_of_a_care_hold(staff, coach, stranger):
+    made = builders.case(coach.actor)
+    coach.post(f"/clients/{made.client_id}/screenings", CALM | {"sleep": "concern"})
+    [hold] = coach.get(f"/clients/{made.client_id}/holds").get_json()["items"]
+    path, supervisor = f"/holds/{hold['id']}/allowed-handout", staff["supervisor"]
+    body = {
+        "handout": "my-reasons",
+        "case_id": str(made.case_id),
+        "reason": "It keeps her from writing to him at night.",
+    }
+    assert_error(coach.post(path, body, version=hold), 403, "forbidden")
+    assert_refuses(
+        supervisor,
+        "POST",
+        path,
+        [
+            ("handout", body | {"handout": ""}),
+            ("handout", body | {"handout": "no-such-sheet"}),
+            ("reason", body | {"reason": "Because."}),
+            ("case_id", body | {"case_id": "x"}),
+        ],
+        version=hold,
+    )
+    refused = supervisor.post(path, body | {"handout": "help-right-now"}, version=hold)
+    assert assert_refused(refused) == ["not_barred"]
+    allowed = supervisor.post(path, body, version=hold)
+    assert allowed.status_code == 200
+    shown = allowed.get_json()
+    assert (shown["allowed_handout"], shown["allowed_case_id"]) == ("my-reasons", str(made.case_id))
+    assert "reason" not in shown
+    wanted = {"slug": "my-reasons", "channel": "print", "confirmed": True}
+    given = coach.post(f"/cases/{made.case_id}/assignments", wanted)
+    assert given.status_code == 201
+    coach.post(f"/clients/{made.client_id}/screenings", CALM | {"self_harm": "concern"})
+    assert coach.get(f"/holds/{hold['id']}").get_json()["allowed_handout"] == ""
+    holds = coach.get(f"/clients/{made.client_id}/holds").get_json()["items"]
+    care = next(one for one in holds if one["kind"] == "care")
+    assert assert_refused(supervisor.post(path, body, version=care)) == ["safety_hold_open"]

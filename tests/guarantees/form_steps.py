@@ -53,6 +53,20 @@ def meet_release_conditions(world):
     }
 
 
+def open_care_hold(world):
+    """Go on with another case, whose care hold a supervisor can make an exception from."""
+    coach = world.actors["coach"]
+    made = builders.case(coach)
+    builders.screen(coach, made.client_id, sleep="concern")
+    [found] = list_holds(coach, made.client_id)
+    world.own = world.own | {
+        "case_id": made.case_id,
+        "client_id": made.client_id,
+        "hold_id": found.id,
+        "number": made.number,
+    }
+
+
 def choose_required_action(world):
     found = db.session.scalar(
         sa.select(FollowUp.id).where(
@@ -157,7 +171,9 @@ REACHED_BY = {
     "handouts.replace_assignments": publish_second_version,
     "handouts.show": hide_slug,
     "holds.complete_action": choose_required_action,
+    "holds.allow": open_care_hold,
     "holds.release": meet_release_conditions,
+    "holds.release_named": meet_release_conditions,
     "safety_plans.show": remove_plan,
     "screenings.decide": let_sleep_last,
     "settings.remove_logo": add_logo,

@@ -287,6 +287,11 @@ BODIES: dict[str, dict[str, object]] = {
     },
     f"POST {API}/clients/<uuid:client_id>/proposals": {"concerns": ["sleep"]},
     f"POST {API}/holds/<uuid:hold_id>/release": {"reason": "All is done and written down."},
+    f"POST {API}/holds/<uuid:hold_id>/allowed-handout": {
+        "handout": "my-reasons",
+        "case_id": NOBODYS.hex,
+        "reason": "It keeps her from writing to him.",
+    },
     f"POST {API}/holds/<uuid:hold_id>/second-person": {"user_id": NOBODYS.hex},
     "POST /note/<uuid:note_id>/draft": {
         "format": "dap",

@@ -51,6 +51,7 @@ SUPERVISOR = COACH | {
     "board.read",
     "client.hand_over",
     "conflict.read",
+    "hold.allow",
     "hold.release",
     "flag.clear",
     "handout.review",

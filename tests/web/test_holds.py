@@ -298,3 +298,44 @@ def test_each_blocker_leads_to_where_it_is_met(team, coach, ines, address):
     [hold] = list_holds(team["coach"], ines.client_id)
     assert f'<a href="#second-{hold.id}">A safety hold must be released by' in text
     assert f'id="second-{hold.id}"' in text
+
+
+def test_supervisor_allows_one_handout_in_spite_of_a_care_hold(
+    coach, supervisor, ines, care_hold, address
+):
+    action = f"{address}/{care_hold.id}/allowed-handout"
+    assert action not in coach.text(address)
+    text = supervisor.text(address)
+    assert '<option value="my-reasons">' in text
+    assert '<option value="help-right-now">' not in text
+    words = {"handout": "my-reasons", "reason": "It keeps her from writing to him at night."}
+    for changed, status in (
+        ({"reason": "x" + " " * 30}, 422),
+        ({"handout": ""}, 422),
+        ({"handout": "no-such-sheet"}, 422),
+        ({"handout": "help-right-now"}, 409),
+    ):
+        answer = supervisor.send(address, action, **words | changed)
+        assert answer.status_code == status, changed
+    assert coach.post(action, coach.token | words | {"version": 1}).status_code == 403
+    assert supervisor.send(address, action, **words).status_code == 303
+    for desk in (coach, supervisor):
+        text = desk.text(address)
+        assert "can be assigned in this case until the hold ends" in text
+        assert "Allowed by Helen Marsh" in text
+        assert words["reason"] in text
+    assert "a supervisor has allowed this handout" in coach.text(
+        f"/case/{ines.number}/handouts/assign?stage=all"
+    )
+
+
+def test_no_handout_is_allowed_while_a_safety_hold_is_open(
+    team, supervisor, ines, care_hold, address
+):
+    builders.screen(team["coach"], ines.client_id, self_harm="urgent")
+    action = f"{address}/{care_hold.id}/allowed-handout"
+    assert action not in supervisor.text(address)
+    sent = {"version": "2", "handout": "my-reasons", "reason": "It keeps her from writing to him."}
+    answer = supervisor.post(action, supervisor.token | supervisor.key_for(action) | sent)
+    assert answer.status_code == 409
+    assert "No handout can be allowed while a safety hold is open." in answer.get_data(as_text=True)

@@ -73,6 +73,16 @@ class SecondPersonNamed:
 
 
 @dataclass(frozen=True)
+class HandoutAllowed:
+    """A supervisor allowed one handout, by its slug, for one case during a care hold; it replaces an earlier one."""
+
+    hold_id: UUID
+    handout: str
+    case_id: UUID
+    reason: str = field(repr=False)
+
+
+@dataclass(frozen=True)
 class FlagSet:
     """A flag was set, by answers, by facts or by a person. The flag has the id of this event."""
 
@@ -139,6 +149,7 @@ Fact = (
     | HoldInError
     | FlagInError
     | SecondPersonNamed
+    | HandoutAllowed
 )
 # These names are stored and never change.
 FACTS: dict[str, type[Fact]] = {
@@ -147,6 +158,7 @@ FACTS: dict[str, type[Fact]] = {
     "hold_renewed": HoldRenewed,
     "hold_released": HoldReleased,
     "second_person_named": SecondPersonNamed,
+    "handout_allowed": HandoutAllowed,
     "flag_set": FlagSet,
     "flag_cleared": FlagCleared,
     "proposal_declined": ProposalDeclined,

@@ -34,6 +34,7 @@ from caseapp.domain.screening.events import (
     FlagConfirmed,
     FlagInError,
     FlagSet,
+    HandoutAllowed,
     HoldInError,
     HoldOpened,
     HoldReleased,
@@ -84,7 +85,7 @@ if TYPE_CHECKING:
     from caseapp.domain.screening.corrections import Correction
     from caseapp.domain.screening.events import Fact
     from caseapp.domain.screening.queries import LockedHold, LockedScreening
-    from caseapp.domain.screening.schemas import Decisions, Hold
+    from caseapp.domain.screening.schemas import Decisions, Hold, NewException
     from caseapp.domain.screening.state import DerivedState
 
 INSERT_EVENTS = sa.insert(SafetyEvent.__table__)  # type: ignore[arg-type]
@@ -309,6 +310,21 @@ def name_second_person(actor: Actor, locked: LockedHold, user_id: UUID, version:
         client_id=hold.client_id,
         details={"user": str(user_id)},
     )
+
+
+def record_allowed_handout(
+    actor: Actor, client: LockedClient, hold: Hold, new: NewException, version: int
+) -> None:
+    """Record that a handout, which only an open care hold bars, is allowed in a case; it replaces an earlier one.
+
+    Raises Stale when the hold has changed since `version`.
+    """
+    require(actor, Action.HOLD_ALLOW)
+    if hold.version != version:
+        raise Stale
+    allowed = HandoutAllowed(hold.id, new.handout, new.case_id, new.reason)
+    _append(actor, client, get_current_safety(client.key), [(new_id(), allowed)])
+    record(actor, Action.HOLD_ALLOW, "hold", hold.id, client_id=client.id)
 
 
 def mark_in_error(actor: Actor, locked: LockedScreening, reason: str) -> None:

@@ -366,6 +366,14 @@ class SafetyState:
         """Return the level of each item that was ever asked, by the answer that counts now."""
         return {item: answer.level for item, answer in self.answers.items()}
 
+    def list_allowed(self, case_id: UUID | None) -> frozenset[str]:
+        """List the handouts, by slug, that a supervisor has allowed in a case during an open care hold."""
+        return frozenset(
+            hold.allowed_handout
+            for hold in self.holds
+            if hold.allowed_case_id is not None and hold.allowed_case_id == case_id
+        )
+
     @property
     def hold(self) -> str | None:
         """Return the kind of the strictest open hold."""

@@ -278,7 +278,7 @@ class Hold:
     A reason is an answer: `item`, `level` and the id of the `screening`; one with `in_error` was recorded in error and
     is none any more. A hold without any reason left ended `in_error` at `released_at`, and nobody released it. `seq` is
     the place of the opening among the client's safety events. `second_person_id` is the supervisor who was named to
-    release it.
+    release it. `allowed_handout` is the slug of the handout that a supervisor has allowed in a case during a care hold.
     """
 
     id: UUID
@@ -295,6 +295,10 @@ class Hold:
     release_reason: str | None = field(default=None, repr=False)
     in_error: bool = False
     second_person_id: UUID | None = None
+    allowed_handout: str = ""
+    allowed_case_id: UUID | None = None
+    allowed_reason: str = field(default="", repr=False)
+    allowed_by: UUID | None = None
 
     @property
     def standing(self) -> list[dict[str, Any]]:
@@ -372,6 +376,8 @@ class HoldResponseSchema(Schema):
     released_by = fields.UUID(required=True, allow_none=True)
     in_error = fields.Boolean(required=True)
     second_person_id = fields.UUID(required=True, allow_none=True)
+    allowed_handout = fields.String(required=True)
+    allowed_case_id = fields.UUID(required=True, allow_none=True)
     version = fields.Integer(required=True)
 
 
@@ -473,6 +479,37 @@ class FlagResponseSchema(Schema):
     kind = fields.String(required=True)
     source = fields.String(required=True)
     set_at = fields.AwareDateTime(required=True)
+
+
+@dataclass(frozen=True)
+class NewException:
+    """A handout, by its slug, that is allowed in a case during a care hold, and why."""
+
+    handout: str
+    case_id: UUID
+    reason: str = field(repr=False)
+
+
+class ExceptionFormSchema(Schema):
+    """Input of the form that allows a handout; the case is that of the page."""
+
+    handout = fields.String(
+        required=True,
+        validate=validate.Length(1, 60, error="Choose a handout."),
+        error_messages={"required": "Choose a handout."},
+    )
+    reason = fields.String(required=True, validate=[validate.Length(max=2000), _require_reason])
+
+
+class ExceptionSchema(ExceptionFormSchema):
+    """Input of a handout that is allowed in a case during a care hold."""
+
+    case_id = fields.UUID(required=True)
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> NewException:
+        """Build the dataclass."""
+        return NewException(**data | {"reason": data["reason"].strip()})
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from caseapp.domain.screening.events import (
     FlagConfirmed,
     FlagInError,
     FlagSet,
+    HandoutAllowed,
     HoldInError,
     HoldOpened,
     HoldReleased,
@@ -258,10 +259,40 @@ def make_screening(event: RecordedEvent, in_error: Collection[UUID] = ()) -> Scr
     )
 
 
+def _decide(hold: Hold, fact: HandoutAllowed | SecondPersonNamed, who: UUID) -> Hold:
+    """Return a hold after a person has decided something about it."""
+    hold = replace(hold, version=hold.version + 1)
+    if isinstance(fact, SecondPersonNamed):
+        return replace(hold, second_person_id=fact.user_id)
+    return replace(
+        hold,
+        allowed_handout=fact.handout,
+        allowed_case_id=fact.case_id,
+        allowed_reason=fact.reason,
+        allowed_by=who,
+    )
+
+
+def _end_exception(hold: Hold) -> Hold:
+    """Return a hold of a client whose safety hold opens: the handout that was allowed is so no more."""
+    if not hold.allowed_handout:
+        return hold
+    return replace(
+        hold,
+        version=hold.version + 1,
+        allowed_handout="",
+        allowed_case_id=None,
+        allowed_reason="",
+        allowed_by=None,
+    )
+
+
 def change_holds(holds: Mapping[UUID, Hold], event: RecordedEvent) -> dict[UUID, Hold]:
     """Return a client's holds after one more event; each change of a hold counts up its version."""
     fact, changed = event.fact, dict(holds)
     if isinstance(fact, HoldOpened):
+        if fact.kind == "safety":
+            changed = {hold.id: _end_exception(hold) for hold in holds.values()}
         changed[event.id] = Hold(
             id=event.id,
             client_id=event.client_id,
@@ -303,11 +334,8 @@ def change_holds(holds: Mapping[UUID, Hold], event: RecordedEvent) -> dict[UUID,
             reasons = [_mark_reason(reason, fact.screening_id) for reason in hold.reasons]
             if reasons != hold.reasons:
                 changed[hold.id] = replace(hold, reasons=reasons, version=hold.version + 1)
-    elif isinstance(fact, SecondPersonNamed):
-        before = changed[fact.hold_id]
-        changed[before.id] = replace(
-            before, version=before.version + 1, second_person_id=fact.user_id
-        )
+    elif isinstance(fact, HandoutAllowed | SecondPersonNamed):
+        changed[fact.hold_id] = _decide(changed[fact.hold_id], fact, event.recorded_by)
     return changed
 
 

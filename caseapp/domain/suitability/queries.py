@@ -23,6 +23,7 @@ from caseapp.domain.screening.queries import SAFETY_COLUMNS, join_safety, safety
 from caseapp.domain.suitability.rules import (
     assess_for_practice,
     derive_situation,
+    list_allowing_blockers,
     situation_in_case,
 )
 from caseapp.domain.suitability.schemas import HandoutOption, Recipient
@@ -92,7 +93,8 @@ def recipient_from_row(row: Any, record: tuple[str, UUID]) -> Recipient:  # noqa
     client = unseal_client(found, key)
     text = unseal_text(Case.__tablename__, "facts", row.facts_case_id, row.facts, key)
     facts = json.loads(text) if text else {}
-    situation = derive_situation(client, safety_from_row(row, key), facts)
+    safety = safety_from_row(row, key)
+    situation = derive_situation(client, safety, facts, row.facts_case_id)
     return Recipient(client, key, situation, get_practice_info(), wants_faith_variant(facts))
 
 
@@ -123,3 +125,15 @@ def assess_library(
         for item in list_newest_versions()
         if language is None or item.handout.language == language
     ]
+
+
+def list_allowable_handouts(context: CaseContext) -> dict[str, str]:
+    """List the handouts that a supervisor can allow in a case during its care hold, titles by slug."""
+    found: dict[str, list[HandoutOption]] = {}
+    for option in assess_library(context, (), language=None):
+        found.setdefault(option.handout.id, []).append(option)
+    return {
+        slug: options[0].handout.title
+        for slug, options in found.items()
+        if not list_allowing_blockers(context, [option.suitability for option in options])
+    }

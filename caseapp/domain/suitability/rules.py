@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from caseapp.core.errors import Reason
+from caseapp.core.errors import Reason, refuse_for
 from caseapp.domain.cases.stages import stage_by_id
 from caseapp.domain.clients.rules import (
     CONTACT_FROZEN,
@@ -24,9 +24,10 @@ from caseapp.domain.screening.rules import derive_flags
 from caseapp.domain.suitability.schemas import BLOCKED, CAUTION, ELIGIBLE, Situation, Suitability
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
+    from uuid import UUID
 
-    from caseapp.domain.cases.queries import CaseContext
+    from caseapp.domain.cases.queries import CaseContext, LockedCase
     from caseapp.domain.clients.queries import ClientRecord
     from caseapp.domain.handouts.bars import Bar, Bars
     from caseapp.domain.handouts.library import Handout
@@ -39,6 +40,22 @@ IN_PERSON_ONLY = "in_person"
 IN_PERSON = (IN_PERSON_ONLY,)
 BY_HAND = ("in_person", "print")
 ALLOWED_IN_HOLD = {"safety": {"safety"}, "care": {"safety", "care"}}
+ALLOWED_IN_HOLD_BY_NAME = Reason(
+    "allowed_in_hold",
+    "A care hold is open, and a supervisor has allowed this handout.",
+    "Go through it together, and watch how the client takes it.",
+)
+NOT_BARRED = Reason(
+    "not_barred",
+    "This handout isn't barred by the hold, so nobody has to allow it.",
+    "Assign it under Handouts.",
+)
+NO_CARE_HOLD = Reason(
+    "safety_hold_open",
+    "No handout can be allowed while a safety hold is open.",
+    "Choose a handout that is allowed during a safety hold.",
+)
+CASE_CLOSED = Reason("case_closed", "This case is closed.", "Reopen it first.")
 WILLING = frozenset({"several", "agreed"})
 AFFAIR = frozenset({"spouse", "client", "both"})
 SCREEN_AGAIN = "Ask the safety questions in private and record the screening."
@@ -63,9 +80,12 @@ WAYS_OUT = {
 
 
 def derive_situation(
-    client: ClientRecord, safety: SafetyState, facts: Mapping[str, Any]
+    client: ClientRecord,
+    safety: SafetyState,
+    facts: Mapping[str, Any],
+    case_id: UUID | None = None,
 ) -> Situation:
-    """Derive what suitability depends on from a client, their safety state and a case's presenting facts.
+    """Derive what suitability depends on from a client, their safety state and a case with its presenting facts.
 
     A flag counts as set as long as the newest answer has the level that sets it, also after it was cleared.
     """
@@ -73,6 +93,7 @@ def derive_situation(
     flags = safety.flags | derive_flags(levels)
     return Situation(
         hold=safety.hold,
+        allowed=safety.list_allowed(case_id),
         flags=flags,
         screened=bool(safety.answers),
         safety_known=safety.safety_known,
@@ -88,7 +109,7 @@ def derive_situation(
 
 def situation_in_case(context: CaseContext) -> Situation:
     """Derive the situation of a case's client."""
-    return derive_situation(context.client, context.safety, context.facts)
+    return derive_situation(context.client, context.safety, context.facts, context.case.id)
 
 
 def _lacks_joint_consent(situation: Situation) -> bool:
@@ -132,10 +153,12 @@ def assess_suitability(
     """
     bars = get_bars(handout)
     met = [bar for bar in bars.conditions if condition_applies(bar.tag, situation)]
-    blockers = _blockers(bars, situation, [bar for bar in met if bar.effect == "block"])
-    if blockers:
+    blocking = [bar for bar in met if bar.effect == "block"]
+    is_allowed = situation.hold == "care" and handout.id in situation.allowed
+    if blockers := _blockers(bars, situation, blocking, is_allowed=is_allowed):
         return Suitability(BLOCKED, blockers, ())
-    cautions = [_reason(bar) for bar in met if bar.effect != "block"]
+    cautions = [ALLOWED_IN_HOLD_BY_NAME] if is_allowed else []
+    cautions += [_reason(bar) for bar in met if bar.effect != "block"]
     channels = bars.channels
     if any(bar.effect == "in_session" for bar in met):
         channels = IN_PERSON
@@ -182,6 +205,36 @@ def delivery_blockers(
     if channel not in suitability.channels:
         return tuple(_channel_blockers(suitability, channel, situation))
     return ()
+
+
+def list_allowing_blockers(case: CaseContext, suitabilities: Sequence[Suitability]) -> list[Reason]:
+    """List why a handout, assessed in each of its languages, can't be allowed in a case during its care hold.
+
+    Nothing is allowed during a safety hold, nor what anything but the care hold bars. Findings about safety, "what a
+    clinician would want next", 12; awaiting clinical sign-off.
+    """
+    if case.case.status != "open":
+        return [CASE_CLOSED]
+    if case.safety.hold == "safety":
+        return [NO_CARE_HOLD]
+    others = {
+        reason.code: reason
+        for one in suitabilities
+        if one.outcome == BLOCKED
+        for reason in one.reasons
+        if reason.code != "hold_open"
+    }
+    if others:
+        return [*others.values()]
+    return [] if all(one.outcome == BLOCKED for one in suitabilities) else [NOT_BARRED]
+
+
+def check_allowing(case: LockedCase, suitabilities: Sequence[Suitability]) -> None:
+    """Check that a handout can be allowed in a case.
+
+    Raises RuleBroken.
+    """
+    refuse_for(list_allowing_blockers(case, suitabilities))
 
 
 def choose_channel(situation: Situation) -> str:
@@ -252,10 +305,16 @@ def _channel_blockers(suitability: Suitability, channel: str, situation: Situati
     ]
 
 
-def _blockers(bars: Bars, situation: Situation, met: list[Bar]) -> tuple[Reason, ...]:
-    """List what blocks a handout: an open hold and the blocking conditions that are met."""
+def _blockers(
+    bars: Bars, situation: Situation, met: list[Bar], *, is_allowed: bool
+) -> tuple[Reason, ...]:
+    """List what blocks a handout: an open hold and the blocking conditions that are met.
+
+    With `is_allowed` a supervisor has allowed it during the care hold; every other condition stands.
+    """
     found: dict[str, Reason] = {}
-    if situation.hold and bars.hold_ok not in ALLOWED_IN_HOLD[situation.hold]:
+    barred = situation.hold is not None and bars.hold_ok not in ALLOWED_IN_HOLD[situation.hold]
+    if barred and not is_allowed:
         found["hold_open"] = Reason(
             "hold_open",
             f"A {situation.hold} hold is open, and this handout isn't meant for use during a hold.",

@@ -37,6 +37,8 @@ class Situation:
     """A client's safety state and case facts at this moment, as plain values."""
 
     hold: str | None = None
+    allowed: frozenset[str] = frozenset()
+    """The handouts, by slug, that a supervisor has allowed during a care hold."""
     flags: frozenset[str] = frozenset()
     screened: bool = True
     safety_known: bool = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -148,6 +148,30 @@ def test_handout_is_kept_from_exactly_the_clients_of_its_row(key):
         if (found.outcome, {*found.channels}, codes) != expect(row, client, met):
             wrong.append((client, found))
     assert not wrong, f"{len(wrong)} of {len(CLIENTS)}, first {wrong[0]}"
+
+
+@pytest.mark.parametrize("key", [*library()], ids=".".join)
+def test_handout_that_is_allowed_passes_the_bar_of_a_care_hold_and_no_other(key):
+    handout, row = library()[key], TABLE[key[0]]
+    other = next(slug for slug in TABLE if slug != handout.id)
+    for client, situation, met in CLIENTS:
+        if client.hold != "care" or "care" in row["holds"]:
+            continue
+        allowed = assess_suitability(handout, replace(situation, allowed=frozenset({handout.id})))
+        held = {**row, "holds": ["care"]}
+        outcome, channels, codes = expect(held, client, met)
+        found = {reason.code for reason in allowed.reasons}
+        if outcome == BLOCKED:
+            assert (allowed.outcome, found) == (BLOCKED, codes), client
+        else:
+            assert (allowed.outcome, {*allowed.channels}) == (CAUTION, channels), client
+            assert "allowed_in_hold" in found
+        for barred in (
+            replace(situation, allowed=frozenset({other})),
+            replace(situation, allowed=frozenset({handout.id}), hold="safety"),
+        ):
+            found = {reason.code for reason in assess_suitability(handout, barred).reasons}
+            assert "hold_open" in found, client
 
 
 def test_table_has_a_sourced_row_for_each_handout_and_known_conditions():

@@ -38,7 +38,8 @@ from caseapp.domain.screening.queries import (
     list_flags,
     lock_hold,
 )
-from caseapp.domain.screening.schemas import Decisions, NewScreening
+from caseapp.domain.screening.schemas import Decisions, NewException, NewScreening
+from caseapp.domain.suitability.operations import allow_handout
 from tests.domain.screening.hold_helpers import blockers, finish_tasks, only_hold
 from tests.support import builders
 from tests.support.followups import result_for
@@ -159,6 +160,22 @@ def naming(team: Team) -> Race:
         name_second_person(coach, lock_hold(coach, hold_id), supervisor.id, hold_version)
 
     return Race(recording_urgent(coach, made), name, "stale")
+
+
+def allowing(team: Team) -> Race:
+    """Allow a handout in spite of a care hold while an urgent screening is being recorded."""
+    coach, supervisor = team["coach"], team["supervisor"]
+    made = builders.case(coach)
+    builders.screen(coach, made.client_id, sleep=2)
+    hold = only_hold(made.client_id)
+    hold_id, hold_version = hold.id, hold.version
+    new = NewException("my-reasons", made.case_id, "It keeps her from writing to him.")
+
+    def allow() -> None:
+        case = lock_case(supervisor, made.case_id)
+        allow_handout(supervisor, case, hold_id, new, hold_version)
+
+    return Race(recording_urgent(coach, made), allow, "safety_hold_open")
 
 
 def updating(team: Team) -> Race:
@@ -304,6 +321,7 @@ def entering(team: Team) -> Race:
 CASES = {
     "release_hold": releasing,
     "name_second_person": naming,
+    "allow_handout": allowing,
     "move_case": moving,
     "close_case": closing,
     "open_case": opening,

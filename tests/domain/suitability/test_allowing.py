@@ -1,0 +1,151 @@
+"""One handout that a supervisor allows in spite of a care hold."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from caseapp.core.clock import at, now
+from caseapp.core.database import db
+from caseapp.core.errors import Forbidden, Invalid, NotFound, RuleBroken, Stale
+from caseapp.core.transaction import transaction
+from caseapp.domain.assignments.operations import assign_handout
+from caseapp.domain.assignments.queries import get_assignment_record
+from caseapp.domain.cases.operations import close_case, open_case
+from caseapp.domain.cases.queries import lock_case
+from caseapp.domain.cases.schemas import CaseClosing, CaseDetails
+from caseapp.domain.clients.queries import lock_client
+from caseapp.domain.screening.operations import set_manual_flag
+from caseapp.domain.screening.queries import get_safety_state, list_holds
+from caseapp.domain.screening.schemas import NewException
+from caseapp.domain.suitability.operations import allow_handout
+from tests.support import builders, staff
+
+pytestmark = pytest.mark.both
+
+# Barred by any hold, and by nothing else for a client of whom no flag is set.
+SLUG, OTHER = "my-reasons", "hold-back-list"
+WHY = "It keeps her from writing to him at night."
+
+
+@pytest.fixture
+def team(app):
+    return staff.team()
+
+
+@pytest.fixture
+def made(team):
+    with at(now() - timedelta(hours=1)):
+        found = builders.case(team["coach"])
+        builders.screen(team["coach"], found.client_id, sleep="concern")
+    return found
+
+
+def holds(made):
+    db.session.rollback()
+    return {hold.kind: hold for hold in get_safety_state(made.client_id).holds}
+
+
+def allow(actor, made, slug=SLUG, *, case_id=None, kind="care", version=None):
+    hold = holds(made)[kind]
+    with transaction():
+        case = lock_case(actor, case_id or made.case_id)
+        new = NewException(slug, case.case.id, WHY)
+        allow_handout(actor, case, hold.id, new, version or hold.version)
+
+
+def assign(actor, made, slug=SLUG, case_id=None):
+    with transaction():
+        case = lock_case(actor, case_id or made.case_id)
+        return assign_handout(actor, case, slug, message="", channel="portal", confirmed=True)
+
+
+def refused(action, *given, **named):
+    with pytest.raises(RuleBroken) as found:
+        action(*given, **named)
+    db.session.rollback()
+    return [reason.code for reason in found.value.reasons]
+
+
+def suspended(team, assignment_id):
+    db.session.rollback()
+    return [reason.code for reason in get_assignment_record(team["coach"], assignment_id).blockers]
+
+
+def test_allowed_handout_is_assigned_and_read_while_the_care_hold_is_open(team, made):
+    assert refused(assign, team["coach"], made) == ["hold_open"]
+    allow(team["supervisor"], made)
+    assert holds(made)["care"].allowed_handout == SLUG
+    given = assign(team["coach"], made)
+    assert suspended(team, given) == []
+    assert refused(assign, team["coach"], made, OTHER) == ["hold_open"]
+
+
+def test_another_handout_takes_its_place(team, made):
+    allow(team["supervisor"], made)
+    given = assign(team["coach"], made)
+    allow(team["supervisor"], made, OTHER)
+    assert suspended(team, given) == ["hold_open"]
+    assign(team["coach"], made, OTHER)
+
+
+def test_safety_hold_ends_it_for_good(team, made):
+    allow(team["supervisor"], made)
+    given = assign(team["coach"], made)
+    builders.screen(team["coach"], made.client_id, self_harm="concern")
+    assert "hold_open" in suspended(team, given)
+    assert holds(made)["care"].allowed_handout == ""
+    assert refused(allow, team["supervisor"], made) == ["safety_hold_open"]
+    assert refused(allow, team["supervisor"], made, kind="safety") == ["safety_hold_open"]
+
+
+def test_flag_keeps_an_allowed_handout_from_the_client(team, made):
+    allow(team["supervisor"], made)
+    given = assign(team["coach"], made)
+    with transaction():
+        set_manual_flag(team["coach"], lock_client(team["coach"], made.client_id), "violence_flag")
+    assert suspended(team, given) == ["violence_flag"]
+
+
+def test_handout_that_something_else_bars_is_not_allowed(team, made):
+    with transaction():
+        set_manual_flag(team["coach"], lock_client(team["coach"], made.client_id), "contact_block")
+    assert refused(allow, team["supervisor"], made, "reaching-out") == ["contact_block"]
+    assert refused(allow, team["supervisor"], made, "help-right-now") == ["not_barred"]
+
+
+def test_it_holds_for_one_case_only(team, made):
+    allow(team["supervisor"], made)
+    coach, supervisor = team["coach"], team["supervisor"]
+    closing = CaseClosing(
+        "other", "decision", "not_possible", "Moved.", follow_up_consent=False, follow_up_on=None
+    )
+    with transaction():
+        close_case(supervisor, lock_case(supervisor, made.case_id), closing, 1)
+    assert refused(allow, supervisor, made, OTHER) == ["case_closed"]
+    with transaction():
+        details = CaseDetails({}, "undecided", None)
+        other = open_case(coach, lock_client(coach, made.client_id), details, coach_id=coach.id)
+    assert refused(assign, coach, made, case_id=other) == ["hold_open"]
+    allow(supervisor, made, case_id=other)
+    assign(coach, made, case_id=other)
+
+
+def test_only_a_supervisor_of_the_client_allows_a_handout_of_the_library(team, made):
+    stranger = staff.add("supervisor2", role="supervisor")
+    with pytest.raises(Forbidden):
+        allow(team["coach"], made)
+    db.session.rollback()
+    with pytest.raises(NotFound):
+        allow(stranger, made)
+    db.session.rollback()
+    with pytest.raises(Invalid):
+        allow(team["supervisor"], made, "no-such-sheet")
+    db.session.rollback()
+    with pytest.raises(Stale):
+        allow(team["supervisor"], made, version=99)
+    db.session.rollback()
+    [hold] = list_holds(team["coach"], made.client_id)
+    assert hold.allowed_handout == ""
+    assert WHY not in repr(hold)
