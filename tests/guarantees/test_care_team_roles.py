@@ -9,6 +9,7 @@ import caseapp
 
 PACKAGE = Path(caseapp.__file__).parent
 TABLE = "CareTeamMember"
+ALIASED = f"aliased({TABLE})"
 # They name the roles themselves.
 NAME_ROLES = {"select_clients_of", "select_visible_clients"}
 # User, client, role.
@@ -25,22 +26,47 @@ def simple_statements(node):
             yield child
 
 
-def names_table(statement):
-    return any(isinstance(part, ast.Name) and part.id == TABLE for part in ast.walk(statement))
+def list_aliases(tree):
+    """List the names that a module gives to aliases of the table."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and is_aliasing(node):
+            names, values = node.targets[0], node.value
+            pairs = (
+                zip(names.elts, values.elts, strict=True)
+                if isinstance(names, ast.Tuple) and isinstance(values, ast.Tuple)
+                else [(names, values)]
+            )
+            found |= {ast.unparse(name) for name, value in pairs if ALIASED in ast.unparse(value)}
+    return found
 
 
-def names_role(statement):
+def is_aliasing(statement):
+    return ALIASED in ast.unparse(statement)
+
+
+def names_of_table(statement, aliases):
+    """List by which names a statement asks the table, or gets at its rows."""
+    named = {part.id for part in ast.walk(statement) if isinstance(part, ast.Name)}
+    is_query = any(
+        isinstance(part, ast.Attribute) and part.attr in {"select", "exists"}
+        for part in ast.walk(statement)
+    )
+    return ({TABLE} & named) | (aliases & named if is_query else set())
+
+
+def names_role(statement, name):
     for part in ast.walk(statement):
-        if isinstance(part, ast.Attribute) and ast.unparse(part) == f"{TABLE}.role":
+        if isinstance(part, ast.Attribute) and ast.unparse(part) == f"{name}.role":
             return True
         if isinstance(part, ast.Call):
             called = ast.unparse(part.func)
             if called in NAME_ROLES or (
-                called == TABLE and "role" in {keyword.arg for keyword in part.keywords}
+                called == name and "role" in {keyword.arg for keyword in part.keywords}
             ):
                 return True
             # The primary key ends with the role.
-            if called.endswith((".get", ".get_one")) and ast.unparse(part.args[0]) == TABLE:
+            if called.endswith((".get", ".get_one")) and ast.unparse(part.args[0]) == name:
                 return isinstance(part.args[1], ast.Tuple) and len(part.args[1].elts) == KEY_LENGTH
     return False
 
@@ -51,12 +77,15 @@ def test_every_statement_about_care_teams_names_the_roles_that_it_means():
         text = path.read_text(encoding="utf-8")
         if TABLE not in text:
             continue
-        for statement in simple_statements(ast.parse(text)):
-            if isinstance(statement, ast.ImportFrom | ast.ClassDef) or not names_table(statement):
+        tree = ast.parse(text)
+        aliases = list_aliases(tree)
+        for statement in simple_statements(tree):
+            if isinstance(statement, ast.ImportFrom | ast.ClassDef) or is_aliasing(statement):
                 continue
-            found += 1
-            if not names_role(statement):
-                silent.append(f"{path.relative_to(PACKAGE)}:{statement.lineno}")
+            for name in names_of_table(statement, aliases):
+                found += 1
+                if not names_role(statement, name):
+                    silent.append(f"{path.relative_to(PACKAGE)}:{statement.lineno}")
     assert silent == []
     assert found > 8
 

@@ -50,7 +50,8 @@ PAGES = {
     "handouts.sources_page": 3,
     "help.keys": 3,
     "help.levels": 3,
-    "holds.hold_page": 11,
+    "holds.hold_page": 12,
+    "holds.named_hold": 7,
     "invitations.invite_page": 9,
     "notes.case_notes": 7,
     "notes.choose_case": 4,
@@ -72,6 +73,7 @@ PAGES = {
     "reports.report_list": 5,
     "safety_plans.plan_list": 7,
     "safety_plans.plan_page": 8,
+    "screenings.correction_page": 9,
     "screenings.screening_page": 10,
     "settings.alerts_page": 5,
     "settings.contact_page": 5,
@@ -84,7 +86,7 @@ PAGES = {
     "today.today": 11,
     "worksheets.shared_answers_page": 9,
 }
-TODAY = {"coach": 11, "supervisor": 12, "admin": 2}
+TODAY = {"coach": 11, "supervisor": 13, "admin": 2}
 SAVED_ANSWERS = 10
 # Issue 10 sets these limits; Today has one more for what comes from the portal. Of alerts, every page may read one
 # more, and the page of a hold whom to ring.

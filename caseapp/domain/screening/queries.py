@@ -613,11 +613,20 @@ def list_named_holds(actor: Actor) -> list[NamedHold]:
     return sorted(found, key=lambda named: named.hold.opened_at)
 
 
-def list_possible_second_people(screenings: HoldScreenings) -> list[tuple[UUID, str]]:
-    """List the active supervisors who recorded none of a hold's screenings, by name."""
-    authors = list_authors(screenings)
-    return [
-        (user.id, user.name)
+def list_possible_second_people(
+    holds: Mapping[UUID, HoldScreenings],
+) -> dict[UUID, dict[UUID, str]]:
+    """List for each of some holds the active supervisors who recorded none of its screenings, names by id."""
+    supervisors = {
+        user.id: user.name
         for user in list_users()
-        if user.role == Role.SUPERVISOR and user.disabled_at is None and user.id not in authors
-    ]
+        if user.role == Role.SUPERVISOR and user.disabled_at is None
+    }
+    return {
+        hold_id: {
+            user_id: name
+            for user_id, name in supervisors.items()
+            if user_id not in list_authors(screenings)
+        }
+        for hold_id, screenings in holds.items()
+    }
