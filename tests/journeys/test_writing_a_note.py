@@ -8,8 +8,10 @@ import pytest
 from playwright.sync_api import expect
 
 from caseapp.core.database import db
+from caseapp.core.transaction import transaction
+from caseapp.domain.notes.operations import mark_screening_in_error
 from caseapp.domain.notes.queries import get_note
-from caseapp.domain.screening.queries import get_safety_state
+from caseapp.domain.screening.queries import get_safety_state, lock_screening
 from tests.support import builders, staff
 
 pytestmark = pytest.mark.journey
@@ -165,8 +167,18 @@ def test_note_pages_pass_the_page_checks(coach, case, live, page, look):
     signed = builders.note(coach, case.case_id, days_ago=2)
     note_id = builders.draft(coach, case.case_id, levels={"self_harm": 3})
     plain = builders.draft(coach, case.case_id)
+    wrong = builders.screen(coach, case.client_id, self_harm=3)
+    with transaction():
+        mark_screening_in_error(
+            coach, lock_screening(coach, wrong), "Wrong key: she was never asked."
+        )
+    right = builders.screen(coach, case.client_id, sleep=1)
     sign_in(page, live)
     for path in (
+        f"/case/{case.number}/screening",
+        f"/case/{case.number}/screening/{right}/error",
+        f"/case/{case.number}/screening/{wrong}/error",
+        f"/case/{case.number}/hold",
         "/today",
         "/notes",
         "/notes/new",

@@ -15,8 +15,10 @@ from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, NotFound, RuleBroken
 from caseapp.core.transaction import transaction
 from caseapp.domain.alerts.queries import list_waiting_alerts
+from caseapp.domain.assignments.operations import assign_handout
+from caseapp.domain.assignments.reading import list_suspended_assignments
 from caseapp.domain.audit.models import AuditEvent
-from caseapp.domain.cases.queries import get_case_context
+from caseapp.domain.cases.queries import get_case_context, lock_case
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.followups.queries import list_client_followups
 from caseapp.domain.keys.queries import get_client_key
@@ -36,6 +38,7 @@ from caseapp.domain.screening.state import fold
 from tests.domain.screening.hold_helpers import KEYS, blockers, clear, day
 from tests.support import builders, followups
 from tests.support.contexts import CLIENT, COACH, NOW, SUPERVISOR, complete, screening
+from tests.support.staff_pages import Statements
 
 WHY = "Wrong key: she was never asked."
 
@@ -344,3 +347,35 @@ def test_marks_are_those_of_the_screenings_that_count(team, coach, ines):
     assert right.isdisjoint(mark.hold_id for mark in list_marks(coach.id, KINDS))
     mark(team["supervisor"], wrong)
     assert {found.hold_id for found in list_marks(coach.id, KINDS)} == right
+
+
+def test_statements_of_a_correction_do_not_grow_with_the_history(coach, supervisor):
+    def count_statements(screenings):
+        client_id = builders.client(coach)
+        for _ in range(screenings):
+            builders.screen(coach, client_id, self_harm="urgent", sleep="concern")
+        wrong = builders.screen(coach, client_id, self_harm="urgent", sleep="concern")
+        db.session.rollback()
+        with Statements() as counted:
+            mark(supervisor, wrong)
+        return len(counted.seen)
+
+    few = count_statements(1)
+    assert count_statements(6) == few
+    assert few <= 60
+
+
+def test_suspended_handouts_are_back_after_a_correction(coach):
+    made = builders.steady_case(coach, "Ines Okafor")
+    with transaction():
+        case = lock_case(coach, made.case_id)
+        assign_handout(coach, case, "first-days-pause", message="", channel="print", confirmed=True)
+    assert get_open_suspended(coach, made) == 0
+    wrong = builders.screen(coach, made.client_id, fear_at_home="urgent")
+    assert get_open_suspended(coach, made) == 1
+    mark(coach, wrong)
+    assert get_open_suspended(coach, made) == 0
+
+
+def get_open_suspended(coach, made):
+    return len(list_suspended_assignments(coach, get_case_context(coach, made.case_id)))
