@@ -11,6 +11,8 @@ from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.dashboard.board import SHOWN, get_board
 from caseapp.domain.followups.operations import create_followup
 from caseapp.domain.followups.schemas import NewFollowUp
+from caseapp.domain.screening.operations import decide_proposals
+from caseapp.domain.screening.schemas import Decisions
 from tests.domain.dashboard import bulk_rows
 from tests.support import builders, followups
 from tests.support.staff_pages import Statements
@@ -136,6 +138,22 @@ def test_old_levels_are_found_however_many_cases_come_before(team, monkeypatch):
     found = page.groups["levels"]
     assert "Late One" in {row.client for row in found.page.items}
     assert not found.is_truncated
+
+
+def test_declined_proposals_are_listed_with_the_reason(team):
+    coach, reason = team["coach"], "Two short nights before an exam, well otherwise."
+    made = builders.case(coach, "Mara Lind")
+    builders.screen(coach, made.client_id, sleep=1, days_ago=15)
+    with transaction():
+        decisions = Decisions((), {"sleep": reason})
+        decide_proposals(coach, lock_client(coach, made.client_id), decisions)
+    (row,) = rows(team["supervisor"], "declined")
+    assert (row.client, row.person, row.title, row.levels) == (
+        "Mara Lind",
+        coach.name,
+        reason,
+        {"sleep": 1},
+    )
 
 
 def test_unsigned_notes_are_listed_by_age_without_content(team):

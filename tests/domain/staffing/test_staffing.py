@@ -15,7 +15,7 @@ from caseapp.domain.clients.queries import get_client_record, lock_client
 from caseapp.domain.dashboard.queries import get_today
 from caseapp.domain.followups.queries import list_client_followups
 from caseapp.domain.notes.queries import list_own_drafts
-from caseapp.domain.screening.marks import HOLD_KINDS, list_marks
+from caseapp.domain.screening.marks import HOLD_KINDS, PROPOSED, list_marks
 from caseapp.domain.staffing.operations import (
     HAND_OVER_MAIL,
     change_supervisor,
@@ -101,6 +101,22 @@ def test_client_moves_with_case_follow_ups_marks_and_alerts(team):
     assert note_id not in {draft.id for draft in list_own_drafts(heir)}
     assert list_responsibilities(coach.id) == []
     disable(coach)
+
+
+def test_marks_of_proposals_move_with_the_client_and_with_the_supervisor(team):
+    coach, supervisor, other = team["coach"], team["supervisor"], team["supervisor2"]
+    made = builders.case(coach)
+    builders.screen(coach, made.client_id, sleep=1, days_ago=15)
+
+    def proposed(actor):
+        return [mark.client_id for mark in list_marks(actor.id, (PROPOSED,))]
+
+    assert proposed(coach) == proposed(supervisor) == [made.client_id]
+    give(supervisor, made, coach, team["coach2"])
+    assert (proposed(coach), proposed(team["coach2"])) == ([], [made.client_id])
+    with transaction():
+        change_supervisor(operator(), lock_member(team["coach2"].id), lock_member(other.id))
+    assert (proposed(supervisor), proposed(other)) == ([], [made.client_id])
 
 
 def test_new_coach_is_mailed_when_no_alert_waits(team, monkeypatch):
