@@ -62,19 +62,7 @@ def list_unattended_clients(actor: Actor | None) -> list[UnattendedClient]:
     moment = now()
     viewers = [actor.id] if actor else [user.id for user in list_users()]
     marked = {mark.client_id for viewer in viewers for mark in list_marks(viewer, HOLD_KINDS)}
-    member, coach, supervisor = aliased(CareTeamMember), aliased(User), aliased(User)
-    is_supervised = sa.and_(supervisor.disabled_at.is_(None), supervisor.role == Role.SUPERVISOR)
-    lacking = (
-        sa.select(member.client_id, coach.id.label("coach_id"), coach.name.label("coach"))
-        .join(coach, coach.id == member.user_id)
-        .outerjoin(supervisor, sa.and_(supervisor.id == coach.supervisor_id, is_supervised))
-        .where(
-            member.role == COACH,
-            sa.or_(coach.disabled_at.is_not(None), supervisor.id.is_(None)),
-            is_visible_coach(coach, actor.role, actor.id) if actor else sa.true(),
-        )
-        .subquery()
-    )
+    lacking = _select_lacking(actor)
     is_responsible, has_second = _has_responsible(), _has_second(moment)
     has_overdue = (
         sa.exists()
@@ -127,6 +115,38 @@ def list_unattended_clients(actor: Actor | None) -> list[UnattendedClient]:
                 )
             )
     return found
+
+
+def _select_lacking(actor: Actor | None) -> sa.Subquery:
+    """Select the clients of coaches who have left or have no active supervisor, each with such a coach.
+
+    The coaches are found first: they are few, and their clients are looked up.
+    """
+    coach, supervisor = aliased(User), aliased(User)
+    has_supervisor = sa.exists().where(
+        supervisor.id == coach.supervisor_id,
+        supervisor.disabled_at.is_(None),
+        supervisor.role == Role.SUPERVISOR,
+    )
+    coaches = (
+        sa.select(coach.id, coach.name)
+        .where(
+            sa.or_(coach.disabled_at.is_not(None), ~has_supervisor),
+            is_visible_coach(coach, actor.role, actor.id) if actor else sa.true(),
+        )
+        .cte("lacking")
+        .prefix_with("MATERIALIZED")
+    )
+    return (
+        sa.select(
+            CareTeamMember.client_id,
+            coaches.c.id.label("coach_id"),
+            coaches.c.name.label("coach"),
+        )
+        .join(coaches, coaches.c.id == CareTeamMember.user_id)
+        .where(CareTeamMember.role == COACH)
+        .subquery()
+    )
 
 
 def _has_responsible() -> sa.Exists:
