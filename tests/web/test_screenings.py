@@ -106,7 +106,8 @@ def test_immediate_steps_follow_the_answers_that_count_now(app, team, ines, path
         builders.screen(coach, ines.client_id, **unasked if after == "brief check" else {})
     part = the_alert().id if "alerts" in path else ines.number
     page = StaffBrowser(app, supervisor).text(path.format(part))
-    assert ("Do this now</h2>" in page) == (after != "calm answers")
+    heading = "What the coach does now" if "alerts" in path else "Do this now"
+    assert (f"{heading}</h2>" in page) == (after != "calm answers")
 
 
 @pytest.mark.parametrize("level", ["none", "watch"])
