@@ -54,8 +54,8 @@ def test_create_and_list_screenings(coach, ines):
 
 def test_circumstances_raise_a_level_and_are_returned(coach, ines):
     path = f"/clients/{ines}/screenings"
-    made = coach.post(path, {"circumstances": ["choking", "pregnancy"]}).get_json()
-    assert made["circumstances"] == ["choking", "pregnancy"]
+    made = coach.post(path, {"circumstances": ["choking", "pregnancy", "choking"]}).get_json()
+    assert made["circumstances"] == ["pregnancy", "choking"]
     assert made["at_least"] == {"fear_at_home": 3}
     assert made["levels"]["fear_at_home"] == "not_asked"
     [hold] = coach.get(f"/clients/{ines}/holds").get_json()["items"]

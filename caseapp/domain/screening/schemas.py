@@ -148,7 +148,7 @@ class _Answers(ScreeningBase):
             actions_taken=tuple(data["actions_taken"]),
             comment=data["comment"].strip(),
             lasting_since=keep_days(data["lasting_since"]),
-            circumstances=tuple(data["circumstances"]),
+            circumstances=tuple(key for key in CIRCUMSTANCES if key in data["circumstances"]),
             below_reason=data["below_reason"].strip(),
         )
 

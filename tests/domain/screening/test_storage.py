@@ -36,7 +36,7 @@ from caseapp.domain.screening.operations import (
     release_hold,
     set_manual_flag,
 )
-from caseapp.domain.screening.protocol import FLAG_LABELS, MANUAL_FLAGS
+from caseapp.domain.screening.protocol import CIRCUMSTANCES, FLAG_LABELS, MANUAL_FLAGS
 from caseapp.domain.screening.queries import (
     get_current_safety,
     get_safety_history,
@@ -334,7 +334,9 @@ def test_lost_states_and_marks_are_derived_again(team, held, ines):
 
 
 levels = st.fixed_dictionaries(
-    {}, optional={key: st.sampled_from([None, 0, 1, 1, 2, 3]) for key in KEYS}
+    {},
+    optional={key: st.sampled_from([None, 0, 1, 1, 2, 3]) for key in KEYS}
+    | {"circumstances": st.lists(st.sampled_from([*CIRCUMSTANCES]), min_size=1, unique=True)},
 )
 step = st.one_of(
     st.tuples(st.just("screen"), levels),
