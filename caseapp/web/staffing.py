@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from flask import Blueprint, redirect, render_template, url_for
 
@@ -18,8 +19,6 @@ from caseapp.http.guard import current_actor, needs
 from caseapp.http.template_helpers import flash
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
     from flask.typing import ResponseReturnValue
 
     from caseapp.core.actor import Actor
@@ -69,7 +68,7 @@ def lock_client_of(actor: Actor, _user_id: UUID, client_id: UUID) -> LockedClien
 
 @page.form(
     Action.HAND_OVER,
-    Body(HeirSchema, object),
+    Body(HeirSchema, UUID),
     lock=lock_client_of,
     rule="/hand-over/<uuid:user_id>/<uuid:client_id>",
     refused=REFUSED,
@@ -82,7 +81,7 @@ def hand_over(client: LockedClient, heir_id: UUID, sent: Sent) -> Done:
 
 @page.post(
     Action.HAND_OVER,
-    Body(HeirSchema, object),
+    Body(HeirSchema, UUID),
     rule="/hand-over/<uuid:user_id>/all",
     refused=REFUSED,
 )

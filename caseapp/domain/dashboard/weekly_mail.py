@@ -54,6 +54,6 @@ def send_board_mail(user_id: UUID) -> bool:
     actor = find_job_actor(user_id)
     if actor is None or not actor.may(Action.BOARD_READ):
         return False
-    values = {"counts": count_board(actor), "link": urls.board_url()}
+    values: dict[str, object] = {"counts": count_board(actor), "link": urls.board_url()}
     address = db.session.scalars(sa.select(User.email).where(User.id == user_id)).one()
     return send_staff_mail(address, "board", values)

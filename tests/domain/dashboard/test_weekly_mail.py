@@ -1,4 +1,5 @@
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -58,7 +59,7 @@ def test_email_is_sent_once_a_week_to_each_supervisor_however_often_it_is_enqueu
     staff.team()
     staff.add("supervisor2")
     register_handlers()
-    sent = []
+    sent: list[Any] = []
     monkeypatch.setattr("caseapp.core.mail.send", sent.append)
     for hours in (0, 1, 20):
         enqueue(NOON + timedelta(hours=hours))
@@ -82,7 +83,7 @@ def test_email_has_counts_and_names_nobody(app, monkeypatch):
     made = builders.case(team["coach"], "Ines Okafor")
     builders.screen(team["coach"], made.client_id, self_harm=3, days_ago=1)
     builders.draft(team["coach"], made.case_id)
-    sent = []
+    sent: list[Any] = []
     monkeypatch.setattr("caseapp.core.mail.send", sent.append)
     assert send_board_mail(team["supervisor"].id)
     (message,) = sent

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import sqlalchemy as sa
 
@@ -128,7 +130,7 @@ def test_new_coach_is_mailed_when_no_alert_waits(team, monkeypatch):
         acknowledge_alert(supervisor, lock_alert(supervisor, alert.id))
     give(supervisor, made, coach, heir)
     assert queued(HAND_OVER_MAIL) == [{"user": heir.id.hex}]
-    sent = []
+    sent: list[Any] = []
     monkeypatch.setattr("caseapp.core.mail.send", sent.append)
     assert send_hand_over_mail(heir.id)
     (message,) = sent

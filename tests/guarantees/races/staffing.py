@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 def _new_coach() -> Actor:
     """Add a coach whom the team's supervisor supervises, under a name that no race has used."""
     number = db.session.scalar(sa.select(sa.func.count()).select_from(User))
-    return staff.add(f"leaver{number}", role="coach", supervisor="supervisor")
+    leaver: Actor = staff.add(f"leaver{number}", role="coach", supervisor="supervisor")
+    return leaver
 
 
 def _supervisor_of(user_id: UUID) -> UUID | None:
@@ -91,7 +92,8 @@ def changing_supervisor(team: Team) -> Race:
 
 def _second_supervisor() -> Actor:
     number = db.session.scalar(sa.select(sa.func.count()).select_from(User))
-    return staff.add(f"second{number}", role="supervisor")
+    second: Actor = staff.add(f"second{number}", role="supervisor")
+    return second
 
 
 STAFFING: dict[str, Callable[[Team], Race]] = {

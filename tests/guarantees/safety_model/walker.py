@@ -206,7 +206,7 @@ class History(HandoutSteps):
             self.gone.add(leaver.id)
 
     def _disable(self, leaver: Actor) -> Callable[[], None]:
-        return lambda: disable_member(operator(), lock_member(leaver.id))
+        return lambda: disable_member(operator(), lock_member(leaver.id), None)
 
     def _hand_over(self, heir: Actor) -> None:
         """Hand the client over: the new coach gets the alerts that wait, or an email."""
