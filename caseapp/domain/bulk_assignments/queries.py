@@ -29,7 +29,7 @@ from caseapp.domain.clients.rules import CONTACT_FROZEN
 from caseapp.domain.handouts.bars import GENERAL_WORDING, get_bars
 from caseapp.domain.handouts.queries import get_handout_version_by_id
 from caseapp.domain.practice.queries import HelpLines, get_practice_info
-from caseapp.domain.suitability.rules import PORTAL_NOT_SAFE, WAYS_OUT
+from caseapp.domain.suitability.rules import ALLOWED_IN_HOLD_BY_NAME, PORTAL_NOT_SAFE, WAYS_OUT
 from caseapp.domain.suitability.schemas import BLOCKED, CAUTION, ELIGIBLE
 from caseapp.domain.users.models import User
 from caseapp.domain.users.queries import select_visible_coaches
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 # Items store the codes; these are the messages for codes without a wording in the handout itself.
 REASON_LABELS = GENERAL_WORDING | {
+    ALLOWED_IN_HOLD_BY_NAME.code: ALLOWED_IN_HOLD_BY_NAME.message,
     "already_assigned": "The client already has this handout through this channel.",
     "by_hand_only": "There is no confirmed safe way to send anything to this client, so use it only in a session.",
     "case_closed": "The case is closed.",

@@ -5,15 +5,23 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 
+from caseapp.core.actor import Actor
 from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, Invalid, NotFound, RuleBroken, Stale
+from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
-from caseapp.domain.assignments.operations import assign_handout
-from caseapp.domain.assignments.queries import get_assignment_record
+from caseapp.domain.assignments.operations import assign_handout, assign_handouts
+from caseapp.domain.assignments.queries import get_assignment_record, list_assignments
+from caseapp.domain.assignments.reading import list_own_assignments
+from caseapp.domain.assignments.schemas import NewAssignments
+from caseapp.domain.bulk_assignments.models import BulkAssignmentItem
+from caseapp.domain.bulk_assignments.operations import process_item, start_bulk_assignment
+from caseapp.domain.bulk_assignments.schemas import NewBulkAssignment
 from caseapp.domain.cases.operations import close_case, open_case
-from caseapp.domain.cases.queries import lock_case
+from caseapp.domain.cases.queries import get_case_context, lock_case
 from caseapp.domain.cases.schemas import CaseClosing, CaseDetails
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.screening.operations import set_manual_flag
@@ -149,3 +157,47 @@ def test_only_a_supervisor_of_the_client_allows_a_handout_of_the_library(team, m
     [hold] = list_holds(team["coach"], made.client_id)
     assert hold.allowed_handout == ""
     assert WHY not in repr(hold)
+
+
+def test_portal_shows_it_until_a_safety_hold_opens(team, made):
+    allow(team["supervisor"], made)
+    assign(team["coach"], made)
+    client = Actor(made.client_id, Role.CLIENT, "Ines", "portal")
+
+    def blocked():
+        db.session.rollback()
+        [record] = list_own_assignments(client)
+        return [reason.code for reason in record.blockers]
+
+    assert blocked() == []
+    builders.screen(team["coach"], made.client_id, self_harm="concern")
+    assert blocked() == ["hold_open"]
+
+
+def test_several_and_bulk_assignments_give_it_too(team, made):
+    allow(team["supervisor"], made)
+    coach, wish = team["coach"], NewAssignments((SLUG, OTHER), "print", "", "en", confirmed=True)
+    with transaction():
+        assert len(assign_handouts(coach, lock_case(coach, made.case_id), wish)) == 1
+    allow(team["supervisor"], made, OTHER)
+    bulk = NewBulkAssignment(
+        None,
+        "en",
+        "print",
+        "",
+        None,
+        (made.case_id,),
+        {made.case_id: frozenset({"allowed_in_hold"})},
+    )
+    with transaction():
+        start_bulk_assignment(coach, OTHER, bulk)
+    item_id = db.session.scalars(sa.select(BulkAssignmentItem.id)).one()
+    with transaction():
+        process_item(item_id)
+    # The first one is suspended, since the second took its place.
+    assert sorted(suspended(team, one.id) for one in list_given(team, made)) == [[], ["hold_open"]]
+
+
+def list_given(team, made):
+    db.session.rollback()
+    return list_assignments(team["coach"], get_case_context(team["coach"], made.case_id))
