@@ -69,7 +69,10 @@ def get_note(note_id: UUID) -> NoteRecord:
 @blueprint.request_schema(DraftSchema())
 @blueprint.requires_if_match
 def update_note(note_id: UUID, body: DraftChange, version: int) -> NoteRecord:
-    """Change your draft; fields that are not sent stay unchanged."""
+    """Change your draft; fields that are not sent stay unchanged.
+
+    A level that opens a safety hold is recorded at once, with everything that is asked so far.
+    """
     actor = current_actor()
     with transaction():
         operations.save_draft(actor, lock_note(actor, note_id), body, version)
