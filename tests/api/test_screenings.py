@@ -16,7 +16,7 @@ from tests.api.api_client import (
     etag,
     program,
 )
-from tests.support import builders
+from tests.support import builders, safety_plans
 from tests.support import staff as sample_staff
 from tests.support.followups import result_body
 
@@ -145,6 +145,7 @@ def test_release_by_supervisor_without_blockers_succeeds(staff, coach, ines, hol
     assert {"screening_not_steady", "task_open"} <= set(refused)
     with at(now() + timedelta(days=8)):
         coach.post(f"/clients/{ines}/screenings", CALM | LOWER)
+        safety_plans.write(coach.actor, ines)
         for task in coach.get(f"/followups?client={ines}").get_json()["items"]:
             coach.patch(f"/followups/{task['id']}", result_body(task), version=task)
         assert_refuses(

@@ -11,6 +11,7 @@ import pytest
 from caseapp.core.clock import at, now
 from caseapp.domain.screening.protocol import ITEMS
 from tests.api.api_client import assert_refused, staffed
+from tests.support import safety_plans
 from tests.support.followups import result_body
 
 pytestmark = pytest.mark.both
@@ -110,7 +111,10 @@ def test_course_of_coaching_through_api(app):
     # Nine days later every check is made and a second calm screening stands.
     with at(today + timedelta(days=9)):
         coach.post(f"{client_path}/screenings", CALM)
-        for task in coach.get(f"/followups?client={case['client_id']}").get_json()["items"]:
+        plan = {"kind": "safety", "answers": safety_plans.answers()}
+        assert coach.post(f"{client_path}/safety-plans", plan, version='"0"').status_code == 201
+        open_tasks = coach.get(f"/followups?client={case['client_id']}").get_json()["items"]
+        for task in (each for each in open_tasks if each["kind"] != "plan_review"):
             done = coach.patch(f"/followups/{task['id']}", result_body(task), version=task)
             assert done.status_code == 200
         assert supervisor.get(f"/holds/{hold['id']}").get_json()["blockers"] == []
