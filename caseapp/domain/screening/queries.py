@@ -506,11 +506,12 @@ def get_current_safety(key: DataKey) -> CurrentSafety:
 def list_release_blockers(hold: Hold, actor: Actor) -> list[Reason]:
     """List what still has to happen before this actor can release a hold; empty when they can."""
     history = get_safety_history(hold.client_id)
-    screenings, open_kinds = history.find_hold_screenings(hold), _list_open_kinds(hold, history.key)
+    screenings, open_kinds = history.find_hold_screenings(hold), list_open_kinds(hold, history.key)
     return release_blockers(hold, screenings, open_kinds, actor.id, now())
 
 
-def _list_open_kinds(hold: Hold, key: DataKey) -> list[str]:
+def list_open_kinds(hold: Hold, key: DataKey) -> list[str]:
+    """List the kinds of the tasks of a hold that still need a result."""
     return list_unfinished(list_hold_tasks(key, {hold.id: list_episodes(hold)}))
 
 
@@ -540,7 +541,7 @@ def lock_hold(actor: Actor, hold_id: UUID) -> LockedHold:
         hold,
         history.key,
         history.find_hold_screenings(hold),
-        tuple(_list_open_kinds(hold, history.key)),
+        tuple(list_open_kinds(hold, history.key)),
     )
 
 

@@ -14,7 +14,7 @@ from caseapp.core.permissions import Action
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import sees_client
 from caseapp.domain.followups.models import FollowUp
-from caseapp.domain.screening.queries import list_safety_histories
+from caseapp.domain.screening.queries import list_open_kinds, list_safety_histories
 from caseapp.domain.screening.rules import release_blockers
 
 if TYPE_CHECKING:
@@ -36,7 +36,8 @@ class ReleasableHold:
 def list_releasable_holds(actor: Actor, marks: Iterable[Mark]) -> list[ReleasableHold]:
     """List those of the marked holds that a supervisor, or another one, could release now.
 
-    Only the clients without an open task of a hold are opened. In three statements, however many marks there are.
+    Only the clients without an open task of a hold are opened. In three statements, however many marks there are, and
+    one for each hold that is found.
     """
     require(actor, Action.HOLD_READ)
     marked = {mark.hold_id: mark.client_id for mark in marks}
@@ -62,6 +63,8 @@ def list_releasable_holds(actor: Actor, marks: Iterable[Mark]) -> list[Releasabl
                 continue
             screenings = history.find_hold_screenings(hold)
             blockers = release_blockers(hold, screenings, (), actor.id, now())
-            if {reason.code for reason in blockers} <= {"second_person_needed"}:
+            is_ready = {reason.code for reason in blockers} <= {"second_person_needed"}
+            # What lost contact ended is unfinished, although no task is open.
+            if is_ready and not list_open_kinds(hold, history.key):
                 found.append(ReleasableHold(hold, names[client_id], is_own=not blockers))
     return found

@@ -32,7 +32,10 @@ from caseapp.domain.followups.queries import (
     lock_followup,
 )
 from caseapp.domain.followups.schemas import NewFollowUp, NewFollowUpSchema, NewResult, ResultSchema
-from caseapp.domain.screening.queries import list_holds, list_release_blockers
+from caseapp.domain.screening.marks import HOLD_KINDS, list_marks
+from caseapp.domain.screening.operations import release_hold
+from caseapp.domain.screening.queries import list_holds, list_release_blockers, lock_hold
+from caseapp.domain.screening.releasable import list_releasable_holds
 from tests.support import builders, followups
 from tests.support.concurrency import run_concurrently
 from tests.support.followups import result_for
@@ -455,6 +458,31 @@ def test_case_of_lost_contact_is_closed_and_its_hold_stays_with_its_actions(team
     assert found.keys() == before == open_kinds(still, supervisor)
     assert found["safety_24h"].due_at == later + timedelta(hours=24)
     assert {(task.origin_id, task.assigned_to) for task in found.values()} == {(hold.id, coach.id)}
+
+
+def test_hold_of_lost_contact_waits_for_no_second_person_before_the_case_is_open_again(team):
+    coach, supervisor = team["coach"], team["supervisor"]
+    with at(NOON):
+        made = builders.case(coach)
+        builders.screen(coach, made.client_id, self_harm="urgent")
+        [hold] = list_holds(coach, made.client_id)
+    moment = lose_contact(team, made.client_id)
+    closing = CaseClosing(
+        "lost_contact",
+        "decision",
+        "not_possible",
+        "No answer.",
+        follow_up_consent=False,
+        follow_up_on=None,
+    )
+    with at(moment), transaction():
+        close_case(supervisor, lock_case(supervisor, made.case_id), closing, 1)
+    with at(moment + timedelta(days=9)):
+        builders.screen(coach, made.client_id)
+        assert list_releasable_holds(supervisor, list_marks(supervisor.id, HOLD_KINDS)) == []
+        with pytest.raises(RuleBroken) as refused, transaction():
+            release_hold(supervisor, lock_hold(supervisor, hold.id), "Steady again.", 1)
+    assert {reason.code for reason in refused.value.reasons} == {"task_open"}
 
 
 def test_new_case_asks_again_for_what_lost_contact_had_ended(team):
