@@ -86,7 +86,7 @@ PAGES = {
     "today.today": 11,
     "worksheets.shared_answers_page": 9,
 }
-TODAY = {"coach": 11, "supervisor": 13, "admin": 2}
+TODAY = {"coach": 11, "supervisor": 12, "admin": 2}
 SAVED_ANSWERS = 10
 # Issue 10 sets these limits; Today has one more for what comes from the portal. Of alerts, every page may read one
 # more, and the page of a hold whom to ring.

@@ -12,8 +12,9 @@ from caseapp.core.pagination import in_any, literal_limit
 from caseapp.core.permissions import Role
 from caseapp.core.reads import note_shown
 from caseapp.domain.cases.models import Case
+from caseapp.domain.clients.codes import SECOND_PERSON
 from caseapp.domain.clients.models import Client
-from caseapp.domain.clients.queries import sees_client, visible_to
+from caseapp.domain.clients.queries import sees_client, select_clients_of, visible_to
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_listed_key
@@ -54,7 +55,8 @@ class ListedCase:
 class ListedClient:
     """A client whom Today shows: with an open hold, a proposed concern or one of the recent cases.
 
-    `number` and `coach` are those of the client's newest case.
+    `number` and `coach` are those of the client's newest case. Of a client whom somebody doesn't see (`is_seen`), Today
+    shows only the hold that they were named to release.
     """
 
     id: UUID
@@ -64,13 +66,15 @@ class ListedClient:
     recent: ListedCase | None
     safety: SafetyState
     has_open_case: bool
+    is_seen: bool
 
 
 def list_clients(actor: Actor, marked: Collection[UUID], moment: datetime) -> list[ListedClient]:
     """List the clients whom Today shows.
 
     They are the `marked` ones, who have an open hold or a proposed concern, those with an action of a hold that was
-    overdue last at `moment`, and those of the open cases with the most recent session or change.
+    overdue last at `moment`, those of the open cases with the most recent session or change, and those with a hold that
+    the actor was named to release.
     """
     recent = _select_recent_cases(actor)
     coach = (
@@ -100,13 +104,22 @@ def list_clients(actor: Actor, marked: Collection[UUID], moment: datetime) -> li
             newest_case_number(Client.id).label("newest_number"),
             coach.label("coach"),
             sa.exists().where(Case.client_id == Client.id, IS_OPEN).label("has_open_case"),
+            sees_client(actor, Client.id).label("is_seen"),
             *recent.c[1:],
             ClientKey.wrapped,
             *SAFETY_COLUMNS,
         )
         .join(ClientKey, ClientKey.client_id == Client.id)
         .outerjoin(recent, recent.c.client_id == Client.id)
-        .where(in_any(Client.id, visible, overdue, sa.select(recent.c.client_id)))
+        .where(
+            in_any(
+                Client.id,
+                visible,
+                overdue,
+                sa.select(recent.c.client_id),
+                select_clients_of(actor, SECOND_PERSON, moment),
+            )
+        )
     )
     rows = db.session.execute(join_safety(query)).all()
     note_shown(row.client_id for row in rows)
@@ -120,6 +133,7 @@ def list_clients(actor: Actor, marked: Collection[UUID], moment: datetime) -> li
             and ListedCase(row.id, row.number, row.stage, row.last_session, row.last_activity),
             safety_from_row(row, open_listed_key(row.wrapped, row.client_id)),
             row.has_open_case,
+            row.is_seen,
         )
         for row in rows
     ]

@@ -34,6 +34,7 @@ from caseapp.domain.dashboard.listed_clients import (
 from caseapp.domain.dashboard.portal_items import MAX_PORTAL_ITEMS, list_portal_items
 from caseapp.domain.dashboard.rules import sort_by_urgency
 from caseapp.domain.dashboard.schemas import (
+    NamedHold,
     OpenHold,
     ProposedConcerns,
     RecentCase,
@@ -48,7 +49,6 @@ from caseapp.domain.keys.queries import open_key
 from caseapp.domain.notes.queries import list_own_drafts
 from caseapp.domain.notes.unsigned import list_coaches_drafts
 from caseapp.domain.screening.marks import HOLD_KINDS, PROPOSED, list_marks
-from caseapp.domain.screening.queries import list_named_holds
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -78,7 +78,8 @@ def get_today(actor: Actor) -> Today:
         return Today(moment)
     portal_items = list_portal_items(actor)
     marks = list_marks(actor.id, (*HOLD_KINDS, PROPOSED), MAX_HOLDS + 1, until=moment)
-    clients = list_clients(actor, {mark.client_id for mark in marks}, moment)
+    listed = list_clients(actor, {mark.client_id for mark in marks}, moment)
+    clients = [client for client in listed if client.is_seen]
     held = {client.id for client in clients if client.safety.holds}
     tasks = _list_followups(actor, moment + DUE_WITHIN, held)
     holds = _list_open_holds(clients, tasks, moment)
@@ -92,7 +93,12 @@ def get_today(actor: Actor) -> Today:
     return Today(
         now=moment,
         alerts=list_waiting_alerts(actor),
-        named_holds=list_named_holds(actor) if actor.role is Role.SUPERVISOR else [],
+        named_holds=[
+            NamedHold(hold.id, hold.kind, hold.opened_at, client.name)
+            for client in listed
+            for hold in client.safety.holds
+            if not client.is_seen and hold.second_person_id == actor.id
+        ],
         portal_items=portal_items[:MAX_PORTAL_ITEMS],
         more_portal_items=len(portal_items) > MAX_PORTAL_ITEMS,
         drafts=list_own_drafts(actor, MAX_DRAFTS),

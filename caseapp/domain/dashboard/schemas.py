@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from caseapp.domain.followups.schemas import FollowUpRecord
     from caseapp.domain.notes.schemas import CoachDraft, DraftListItem
     from caseapp.domain.screening.proposals import Proposal
-    from caseapp.domain.screening.queries import NamedHold
 
 
 @dataclass(frozen=True)
@@ -106,6 +105,16 @@ class StageCount:
     stage: Stage
     cases: int
     is_truncated: bool
+
+
+@dataclass(frozen=True)
+class NamedHold:
+    """An open hold of a client of another team that somebody was named to release."""
+
+    id: UUID
+    kind: str
+    opened_at: datetime
+    client: str = field(repr=False)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from caseapp.core.database import db, run
 from caseapp.core.errors import NotFound
 from caseapp.core.pagination import Page, page_in_memory
 from caseapp.core.permissions import Action, Role
-from caseapp.core.reads import note_shown
 from caseapp.core.vault import DataKey, SealBroken, tag_of
 from caseapp.domain.clients.codes import SECOND_PERSON
 from caseapp.domain.clients.models import Client
@@ -24,13 +23,12 @@ from caseapp.domain.clients.queries import (
     has_role,
     is_visible_to,
     lock_client,
-    select_clients_of,
     take_lock_of_owner,
 )
 from caseapp.domain.followups.queries import has_episode_result, list_hold_tasks
 from caseapp.domain.followups.rules import list_unfinished
 from caseapp.domain.keys.models import ClientKey
-from caseapp.domain.keys.queries import open_key, open_listed_key
+from caseapp.domain.keys.queries import open_key
 from caseapp.domain.protocol.file import PROTOCOL
 from caseapp.domain.screening.corrections import correction_blockers
 from caseapp.domain.screening.events import RecordedEvent, ScreeningRecorded
@@ -584,34 +582,6 @@ def list_correction_blockers(screening: ScreeningRecord, actor: Actor) -> list[R
         is_supervisor=actor.may(Action.HOLD_RELEASE),
         has_result=has_episode_result(screening.id),
     )
-
-
-@dataclass(frozen=True)
-class NamedHold:
-    """An open hold that a person was named to release, with the client's name."""
-
-    hold: Hold
-    client: str
-
-
-def list_named_holds(actor: Actor) -> list[NamedHold]:
-    """List the open holds that the actor was named to release, the oldest first, in one statement."""
-    require(actor, Action.HOLD_READ)
-    query = join_safety(
-        sa.select(Client.id, Client.name, ClientKey.wrapped, *SAFETY_COLUMNS)
-        .select_from(Client)
-        .join(ClientKey, ClientKey.client_id == Client.id)
-        .where(Client.id.in_(select_clients_of(actor, SECOND_PERSON, now())))
-    )
-    rows = db.session.execute(query).all()
-    note_shown((row.id for row in rows), Action.HOLD_READ)
-    found = [
-        NamedHold(hold, row.name)
-        for row in rows
-        for hold in safety_from_row(row, open_listed_key(row.wrapped, row.id)).holds
-        if hold.second_person_id == actor.id
-    ]
-    return sorted(found, key=lambda named: named.hold.opened_at)
 
 
 def list_possible_second_people(

@@ -11,11 +11,11 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.clients.models import CareTeamMember
 from caseapp.domain.clients.queries import get_client_record
+from caseapp.domain.dashboard.queries import get_today
 from caseapp.domain.screening.operations import name_second_person
 from caseapp.domain.screening.queries import (
     get_hold,
     list_holds,
-    list_named_holds,
     list_possible_second_people,
     list_release_blockers,
     list_screenings,
@@ -64,11 +64,13 @@ def test_supervisor_who_coaches_names_another_who_releases_the_hold(team, helper
             get_hold(helper, hold.id)
         name(supervisor, hold, helper)
         assert get_hold(helper, hold.id).second_person_id == helper.id
-        assert [found.hold.id for found in list_named_holds(helper)] == [hold.id]
+        assert [found.id for found in get_today(helper).named_holds] == [hold.id]
+        assert get_today(helper).holds == []
+        assert get_today(supervisor).named_holds == []
         assert list_release_blockers(reread(hold), helper) == []
         clear(helper, hold)
         assert reread(hold).released_by == helper.id
-        assert list_named_holds(helper) == []
+        assert get_today(helper).named_holds == []
         with pytest.raises(NotFound):
             get_hold(helper, hold.id)
     roles = db.session.scalars(sa.select(CareTeamMember.role)).all()
