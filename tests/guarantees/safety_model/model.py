@@ -51,6 +51,14 @@ FLAGS_SET = {
 }
 """(e), the tables of the domains, and (f), the contraindication tags; eating and withdrawal by findings, point 9."""
 SENDING_IS_UNSAFE = {"violence_flag", "unsafe_delivery"}
+RAISED_BY = {
+    "weapons": [(key, WATCH, URGENT) for key in ("self_harm", "harm_to_others", "following")],
+    "choking": [(FEAR, NONE, URGENT)],
+    "children_at_risk": [(FEAR, NONE, URGENT)],
+    "coercive_control": [(FEAR, NONE, CONCERN)],
+    "pregnancy": [],
+}
+"""(e), 4c, and the findings, point 9: which item a circumstance raises, from which level of it, and to which."""
 BAR_CONTACT = {"contact_block", "violence_flag", "client_harm_flag"}
 
 CARE_ACTIONS = {"referral", "recheck", "referral_outcome"}
@@ -96,10 +104,22 @@ class Screening:
     repeats: frozenset[str] = frozenset()
     """Items whose answers of this session were recorded before: they require nothing twice."""
 
+    ticked: frozenset[str] = frozenset()
+    at_least: dict[str, int] = field(default_factory=dict)
+    """What circumstances raise items to, also items that weren't asked."""
+
+    @property
+    def counting(self) -> dict[str, int]:
+        """Return the levels that count: the answers, or what circumstances raise them to."""
+        return {
+            key: max(levels.get(key, NONE) for levels in (self.levels, self.at_least))
+            for key in (*self.levels, *self.at_least)
+        }
+
     @property
     def new_levels(self) -> dict[str, int]:
-        """Return the answers that were not recorded before."""
-        return {key: level for key, level in self.levels.items() if key not in self.repeats}
+        """Return the levels that were not recorded before."""
+        return {key: level for key, level in self.counting.items() if key not in self.repeats}
 
     @property
     def full(self) -> bool:
@@ -114,7 +134,7 @@ class Screening:
     @property
     def steady(self) -> bool:
         """Full, in time, and none or watch everywhere."""
-        return self.full and not self.late and max(self.levels.values()) <= WATCH
+        return self.full and not self.late and max(self.counting.values()) <= WATCH
 
     @property
     def holds(self) -> dict[str, set[str]]:
@@ -261,11 +281,11 @@ class Client:
         """Take in a screening and return what it requires now."""
         self.screenings.append(new)
         self.is_lost = False
-        for key, level in new.levels.items():
+        for key, level in new.counting.items():
             self._answer(key, level, new)
         known = {kind: {*hold.items} for kind, hold in self.holds.items()}
         starts = any(
-            new.levels[key] == URGENT or key not in known.get(kind, set())
+            new.counting[key] == URGENT or key not in known.get(kind, set())
             for kind, keys in new.holds.items()
             for key in keys
         )
@@ -280,6 +300,33 @@ class Client:
         again = replace(new, repeats=frozenset())
         return Required(new.actions, new.actions | again.actions, starts)
 
+    def raise_levels(self, levels: dict[str, int], ticked: Collection[str]) -> dict[str, int]:
+        """Return the levels to which circumstances raise items; what never expires raises them once."""
+        found: dict[str, int] = {}
+        for name in ticked:
+            if name == "choking" and any(name in one.ticked for one in self.screenings):
+                continue
+            for key, when, level in RAISED_BY[name]:
+                if levels.get(key, NONE) >= when:
+                    found[key] = max(level, found.get(key, NONE))
+        return found
+
+    def needs_reason(self, new: Screening) -> Expected:
+        """Tell whether levels fall so far that it needs a reason: by two, or from urgent; never where a hold opens."""
+        if new.holds:
+            return False
+        falls = {
+            key
+            for key, level in new.levels.items()
+            if (old := self.level(key)) - level >= 2 or (old == URGENT and level < URGENT)
+        }
+        before = {**self.answers}
+        for key in falls:
+            self._answer(key, new.levels[key], new)
+        counts = any(self.answers[key].level < before[key].level for key in falls)
+        self.answers = before
+        return True if counts else None if falls else False
+
     def _answer(self, key: str, level: int, new: Screening) -> None:
         """Keep the newest asked answer of an item.
 
@@ -288,7 +335,7 @@ class Client:
         """
         old = self.answers.get(key)
         in_time = Answer(level, new.session_at, new.alone, new.session_at)
-        only_raises = new.late or (key == FEAR and not new.alone)
+        only_raises = new.late or key not in new.levels or (key == FEAR and not new.alone)
         if old is not None:
             only_raises |= old.session_at > new.session_at and new.recorded_at >= old.session_at
         if not only_raises:
@@ -329,7 +376,7 @@ class Client:
         self.screenings.remove(marked)
         self.answers.clear()
         for one in self.screenings:
-            for key, level in one.levels.items():
+            for key, level in one.counting.items():
                 self._answer(key, level, one)
         for kind, hold in [*self.holds.items()]:
             hold.raising = [one for one in hold.raising if one != marked]
@@ -456,7 +503,7 @@ class Client:
 
     def _care_facts(self, hold: Hold, since: list[Screening], at: datetime) -> Expected:
         """Judge the two reassessments at none or watch, at least 7 days apart and with nothing worse in between."""
-        raised = [one.number for one in self.screenings if max(one.levels.values()) > WATCH]
+        raised = [one.number for one in self.screenings if max(one.counting.values()) > WATCH]
         opened_at = max(one.session_at for one in hold.raising)
         lenient = [
             one

@@ -44,6 +44,7 @@ SELDOM = set(
     """
     API: 404
     screening: refused
+    screenings: circumstances
     reopen: refused
     close_case: screening_of_the_day
     close_case: done

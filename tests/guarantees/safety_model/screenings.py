@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -91,49 +92,47 @@ class ScreeningSteps(BaseHistory):
         by: Actor | None = None,
     ) -> None:
         levels, by = self._levels(how), by or self._person()
-        answers = dict.fromkeys(ITEMS) | levels
+        asked = {key: level for key, level in levels.items() if level is not None}
         session = session_at or self.now
-        wanted = session <= self.now
+        reason = WHY if self.random.random() < 0.95 else ""
+        ticked = [self.random.choice([*model.RAISED_BY])] if self.random.random() < 0.06 else []
+        at_least = self.model.raise_levels(asked, ticked)
+        new = Screening(
+            0, by.id, asked, alone, session, self.now, ticked=frozenset(ticked), at_least=at_least
+        )
+        needs_reason = self.model.needs_reason(new) if not reason else False
+        expected = session <= self.now and (None if needs_reason is None else not needs_reason)
         called = f"screening {how}{'' if alone else ', not alone'} by {by.role.value} of {session:%m-%d %H:%M}"
+        body = {"asked_alone": alone, "below_reason": reason, "circumstances": ticked}
 
         def call() -> None:
             client = lock_client(by, self.client_id)
-            record_screening(
-                by,
-                client,
-                NewScreening(answers, asked_alone=alone, below_reason=WHY),
-                session_at=session_at,
+            found = NewScreening(
+                dict.fromkeys(ITEMS) | levels,
+                asked_alone=alone,
+                below_reason=reason,
+                circumstances=(*ticked,),
             )
+            record_screening(by, client, found, session_at=session_at)
 
         def request() -> Any:
-            names = {key: LEVEL_NAMES[level] for key, level in levels.items() if level is not None}
+            names = {key: LEVEL_NAMES[level] for key, level in asked.items()}
             program = self.programs[by.id]
-            return program.post(
-                f"/clients/{self.client_id}/screenings",
-                names | {"asked_alone": alone, "below_reason": WHY},
-            )
+            return program.post(f"/clients/{self.client_id}/screenings", names | body)
 
-        self.say(str({key: level for key, level in levels.items() if level}))
-        if self.attempt(called, wanted, call, None if session_at else request):
-            self._take_in(levels, alone=alone, session_at=session, by=by)
+        self.say(f"{ {key: level for key, level in levels.items() if level} } {ticked} {reason}")
+        if self.attempt(called, expected, call, None if session_at else request):
+            self._take_in(new)
+            self.counts["screenings: circumstances"] += bool(ticked)
 
-    def _take_in(
-        self,
-        levels: dict[str, int | None],
-        *,
-        alone: bool,
-        session_at: datetime,
-        by: Actor,
-        repeats: frozenset[str] = frozenset(),
-    ) -> None:
+    def _take_in(self, found: Screening) -> None:
         """Let the model record a screening, and compare what the program did at once."""
         self.number += 1
-        asked = {key: level for key, level in levels.items() if level is not None}
-        new = Screening(self.number, by.id, asked, alone, session_at, self.now, repeats)
+        new = replace(found, number=self.number)
         required = self.model.record(new)
         self._take_in_tasks(required)
         if new.holds:
-            self._take_in_alert("safety" if "safety" in new.holds else "care", by)
+            self._take_in_alert("safety" if "safety" in new.holds else "care", new.by)
         for kind in new.holds:
             raised = self.model.holds[kind].raising
             self.counts[f"holds: {kind} {'opened' if len(raised) == 1 else 'renewed'}"] += 1
@@ -229,7 +228,7 @@ class ScreeningSteps(BaseHistory):
         ):
             return
         if confirms:
-            self._take_in({key: CONCERN}, alone=False, session_at=self.now, by=coach)
+            self._take_in(Screening(0, coach.id, {key: CONCERN}, False, self.now, self.now))  # noqa: FBT003
         else:
             self.model.declined[key] = self.now
 
@@ -282,12 +281,10 @@ class ScreeningSteps(BaseHistory):
         """Let the model record a draft's answers; what was recorded before requires nothing again."""
         draft.session_at = min(draft.session_at, self.now)
         repeats = frozenset(draft.levels.keys() - draft.unrecorded.keys())
+        asked = {key: level for key, level in draft.levels.items() if level is not None}
+        by = self.team["coach"].id
         self._take_in(
-            draft.levels,
-            alone=draft.alone,
-            session_at=draft.session_at,
-            by=self.team["coach"],
-            repeats=repeats,
+            Screening(0, by, asked, draft.alone, draft.session_at, self.now, repeats=repeats)
         )
         draft.recorded = {**draft.levels}
         self.of_notes.add(self.number)
@@ -344,16 +341,16 @@ class ScreeningSteps(BaseHistory):
             for kind in other.actions if other.holds else ():
                 asked = self.model.was_asked_for(kind, other.recorded_at)
                 self.require(asked, f"{kind} of screening {other.number} was lost")
-        is_safety = any(model.opens_safety_hold(*answer) for answer in one.levels.items())
-        self._take_in_alert("safety" if is_safety else "care", by)
+        is_safety = any(model.opens_safety_hold(*answer) for answer in one.counting.items())
+        self._take_in_alert("safety" if is_safety else "care", by.id)
 
-    def _take_in_alert(self, kind: str, by: Actor) -> None:
+    def _take_in_alert(self, kind: str, by: UUID) -> None:
         """Compare that one alert was raised, and whom it has reached at once."""
         rows = run(ALERTS, client=self.client_id)
         found = [row.id for row in rows if row.id not in self.alerts]
         self.require(len(found) == 1, f"{len(found)} alerts")
         people = {step: self.team[step].id for step in STEPS}
-        sent = self.alerts[found[0]] = AlertSent(kind, self.now, by.id, people, self.gone)
+        sent = self.alerts[found[0]] = AlertSent(kind, self.now, by, people, self.gone)
         sent.pass_on(self.now)
         self.counts[f"alerts: {kind}"] += 1
 
