@@ -5,16 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from caseapp.core.database import run
+from caseapp.core.permissions import Role
 from caseapp.domain.assignments.operations import assign_handout, assign_handouts
 from caseapp.domain.assignments.schemas import NewAssignments
 from caseapp.domain.bulk_assignments.operations import start_bulk_assignment
 from caseapp.domain.bulk_assignments.schemas import NewBulkAssignment
 from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.handouts.library import library
+from caseapp.domain.screening.schemas import NewException
+from caseapp.domain.suitability.operations import allow_handout
 from caseapp.domain.worksheets.operations import share_answers
 from caseapp.domain.worksheets.queries import lock_worksheet
 from tests.guarantees.safety_model.actions import ActionSteps
-from tests.guarantees.safety_model.history import ASSIGNED, DONE, Wrong
+from tests.guarantees.safety_model.history import ASSIGNED, DONE, REASON, Wrong
 from tests.support.bars_table import CODES, TABLE
 
 if TYPE_CHECKING:
@@ -54,8 +57,10 @@ class HandoutSteps(ActionSteps):
 
     def step_assign(self) -> None:
         """Try to assign a handout through a channel."""
+        self._assign(self._slug(), self._channel())
+
+    def _assign(self, slug: str, channel: str) -> None:
         case, coach = self.model.cases[-1], self._person()
-        slug, channel = self._slug(), self._channel()
 
         def call() -> None:
             found = lock_case(coach, case.id)
@@ -69,6 +74,24 @@ class HandoutSteps(ActionSteps):
             f"assign {slug}, {channel}", self._may_assign(slug, channel), call, request
         ):
             self._take_in_given()
+
+    def step_allow(self) -> None:
+        """Try to allow one handout in spite of a care hold, as the supervisor or as the coach."""
+        if "care" not in self.hold_ids:
+            return
+        case, hold_id, slug = self.model.cases[-1], self.hold_ids["care"], self._slug()
+        by = self.team[self.random.choices(("supervisor", "coach"), (4, 1))[0]]
+        is_supervisor = by.role is Role.SUPERVISOR
+        expected = is_supervisor and self.model.may_allow(slug, self.now)
+
+        def call() -> None:
+            found = lock_case(by, case.id)
+            [hold] = [one for one in found.safety.holds if one.id == hold_id]
+            allow_handout(by, found, hold_id, NewException(slug, case.id, REASON), hold.version)
+
+        if self.attempt(f"allow {slug} by {by.role.value}", expected, call):
+            self.model.holds["care"].allowed = (case.id, slug)
+            self._assign(slug, "in_person")
 
     def step_pack(self) -> None:
         """Try to assign several handouts at once: those that are barred are left out."""

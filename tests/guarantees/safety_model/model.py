@@ -193,6 +193,8 @@ class Hold:
     episodes: set[int]
     second: UUID | None = None
     """The supervisor who was named to release it."""
+    allowed: tuple[UUID, str] | None = None
+    """The one handout that a supervisor has allowed, in which case, in spite of a care hold."""
 
 
 @dataclass
@@ -290,6 +292,8 @@ class Client:
             for key in keys
         )
         for kind, keys in new.holds.items():
+            if kind == "safety" and kind not in self.holds and "care" in self.holds:
+                self.holds["care"].allowed = None
             hold = self.holds.setdefault(kind, Hold([], set(), set()))
             hold.raising.append(new)
             hold.items |= keys
@@ -653,10 +657,27 @@ class Client:
         }
         return {name for name, applies in met.items() if applies}
 
+    def may_allow(self, slug: str, at: datetime) -> Expected:
+        """Tell whether a supervisor may allow a handout that only an open care hold bars; never in a safety hold."""
+        if {*self.holds} != {"care"} or not self.cases[-1].is_open:
+            return False
+        hold = self.holds["care"]
+        if "care" in TABLE[slug]["holds"] or hold.allowed == (self.cases[-1].id, slug):
+            return False
+        before, hold.allowed = hold.allowed, (self.cases[-1].id, slug)
+        possible = {
+            self.may_read(slug, channel, at) for channel in ("in_person", "print", "portal")
+        }
+        hold.allowed = before
+        return True if True in possible else None if None in possible else False
+
     def may_read(self, slug: str, channel: str, at: datetime) -> Expected:
         """Tell whether a handout may be assigned through a channel, or read there by a client who has it."""
         row = TABLE[slug]
-        if any(kind not in row["holds"] for kind in self.holds):
+        barring = {kind for kind in self.holds if kind not in row["holds"]}
+        if barring == {"care"} and self.holds["care"].allowed == (self.cases[-1].id, slug):
+            barring = set()
+        if barring:
             return False
         if channel not in row.get("channels", ("in_person", "print", "portal")):
             return False

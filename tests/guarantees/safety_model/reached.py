@@ -52,6 +52,8 @@ SELDOM = set(
     alerts: passed on
     acknowledge: done
     acknowledge: refused
+    allow: done
+    allow: refused
     assign: case_closed
     assign: channel_not_available
     assign: client_harm_flag

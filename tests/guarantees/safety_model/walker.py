@@ -101,6 +101,7 @@ BASE = {
     "reopen": 1,
     "assign": 4,
     "pack": 1,
+    "allow": 2,
     "bulk": 1,
     "later": 6,
     "back": 1,
