@@ -71,9 +71,9 @@ class ActionSteps(FactSteps):
             return
         self.model.finish(task_id, self.now)
         if result == "reached":
-            self.model.is_lost = False
+            self.model.lost_at = None
         if result == "lost_contact":
-            self.model.is_lost = True
+            self.model.lost_at = self.now
             self.counts["decided: lost contact"] += 1
         following = task.follow(result or result_for(task.kind).result)
         self._take_in_following([following] if following else [])
@@ -124,7 +124,7 @@ class ActionSteps(FactSteps):
             for task_id, _task in chosen:
                 self.model.finish(task_id, self.now)
             if any(task.kind in SPOKEN_TO for _task_id, task in chosen):
-                self.model.is_lost = False
+                self.model.lost_at = None
             self._take_in_following([task for task in following if task])
 
     def step_one_action(self) -> None:

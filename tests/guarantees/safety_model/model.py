@@ -274,15 +274,15 @@ class Client:
     planned_at: datetime | None = None
     """When the newest safety plan and exit plan were written."""
     confirmed: bool = False
-    is_lost: bool = False
-    """A supervisor has decided that contact is lost, and the client was neither reached nor screened since."""
+    lost_at: datetime | None = None
+    """When a supervisor decided that contact is lost, if the client was neither reached nor screened since."""
 
     # Answers, holds and flags.
 
     def record(self, new: Screening) -> Required:
         """Take in a screening and return what it requires now."""
         self.screenings.append(new)
-        self.is_lost = False
+        self.lost_at = None
         for key, level in new.counting.items():
             self._answer(key, level, new)
         known = {kind: {*hold.items} for kind, hold in self.holds.items()}
@@ -621,10 +621,14 @@ class Client:
             return False
         return None if self.holds else True
 
-    def may_close_without_screening(self, *, by_supervisor: bool) -> bool:
+    def may_close_without_screening(self, *, by_supervisor: bool) -> Expected:
         """Tell whether a case may be closed for lost contact, during a safety hold only by a second person."""
         if "safety" in self.holds:
-            return self.is_lost and by_supervisor
+            if self.lost_at is None or not by_supervisor:
+                return False
+            # A screening that a clock which ran ahead has dated later may count as a sign of life.
+            is_ahead = any(one.session_at > self.lost_at for one in self.screenings)
+            return None if is_ahead else True
         return by_supervisor or self.is_calm
 
     # Handouts.

@@ -67,6 +67,8 @@ class ScreeningSteps(BaseHistory):
             return dict.fromkeys(ITEMS, NONE)
         if how == "calm":
             return {key: int(pick.random() < 0.08) for key in ITEMS}
+        if how == "concern":
+            return dict.fromkeys(ITEMS, NONE) | {pick.choice(model.OTHER_ITEMS): CONCERN}
         if how == "watch":
             lasting = ("sleep", "eating")
             return {key: int(key in lasting or pick.random() < 0.1) for key in ITEMS}
@@ -174,6 +176,10 @@ class ScreeningSteps(BaseHistory):
     def step_calm(self) -> None:
         """Record a full screening in private at none or watch."""
         self._record("calm")
+
+    def step_concern(self) -> None:
+        """Record a full screening with a concern that opens a care hold only."""
+        self._record("concern")
 
     def step_watch(self) -> None:
         """Record a full screening in which sleep and eating are at watch, and let a week pass."""

@@ -64,6 +64,7 @@ PROFILES: dict[str, dict[str, int]] = {
     "holds": {"raised": 10, "recover": 24, "release": 4, "clear": 6, "calm": 3},
     "endings": {"close": 10, "reopen": 10, "calm": 8, "raised": 3, "unreachable": 8},
     "contact": {"prepare": 8, "forward": 4, "calm": 8, "assign": 10, "pack": 4},
+    "care": {"concern": 10, "allow": 14, "facts": 4, "assign": 4, "recover": 4},
     "handouts": {"assign": 14, "pack": 5, "bulk": 5, "calm": 8},
     "errors": {"raised": 8, "brief": 4, "error": 14, "one_action": 4},
     "leaving": {"staff": 16, "raised": 6, "acknowledge": 4, "worker": 6, "recover": 6, "name": 4},
@@ -71,10 +72,11 @@ PROFILES: dict[str, dict[str, int]] = {
     "notes": {"draft": 10, "redraft": 6, "sign": 8, "earlier": 8, "ahead": 3},
     "anything": {},
 }
-PROFILE_WEIGHTS = (6, 2, 4, 4, 2, 1, 1, 4, 2)
+PROFILE_WEIGHTS = (6, 2, 4, 1, 4, 2, 1, 1, 4, 2)
 BASE = {
     "calm": 5,
     "raised": 2,
+    "concern": 1,
     "brief": 3,
     "not_alone": 1,
     "earlier": 2,
