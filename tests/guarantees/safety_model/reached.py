@@ -3,7 +3,6 @@
 OFTEN = set(
     """
     API: 201
-    API: 409
     alerts: care
     alerts: mailed
     alerts: safety
@@ -18,8 +17,6 @@ OFTEN = set(
     clock: set back
     complete: done
     confirm: done
-    draft: opens a hold
-    followed: safety_24h
     holds: care opened
     holds: safety opened
     holds: safety renewed
@@ -31,18 +28,20 @@ OFTEN = set(
     portal: barred
     portal: page refused
     portal: shown
-    release_care: task_open
     release_safety: done
     release_safety: task_open
     screenings: late
-    sign: done
-    stage: contact
     """.strip().split("\n    ")
 )
 """What a batch of the suite reaches."""
 SELDOM = set(
     """
     API: 404
+    API: 409
+    draft: opens a hold
+    release_care: task_open
+    stage: contact
+    sign: done
     screening: refused
     screenings: circumstances
     reopen: refused
@@ -88,6 +87,7 @@ SELDOM = set(
     error: later actions
     error: recorded_by_somebody_else
     followed: declined_decision
+    followed: safety_24h
     followed: duty_check
     followed: welfare_check
     holds: care opened in error
