@@ -114,14 +114,14 @@ def check_addresses() -> Iterator[CheckResult]:
             else f"The portal has no host name of its own: {PREFIX}PORTAL_URL is not set"
         )
         level = FAULT if chosen else WARNING if current.env == "production" else OK
-        advice = ", so that an address in a client's history leads to the staff sign-in page"
+        advice = ", so an address in a client's browser history leads to the staff sign-in page"
         yield CheckResult(level, text + (advice if level != OK else ""))
         return
-    yield CheckResult(OK, f"The portal has the host name {current.portal_host} to itself")
+    yield CheckResult(OK, f"The portal has a host name of its own: {current.portal_host}")
     if current.mail_from.rpartition("@")[2].lower() == current.staff_host.partition(":")[0]:
         yield CheckResult(
             WARNING,
-            f"{PREFIX}MAIL_FROM is at the host of the staff pages, so that every email to a client names it",
+            f"{PREFIX}MAIL_FROM uses the host name of the staff pages, so every email to a client shows it",
         )
 
 
@@ -324,19 +324,19 @@ def check_users() -> Iterator[CheckResult]:
 def check_responsibility() -> Iterator[CheckResult]:
     """Check that somebody looks after every client with an open hold, flag or overdue action, and a second person."""
     found = list_unattended_clients(None)
-    missing = [one.number or "without a case" for one in found if not one.is_responsible]
-    alone = [one.number or "without a case" for one in found if one.is_responsible]
+    missing = [one.number or "a client without a case" for one in found if not one.is_responsible]
+    alone = [one.number or "a client without a case" for one in found if one.is_responsible]
     if missing:
         yield CheckResult(
             FAULT,
-            f"Nobody with an active account is responsible for the clients of {', '.join(sorted(missing))}. "
+            f"Nobody with an active account is responsible for these clients: {', '.join(sorted(missing))}. "
             "A supervisor can hand them over: Board, Nobody responsible.",
         )
     if alone:
         yield CheckResult(
             WARNING,
-            f"Nobody but their coach could release a hold of the clients of {', '.join(sorted(alone))}. Name another "
-            "supervisor: caseapp user supervise EMAIL --by EMAIL",
+            f"Nobody but their own coach could release a hold of these clients: {', '.join(sorted(alone))}. Name "
+            "another supervisor: caseapp user supervise EMAIL --by EMAIL",
         )
     if not found:
         yield CheckResult(OK, "Somebody is responsible for every client in need")

@@ -53,7 +53,9 @@ MESSAGES = {
     "draft_opened_hold": lazy_gettext("Draft saved. A safety hold is open."),
     "hold_released": lazy_gettext("Hold released."),
     "handout_allowed": lazy_gettext("Saved. This handout can be assigned in this case."),
-    "second_person_named": lazy_gettext("Saved. They find the hold under Today."),
+    "second_person_named": lazy_gettext(
+        "Saved. The supervisor you named can see the hold under Today."
+    ),
     "contact_confirmed": lazy_gettext("Safe contact confirmed."),
     "flag_set": lazy_gettext("Flag set."),
     "flag_cleared": lazy_gettext("Flag cleared."),

@@ -59,7 +59,7 @@ ACTION_LABELS = {
     Action.HOLD_ALLOW: "Allowed one handout during a hold",
     Action.FOLLOWUP_READ: "Viewed follow-ups",
     Action.FOLLOWUP_WRITE: "Edited a follow-up",
-    Action.FORM_DRAFT: "Kept what was typed in a form",
+    Action.FORM_DRAFT: "Saved a form draft",
     Action.HANDOUT_READ: "Viewed a handout",
     Action.HANDOUT_REVIEW: "Recorded a clinical review",
     Action.HANDOUT_RECALL: "Recalled a handout",

@@ -41,7 +41,7 @@ KIND_LABELS = {
     "dv": "Fear and violence at home",
     "substance": "Alcohol and drugs",
     "ed": "Eating disorders",
-    "behaviour": "Worried about own behaviour",
+    "behaviour": "Worried about their own behaviour",
 }
 
 practice = FormPage(

@@ -50,7 +50,7 @@ page = FormPage(blueprint, "/hand-over/<uuid:user_id>", Action.HAND_OVER, load_h
 def hand_over_page(found: HandOver, forms: Forms) -> str:
     """Show the clients for whom somebody else has to be named, each with a choice of people."""
     names = {
-        str(person.id): f"{person.name}, nobody else could release a hold"
+        str(person.id): f"{person.name} (nobody else could then release a hold)"
         if person.id in found.without_second
         else person.name
         for person in found.heirs

@@ -33,7 +33,7 @@ def trend_date(moment: datetime) -> str:
 def describe_trend(trend: Trend) -> list[str]:
     """Say whether things get better: what got worse and what better since when, and that nothing else changed."""
     if len(trend.screenings) == 1:
-        return ["One screening so far. Whether things get better shows after the next one."]
+        return ["One screening so far. After the next one, this shows what has changed."]
     since = trend_date(trend.begins_at)
     if not trend.changes:
         if not trend.items:

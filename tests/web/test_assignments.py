@@ -89,7 +89,7 @@ def test_recommendations_are_on_case_and_assign_pages(app):
         page = desk.text(path)
         assert "Recommended next" in page
         assert (
-            "Up to about 30 minutes of reading a week; 0 minutes are still unread. "
+            "Up to about 30 minutes of reading a week. Still to read: 0 minutes. "
             "Reduced from 60 because sleep is at watch." in page
         )
         assert "Every client gets the help lines first" in page

@@ -22,7 +22,7 @@ def test_board_shows_counts_first_and_leads_to_each_group(app, team):
     assert "Sent to Helen Marsh" in page
     assert "3 days old" in page
     assert 'id="h-holds"' not in page
-    assert "No hold waits for a second person." in helen.text("/board?show=holds")
+    assert "No hold is waiting for a second person." in helen.text("/board?show=holds")
 
 
 def test_group_alone_is_paged_and_names_all_of_its_rows(app, team):
@@ -64,5 +64,5 @@ def test_board_shows_no_clients_of_other_teams(app, team):
 
 def test_board_without_anything_says_so(app, team):
     page = StaffBrowser(app, team["supervisor"]).text("/board")
-    assert "Nothing waits for anybody." in page
+    assert "Nothing is waiting for anybody." in page
     assert page.count('class="panel"') == 1

@@ -55,7 +55,7 @@ def test_form_without_a_choice_is_refused_and_changes_nothing(app, team, ines):
 
 def test_page_warns_where_nobody_else_could_release_a_hold(app, team, ines):
     page = StaffBrowser(app, team["supervisor"]).text(f"/hand-over/{team['coach'].id}")
-    assert "Helen Marsh, nobody else could release a hold" in page
+    assert "Helen Marsh (nobody else could then release a hold)" in page
     assert f'value="{team["heir"].id}"' in page
     assert f'value="{team["coach"].id}"' not in page
     assert f'value="{team["admin"].id}"' not in page

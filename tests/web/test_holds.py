@@ -338,4 +338,6 @@ def test_no_handout_is_allowed_while_a_safety_hold_is_open(
     sent = {"version": "2", "handout": "my-reasons", "reason": "It keeps her from writing to him."}
     answer = supervisor.post(action, supervisor.token | supervisor.key_for(action) | sent)
     assert answer.status_code == 409
-    assert "No handout can be allowed while a safety hold is open." in answer.get_data(as_text=True)
+    assert "A supervisor can’t allow a handout while a safety hold is open." in answer.get_data(
+        as_text=True
+    )

@@ -58,7 +58,7 @@ def test_calm_screening_is_recorded_and_shown(coach, ines, address):
 
 def test_circumstances_are_ticked_and_shown(team, coach, ines, address):
     text = coach.text(address)
-    assert "A box that isn’t ticked means that it wasn’t said." in text
+    assert "A box that isn’t ticked means that the client didn’t mention it." in text
     sent = coach.send(address, **NONE, circumstances=["pregnancy", "leaving"])
     assert sent.headers["Location"] == address
     for page in (address, f"/case/{ines.number}"):

@@ -220,7 +220,9 @@ def list_closing_blockers(
     if context.case.status != "open":
         return [
             Reason(
-                "case_closed", "This case is already closed.", "Reopen it to close it another way."
+                "case_closed",
+                "This case is already closed.",
+                "To change how it was closed, reopen it first.",
             )
         ]
     safety = context.safety
@@ -262,7 +264,7 @@ def _list_hold_blockers(
             "hold_open",
             "A case can't be closed while a safety hold is open.",
             "Ask your supervisor to release the hold first. If you have lost contact with the client, a supervisor "
-            "can close the case for that.",
+            "can close the case for that reason.",
         )
         return
     if not is_contact_lost:

@@ -53,7 +53,7 @@ TAG_LABELS = FLAG_LABELS | {
     "recent_affair": "An affair was disclosed",
     "court_order": "A court order",
     "fear_unknown": "Fear at home was not asked about alone",
-    "fear_watch": "Fear at home at watch or higher",
+    "fear_watch": "Fear at home at Watch or above",
 }
 CONTENT_LABELS = {
     "contact": "Contact with the partner, time together or living together again",

@@ -68,7 +68,7 @@ FORMS = {
             PlanStep(
                 "warning_signs",
                 lazy_gettext("How I notice that it is getting harder"),
-                "Thoughts, moods, places or times of day that tell you.",
+                "Thoughts, moods, places or times of day that are a warning sign.",
                 required=True,
             ),
             PlanStep(
@@ -91,18 +91,18 @@ FORMS = {
             PlanStep(
                 "professionals",
                 lazy_gettext("Professionals and services"),
-                "Doctor, therapist or crisis team, with phone numbers. These are printed below it:",
+                "Doctor, therapist or crisis team, with phone numbers. These help lines are printed below your text:",
             ),
             PlanStep(
                 "surroundings",
-                lazy_gettext("How my surroundings become safer"),
+                lazy_gettext("How I make my surroundings safer"),
                 "What could be used to do harm, such as medicines, weapons or keys; who keeps it, and until when.",
                 required=True,
             ),
             PlanStep(
                 "matters",
                 lazy_gettext("What matters most to me"),
-                "People, animals, a belief, something still to do.",
+                "People, animals, a belief, something you still want to do.",
             ),
             PlanStep(
                 "copies",
@@ -163,7 +163,7 @@ FORMS = {
             PlanStep(
                 "services",
                 lazy_gettext("Services I can call"),
-                "Advocate, doctor or police contact. These are printed below it:",
+                "Advocate, doctor or police contact. These help lines are printed below your text:",
             ),
             PlanStep(
                 "copies",

@@ -44,12 +44,12 @@ EXIT_NEVER_SHOWN = Reason(
 )
 FEAR_NOT_EXCLUDED = Reason(
     "fear_not_excluded",
-    "A plan can only be in the portal while the client, asked alone, has said that they fear nobody at home.",
+    "A plan can be in the portal only if the client, when asked alone, said that they fear nobody at home.",
     "Ask about fear at home when the client is alone, and record the screening.",
 )
 UNSAFE = Reason(
     "unsafe",
-    "Somebody else may read what the client keeps, so no plan can be in the portal.",
+    "Somebody else may read what is sent to the client, so no plan can be in the portal.",
     "Agree with the client where a copy on paper is safe.",
 )
 _STEP_MISSING = "Write something here, even if it is only “nothing yet”."
@@ -80,7 +80,7 @@ def find_review_faults(review_on: date, today: date) -> dict[str, list[str]]:
     """Find what is wrong with the day of the next review."""
     if today <= review_on <= today + timedelta(days=MAX_REVIEW_DAYS):
         return {}
-    return {"review_on": ["Choose a day from today on, within a year."]}
+    return {"review_on": ["Choose today or a later day, within a year."]}
 
 
 def review_due_at(review_on: date, zone: str) -> datetime:

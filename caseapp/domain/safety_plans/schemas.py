@@ -141,7 +141,7 @@ class ReviewSchema(Schema):
         return NewReview(data["review_note"].strip(), data["next_review_on"])
 
 
-ASK_FIRST = "Tick this when the client has said so. Otherwise leave the plan out of the portal."
+ASK_FIRST = "Tick this only if the client has said so. Otherwise keep the plan out of the portal."
 
 
 class PortalWishSchema(Schema):

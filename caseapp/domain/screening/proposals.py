@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 NOT_PROPOSED = Reason(
     "not_proposed",
-    "One of these items is no longer proposed as a concern: it was decided or asked again in the meantime.",
-    "Read the page again, and decide about what still stands there.",
+    "One of these items is no longer proposed as a concern: somebody has decided or asked again in the meantime.",
+    "Open the page again, and decide about the items that it still lists.",
 )
 IN_FUTURE = "Enter a day that is not in the future."
 TOO_LONG_AGO = "Enter a day within the last 50 years."

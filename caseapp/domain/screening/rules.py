@@ -53,12 +53,12 @@ ALREADY_CLEARED = Reason(
 
 SET_BY_ANSWERS = Reason(
     "set_by_answers",
-    "This flag can’t be cleared while an answer that counts now sets it.",
+    "This flag can’t be cleared yet, because an answer that counts now still requires it.",
     "Ask about it again when the client is alone, and record the screening.",
 )
 SAFETY_HOLD_OPEN = Reason(
     "safety_hold_open",
-    "A flag that answers have set can’t be cleared while a safety hold is open.",
+    "A flag that was set by a screening can’t be cleared while a safety hold is open.",
     "Release the hold first. The hold page lists what is still to do.",
 )
 CONTACT_NOT_CONFIRMED = Reason(
@@ -75,7 +75,7 @@ NOT_A_SUPERVISOR = Reason(
 )
 RECORDED_SCREENING = Reason(
     "recorded_screening",
-    "This supervisor recorded a screening that opened, renewed or ends the hold.",
+    "This supervisor recorded one of the screenings that the hold depends on.",
     "Choose another supervisor.",
 )
 
@@ -173,7 +173,7 @@ def explain_missing_reason(falls: Mapping[str, tuple[int, int]]) -> str:
         f"{ITEMS_BY_KEY[item].label} (from {LEVEL_LABELS[Level(old)]} to {LEVEL_LABELS[Level(new)]})"
         for item, (old, new) in falls.items()
     )
-    return f"Write why it is so much lower than before, in {SHORTEST_REASON} characters or more: {named}."
+    return f"Write in {SHORTEST_REASON} characters or more why the level is so much lower than before: {named}."
 
 
 def starts_episode(
@@ -377,12 +377,12 @@ def _list_screening_blockers(
         yield Reason(
             "level_above_watch",
             f"Still above Watch: {labels}.",
-            "Ask about it again when the client is alone, and record the screening.",
+            "Ask again when the client is alone, and record the screening.",
         )
     if not last.is_current(moment):
         yield Reason(
             "screening_not_current",
-            f"The last full screening was not asked within the past {SCREENING_VALIDITY.days} days.",
+            f"The last full screening took place more than {SCREENING_VALIDITY.days} days ago.",
             "Ask every question again, in private, and record the screening.",
         )
 
@@ -393,7 +393,7 @@ def _list_safety_blockers(
     if not last.asked_alone:
         yield Reason(
             "screening_not_alone",
-            "The client was not alone when the last full screening was asked.",
+            "The client was not alone during the last full screening.",
             "Ask every question again when the client is alone, and record the screening.",
         )
     is_fear = any(reason["item"] == FEAR_AT_HOME for reason in hold.standing)
@@ -402,6 +402,6 @@ def _list_safety_blockers(
     if earliest and last.session_at < earliest:
         yield Reason(
             "screening_too_early",
-            f"The last full screening was asked before the {TASK_LABELS[check]} was possible.",
+            f"The last full screening took place before the {TASK_LABELS[check]} was possible.",
             "Screen again when that check is possible.",
         )

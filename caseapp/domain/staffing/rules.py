@@ -20,7 +20,9 @@ NOT_ACTIVE = Reason(
     "Only a coach or supervisor with an active account can be responsible for a client.",
     "Choose somebody else.",
 )
-SAME_PERSON = Reason("same_person", "This is the person who hands over.", "Choose somebody else.")
+SAME_PERSON = Reason(
+    "same_person", "This person is handing over the client.", "Choose somebody else."
+)
 NO_SUPERVISOR = Reason(
     "not_a_supervisor",
     "Only a supervisor with an active account can supervise.",

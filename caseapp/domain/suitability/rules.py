@@ -43,16 +43,16 @@ ALLOWED_IN_HOLD = {"safety": {"safety"}, "care": {"safety", "care"}}
 ALLOWED_IN_HOLD_BY_NAME = Reason(
     "allowed_in_hold",
     "A care hold is open, and a supervisor has allowed this handout.",
-    "Go through it together, and watch how the client takes it.",
+    "Go through it together, and notice how the client reacts.",
 )
 NOT_BARRED = Reason(
     "not_barred",
-    "This handout isn't barred by the hold, so nobody has to allow it.",
+    "The hold doesn't block this handout, so it doesn't need to be allowed.",
     "Assign it under Handouts.",
 )
 NO_CARE_HOLD = Reason(
     "safety_hold_open",
-    "No handout can be allowed while a safety hold is open.",
+    "A supervisor can’t allow a handout while a safety hold is open.",
     "Choose a handout that is allowed during a safety hold.",
 )
 CASE_CLOSED = Reason("case_closed", "This case is closed.", "Reopen it first.")
@@ -65,7 +65,7 @@ SCREEN_TAGS = frozenset(
 )
 PORTAL_NOT_SAFE = describe_unsafe_channel("portal")
 WAYS_OUT = {
-    "hold_open": "The Hold page shows how to release it.",
+    "hold_open": "The hold page shows how to release it.",
     "contact_block": "A supervisor can clear the flag when its reason no longer applies.",
     "safety_screen_unknown": SCREEN_AGAIN,
     "safety_screen_older_than_14_days": SCREEN_AGAIN,
@@ -318,7 +318,7 @@ def _blockers(
         found["hold_open"] = Reason(
             "hold_open",
             f"A {situation.hold} hold is open, and this handout isn't meant for use during a hold.",
-            "Choose a handout that is allowed during this hold. The Hold page shows how to release the hold.",
+            "Choose a handout that is allowed during this hold. The hold page shows how to release the hold.",
         )
     found |= {bar.tag: _reason(bar) for bar in met}
     if not situation.screened and found.keys() & SCREEN_TAGS:

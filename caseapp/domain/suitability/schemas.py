@@ -126,7 +126,7 @@ class ReadingPlan:
     def summary(self) -> str:
         """Describe the plan in one or two sentences."""
         return (
-            f"Up to about {self.budget} minutes of reading a week; {self.unread} minutes are still unread. "
+            f"Up to about {self.budget} minutes of reading a week. Still to read: {self.unread} minutes. "
             f"{self.explanation}"
         ).strip()
 

@@ -92,7 +92,7 @@ def test_plan_reading_unread_handouts_count_except_safety_sheets():
     unread = [library()[slug, "en"] for slug in ("first-days-pause", "my-safety-plan")]
     found = plan_reading(CALM, unread)
     assert (found.unread, found.left) == (20, 40)
-    assert found.summary == "Up to about 60 minutes of reading a week; 20 minutes are still unread."
+    assert found.summary == "Up to about 60 minutes of reading a week. Still to read: 20 minutes."
     assert plan_reading(CALM | {"sleep": 1}, unread * 2).left == 0
 
 
