@@ -269,16 +269,23 @@ def check_release(actor: Actor, locked: LockedHold, moment: datetime) -> None:
 def check_clear_flag(client: LockedClient, flag: Flag, state: DerivedState) -> None:
     """Check that a client's flag can be cleared; `state` is the client's current one.
 
-    A flag stays as long as an answer that counts now sets it, and one that answers have set also while a safety hold is
-    open. One that makes sending unsafe can't be cleared before the safe ways of contact are confirmed: clearing it
-    would let mail and links go out again. Raises RuleBroken.
+    A flag stays as long as an answer that counts now sets it. One that answers have set stays also while a safety hold
+    is open, and so does one that a reason of the hold sets, even if a person had set it before. One that makes sending
+    unsafe can't be cleared before the safe ways of contact are confirmed: clearing it would let mail and links go out
+    again. Raises RuleBroken.
     """
     if flag.cleared_at is not None:
         refuse_for([ALREADY_CLEARED])
     if flag.kind in derive_flags({item: answer.level for item, answer in state.answers.items()}):
         refuse_for([SET_BY_ANSWERS])
-    if flag.source == "screening" and any(hold.kind == "safety" for hold in state.holds):
-        refuse_for([SAFETY_HOLD_OPEN])
+    for hold in state.holds:
+        set_by_hold = {
+            kind
+            for reason in hold.standing
+            for kind in derive_flags({reason["item"]: reason["level"]})
+        }
+        if hold.kind == "safety" and (flag.source == "screening" or flag.kind in set_by_hold):
+            refuse_for([SAFETY_HOLD_OPEN])
     if is_contact_frozen({flag.kind}, client.record.contact_confirmed_at):
         refuse_for([CONTACT_NOT_CONFIRMED])
 

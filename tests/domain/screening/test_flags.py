@@ -54,6 +54,21 @@ def test_flag_is_not_cleared_while_an_answer_sets_it(team, ines):
     assert [found.id for found in list_flags(team["coach"], ines)] == [flag.id]
 
 
+def test_flag_that_a_person_had_set_before_the_hold_stays_while_it_is_open(team, ines):
+    coach, supervisor = team["coach"], team["supervisor"]
+    with transaction():
+        set_manual_flag(coach, lock_client(coach, ines), "contact_block")
+        set_manual_flag(coach, lock_client(coach, ines), "withdrawal_risk")
+    builders.screen(coach, ines, harm_to_others="urgent")
+    builders.screen(coach, ines)
+    found = {flag.kind: flag.id for flag in list_flags(coach, ines)}
+    with pytest.raises(RuleBroken) as refused, transaction():
+        clear_flag(supervisor, lock_client(supervisor, ines), found["contact_block"], REASON)
+    assert [reason.code for reason in refused.value.reasons] == ["safety_hold_open"]
+    with transaction():
+        clear_flag(supervisor, lock_client(supervisor, ines), found["withdrawal_risk"], REASON)
+
+
 def test_setting_a_flag_twice_changes_nothing(team, ines):
     for _ in range(2):
         with transaction():
