@@ -132,15 +132,18 @@ def get_case_numbers(client_ids: Iterable[UUID]) -> dict[UUID, str]:
 def _list_open_holds(
     clients: Iterable[ListedClient], tasks: Iterable[ListedFollowUp], moment: datetime
 ) -> list[OpenHold]:
-    """List the open holds of clients by urgency, each with the next task of the client."""
+    """List the open holds of clients by urgency, each with the next required action of the client's holds."""
     following: dict[UUID, FollowUpRecord] = {}
     for task in tasks:
-        following.setdefault(task.record.client_id, task.record)
-    return sort_by_urgency(
-        _build_hold(client, hold, following.get(client.id), moment)
-        for client in clients
-        for hold in client.safety.holds
-    )
+        if task.record.origin_id is not None:
+            following.setdefault(task.record.origin_id, task.record)
+    found = []
+    for client in clients:
+        actions = [following[hold.id] for hold in client.safety.holds if hold.id in following]
+        # The required actions belong to the strictest hold, and are those of the other one too.
+        action = min(actions, key=lambda record: (record.due_at, record.id), default=None)
+        found += [_build_hold(client, hold, action, moment) for hold in client.safety.holds]
+    return sort_by_urgency(found)
 
 
 def _list_proposed(
@@ -158,7 +161,7 @@ def _list_proposed(
 
 
 def _build_hold(
-    client: ListedClient, hold: Hold, following: FollowUpRecord | None, moment: datetime
+    client: ListedClient, hold: Hold, action: FollowUpRecord | None, moment: datetime
 ) -> OpenHold:
     return OpenHold(
         id=hold.id,
@@ -170,8 +173,8 @@ def _build_hold(
         opened_at=hold.opened_at,
         urgent_since=hold.renewed_at or hold.opened_at,
         levels=_highest_levels(hold.standing),
-        next_followup=following,
-        is_overdue=following is not None and get_due_state(following, moment) is DueState.OVERDUE,
+        next_followup=action,
+        is_overdue=action is not None and get_due_state(action, moment) is DueState.OVERDUE,
     )
 
 
@@ -195,7 +198,7 @@ class ListedFollowUp:
 def _list_followups(
     actor: Actor, until: datetime, held_client_ids: Collection[UUID]
 ) -> list[ListedFollowUp]:
-    """List the actor's own tasks due until a moment, and the next task of each client with a hold, by due time."""
+    """List the actor's own tasks due until a moment, and the next one that a client's hold requires, by due time."""
     is_due = sa.and_(FollowUp.assigned_to == actor.id, FollowUp.due_at <= until)
     due = (
         sa.select(FollowUp.id)
@@ -210,7 +213,11 @@ def _list_followups(
     )
     ranked = (
         sa.select(FollowUp.id, rank)
-        .where(FollowUp.client_id.in_(held_client_ids), FollowUp.completed_at.is_(None))
+        .where(
+            FollowUp.client_id.in_(held_client_ids),
+            FollowUp.completed_at.is_(None),
+            FollowUp.origin_kind == "hold",
+        )
         .subquery()
     )
     rows = db.session.execute(

@@ -37,9 +37,9 @@ class PortalItem:
 
 @dataclass(frozen=True)
 class OpenHold:
-    """An open hold: the client, the levels that caused it, the next follow-up.
+    """An open hold: the client, the levels that caused it, the next required action of the client's holds.
 
-    `urgent_since` is when it was opened or last renewed; `is_overdue` says that the follow-up is.
+    `urgent_since` is when it was opened or last renewed; `is_overdue` says that the action is.
     """
 
     id: UUID
