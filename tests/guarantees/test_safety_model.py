@@ -12,6 +12,7 @@ from caseapp.core.actor import operator
 from caseapp.core.clock import at
 from caseapp.core.database import db
 from caseapp.core.transaction import transaction
+from caseapp.domain.auth.models import SignInAttempt
 from caseapp.domain.practice.operations import add_help_line, confirm_help_lines
 from caseapp.domain.practice.schemas import NewHelpLine
 from tests.api.api_client import program
@@ -53,9 +54,11 @@ def walk(practice, seed, counts, profile=None):
         fault.add_note("\n  ".join([f"Seed {seed}:", *history.trace]))
         raise
     finally:
-        # The next history begins as early as this one: it must not carry out the tasks that this one left behind.
+        # The next history begins as early as this one: it must not carry out the tasks that this one left behind, nor
+        # count its attempts to sign in.
         with transaction() as session:
             session.execute(sa.delete(outbox.OutboxRow))
+            session.execute(sa.delete(SignInAttempt))
 
 
 @pytest.mark.both

@@ -311,7 +311,7 @@ class Client:
             if name == "choking" and any(name in one.ticked for one in self.screenings):
                 continue
             for key, when, level in RAISED_BY[name]:
-                if levels.get(key, NONE) >= when:
+                if levels.get(key, self.level(key)) >= when:
                     found[key] = max(level, found.get(key, NONE))
         return found
 
@@ -532,7 +532,7 @@ class Client:
         soonest = max(
             [
                 last.session_at + BEFORE_RELEASE,
-                *(one.session_at + BEFORE_RELEASE_FEAR for one in fear),
+                *(min(one.session_at, last.recorded_at) + BEFORE_RELEASE_FEAR for one in fear),
             ]
         )
         lenient = [
