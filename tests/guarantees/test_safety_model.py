@@ -80,7 +80,7 @@ def allow(*_given, **_more):
 FAULTS = {
     "a hold is released without its facts": ("holds", "screening.operations.check_release", allow),
     "a flag is cleared while an order stands": (
-        "anything",
+        "flags",
         "cases.operations.check_clear_case_flag",
         allow,
     ),

@@ -70,9 +70,10 @@ PROFILES: dict[str, dict[str, int]] = {
     "leaving": {"staff": 16, "raised": 6, "acknowledge": 4, "worker": 6, "recover": 6, "name": 4},
     "trend": {"watch": 12, "lasting": 10, "later": 8},
     "notes": {"draft": 10, "redraft": 6, "sign": 8, "earlier": 8, "ahead": 3},
+    "flags": {"facts": 12, "clear": 20, "confirm": 3},
     "anything": {},
 }
-PROFILE_WEIGHTS = (6, 2, 4, 1, 4, 2, 1, 1, 4, 2)
+PROFILE_WEIGHTS = (6, 2, 4, 1, 4, 2, 1, 1, 4, 1, 2)
 BASE = {
     "calm": 5,
     "raised": 2,
