@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -34,7 +33,6 @@ class Assignment(Model):
     stage: Mapped[str] = mapped_column(sa.String(12), info=one_of(stage_by_id()))
     channel: Mapped[str] = mapped_column(sa.String(12), info=one_of(CHANNELS))
     message: Mapped[bytes | None] = mapped_column(info=PRINTED)
-    levels: Mapped[dict[str, Any]]
     due_on: Mapped[date | None]
     assigned_at: Mapped[datetime]
     assigned_by: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"))

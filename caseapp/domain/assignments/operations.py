@@ -142,7 +142,6 @@ def create_assignment(
         position=(last or 0) + 1,
         stage=case.case.stage,
         channel=channel,
-        levels=case.safety.levels,
         due_on=due_on,
         assigned_at=moment,
         assigned_by=actor.id,

@@ -202,7 +202,6 @@ def _record(row: Any, handout: Handout, recipient: Recipient) -> AssignmentRecor
         stage=found.stage,
         channel=found.channel,
         message=unseal_column(found, "message", recipient.key) or "",
-        levels=found.levels,
         due_on=found.due_on,
         assigned_at=found.assigned_at,
         assigned_by=found.assigned_by,

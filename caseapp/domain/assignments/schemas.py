@@ -199,7 +199,6 @@ class AssignmentRecord(HandoutFields):
     stage: str
     channel: str
     message: str
-    levels: dict[str, Any]
     due_on: date | None
     assigned_at: datetime
     assigned_by: UUID

@@ -177,7 +177,7 @@ def complete_followup(
         "followup",
         row.id,
         client_id=row.client_id,
-        details={"done": row.kind},
+        details={"completed": True},
     )
     before = row
     if row.kind in SUPERVISOR_DECISIONS:
@@ -237,7 +237,7 @@ def end_hold_followups(
             "followup",
             row.id,
             client_id=client.id,
-            details={"done": row.kind},
+            details={"completed": True},
         )
 
 
@@ -278,7 +278,7 @@ def end_in_error(
         row.result = seal_json(row, "result", coded, client.key)
         row.completed_at, row.completed_by = moment, actor.id
         ended.add(row.kind)
-        details = {"done": row.kind}
+        details = {"completed": True}
         record(
             actor, Action.FOLLOWUP_WRITE, "followup", row.id, client_id=client.id, details=details
         )

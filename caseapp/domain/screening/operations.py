@@ -168,10 +168,10 @@ def record_screening(
         )
         hold_facts.append((event_id, fact))
     _append(actor, client, current, [(screening_id, screening), *flags, *hold_facts])
-    for flag_id, flag in flags:
-        _record(actor, Action.FLAG_SET, "flag", flag_id, client, {"kind": flag.kind})
-    for kind, hold_id in holds.items():
-        _record(actor, Action.HOLD_OPEN, "hold", hold_id, client, {"kind": kind})
+    for flag_id, _ in flags:
+        _record(actor, Action.FLAG_SET, "flag", flag_id, client)
+    for hold_id in holds.values():
+        _record(actor, Action.HOLD_OPEN, "hold", hold_id, client)
     if required.holds:
         # One alert, of the most urgent kind.
         raise_alert(actor, client, min(required.holds, key=KINDS.index))
@@ -189,8 +189,7 @@ def record_screening(
         if holds
         else None,
     )
-    details = {"holds": sorted(required.holds), "flags": sorted(required.flags)}
-    _record(actor, Action.SCREENING_RECORD, "screening", screening_id, client, details)
+    _record(actor, Action.SCREENING_RECORD, "screening", screening_id, client)
     return screening_id
 
 
@@ -210,7 +209,7 @@ def decide_proposals(actor: Actor, client: LockedClient, decisions: Decisions) -
         ]
         _append(actor, client, current, facts)
         for event_id, _ in facts:
-            _record(actor, Action.SCREENING_RECORD, "proposal", event_id, client, {})
+            _record(actor, Action.SCREENING_RECORD, "proposal", event_id, client)
     if decisions.concerns:
         since = {found.item: local_day(found.lasts_since) for found in proposals}
         lasted = [
@@ -243,11 +242,11 @@ def ensure_flag(actor: Actor, client: LockedClient, kind: str, *, source: str) -
         if active.source == "screening" and not active.stands_alone:
             confirmed = FlagConfirmed(active.id, source)
             _append(actor, client, current, [(new_id(), confirmed)])
-            _record(actor, Action.FLAG_SET, "flag", active.id, client, {"kind": kind})
+            _record(actor, Action.FLAG_SET, "flag", active.id, client)
         return False
     flag_id = new_id()
     _append(actor, client, current, [(flag_id, FlagSet(kind, source))])
-    _record(actor, Action.FLAG_SET, "flag", flag_id, client, {"kind": kind})
+    _record(actor, Action.FLAG_SET, "flag", flag_id, client)
     return True
 
 
@@ -267,7 +266,7 @@ def clear_flag(actor: Actor, client: LockedClient, flag_id: UUID, reason: str) -
     check_clear_flag(client, flag, current.state)
     cleared = FlagCleared(flag.id, reason)
     _append(actor, client, current, [(new_id(), cleared)])
-    _record(actor, Action.FLAG_CLEAR, "flag", flag.id, client, {"kind": flag.kind})
+    _record(actor, Action.FLAG_CLEAR, "flag", flag.id, client)
 
 
 def release_hold(actor: Actor, locked: LockedHold, reason: str, version: int) -> None:
@@ -282,7 +281,7 @@ def release_hold(actor: Actor, locked: LockedHold, reason: str, version: int) ->
         raise Stale
     released = HoldReleased(hold.id, reason)
     _append(actor, locked, get_current_safety(locked.key), [(new_id(), released)])
-    _record(actor, Action.HOLD_RELEASE, "hold", hold.id, locked, {"kind": hold.kind})
+    _record(actor, Action.HOLD_RELEASE, "hold", hold.id, locked)
 
 
 def name_second_person(actor: Actor, locked: LockedHold, user_id: UUID, version: int) -> None:
@@ -347,7 +346,7 @@ def mark_in_error(actor: Actor, locked: LockedScreening, reason: str) -> None:
     _restore_tasks(actor, client, correction, ended)
     is_safety = any(opens_safety_hold(*answer) for answer in screening.counting.items())
     raise_alert(actor, client, "safety_in_error" if is_safety else "in_error")
-    _record(actor, Action.SCREENING_CORRECT, "screening", screening.id, client, {})
+    _record(actor, Action.SCREENING_CORRECT, "screening", screening.id, client)
 
 
 def _restore_tasks(
@@ -467,6 +466,6 @@ def _record(
     kind: str,
     object_id: UUID,
     client: LockedClient | LockedHold,
-    details: dict[str, Any],
 ) -> None:
-    record(actor, action, kind, object_id, client_id=client.key.client_id, details=details)
+    """Record who did what to which record; which kind of hold or flag it is stays sealed."""
+    record(actor, action, kind, object_id, client_id=client.key.client_id)

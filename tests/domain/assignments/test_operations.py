@@ -29,15 +29,13 @@ from tests.support import builders
 pytestmark = pytest.mark.both
 
 
-def test_assign_stores_version_message_levels_and_position(team, made):
+def test_assign_stores_version_message_and_position(team, made):
     coach = team["coach"]
-    builders.screen(coach, made.client_id, sleep="watch")
     first = assign(coach, made, message="Try the worry note first.")
     assign(coach, made, "keep-the-day-running")
     newest, oldest = list_assignments(coach, get_case_context(coach, made.case_id))
     assert (oldest.id, oldest.position, newest.position) == (first, 1, 2)
     assert oldest.message == "Try the worry note first."
-    assert oldest.levels["sleep"] == 1
     assert (oldest.slug, oldest.handout_version, oldest.stage) == (
         "better-nights",
         library()["better-nights", "en"].version,

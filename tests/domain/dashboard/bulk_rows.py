@@ -97,7 +97,6 @@ def _assignment(actor, case_id, client_id, handout_version_id, number, *, channe
         "position": number + 1,
         "stage": "steady",
         "channel": channel,
-        "levels": {},
         "assigned_at": moment,
         "assigned_by": actor.id,
         "read_at": moment + timedelta(seconds=20),
