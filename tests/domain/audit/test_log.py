@@ -32,7 +32,6 @@ from caseapp.domain.cases.schemas import CaseClosing, CaseDetails, StageMove
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.operations import confirm_contact, create_client, update_client
 from caseapp.domain.clients.queries import lock_client
-from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.operations import complete_followup, create_followup
 from caseapp.domain.followups.queries import lock_followup
 from caseapp.domain.followups.schemas import NewFollowUp
@@ -56,7 +55,7 @@ from caseapp.domain.staffing.queries import lock_member
 from tests.guarantees.sample_data import digest
 from tests.support import builders, staff
 from tests.support.concurrency import run_concurrently
-from tests.support.followups import result_for
+from tests.support.followups import complete_all, result_for
 from tests.support.staff_pages import StaffBrowser
 
 pytestmark = pytest.mark.both
@@ -135,10 +134,8 @@ def changes(team):
         moving, ending = builders.case(coach), builders.case(coach)
         builders.screen(coach, held.client_id, self_harm="concern")
         bare = builders.client(coach)
-    with at(start + timedelta(days=10)), transaction():
-        for task in db.session.scalars(sa.select(FollowUp)):
-            new = result_for(task.kind)
-            complete_followup(coach, lock_followup(coach, task.id), new, task.version)
+    with at(start + timedelta(days=10)):
+        complete_all(coach, held.client_id)
     for case in (made, held, moving):
         builders.screen(coach, case.client_id, days_ago=9)
         builders.screen(coach, case.client_id)
