@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from caseapp.core.errors import Reason
 from caseapp.core.permissions import Role
 from caseapp.domain.alerts.codes import STEPS, URGENT_KINDS
+from caseapp.domain.protocol.rules import add_working_days
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
     from caseapp.domain.alerts.schemas import AlertTimes, StaffMember, TeamMember
 
-SATURDAY = 5
 # Two machines' clocks differ by less; a clock that is further behind was set back.
 MAX_CLOCK_SKEW = timedelta(minutes=5)
 # How long whoever an alert has reached may read what it is about, after it was acknowledged.
@@ -46,23 +46,11 @@ def plan_steps(
         due["deputy"] = opened_at + timedelta(minutes=times.safety_deputy_minutes)
         due["manager"] = opened_at + timedelta(minutes=times.safety_manager_minutes)
         return due
-    due["deputy"] = add_working_days(opened_at, times.care_deputy_days, zone)
+    local = opened_at.astimezone(ZoneInfo(zone))
+    due["deputy"] = add_working_days(local, times.care_deputy_days)
     days = times.care_manager_days
-    due["manager"] = None if days is None else add_working_days(opened_at, days, zone)
+    due["manager"] = None if days is None else add_working_days(local, days)
     return due
-
-
-def add_working_days(moment: datetime, days: int, zone: str) -> datetime:
-    """Add working days (Monday to Friday, without regard to holidays), keeping the local time of day.
-
-    From a Saturday or Sunday, one working day later is Monday.
-    """
-    local = moment.astimezone(ZoneInfo(zone))
-    for _ in range(days):
-        local += timedelta(days=1)
-        while local.weekday() >= SATURDAY:
-            local += timedelta(days=1)
-    return local.astimezone(UTC)
 
 
 def list_people(

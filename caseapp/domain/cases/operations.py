@@ -40,7 +40,7 @@ from caseapp.domain.followups.operations import (
     create_required_followups,
     end_hold_followups,
 )
-from caseapp.domain.practice.queries import today
+from caseapp.domain.practice.queries import local_now, today
 from caseapp.domain.protocol.rules import due_at
 from caseapp.domain.screening.operations import (
     clear_flag,
@@ -236,7 +236,7 @@ def close_case(actor: Actor, case: LockedCase, closing: CaseClosing, version: in
     remove_proposal_marks(case.locked_client)
     tasks = {}
     if closing.outcome in OUTCOMES_APART:
-        tasks["close_screening"] = due_at("close_screening", moment)
+        tasks["close_screening"] = due_at("close_screening", local_now())
     if row.follow_up_on:
         tasks["close_check_in"] = moment + (row.follow_up_on - today())
     create_required_followups(

@@ -39,6 +39,7 @@ from caseapp.domain.followups.rules import (
     find_result_faults,
     list_ended,
 )
+from caseapp.domain.practice.queries import local_now
 from caseapp.domain.protocol.rules import due_at, not_before
 from caseapp.domain.users.queries import find_supervisor_id
 
@@ -182,7 +183,7 @@ def complete_followup(
     before = row
     if row.kind in SUPERVISOR_DECISIONS:
         before = db.session.get_one(FollowUp, row.previous_id)
-        following = derive_decided(row.kind, new.result, before, moment)
+        following = derive_decided(row.kind, new.result, before, local_now())
     else:
         following = derive_next_task(row, new.result, moment)
     if following:
@@ -257,7 +258,7 @@ def ask_again(
         create_required_followups(
             actor,
             client,
-            {kind: due_at(kind, now()) for kind in kinds},
+            {kind: due_at(kind, local_now()) for kind in kinds},
             assigned_to=assigned_to,
             origin_kind="hold",
             origin_id=hold_id,

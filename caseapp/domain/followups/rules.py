@@ -197,7 +197,7 @@ def derive_decided(decision: str, result: str, task: FollowUp, moment: datetime)
     """Derive what follows a supervisor's decision of a kind about the task that led to it.
 
     After a welfare check the attempts go on, whatever was decided. What a client declined is asked again, with the
-    protocol's time, unless coaching can go on without it.
+    protocol's time, unless coaching can go on without it. `moment` is in the practice's time zone.
     """
     if decision == WELFARE_CHECK:
         return derive_attempt(task, moment)

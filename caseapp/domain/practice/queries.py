@@ -73,6 +73,11 @@ def today() -> date:
     return clock.today(get_practice_info().practice.zone)
 
 
+def local_now() -> datetime:
+    """Return the current time in the practice's time zone."""
+    return clock.now().astimezone(ZoneInfo(get_practice_info().practice.zone))
+
+
 def local_day(moment: datetime) -> date:
     """Return the day of a moment in the practice's time zone."""
     return moment.astimezone(ZoneInfo(get_practice_info().practice.zone)).date()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import TYPE_CHECKING
 
 from caseapp.domain.protocol.file import PROTOCOL
@@ -16,7 +16,7 @@ ACTIONS = {action.key: action for action in PROTOCOL.actions}
 
 
 def due_at(kind: str, moment: datetime) -> datetime:
-    """Return when a required action is due; `moment` is when what requires it is recorded.
+    """Return when a required action is due; `moment` is when what requires it is recorded, in the practice's time zone.
 
     Raises ValueError for an action whose day is agreed on.
     """
@@ -33,16 +33,20 @@ def not_before(kind: str, moment: datetime) -> datetime | None:
 
 
 def add_span(moment: datetime, span: Span) -> datetime:
-    """Add a length of time to a moment."""
+    """Add a length of time to a moment; working days are counted in the time zone of the moment."""
     if span.unit == "working_days":
         return add_working_days(moment, span.amount)
-    return moment + timedelta(**{span.unit: span.amount})
+    return moment.astimezone(UTC) + timedelta(**{span.unit: span.amount})
 
 
 def add_working_days(moment: datetime, days: int) -> datetime:
-    """Add working days to a moment. Which days of the week count stands in the protocol."""
+    """Add working days to a moment, keeping the time of day in its time zone; holidays count like other days.
+
+    Which days of the week are working days stands in the protocol. From a Saturday or Sunday, one working day later is
+    Monday.
+    """
     while days:
         moment += timedelta(days=1)
         if moment.isoweekday() in PROTOCOL.working_days.weekdays:
             days -= 1
-    return moment
+    return moment.astimezone(UTC)

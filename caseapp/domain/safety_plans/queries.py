@@ -12,7 +12,6 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from caseapp.core.actor import Actor, require
-from caseapp.core.clock import now
 from caseapp.core.database import db, run
 from caseapp.core.errors import NotFound
 from caseapp.core.permissions import Action
@@ -27,7 +26,7 @@ from caseapp.domain.clients.queries import (
 from caseapp.domain.followups.codes import PLAN_REVIEW
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_key
-from caseapp.domain.practice.queries import local_day
+from caseapp.domain.practice.queries import local_day, local_now
 from caseapp.domain.protocol.rules import due_at
 from caseapp.domain.safety_plans.codes import FORMS, SAFETY, WORKED_ON
 from caseapp.domain.safety_plans.models import SafetyPlan
@@ -55,7 +54,7 @@ VERSIONS = (
 
 def get_usual_review_day() -> date:
     """Return the day of the next review when nobody chooses one, as the protocol says."""
-    return local_day(due_at(PLAN_REVIEW, now()))
+    return local_day(due_at(PLAN_REVIEW, local_now()))
 
 
 def get_plan_id(kind: str, key: DataKey) -> UUID:

@@ -26,7 +26,7 @@ from caseapp.domain.clients.operations import (
 from caseapp.domain.clients.rules import UNSAFE_FLAGS
 from caseapp.domain.followups.operations import create_required_followups, end_in_error
 from caseapp.domain.followups.queries import find_newest_episode, list_episodes_with_tasks
-from caseapp.domain.practice.queries import local_day, today
+from caseapp.domain.practice.queries import local_day, local_now, today
 from caseapp.domain.protocol.file import PROTOCOL
 from caseapp.domain.screening.corrections import check_correction, derive_correction
 from caseapp.domain.screening.events import (
@@ -142,7 +142,7 @@ def record_screening(
         at_least=at_least,
         below_reason=new.below_reason,
     )
-    required = derive_required_actions(stated, moment)
+    required = derive_required_actions(stated, local_now())
     if not required.holds:
         place = (screening_id, client.id, current.seq + 1, moment, actor.id)
         after = apply(current.state, RecordedEvent(*place, screening))
@@ -356,10 +356,10 @@ def _restore_tasks(
 
     A screening that went on in its episode gets an episode of its own.
     """
-    moment, open_holds = now(), {hold.kind: hold.id for hold in correction.before.holds}
+    open_holds = {hold.kind: hold.id for hold in correction.before.holds}
     with_tasks = list_episodes_with_tasks(client.id)
     for screening in correction.later:
-        required = derive_required_actions(screening.counting, moment)
+        required = derive_required_actions(screening.counting, local_now())
         kinds = [kind for kind in required.holds if kind in open_holds]
         is_episode = screening.id in correction.episodes
         if is_episode and kinds and screening.id not in with_tasks:

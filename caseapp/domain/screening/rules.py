@@ -103,7 +103,9 @@ class RequiredActions:
 
 
 def derive_required_actions(levels: Mapping[str, int | None], moment: datetime) -> RequiredActions:
-    """Derive what the protocol requires for these levels; `moment` is when the screening is recorded.
+    """Derive what the protocol requires for these levels.
+
+    `moment` is when the screening is recorded, in the practice's time zone, in which working days are counted.
 
     What a level requires stands in the protocol. Content map, section (e), "Protocol by level".
     """

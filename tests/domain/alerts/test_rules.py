@@ -9,7 +9,6 @@ import pytest
 from caseapp.domain.alerts.codes import STEPS
 from caseapp.domain.alerts.rules import (
     MAX_CLOCK_SKEW,
-    add_working_days,
     ends_alert,
     list_deputy_faults,
     list_due_steps,
@@ -46,27 +45,6 @@ def test_care_hold_passes_on_after_working_days_and_to_the_manager_only_if_asked
     }
     found = plan_steps("care", FRIDAY, AlertTimes(30, 120, 1, 2), "Europe/London")
     assert found["manager"] == monday + timedelta(days=1)
-
-
-@pytest.mark.parametrize(
-    ("start", "days", "end"),
-    [
-        (14, 1, 15),  # Thursday to Friday
-        (15, 1, 18),  # Friday to Monday
-        (16, 1, 18),  # Saturday to Monday
-        (17, 1, 18),  # Sunday to Monday
-        (18, 5, 25),  # a week
-        (15, 10, 29),  # two weeks
-    ],
-)
-def test_working_days_leave_out_saturdays_and_sundays(start, days, end):
-    moment = datetime(2026, 5, start, 9, tzinfo=UTC)
-    assert add_working_days(moment, days, "Europe/London") == moment.replace(day=end)
-
-
-def test_working_day_keeps_the_local_time_when_the_clocks_change():
-    friday = datetime(2026, 3, 27, 9, tzinfo=UTC)
-    assert add_working_days(friday, 1, "Europe/London") == datetime(2026, 3, 30, 8, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("step", STEPS)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -44,3 +45,19 @@ def test_safety_checks_alone_have_an_earliest_time_and_it_is_when_they_are_due()
 def test_add_working_days_skips_weekends(start, days, lands):
     assert add_working_days(start, days).day == lands
     assert add_span(start, Span(days, "working_days")).day == lands
+
+
+def test_working_days_are_those_of_the_time_zone_and_keep_the_local_time():
+    london = ZoneInfo("Europe/London")
+    friday = datetime(2026, 3, 27, 9, tzinfo=london)
+    assert add_working_days(friday, 1) == datetime(2026, 3, 30, 9, tzinfo=london)
+    auckland = ZoneInfo("Pacific/Auckland")
+    # Still Thursday in UTC.
+    morning = datetime(2026, 5, 15, 8, tzinfo=auckland)
+    assert due_at("referral", morning) == datetime(2026, 5, 19, 8, tzinfo=auckland)
+    assert due_at("referral", morning).tzinfo is UTC
+
+
+def test_hours_pass_whether_the_clocks_change_or_not():
+    evening = datetime(2026, 3, 28, 20, tzinfo=ZoneInfo("Europe/London"))
+    assert (due_at("safety_24h", evening) - evening.astimezone(UTC)) == timedelta(hours=24)

@@ -158,7 +158,7 @@ class ScreeningSteps(BaseHistory):
             soonest = self.now + wait if wait else None
             self.require(row.not_before_at == soonest, f"{row.kind} not before {row.not_before_at}")
             expected = self.now + due if due is not None else model.next_working_day(self.now, 2)
-            slack = timedelta(0) if due is not None else timedelta(days=1)
+            slack = timedelta(0) if due is not None else timedelta(seconds=1)
             self.require(
                 abs(row.due_at - expected) <= slack,
                 f"{row.kind} due {row.due_at}, model {expected}",
