@@ -45,7 +45,7 @@ from caseapp.domain.notes.schemas import (
     NewNote,
     NewNoteSchema,
 )
-from caseapp.domain.practice.queries import get_practice_info
+from caseapp.domain.practice.queries import get_practice_info, local_now
 from caseapp.domain.screening.protocol import ITEMS, LASTING_ITEMS, Level
 from caseapp.domain.screening.queries import get_screening
 from caseapp.domain.screening.rules import (
@@ -338,7 +338,8 @@ def sign_page(note: NoteRecord, forms: Forms) -> ResponseReturnValue:
         return redirect(url_for("notes.note_page", note_id=note.id), code=303)
     # What only recording knows, such as a missing reason, is wrong with a field of the editor, too.
     refused = forms.refusal.error if forms.refusal else None
-    recording = refused.fields if isinstance(refused, Invalid) else {}
+    faults = refused.fields if isinstance(refused, Invalid) else {}
+    recording = {name: texts for name, texts in faults.items() if name in section_labels()}
     if problems := missing_for_signature(note, now(), today()) or recording:
         forms = editor.open_forms(note, {"note_id": note.id})
         forms.mark("save", problems, "Complete these before you sign")
@@ -348,7 +349,7 @@ def sign_page(note: NoteRecord, forms: Forms) -> ResponseReturnValue:
         note=note,
         forms=forms,
         context=get_case_context(current_actor(), note.case_id),
-        required_actions=derive_required_actions(note.draft.stated, now()),
+        required_actions=derive_required_actions(note.draft.stated, local_now()),
         recorded=_find_screening(note),
         modalities=MODALITIES,
         format_labels=FORMAT_LABELS,
