@@ -37,6 +37,7 @@ from caseapp.domain.screening.queries import (
 from caseapp.domain.screening.rules import (
     derive_required_actions,
     list_immediate_steps,
+    list_opening_circumstances,
     list_stated,
     opens_safety_hold,
 )
@@ -214,6 +215,7 @@ def protocol_labels() -> dict[str, Any]:
         "actions_taken": ACTIONS_TAKEN,
         "immediate_actions": IMMEDIATE_STEPS,
         "opens_safety_hold": opens_safety_hold,
+        "list_opening_circumstances": list_opening_circumstances,
         "ask_alone": (FEAR_AT_HOME,),
         "lasting_items": LASTING_ITEMS,
         "sustained_days": SUSTAINED_AFTER.days,

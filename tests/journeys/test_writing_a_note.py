@@ -146,6 +146,35 @@ def test_page_asks_in_place_before_it_saves_a_level_that_opens_a_hold(
     page.wait_for_url(f"**/case/{case.number}/hold")
 
 
+def test_page_asks_in_place_before_it_saves_a_circumstance_that_opens_a_hold(
+    coach, case, live, page
+):
+    note_id = builders.draft(coach, case.case_id)
+    sign_in(page, live)
+    page.goto(f"{live}/note/{note_id}")
+    pregnant, choked = page.get_by_label("Is pregnant"), page.get_by_label("Was ever choked")
+    version = page.locator("input[name=version]").first
+    question = page.get_by_role("group", name="This answer opens a safety hold when it is saved.")
+    hold = page.locator("[data-opened-hold]")
+    pregnant.check()
+    expect(version).to_have_value("2")
+    choked.check()
+    expect(question).to_be_focused()
+    page.get_by_label("Plan", exact=True).fill("Ring on Tuesday.")
+    expect(version).to_have_value("3")
+    assert load_note(coach, note_id).draft.screening.circumstances == ("pregnancy",)
+    question.get_by_role("button", name="Change").click()
+    expect(question).to_be_hidden()
+    expect(choked).not_to_be_checked()
+    expect(pregnant).to_be_checked()
+    expect(hold).to_be_hidden()
+    choked.check()
+    question.get_by_role("button", name="Yes, save").click()
+    expect(hold).to_be_focused()
+    assert load_note(coach, note_id).draft.screening.circumstances == ("pregnancy", "choking")
+    assert get_safety_state(case.client_id).hold == "safety"
+
+
 def test_level_that_waits_for_an_answer_is_saved_when_the_page_goes_away(coach, case, live, page):
     note_id = builders.draft(coach, case.case_id)
     sign_in(page, live)

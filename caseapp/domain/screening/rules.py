@@ -214,6 +214,27 @@ def opens_safety_hold(key: str, level: int | None) -> bool:
     return level is not None and LEVEL_RULES[key, level].hold == "safety"
 
 
+def list_opening_circumstances(
+    answers: Mapping[str, Answer], known: Container[str] = ()
+) -> set[str]:
+    """List the circumstances that open a safety hold when they are ticked.
+
+    `answers` are those that count, for circumstances that raise only some levels. `known` were ticked before: one of
+    them that never expires raises nothing the second time.
+    """
+    levels = {item: answer.level for item, answer in answers.items()}
+    return {
+        key
+        for key, found in CIRCUMSTANCES.items()
+        if not (found.never_expires and key in known)
+        and any(
+            opens_safety_hold(rule.item, rule.level)
+            for rule in found.raises
+            if rule.when is None or levels.get(rule.item, Level.NONE) >= rule.when
+        )
+    }
+
+
 def list_immediate_steps(levels: Mapping[str, int | None]) -> list[str]:
     """List what to do at once for answers that open a safety hold, safety items first."""
     keys = [key for key, level in levels.items() if opens_safety_hold(key, level)]

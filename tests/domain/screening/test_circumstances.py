@@ -21,7 +21,11 @@ from caseapp.domain.screening.queries import (
     get_safety_history,
     get_safety_state,
 )
-from caseapp.domain.screening.rules import list_stated, list_steep_falls
+from caseapp.domain.screening.rules import (
+    list_opening_circumstances,
+    list_stated,
+    list_steep_falls,
+)
 from caseapp.domain.screening.schemas import Answer, NewScreening
 from caseapp.domain.screening.state import fold
 from caseapp.domain.suitability.rules import situation_in_case
@@ -80,6 +84,16 @@ def test_what_a_note_has_recorded_requires_nothing_more_and_still_counts():
         {"fear_at_home": 3, "self_harm": 3},
         {"self_harm": 3},
     )
+
+
+def test_page_asks_about_circumstances_that_open_a_safety_hold():
+    alone = {"choking", "children_at_risk", "coercive_control"}
+    assert list_opening_circumstances({}) == alone
+    assert list_opening_circumstances({}, {"choking", "coercive_control"}) == alone - {"choking"}
+    watch = {"self_harm": Answer(1, NOW, asked_alone=True, screening_id=SUPERVISOR)}
+    assert list_opening_circumstances(watch) == alone | {"weapons"}
+    calm = {"self_harm": Answer(0, NOW, asked_alone=True, screening_id=SUPERVISOR)}
+    assert list_opening_circumstances(calm) == alone
 
 
 @pytest.mark.parametrize(
