@@ -35,6 +35,7 @@ from caseapp.domain.cases.rules import (
     sets_contact_block,
 )
 from caseapp.domain.clients.operations import join_care_team, require_assignable_coach
+from caseapp.domain.followups.assignees import choose_assignee
 from caseapp.domain.followups.operations import (
     ask_again,
     create_required_followups,
@@ -263,6 +264,8 @@ def close_case(actor: Actor, case: LockedCase, closing: CaseClosing, version: in
 def reopen_case(actor: Actor, case: LockedCase, reason: str, version: int) -> None:
     """Reopen a closed case in stage `steady`; the client's holds and flags are unchanged.
 
+    Its coach is the one of before, or whoever looks after the client now (see `choose_assignee`), who joins the care
+    team.
     What an open hold requires and was ended because contact was lost is required again from now on.
 
     Raises RuleBroken when the client has an open case, or Stale when the case has changed since `version`.
@@ -276,6 +279,8 @@ def reopen_case(actor: Actor, case: LockedCase, reason: str, version: int) -> No
     row.stage_since = row.updated_at = now()
     row.closed_at = row.outcome = row.close_reason = row.final_screening = None
     row.follow_up_on = None
+    row.coach_id = choose_assignee(row.client_id, [row.coach_id])
+    join_care_team(case.locked_client, row.coach_id)
     db.session.flush()
     _resume_holds(actor, case.locked_client, row.coach_id)
     mark_open_holds(case.locked_client)

@@ -15,6 +15,7 @@ from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
 from caseapp.core.vault import seal, seal_json, unseal_column
 from caseapp.domain.audit.operations import record
+from caseapp.domain.followups.assignees import choose_assignee
 from caseapp.domain.followups.codes import (
     CUSTOM,
     IN_ERROR,
@@ -85,18 +86,22 @@ def create_required_followups(
 ) -> list[str]:
     """Create the tasks that a protocol requires and return the new kinds.
 
-    `tasks` maps each kind to its due time. A kind that is open in the same episode is skipped; a task outside episodes
+    `tasks` maps each kind to its due time. They are the tasks of `assigned_to`, or of whoever looks after the client
+    instead, see `choose_assignee`. A kind that is open in the same episode is skipped; a task outside episodes
     also when its kind is open in one.
     """
     existing = list_open_kinds(client.id, episode_id)
     missing = [kind for kind in tasks if kind not in existing]
+    if not missing:
+        return []
+    person_id = choose_assignee(client.id, [assigned_to])
     db.session.add_all(
         FollowUp(
             client_id=client.id,
             kind=kind,
             due_at=tasks[kind],
             not_before_at=not_before(kind, now()),
-            assigned_to=assigned_to,
+            assigned_to=person_id,
             origin_kind=origin_kind,
             origin_id=origin_id,
             episode_id=episode_id,
@@ -192,7 +197,9 @@ def complete_followup(
 
 def _create_next(actor: Actor, task: LockedFollowUp, before: FollowUp, following: NextTask) -> None:
     """Create the task that follows from `before`, with its origin and, unless a supervisor decides, its title."""
-    supervisor_id = find_supervisor_id(before.assigned_to) if following.for_supervisor else None
+    wanted = [before.assigned_to]
+    if following.for_supervisor and (supervisor_id := find_supervisor_id(before.assigned_to)):
+        wanted.insert(0, supervisor_id)
     row = FollowUp(
         id=new_id(),
         client_id=before.client_id,
@@ -201,7 +208,7 @@ def _create_next(actor: Actor, task: LockedFollowUp, before: FollowUp, following
         not_before_at=following.not_before_at,
         attempt=following.attempt,
         previous_id=before.id,
-        assigned_to=supervisor_id or before.assigned_to,
+        assigned_to=choose_assignee(before.client_id, wanted, decides=following.for_supervisor),
         origin_kind=before.origin_kind,
         origin_id=before.origin_id,
         episode_id=before.episode_id,

@@ -4,6 +4,7 @@ import pytest
 import sqlalchemy as sa
 
 from caseapp.core.actor import operator
+from caseapp.core.clock import at
 from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, Invalid, NotFound, RuleBroken, Unauthenticated
 from caseapp.core.outbox import OutboxRow
@@ -12,7 +13,9 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.alerts.operations import ALERT_STEP, acknowledge_alert
 from caseapp.domain.alerts.queries import list_waiting_alerts, lock_alert
 from caseapp.domain.audit.models import AuditEvent
-from caseapp.domain.cases.queries import get_case_context
+from caseapp.domain.cases.operations import close_case, reopen_case
+from caseapp.domain.cases.queries import get_case_context, lock_case
+from caseapp.domain.cases.schemas import CaseClosing
 from caseapp.domain.clients.queries import get_client_record, lock_client
 from caseapp.domain.dashboard.queries import get_today
 from caseapp.domain.followups.queries import list_client_followups
@@ -218,3 +221,73 @@ def test_handing_over_twice_finds_nothing_the_second_time(team):
     give(supervisor, made, coach, team["coach2"])
     with pytest.raises((NotFound, Invalid)):
         give(supervisor, made, coach, team["coach2"])
+
+
+def open_tasks(actor, made):
+    return {
+        task.kind: task for task in list_client_followups(actor, made.client_id, open_only=True)
+    }
+
+
+def assigned(actor, made):
+    return {task.assigned_to for task in open_tasks(actor, made).values()}
+
+
+def decline_plan(team, made):
+    """Let the client decline a safety plan, so that the supervisor has to decide."""
+    plan = open_tasks(team["coach"], made)["safety_plan"]
+    followups.complete(
+        team["coach"], plan.id, "declined", "The client did not want any plan today."
+    )
+
+
+def close(actor, made, not_screened_reason=""):
+    screening = "not_possible" if not_screened_reason else "done"
+    closing = CaseClosing(
+        "lost_contact", "client_stopped", screening, not_screened_reason, False, None
+    )
+    with transaction():
+        case = lock_case(actor, made.case_id)
+        close_case(actor, case, closing, case.case.version)
+
+
+def test_what_follows_a_decision_is_the_task_of_whoever_looks_after_the_client_now(team):
+    coach, heir, supervisor = team["coach"], team["coach2"], team["supervisor"]
+    made = builders.case(coach)
+    builders.screen(coach, made.client_id, self_harm=3)
+    decline_plan(team, made)
+    give(supervisor, made, coach, heir)
+    disable(coach)
+    decision = open_tasks(supervisor, made)["declined_decision"]
+    followups.complete(supervisor, decision.id, "try_again", "Ask about the plan once more.")
+    assert open_tasks(heir, made)["safety_plan"].assigned_to == heir.id
+
+
+def test_reopened_case_goes_to_whoever_looks_after_the_client_now(team):
+    coach, heir, supervisor = team["coach"], team["coach2"], team["supervisor"]
+    made = builders.case(coach)
+    builders.screen(coach, made.client_id, self_harm=3)
+    moment = followups.lose_contact(coach, supervisor, made.client_id)
+    with at(moment):
+        close(supervisor, made, "Could not be reached at all.")
+        give(supervisor, made, coach, heir)
+        disable(coach)
+        with transaction():
+            case = lock_case(heir, made.case_id)
+            reopen_case(heir, case, "The client rang us today.", case.case.version)
+        db.session.rollback()
+        assert get_case_context(heir, made.case_id).case.coach_id == heir.id
+        assert assigned(heir, made) == {heir.id}
+
+
+def test_supervisor_who_reopens_the_case_of_somebody_who_has_left_becomes_the_coach(team):
+    coach, supervisor = team["coach"], team["supervisor"]
+    made = builders.case(coach)
+    builders.screen(coach, made.client_id)
+    close(coach, made)
+    disable(coach)
+    with transaction():
+        case = lock_case(supervisor, made.case_id)
+        reopen_case(supervisor, case, "The client rang us today.", case.case.version)
+    db.session.rollback()
+    assert get_case_context(supervisor, made.case_id).case.coach_id == supervisor.id
