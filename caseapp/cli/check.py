@@ -20,7 +20,12 @@ from caseapp.core.sandbox.pool import PoolUnavailable
 from caseapp.core.settings import PREFIX, SETTING_DESCRIPTIONS
 from caseapp.core.vault import wrapping_key_id
 from caseapp.domain.alerts.queries import list_alert_people
-from caseapp.domain.dashboard.unattended import list_unattended_clients
+from caseapp.domain.dashboard.unattended import (
+    ACTION,
+    RESPONSIBLE,
+    SECOND,
+    list_unattended_clients,
+)
 from caseapp.domain.handouts.checks import list_problems
 from caseapp.domain.keys.purposes import PURPOSES
 from caseapp.domain.keys.queries import count_wrapped_keys, list_broken_client_keys, list_ring
@@ -322,20 +327,29 @@ def check_users() -> Iterator[CheckResult]:
 
 
 def check_responsibility() -> Iterator[CheckResult]:
-    """Check that somebody looks after every client with an open hold, flag or overdue action, and a second person."""
+    """Check that somebody looks after every client who needs it, and a second person, and does every open action."""
     found = list_unattended_clients(None)
-    missing = [one.number or "a client without a case" for one in found if not one.is_responsible]
-    alone = [one.number or "a client without a case" for one in found if one.is_responsible]
-    if missing:
+    numbers: dict[str, list[str]] = {}
+    for one in found:
+        numbers.setdefault(one.lacks, []).append(one.number or "a client without a case")
+    lists = {lacks: ", ".join(sorted(cases)) for lacks, cases in numbers.items()}
+    if RESPONSIBLE in lists:
         yield CheckResult(
             FAULT,
-            f"Nobody with an active account is responsible for these clients: {', '.join(sorted(missing))}. "
-            "A supervisor can hand them over: Board, Nobody responsible.",
+            f"Nobody with an active account is responsible for these clients: {lists[RESPONSIBLE]}. "
+            "A supervisor can hand them over: Board, Nobody responsible. If no supervisor sees them, give their coach "
+            "another one first: caseapp user supervise EMAIL --by EMAIL",
         )
-    if alone:
+    if ACTION in lists:
+        yield CheckResult(
+            FAULT,
+            f"Whoever has an open follow-up about these clients can’t do it any more: {lists[ACTION]}. "
+            "A supervisor can hand it over: Board, Nobody responsible.",
+        )
+    if SECOND in lists:
         yield CheckResult(
             WARNING,
-            f"Nobody but their own coach could release a hold of these clients: {', '.join(sorted(alone))}. Name "
+            f"Nobody but their own coach could release a hold of these clients: {lists[SECOND]}. Name "
             "another supervisor: caseapp user supervise EMAIL --by EMAIL",
         )
     if not found:

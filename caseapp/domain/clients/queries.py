@@ -94,6 +94,25 @@ def is_visible_to(actor: Actor, client_id: SQLColumnExpression[UUID]) -> sa.Colu
     return is_visible_client(actor.role, actor.id, client_id)
 
 
+def sees_client_of(
+    user: type[User], client_id: SQLColumnExpression[UUID]
+) -> sa.ColumnElement[bool]:
+    """Build the SQL condition that a member of staff (a row of the table or an alias) sees the client of a record."""
+    member, coach = aliased(CareTeamMember), aliased(User)
+    supervises = sa.and_(user.role == Role.SUPERVISOR, coach.supervisor_id == user.id)
+    return (
+        sa.exists()
+        .where(
+            member.client_id == client_id,
+            member.role == COACH,
+            coach.id == member.user_id,
+            sa.or_(coach.id == user.id, supervises),
+            user.role != Role.ADMIN,
+        )
+        .correlate_except(member, coach)
+    )
+
+
 def has_any(rows: sa.Select[UUID]) -> sa.ColumnElement[bool]:
     """Build the condition that a correlated query has rows, so that they are looked up for one record after another.
 

@@ -56,7 +56,7 @@ class BoardRow:
 
     `person` is who opened the alert, has to do the action or wrote the note. `since` is when it began to wait; for an
     action, when it was due. `is_own` says of a hold that the reader can release it. Of an unattended client, `person`
-    is a coach, who may have left, and `title` what is missing: `responsible` or `second`. `levels` are old ones.
+    is a coach, who may have left, and `title` what they lack, see `UnattendedClient`. `levels` are old ones.
     """
 
     id: UUID
@@ -188,7 +188,7 @@ def _list_unattended(actor: Actor) -> Iterable[BoardRow]:
             found.coach,
             found.since,
             kind=found.hold or "",
-            title="second" if found.is_responsible else "responsible",
+            title=found.lacks,
             person_id=found.coach_id,
         )
 

@@ -1,4 +1,4 @@
-"""Clients in need for whom nobody with an active account is responsible, or whose hold nobody else could release."""
+"""Clients for whom nobody is responsible, whose hold nobody else could release, or whose open action nobody will do."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from caseapp.core.reads import note_shown
 from caseapp.domain.cases.models import Case
 from caseapp.domain.clients.codes import COACH, SECOND_PERSON
 from caseapp.domain.clients.models import CareTeamMember, Client
+from caseapp.domain.clients.queries import sees_client, sees_client_of
 from caseapp.domain.dashboard.listed_clients import IS_OPEN, newest_case_number
 from caseapp.domain.followups.codes import CUSTOM
 from caseapp.domain.followups.models import FollowUp
@@ -33,12 +34,16 @@ if TYPE_CHECKING:
     from caseapp.core.actor import Actor
 
 
+RESPONSIBLE, SECOND, ACTION = "responsible", "second", "action"
+
+
 @dataclass(frozen=True)
 class UnattendedClient:
-    """A client with an open hold, an active flag or an overdue action whom nobody looks after as the protocol wants.
+    """A client whom nobody looks after as the protocol wants.
 
-    `coach_id` and `coach` are a member of the care team, who may have left. `is_responsible` tells whether a coach with
-    an active account is there; if so, a second person who could release a hold is missing. `hold` is the kind of the
+    `coach_id` and `coach` are a member of the care team, who may have left, or whose open action it is. `lacks` is
+    RESPONSIBLE for a coach with an active account, SECOND for a second person who could release a hold, or ACTION for
+    somebody who will do an open action: whose it is has left, or doesn't see the client. `hold` is the kind of the
     strictest open hold, `since` when it was opened, or now.
     """
 
@@ -47,7 +52,7 @@ class UnattendedClient:
     number: str
     coach_id: UUID
     coach: str
-    is_responsible: bool
+    lacks: str
     hold: str | None
     since: datetime
 
@@ -55,10 +60,18 @@ class UnattendedClient:
 def list_unattended_clients(actor: Actor | None) -> list[UnattendedClient]:
     """List the unattended clients whom a supervisor sees, or those of the whole practice without an actor.
 
-    A client needs a coach with an active account, and an active supervisor of a coach of theirs, or somebody who was
-    named, who could release a hold as the second person. Only the clients who lack one of them are opened. Source:
-    the issue about safety, awaiting clinical sign-off.
+    A client with an open hold, an active flag or an overdue action needs a coach with an active account, and an active
+    supervisor of a coach of theirs, or somebody who was named, who could release a hold as the second person. A client
+    with an open case needs somebody with an active account who sees it, and an open action somebody who will do it.
+    Only the clients who lack one of the first two are opened. Source: the issue about safety, awaiting clinical
+    sign-off.
     """
+    found = {one.client_id: one for one in _list_lacking(actor)}
+    return [*found.values(), *(one for one in _list_strays(actor) if one.client_id not in found)]
+
+
+def _list_lacking(actor: Actor | None) -> list[UnattendedClient]:
+    """List the clients who lack somebody responsible, or a second person."""
     moment = now()
     viewers = [actor.id] if actor else [user.id for user in list_users()]
     marked = {mark.client_id for viewer in viewers for mark in list_marks(viewer, HOLD_KINDS)}
@@ -84,6 +97,7 @@ def list_unattended_clients(actor: Actor | None) -> list[UnattendedClient]:
             lacking.c.coach,
             is_responsible.label("is_responsible"),
             has_overdue.label("has_overdue"),
+            sa.and_(has_open_case, ~_is_seen()).label("is_forgotten"),
             ClientKey.wrapped,
             *SAFETY_COLUMNS,
         )
@@ -101,7 +115,7 @@ def list_unattended_clients(actor: Actor | None) -> list[UnattendedClient]:
     found = []
     for row in rows:
         safety = safety_from_row(row, open_listed_key(row.wrapped, row.client_id))
-        if safety.holds or safety.flags or row.has_overdue:
+        if safety.holds or safety.flags or row.has_overdue or row.is_forgotten:
             found.append(
                 UnattendedClient(
                     row.client_id,
@@ -109,12 +123,51 @@ def list_unattended_clients(actor: Actor | None) -> list[UnattendedClient]:
                     row.number or "",
                     row.coach_id,
                     row.coach,
-                    bool(row.is_responsible),
+                    SECOND if row.is_responsible else RESPONSIBLE,
                     safety.hold,
                     min((hold.opened_at for hold in safety.holds), default=moment),
                 )
             )
     return found
+
+
+def _list_strays(actor: Actor | None) -> list[UnattendedClient]:
+    """List the clients with an open action whose it is has left, or doesn't see the client, with that person."""
+    rows = db.session.execute(
+        sa.select(
+            Client.id.label("client_id"),
+            Client.name,
+            newest_case_number(Client.id).label("number"),
+            User.id.label("person_id"),
+            User.name.label("person"),
+            FollowUp.due_at,
+        )
+        .select_from(FollowUp)
+        .join(User, User.id == FollowUp.assigned_to)
+        .join(Client, Client.id == FollowUp.client_id)
+        .where(
+            FollowUp.completed_at.is_(None),
+            sa.or_(User.disabled_at.is_not(None), ~sees_client_of(User, FollowUp.client_id)),
+            sees_client(actor, FollowUp.client_id) if actor else sa.true(),
+        )
+        .order_by(FollowUp.due_at.desc(), FollowUp.id)
+    )
+    # Of several open actions the one that is due first.
+    found = {row.client_id: row for row in rows}
+    note_shown(found)
+    return [
+        UnattendedClient(
+            row.client_id,
+            row.name,
+            row.number or "",
+            row.person_id,
+            row.person,
+            ACTION,
+            None,
+            row.due_at,
+        )
+        for row in found.values()
+    ]
 
 
 def _select_lacking(actor: Actor | None) -> sa.Subquery:
@@ -161,6 +214,13 @@ def _has_responsible() -> sa.Exists:
         )
         .correlate(Client)
     )
+
+
+def _is_seen() -> sa.Exists:
+    """Build the condition that somebody with an active account sees a client."""
+    viewer = aliased(User)
+    sees = sees_client_of(viewer, Client.id)
+    return sa.exists().where(viewer.disabled_at.is_(None), sees).correlate(Client)
 
 
 def _has_second(moment: datetime) -> sa.ColumnElement[bool]:

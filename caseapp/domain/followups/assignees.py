@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from caseapp.core.database import db
-from caseapp.core.pagination import in_any
 from caseapp.core.permissions import Role
 from caseapp.domain.clients.codes import COACH
 from caseapp.domain.clients.models import CareTeamMember
@@ -29,7 +28,7 @@ def choose_assignee(client_id: UUID, wanted: Sequence[UUID], *, decides: bool = 
     )
     if decides:
         above = sa.select(User.supervisor_id).where(User.id.in_(team))
-        both = sa.select(User.id).where(in_any(User.id, team, above))
+        both = sa.select(User.id).where(sa.or_(User.id.in_(team), User.id.in_(above)))
         db.session.execute(both.order_by(User.id).with_for_update(read=True)).all()
     members = db.session.execute(
         sa.select(User.id, User.supervisor_id, User.disabled_at, User.role)

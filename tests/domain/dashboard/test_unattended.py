@@ -1,9 +1,17 @@
 import pytest
+import sqlalchemy as sa
 
+from caseapp.core.database import db
 from caseapp.core.transaction import transaction
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.dashboard.board import get_board
-from caseapp.domain.dashboard.unattended import list_unattended_clients
+from caseapp.domain.dashboard.unattended import (
+    ACTION,
+    RESPONSIBLE,
+    SECOND,
+    list_unattended_clients,
+)
+from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.screening.operations import set_manual_flag
 from caseapp.domain.staffing.operations import hand_over
 from tests.support import builders, staff
@@ -28,7 +36,7 @@ def disable(*who):
 
 
 def unattended(actor=None):
-    return {found.client: found.is_responsible for found in list_unattended_clients(actor)}
+    return {found.client: found.lacks for found in list_unattended_clients(actor)}
 
 
 def hold(actor, name):
@@ -54,29 +62,56 @@ def test_client_in_need_whose_coach_has_left_is_listed_until_handed_over(team):
         )
     builders.case(team["coach"], "Quiet One")
     disable("coach")
-    expected = {"Ines Okafor": False, "Late One": False, "Flagged One": False}
+    expected = {"Ines Okafor": RESPONSIBLE, "Late One": RESPONSIBLE, "Flagged One": RESPONSIBLE}
     helen = team["supervisor"]
     assert unattended() == unattended(helen) == expected
     group = get_board(helen).groups["unattended"]
     assert (group.count, group.page.items[0].client) == (3, "Ines Okafor")
     with transaction():
         hand_over(helen, lock_client(helen, made.client_id), team["coach"].id, helen.id)
-    assert unattended() == unattended(helen) == {"Late One": False, "Flagged One": False}
+    assert (
+        unattended() == unattended(helen) == {"Late One": RESPONSIBLE, "Flagged One": RESPONSIBLE}
+    )
 
 
 def test_client_without_a_second_person_is_listed(team):
     hold(team["coach2"], "Without Supervisor")
     hold(team["supervisor2"], "Of The Last Supervisor")
-    assert unattended() == {"Without Supervisor": True, "Of The Last Supervisor": True}
+    assert unattended() == {"Without Supervisor": SECOND, "Of The Last Supervisor": SECOND}
     assert unattended(team["supervisor"]) == {}
-    assert unattended(team["supervisor2"]) == {"Of The Last Supervisor": True}
+    assert unattended(team["supervisor2"]) == {"Of The Last Supervisor": SECOND}
     hold(team["coach"], "Supervisor Gone")
     disable("supervisor")
-    assert unattended()["Supervisor Gone"] is True
+    assert unattended()["Supervisor Gone"] == SECOND
 
 
-def test_client_without_any_need_is_nobodys_worry(team):
-    made = builders.case(team["coach2"], "Quiet One")
-    builders.screen(team["coach2"], made.client_id)
-    disable("coach2")
+def test_client_without_any_need_is_listed_only_when_nobody_sees_them(team):
+    quiet = builders.case(team["coach"], "Quiet One")
+    builders.screen(team["coach"], quiet.client_id)
+    alone = builders.case(team["coach2"], "Seen By Nobody")
+    builders.screen(team["coach2"], alone.client_id)
+    disable("coach", "coach2")
+    assert unattended() == {"Seen By Nobody": RESPONSIBLE}
+    disable("supervisor")
+    assert unattended() == {"Seen By Nobody": RESPONSIBLE, "Quiet One": RESPONSIBLE}
+
+
+def test_open_action_of_somebody_who_cannot_do_it_is_listed(team):
+    coach, helen = team["coach"], team["supervisor"]
+    left = builders.case(coach, "Action Of A Leaver")
+    hidden = builders.case(coach, "Action Of A Stranger")
+    for made in (left, hidden):
+        builders.screen(coach, made.client_id, sleep=1)
     assert unattended() == {}
+    gone = staff.add("coach3", role="coach", supervisor="supervisor")
+    for made, who in ((left, gone), (hidden, team["coach2"])):
+        with transaction():
+            db.session.execute(
+                sa.update(FollowUp)
+                .where(FollowUp.client_id == made.client_id)
+                .values(assigned_to=who.id)
+            )
+    disable("coach3")
+    expected = {"Action Of A Leaver": ACTION, "Action Of A Stranger": ACTION}
+    assert unattended() == unattended(helen) == expected
+    assert unattended(team["supervisor2"]) == {}

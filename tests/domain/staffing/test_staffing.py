@@ -244,7 +244,12 @@ def decline_plan(team, made):
 def close(actor, made, not_screened_reason=""):
     screening = "not_possible" if not_screened_reason else "done"
     closing = CaseClosing(
-        "lost_contact", "client_stopped", screening, not_screened_reason, False, None
+        "lost_contact",
+        "client_stopped",
+        screening,
+        not_screened_reason,
+        follow_up_consent=False,
+        follow_up_on=None,
     )
     with transaction():
         case = lock_case(actor, made.case_id)
