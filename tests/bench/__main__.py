@@ -37,6 +37,7 @@ from caseapp.domain.cases.models import Case
 from caseapp.domain.clients.queries import visible_to
 from caseapp.domain.keys.operations import open_ring
 from caseapp.domain.practice.operations import set_up_practice
+from caseapp.domain.screening.protocol import ITEMS_BY_KEY
 from caseapp.domain.users.models import User
 from caseapp.factory import create_app
 from tests.bench import floor_table, rows
@@ -72,6 +73,9 @@ NOTE = {
     "modality": "phone",
     "sections": {"data": rows.TEXT * 3},
 }
+
+
+URGENT = dict.fromkeys(ITEMS_BY_KEY, "none") | {"sleep": "urgent", "asked_alone": True}
 
 
 @dataclass(frozen=True)
@@ -274,6 +278,29 @@ def against_floors(engine: str, made: Practice) -> Iterator[Ratio]:
                 each=EACH,
                 at_most=2.0,
             )
+        screened = cycle(
+            clients[actor.id].prepare("POST", f"/api/v1/clients/{client}/screenings", URGENT)
+            for actor, client in _list_clients(made)
+        )
+        yield compare(
+            f"{engine}: POST screening that opens or renews a hold, against POST note",
+            lambda: _require_status(next(turn)(), 201),
+            lambda: _require_status(next(screened)(), 201),
+            rounds=ROUNDS,
+            each=EACH,
+            at_most=1.6,
+        )
+
+
+def _list_clients(made: Practice) -> list[tuple[Actor, UUID]]:
+    """List the clients of the readers with the reader who coaches them."""
+    app = create_app(load_settings(made.environ))
+    with app.app_context():
+        found = db.session.execute(sa.select(Case.id, Case.client_id)).all()
+        owners = {row.id: row.client_id for row in found}
+        db.session.remove()
+        db.engine.dispose()
+    return [(actor, owners[case]) for actor, cases in made.filled.readers for case in cases]
 
 
 def _require_status(response: tuple[int, bytes], status: int) -> None:
