@@ -20,6 +20,7 @@ from caseapp.domain.cases.queries import (
     list_cases,
     lock_case,
 )
+from caseapp.domain.cases.rules import propose_move_back
 from caseapp.domain.cases.schemas import (
     CaseClosing,
     CaseClosingSchema,
@@ -121,6 +122,7 @@ def case_page(number: str) -> ResponseReturnValue:
         "cases/overview.html",
         context=overview.page,
         tab="Overview",
+        move_back=propose_move_back(overview.page),
         overview=overview,
         kind=kind,
         kinds=EVENT_KINDS,

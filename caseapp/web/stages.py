@@ -10,7 +10,7 @@ from flask import render_template, url_for
 from caseapp.core.permissions import Action
 from caseapp.domain.cases.operations import move_case
 from caseapp.domain.cases.queries import LockedCase, get_progress, lock_case
-from caseapp.domain.cases.rules import assess_stage_gate, list_common_blockers
+from caseapp.domain.cases.rules import assess_stage_gate, list_common_blockers, propose_move_back
 from caseapp.domain.cases.schemas import StageMove, StageMoveSchema
 from caseapp.domain.cases.stages import attested_criteria, next_stage, stages
 from caseapp.http.forms import Body, Done, FormPage, Forms, Sent
@@ -76,6 +76,7 @@ def stage_page(view: StageView, forms: Forms) -> str:
         evidence=view.evidence,
         forms=forms,
         common_blockers=list_common_blockers(context.safety),
+        move_back=propose_move_back(context),
         earlier={
             stage.id: stage.title for stage in stages() if stage.number < context.stage.number
         },

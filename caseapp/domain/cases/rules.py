@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any
 from caseapp.core.errors import Invalid, Reason, refuse_for
 from caseapp.core.permissions import Action
 from caseapp.domain.cases.facts import OUTCOMES_APART
-from caseapp.domain.cases.stages import criteria_between, next_stage, stage_by_id
+from caseapp.domain.cases.schemas import StageMove
+from caseapp.domain.cases.stages import (
+    criteria_between,
+    first_stage_with_contact,
+    next_stage,
+    stage_by_id,
+    stages,
+)
 from caseapp.domain.clients.rules import CONTACT_BARRING_FLAGS
 from caseapp.domain.screening.protocol import (
     FEAR_AT_HOME,
@@ -30,7 +37,7 @@ if TYPE_CHECKING:
 
     from caseapp.core.actor import Actor
     from caseapp.domain.cases.queries import CaseContext, LockedCase
-    from caseapp.domain.cases.schemas import CaseClosing, StageMove
+    from caseapp.domain.cases.schemas import CaseClosing
     from caseapp.domain.cases.stages import Criterion, Stage
     from caseapp.domain.clients.queries import LockedClient
     from caseapp.domain.screening.queries import SafetyState
@@ -117,6 +124,23 @@ def assess_stage_gate(
             text = progress.evidence.get(criterion.id, "")
             checks.append(CriterionCheck(criterion, bool(text), text))
     return StageGate(to, tuple(checks), tuple(list_common_blockers(context.safety)))
+
+
+CONTACT_BARRED_REASON = "Contact with the spouse is barred for now."
+
+
+def propose_move_back(context: CaseContext) -> StageMove | None:
+    """Propose a move back when contact is barred and the case stands in a stage about contact; None when it doesn't.
+
+    The reason says nothing about why contact is barred. Content map, section (d), stages 4 to 6.
+    """
+    first = first_stage_with_contact()
+    if context.case.status != "open" or not first.number <= context.stage.number < len(stages()):
+        return None
+    if CONTACT_BARRING_FLAGS.isdisjoint(context.safety.flags):
+        return None
+    before = stages()[first.number - 2]
+    return StageMove(before.id, CONTACT_BARRED_REASON, {})
 
 
 def list_move_blockers(

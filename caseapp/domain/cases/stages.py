@@ -84,6 +84,14 @@ def next_stage(stage: Stage) -> Stage | None:
     return after[0] if after else None
 
 
+@cache
+def first_stage_with_contact() -> Stage:
+    """Return the first stage that can't be entered while contact with the spouse is barred; later ones can't either."""
+    return next(
+        stage for stage in stages() if any(one.check == "no_contact_block" for one in stage.entry)
+    )
+
+
 def criteria_between(current: Stage, to: Stage) -> tuple[Criterion, ...]:
     """List the criteria of a move forward: the exit of one stage and the entry of the next, each check once."""
     found: dict[str, Criterion] = {}
