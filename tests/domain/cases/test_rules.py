@@ -25,6 +25,7 @@ from caseapp.domain.cases.rules import (
     list_closing_blockers,
     list_common_blockers,
     list_move_blockers,
+    propose_move_back,
     sets_contact_block,
 )
 from caseapp.domain.cases.schemas import CaseClosing, StageMove
@@ -365,3 +366,21 @@ def test_contact_block_stays_while_any_case_has_an_order_or_a_wish_for_no_contac
         check_clear_case_flag(case, "contact_block", both)
     assert codes(refused.value.reasons) == standing
     assert complete(refused.value.reasons)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("status", ["open", "closed"])
+@pytest.mark.parametrize(
+    "flags",
+    [(), ("self_harm_flag",), ("contact_block",), ("violence_flag",), ("client_harm_flag",)],
+)
+def test_move_back_is_proposed_only_where_contact_is_barred_in_a_stage_about_it(
+    stage, status, flags
+):
+    found = propose_move_back(context(state=safety(flags=flags), stage=stage, status=status))
+    is_barred = flags not in {(), ("self_harm_flag",)}
+    if is_barred and status == "open" and stage in {"contact", "reconnect", "repair"}:
+        assert (found.to, found.evidence) == ("rebuild", {})
+        assert "flag" not in found.reason
+    else:
+        assert found is None
