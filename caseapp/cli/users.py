@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from caseapp.cli.context import CommandContext
 
+NOBODY = "nobody"
 ROLES = ["coach", "supervisor", "admin"]
 
 
@@ -87,14 +88,19 @@ def disable(context: CommandContext, email: str, people_to: str | None) -> None:
 
 @user.command()
 @click.argument("email")
-@click.option("--by", metavar="EMAIL", required=True, help="The supervisor from now on.")
+@click.option(
+    "--by",
+    metavar="EMAIL",
+    required=True,
+    help="The supervisor from now on; `nobody` for a supervisor who has none.",
+)
 @click.pass_obj
 def supervise(context: CommandContext, email: str, by: str) -> None:
     """Give a user another supervisor, who sees their clients from now on."""
     with context.open(), transaction():
-        supervisor = lock_member(get_user_by_email(by).id)
+        supervisor = None if by == NOBODY else lock_member(get_user_by_email(by).id)
         change_supervisor(operator(), lock_member(get_user_by_email(email).id), supervisor)
-    click.echo(f"{by} supervises {email} now.")
+    click.echo(f"{by.capitalize() if by == NOBODY else by} supervises {email} now.")
 
 
 @user.command()

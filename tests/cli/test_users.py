@@ -141,3 +141,16 @@ def test_user_supervise_gives_another_supervisor(app, run_command):
     done = run_command("user", "supervise", "coach2@practice.test", "--by", "coach@practice.test")
     assert done.exit_code == 1
     assert "Only a supervisor" in done.stderr
+
+
+def test_supervisor_can_work_without_a_supervisor_and_a_coach_cannot(app, run_command):
+    staff.add("supervisor2")
+    staff.add("supervisor", supervisor="supervisor2")
+    staff.add("coach", supervisor="supervisor")
+    nobody = ("--by", "nobody")
+    done = run_command("user", "supervise", "supervisor@practice.test", *nobody)
+    assert done.output == "Nobody supervises supervisor@practice.test now.\n"
+    assert get_user_by_email("supervisor@practice.test").supervisor_id is None
+    done = run_command("user", "supervise", "coach@practice.test", *nobody)
+    assert done.exit_code == 1
+    assert "Only a supervisor can work without" in done.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
+from sqlalchemy.orm import aliased
 
 from caseapp.core import outbox, urls
 from caseapp.core.actor import Actor, require
@@ -20,7 +21,7 @@ from caseapp.domain.cases.models import Case
 from caseapp.domain.clients.codes import COACH
 from caseapp.domain.clients.models import CareTeamMember
 from caseapp.domain.clients.operations import join_care_team
-from caseapp.domain.clients.queries import select_memberships
+from caseapp.domain.clients.queries import sees_client_of, select_memberships
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.keys.queries import get_client_key
 from caseapp.domain.screening.marks import (
@@ -131,7 +132,9 @@ def disable_member(actor: Actor, member: LockedMember, successor: LockedMember |
     check_disable(member, has_successor=successor is not None)
     if successor is not None:
         for person in member.people:
-            _change_supervisor(actor, person, successor.user)
+            # Two who supervise each other: nobody supervises the one who stays.
+            is_own = person.id == successor.user.id
+            _change_supervisor(actor, person, None if is_own else successor.user)
     user = member.user
     user.disabled_at = now()
     db.session.flush()
@@ -140,18 +143,23 @@ def disable_member(actor: Actor, member: LockedMember, successor: LockedMember |
     record(actor, Action.USER_MANAGE, "user", user.id, details={"disabled": True})
 
 
-def change_supervisor(actor: Actor, member: LockedMember, supervisor: LockedMember) -> None:
+def change_supervisor(actor: Actor, member: LockedMember, supervisor: LockedMember | None) -> None:
     """Let somebody else supervise a member of staff, who sees their clients' holds from now on.
 
-    Raises RuleBroken unless it is another active supervisor.
+    Without `supervisor` nobody supervises them any more, which only a supervisor can do without. Raises RuleBroken
+    unless it is another active supervisor.
     """
     require(actor, Action.USER_MANAGE)
-    _change_supervisor(actor, member.user, supervisor.user)
+    _change_supervisor(actor, member.user, supervisor.user if supervisor else None)
 
 
-def _change_supervisor(actor: Actor, user: User, supervisor: User) -> None:
-    """Change the supervisor of a locked account, and write the marks of the holds of their clients again."""
-    refuse_for(list_supervisor_faults(as_staff_member(supervisor), user.id))
+def _change_supervisor(actor: Actor, user: User, supervisor: User | None) -> None:
+    """Change the supervisor of a locked account, and write the marks of the holds of their clients again.
+
+    The open follow-ups about these clients that the supervisor of before had, and no longer sees, go to the new one.
+    """
+    person = as_staff_member(user)
+    refuse_for(list_supervisor_faults(as_staff_member(supervisor) if supervisor else None, person))
     clients = sorted({mark.client_id for mark in list_marks(user.id, KINDS)})
     marked = {
         client_id: list_marked(get_current_safety(get_client_key(client_id)).state, client_id)
@@ -159,9 +167,32 @@ def _change_supervisor(actor: Actor, user: User, supervisor: User) -> None:
     }
     for client_id, found in marked.items():
         remove_marks(found, client_id)
-    user.supervisor_id = supervisor.id
+    before_id, user.supervisor_id = user.supervisor_id, supervisor.id if supervisor else None
     db.session.flush()
     for client_id, found in marked.items():
         add_marks(found, client_id)
-    details = {"supervisor": supervisor.id.hex}
+    if before_id is not None:
+        _move_followups(user.id, before_id, user.supervisor_id or user.id)
+    details = {"supervisor": supervisor.id.hex if supervisor else "nobody"}
     record(actor, Action.USER_MANAGE, "user", user.id, details=details)
+
+
+def _move_followups(coach_id: UUID, before_id: UUID, to_id: UUID) -> None:
+    """Give somebody the open follow-ups about a coach's clients whose supervisor of before doesn't see them now."""
+    before = aliased(User)
+    clients = sa.select(CareTeamMember.client_id).where(
+        CareTeamMember.user_id == coach_id, CareTeamMember.role == COACH
+    )
+    still_sees = sa.exists().where(
+        before.id == before_id, sees_client_of(before, FollowUp.client_id)
+    )
+    db.session.execute(
+        sa.update(FollowUp)
+        .where(
+            FollowUp.completed_at.is_(None),
+            FollowUp.assigned_to == before_id,
+            FollowUp.client_id.in_(clients),
+            ~still_sees.correlate(FollowUp),
+        )
+        .values(assigned_to=to_id, version=FollowUp.version + 1)
+    )

@@ -18,6 +18,7 @@ from caseapp.domain.alerts.queries import as_staff_member
 from caseapp.domain.alerts.rules import is_supervisor
 from caseapp.domain.clients.codes import COACH
 from caseapp.domain.clients.models import CareTeamMember, Client
+from caseapp.domain.clients.queries import sees_client
 from caseapp.domain.dashboard.listed_clients import newest_case_number
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.keys.models import ClientKey
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
     from uuid import UUID
 
 
-def list_responsibilities(user_id: UUID) -> list[Responsibility]:
-    """List the clients for whom a member of staff is responsible, by name; access was already checked.
+def list_responsibilities(user_id: UUID, actor: Actor | None = None) -> list[Responsibility]:
+    """List the clients for whom a member of staff is responsible, by name; those whom an actor sees, if one is given.
 
     Those whom they coach and who have an open hold, an active flag or an open follow-up, and those about whom they have
     a follow-up to do. In one statement.
@@ -66,7 +67,10 @@ def list_responsibilities(user_id: UUID) -> list[Responsibility]:
             *SAFETY_COLUMNS,
         )
         .join(ClientKey, ClientKey.client_id == Client.id)
-        .where(in_any(Client.id, coached, has_task))
+        .where(
+            in_any(Client.id, coached, has_task),
+            sees_client(actor, Client.id) if actor else sa.true(),
+        )
         .order_by(Client.name, Client.id)
     )
     rows = db.session.execute(join_safety(query)).all()
@@ -93,11 +97,21 @@ def list_responsibilities(user_id: UUID) -> list[Responsibility]:
 def get_hand_over(actor: Actor, user_id: UUID) -> HandOver:
     """Load what a supervisor needs to hand over the clients of one of their coaches, or their own.
 
-    Raises NotFound for a member of another team.
+    Clients whom the supervisor doesn't see are only counted. Of a member of another team only follow-ups are theirs to
+    hand over; raises NotFound when there is none.
     """
     require(actor, Action.HAND_OVER)
-    if db.session.scalar(select_visible_coaches(actor).where(User.id == user_id)) is None:
-        raise NotFound
+    in_team = db.session.scalar(select_visible_coaches(actor).where(User.id == user_id)) is not None
+    clients = list_responsibilities(user_id, actor)
+    if not in_team:
+        clients = [found for found in clients if not found.is_coach]
+        if not clients:
+            raise NotFound
+    hidden = sa.select(sa.func.count(FollowUp.client_id.distinct())).where(
+        FollowUp.completed_at.is_(None),
+        FollowUp.assigned_to == user_id,
+        ~sees_client(actor, FollowUp.client_id),
+    )
     users = list_users()
     staff = {user.id: as_staff_member(user) for user in users}
     heirs = [person for person in staff.values() if not list_heir_faults(person, user_id)]
@@ -107,7 +121,8 @@ def get_hand_over(actor: Actor, user_id: UUID) -> HandOver:
     }
     return HandOver(
         staff[user_id],
-        tuple(list_responsibilities(user_id)),
+        tuple(clients),
+        db.session.scalar(hidden) or 0 if in_team else 0,
         tuple(heirs),
         frozenset(without_second & {person.id for person in heirs}),
     )
@@ -124,8 +139,8 @@ def list_team(actor: Actor) -> list[User]:
 class LockedMember:
     """A member of staff whose account is locked until the transaction ends, with what was read after the lock.
 
-    `clients` are those for whom they are responsible, `people` the active staff whom they supervise, locked too. Only
-    `lock_member` makes one.
+    `clients` are those for whom they are responsible, `people` the staff whom they supervise, locked too: those with an
+    active account, and those who have left and still have clients. Only `lock_member` makes one.
     """
 
     user: User
@@ -150,5 +165,10 @@ def lock_member(user_id: UUID) -> LockedMember:
     user = next((one for one in accounts if one.id == user_id), None)
     if user is None:
         raise NotFound
-    people = tuple(one for one in accounts if one is not user and one.disabled_at is None)
+    has_clients = sa.select(CareTeamMember.user_id).where(
+        CareTeamMember.role == COACH, CareTeamMember.user_id.in_({one.id for one in accounts})
+    )
+    left = {one.id for one in accounts if one.disabled_at is not None}
+    gone = left - set(db.session.scalars(has_clients.distinct())) if left else left
+    people = tuple(one for one in accounts if one is not user and one.id not in gone)
     return LockedMember(user, tuple(list_responsibilities(user_id)), people)

@@ -31,6 +31,11 @@ NO_SUPERVISOR = Reason(
 OWN_SUPERVISOR = Reason(
     "own_supervisor", "Nobody can supervise themselves.", "Choose another supervisor."
 )
+SUPERVISOR_NEEDED = Reason(
+    "supervisor_needed",
+    "Only a supervisor can work without a supervisor.",
+    "Choose another active supervisor.",
+)
 
 
 def check_disable(member: LockedMember, *, has_successor: bool) -> None:
@@ -78,8 +83,10 @@ def list_heir_faults(heir: StaffMember | None, leaver_id: UUID) -> list[Reason]:
     return [SAME_PERSON] if heir.id == leaver_id else []
 
 
-def list_supervisor_faults(supervisor: StaffMember, member_id: UUID) -> list[Reason]:
-    """List why somebody can't supervise a member of staff."""
-    if supervisor.id == member_id:
+def list_supervisor_faults(supervisor: StaffMember | None, member: StaffMember) -> list[Reason]:
+    """List why somebody, or nobody, can't supervise a member of staff."""
+    if supervisor is None:
+        return [] if member.role == Role.SUPERVISOR else [SUPERVISOR_NEEDED]
+    if supervisor.id == member.id:
         return [OWN_SUPERVISOR]
     return [] if is_supervisor(supervisor) else [NO_SUPERVISOR]

@@ -33,11 +33,13 @@ class Responsibility:
 class HandOver:
     """A member of staff, the clients for whom somebody else has to be named, and who may be.
 
+    `hidden` counts the clients whom the reader doesn't see and about whom the person has an open follow-up.
     `without_second` are those of `heirs` for whose clients nobody else could release a safety hold.
     """
 
     person: StaffMember
     clients: tuple[Responsibility, ...]
+    hidden: int
     heirs: tuple[StaffMember, ...]
     without_second: frozenset[UUID]
 

@@ -63,7 +63,12 @@ def test_only_another_active_coach_or_supervisor_takes_over(heir, expected):
         (member("coach"), ["not_a_supervisor"]),
         (member("supervisor", is_active=False), ["not_a_supervisor"]),
         (member("supervisor", user_id=LEAVER), ["own_supervisor"]),
+        (None, ["supervisor_needed"]),
     ],
 )
 def test_only_another_active_supervisor_supervises(supervisor, expected):
-    assert codes(list_supervisor_faults(supervisor, LEAVER)) == expected
+    assert codes(list_supervisor_faults(supervisor, member(user_id=LEAVER))) == expected
+
+
+def test_supervisor_can_work_without_a_supervisor():
+    assert list_supervisor_faults(None, member("supervisor")) == []

@@ -18,6 +18,7 @@ from caseapp.domain.cases.queries import get_case_context, lock_case
 from caseapp.domain.cases.schemas import CaseClosing
 from caseapp.domain.clients.queries import get_client_record, lock_client
 from caseapp.domain.dashboard.queries import get_today
+from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.queries import list_client_followups
 from caseapp.domain.notes.queries import list_own_drafts
 from caseapp.domain.screening.marks import HOLD_KINDS, PROPOSED, list_marks
@@ -29,6 +30,7 @@ from caseapp.domain.staffing.operations import (
     send_hand_over_mail,
 )
 from caseapp.domain.staffing.queries import get_hand_over, list_responsibilities, lock_member
+from caseapp.domain.users.models import User
 from tests.support import builders, followups, staff
 
 pytestmark = pytest.mark.both
@@ -296,3 +298,63 @@ def test_supervisor_who_reopens_the_case_of_somebody_who_has_left_becomes_the_co
         reopen_case(supervisor, case, "The client rang us today.", case.case.version)
     db.session.rollback()
     assert get_case_context(supervisor, made.case_id).case.coach_id == supervisor.id
+
+
+def supervise(member, supervisor):
+    with transaction():
+        above = lock_member(supervisor.id) if supervisor else None
+        change_supervisor(operator(), lock_member(member.id), above)
+
+
+def test_open_decisions_move_to_the_new_supervisor(team):
+    coach, supervisor, other = team["coach"], team["supervisor"], team["supervisor2"]
+    made, kept = builders.case(coach), builders.case(team["coach2"])
+    for one in (made, kept):
+        builders.screen(coach if one is made else team["coach2"], one.client_id, self_harm=3)
+    decline_plan(team, made)
+    builders.screen(supervisor, kept.client_id, sleep=2)
+    supervise(coach, other)
+    assert open_tasks(other, made)["declined_decision"].assigned_to == other.id
+    # The old supervisor still sees the clients of their other coach.
+    assert supervisor.id in assigned(supervisor, kept)
+    assert {found.client_id for found in list_responsibilities(supervisor.id)} == {kept.client_id}
+
+
+def test_page_lists_only_clients_whom_the_supervisor_sees_and_counts_the_others(team):
+    supervisor, other = team["supervisor"], team["supervisor2"]
+    stranger = staff.add("coach3", role="coach", supervisor="supervisor2")
+    made = builders.case(stranger, "Ines Okafor")
+    builders.screen(stranger, made.client_id, self_harm=3)
+    with transaction():
+        db.session.execute(sa.update(FollowUp).values(assigned_to=supervisor.id))
+    found = get_hand_over(supervisor, supervisor.id)
+    assert (found.clients, found.hidden) == ((), 1)
+    # Whoever sees the client hands the follow-ups over.
+    (client,) = get_hand_over(other, supervisor.id).clients
+    assert client.client == "Ines Okafor"
+    give(other, made, supervisor, stranger)
+    assert assigned(other, made) == {stranger.id}
+    assert get_hand_over(supervisor, supervisor.id).hidden == 0
+
+
+def test_successor_takes_over_people_who_have_left_and_still_have_clients(team):
+    coach, supervisor, other = team["coach"], team["supervisor"], team["supervisor2"]
+    made = builders.case(coach, "Quiet One")
+    disable(coach)
+    supervise(team["coach2"], other)
+    with pytest.raises(RuleBroken) as refused:
+        disable(supervisor)
+    assert [reason.code for reason in refused.value.reasons] == ["people_left"]
+    disable(supervisor, other)
+    assert get_client_record(other, made.client_id).name == "Quiet One"
+
+
+def test_one_of_two_supervisors_who_supervise_each_other_can_leave(team):
+    supervisor, other = team["supervisor"], team["supervisor2"]
+    supervise(other, supervisor)
+    disable(other, supervisor)
+    db.session.rollback()
+    assert db.session.get_one(User, supervisor.id).supervisor_id is None
+    supervise(team["coach"], supervisor)
+    with pytest.raises(RuleBroken):
+        supervise(team["coach"], None)
