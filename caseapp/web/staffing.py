@@ -12,7 +12,7 @@ from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.clients.queries import LockedClient, lock_client
 from caseapp.domain.staffing import operations
-from caseapp.domain.staffing.queries import get_hand_over, list_team
+from caseapp.domain.staffing.queries import get_hand_over, is_in_team, list_team
 from caseapp.domain.staffing.schemas import HandOver, HeirSchema
 from caseapp.http.forms import Body, Done, FormPage, Forms, Sent
 from caseapp.http.guard import current_actor, needs
@@ -97,4 +97,8 @@ def hand_over_rest(heir_id: UUID, sent: Sent) -> ResponseReturnValue:
 
 
 def _address(sent: Sent) -> str:
-    return url_for("staffing.hand_over_page", user_id=sent.args["user_id"])
+    """Return where to go on: the same page, or the board, which has led to a member of another team."""
+    user_id = sent.args["user_id"]
+    if is_in_team(sent.actor, user_id):
+        return url_for("staffing.hand_over_page", user_id=user_id)
+    return url_for("board.board_page", show="unattended")

@@ -19,7 +19,7 @@ from caseapp.core.errors import DomainError, RuleBroken
 from caseapp.core.transaction import transaction
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.operations import create_client
-from tests.guarantees.races import RACES
+from tests.guarantees.races import MORE, RACES
 from tests.guarantees.races.race import Race, count
 from tests.guarantees.test_locks import checks, functions, is_locked, lock_functions, reached
 from tests.support import builders, staff
@@ -104,12 +104,12 @@ def run(app: Any, race: Race) -> set[str]:
 @pytest.mark.parametrize(
     "database_url", [pytest.param("postgresql", marks=pytest.mark.postgresql)], indirect=True
 )
-@pytest.mark.parametrize("operation", sorted(RACES))
+@pytest.mark.parametrize("operation", sorted(RACES | MORE))
 def test_operation_that_waits_for_a_change_is_decided_after_it(app: Any, operation: str) -> None:
     team = staff.team()
     for _ in range(times(2)):
         with at(now() - timedelta(hours=1)):
-            race = RACES[operation](team)
+            race = (RACES | MORE)[operation](team)
         db.session.rollback()
         codes = run(app, race)
         assert (race.code in codes) if race.code else not codes, codes

@@ -81,7 +81,7 @@ PAGES = {
     "settings.logo_page": 4,
     "settings.practice_page": 3,
     "sign_in.sign_in_page": 1,
-    "staffing.hand_over_page": 7,
+    "staffing.hand_over_page": 8,
     "staffing.team_page": 4,
     "today.today": 11,
     "worksheets.shared_answers_page": 9,

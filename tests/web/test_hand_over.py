@@ -1,6 +1,9 @@
 import pytest
+import sqlalchemy as sa
 
+from caseapp.core.database import db
 from caseapp.core.transaction import transaction
+from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.staffing.queries import list_responsibilities
 from tests.support import builders, staff
 from tests.support.staff_pages import StaffBrowser
@@ -82,3 +85,22 @@ def test_clients_of_somebody_who_was_disabled_before_can_be_handed_over(app, tea
     assert "Disabled" in helen.text("/hand-over")
     helen.send(path, f"{path}/all", heir_id=str(team["heir"].id))
     assert left(team) == []
+
+
+def test_page_counts_follow_ups_of_another_team_and_its_supervisor_hands_them_over(app, team):
+    ruth = staff.add("supervisor2")
+    stranger = staff.add("coach4", role="coach", supervisor="supervisor2")
+    made = builders.case(stranger, "Tomasz Held")
+    builders.screen(stranger, made.client_id, self_harm=3)
+    with transaction():
+        db.session.execute(sa.update(FollowUp).values(assigned_to=team["supervisor"].id))
+    path = f"/hand-over/{team['supervisor'].id}"
+    page = StaffBrowser(app, team["supervisor"]).text(path)
+    assert "Tomasz" not in page
+    assert "open follow-ups about one client of another team" in page
+    browser = StaffBrowser(app, ruth)
+    assert f'href="{path}"' in browser.text("/board?show=unattended")
+    answer = browser.send(path, f"{path}/all", heir_id=str(stranger.id))
+    assert (answer.status_code, answer.location) == (303, "/board?show=unattended")
+    assert "Tomasz" not in browser.text("/board?show=unattended")
+    assert "another team" not in StaffBrowser(app, team["supervisor"]).text(path)

@@ -101,7 +101,7 @@ def get_hand_over(actor: Actor, user_id: UUID) -> HandOver:
     hand over; raises NotFound when there is none.
     """
     require(actor, Action.HAND_OVER)
-    in_team = db.session.scalar(select_visible_coaches(actor).where(User.id == user_id)) is not None
+    in_team = is_in_team(actor, user_id)
     clients = list_responsibilities(user_id, actor)
     if not in_team:
         clients = [found for found in clients if not found.is_coach]
@@ -126,6 +126,11 @@ def get_hand_over(actor: Actor, user_id: UUID) -> HandOver:
         tuple(heirs),
         frozenset(without_second & {person.id for person in heirs}),
     )
+
+
+def is_in_team(actor: Actor, user_id: UUID) -> bool:
+    """Tell whether somebody is the actor or one of the staff whom they supervise."""
+    return db.session.scalar(select_visible_coaches(actor).where(User.id == user_id)) is not None
 
 
 def list_team(actor: Actor) -> list[User]:

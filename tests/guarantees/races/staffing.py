@@ -10,12 +10,15 @@ from caseapp.core.actor import operator
 from caseapp.core.database import db
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.followups.models import FollowUp
+from caseapp.domain.followups.queries import lock_followup
+from caseapp.domain.safety_plans.operations import complete_task
 from caseapp.domain.screening.marks import HOLD_KINDS, list_marks
 from caseapp.domain.staffing.operations import change_supervisor, disable_member, hand_over
 from caseapp.domain.staffing.queries import list_responsibilities, lock_member
 from caseapp.domain.users.models import User
 from tests.guarantees.races.race import Race, Team, count, recording_urgent
 from tests.support import builders, staff
+from tests.support.followups import result_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,6 +93,33 @@ def changing_supervisor(team: Team) -> Race:
     )
 
 
+def moving_decision(team: Team) -> Race:
+    """Give a coach another supervisor while a client declines a plan: the new supervisor decides."""
+    leaver, other = _new_coach(), _second_supervisor()
+    made = builders.case(leaver)
+    builders.screen(leaver, made.client_id, self_harm="urgent")
+    of_client = FollowUp.client_id == made.client_id
+    plan_id = db.session.scalar(
+        sa.select(FollowUp.id).where(of_client, FollowUp.kind == "safety_plan")
+    )
+    assert plan_id is not None
+
+    def decline() -> None:
+        new = result_for("safety_plan", "declined", "The client did not want any plan today.")
+        task = lock_followup(leaver, plan_id)
+        complete_task(leaver, task, new, task.row.version)
+
+    def moved() -> bool:
+        decision = of_client, FollowUp.kind == "declined_decision"
+        return count(FollowUp, *decision, FollowUp.assigned_to == other.id) == 1
+
+    return Race(
+        decline,
+        lambda: change_supervisor(operator(), lock_member(leaver.id), lock_member(other.id)),
+        holds=moved,
+    )
+
+
 def _second_supervisor() -> Actor:
     number = db.session.scalar(sa.select(sa.func.count()).select_from(User))
     second: Actor = staff.add(f"second{number}", role="supervisor")
@@ -101,3 +131,5 @@ STAFFING: dict[str, Callable[[Team], Race]] = {
     "disable_member": disabling,
     "hand_over": handing_over,
 }
+
+MORE: dict[str, Callable[[Team], Race]] = {"change_supervisor, decision": moving_decision}
