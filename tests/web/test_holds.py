@@ -140,6 +140,17 @@ def test_each_episode_has_its_own_list_of_actions(team, coach, ines, address):
     assert text.count("24-hour safety check") >= 2
 
 
+def test_newest_episode_comes_first_among_those_with_open_actions(team, coach, ines, address):
+    builders.screen(team["coach"], ines.client_id, self_harm="urgent", days_ago=9)
+    builders.screen(team["coach"], ines.client_id, harm_to_others="urgent")
+    tasks = list_client_followups(team["coach"], ines.client_id)
+    plans = sorted(
+        (task for task in tasks if task.kind == "safety_plan"), key=lambda one: one.due_at
+    )
+    page = coach.get(address).get_data(as_text=True)
+    assert page.index(f'id="task-{plans[1].id}"') < page.index(f'id="task-{plans[0].id}"')
+
+
 def test_release_by_coach_is_forbidden(team, coach, ines, care_hold, address):
     complete_required_actions(team, ines)
     assert "Your supervisor can release the hold now." in coach.text(address)

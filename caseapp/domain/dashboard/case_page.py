@@ -58,16 +58,16 @@ class CasePage(CaseContext):
         """List the tasks that a hold requires by episode.
 
         Open tasks come before completed ones, in each list and among the lists. Then each list is by due time, and the
-        oldest episode comes first.
+        newest episode comes first: what was said last is what has to be done now.
         """
         groups: dict[UUID | None, list[FollowUpRecord]] = {}
         tasks = sorted(self.list_required_actions(hold_id), key=_is_completed)
         for task in tasks:
             groups.setdefault(task.episode_id, []).append(task)
-        oldest_first = sorted(
-            groups.values(), key=lambda group: min(task.created_at for task in group)
+        newest_first = sorted(
+            groups.values(), key=lambda group: min(task.created_at for task in group), reverse=True
         )
-        return sorted(oldest_first, key=lambda group: _is_completed(group[0]))
+        return sorted(newest_first, key=lambda group: _is_completed(group[0]))
 
     def list_open_kinds(self, hold: Hold) -> list[str]:
         """List the kinds of the tasks that still need a result, of every episode inside a hold, by due time."""
