@@ -15,7 +15,7 @@ import structlog
 from caseapp.cli.context import CommandContext, print_error_lines
 from caseapp.core import heartbeat, outbox
 from caseapp.core.transaction import transaction
-from caseapp.domain.alerts.operations import ALERT_STEP, enqueue_unreached_alerts
+from caseapp.domain.alerts.operations import ALERT_STEP, enqueue_waiting_alerts
 from caseapp.domain.dashboard.weekly_mail import enqueue_board_mails
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class AlertTimer(threading.Thread):
             with self.app.app_context():
                 if monotonic() >= self.next_retry:
                     with transaction():
-                        enqueue_unreached_alerts()
+                        enqueue_waiting_alerts()
                         enqueue_board_mails()
                     self.next_retry = monotonic() + RETRY_SECONDS
                 outbox.sweep(kind=ALERT_STEP)

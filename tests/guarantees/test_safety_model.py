@@ -96,6 +96,11 @@ FAULTS = {
     "a barred handout is shown": ("handouts", "assignments.reading.select_readable", list),
     "an alert is lost": ("holds", "screening.operations.raise_alert", allow),
     "an alert isn't passed on": ("holds", "alerts.operations.list_due_steps", lambda *_given: []),
+    "an alert doesn't follow the client": (
+        "leaving",
+        "staffing.operations.readdress_alerts",
+        lambda *_given: set(),
+    ),
     "an urgent draft opens nothing": (
         "notes",
         "notes.operations.opens_safety_hold",

@@ -3,6 +3,8 @@ from __future__ import annotations
 import pytest
 
 from caseapp.core.transaction import transaction
+from caseapp.domain.clients.operations import join_care_team
+from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.clients.schemas import SafeContact
 from tests.domain.alerts.steps import practice_with_deputies, the_alert
 from tests.support import builders, staff
@@ -36,7 +38,9 @@ def test_supervisor_acknowledges_an_alert_on_its_page(app, team, ines):
 
 def test_coach_acknowledges_a_safety_alert_and_it_waits_for_the_supervisors(app, team):
     made = builders.case(team["coach"], "Ines Okafor")
-    builders.screen(team["supervisor"], made.client_id, self_harm="urgent")
+    with transaction():
+        join_care_team(lock_client(team["coach"], made.client_id), team["coach2"].id)
+    builders.screen(team["coach2"], made.client_id, self_harm="urgent")
     marta = StaffBrowser(app, team["coach"])
     assert marta.send("/alerts", f"/alerts/{the_alert().id}/acknowledge").status_code == 303
     page = marta.text("/alerts")

@@ -38,7 +38,7 @@ class Alert(Model):
 
 
 class AlertStep(Model):
-    """A step of an alert; it is taken once, and again only while the alert has reached nobody with an active account.
+    """A step of an alert; it is taken once, and again when somebody else has become one of its people.
 
     Without a due time it is only taken when nobody of the earlier steps could be alerted.
     """
@@ -52,7 +52,9 @@ class AlertStep(Model):
 
 
 class AlertRecipient(Model):
-    """A person whom a step of an alert has alerted; nobody is alerted twice.
+    """A person whom a step of an alert has alerted; nobody is alerted twice by the same alert.
+
+    The row is deleted when no step names the person any more and nobody has acknowledged the alert.
 
     `acknowledged_at` is when this person acknowledged it, which doesn't always end the alert for the others.
     """

@@ -24,7 +24,6 @@ from caseapp.domain.alerts.queries import (
     find_address,
     get_alert_setting,
     get_escalation,
-    list_unreached_alerts,
 )
 from caseapp.domain.alerts.rules import (
     READABLE_FOR,
@@ -33,6 +32,8 @@ from caseapp.domain.alerts.rules import (
     list_due_steps,
     list_manager_faults,
     list_people,
+    list_positions,
+    list_second_people,
     plan_steps,
 )
 from caseapp.domain.audit.operations import record
@@ -45,7 +46,7 @@ from caseapp.domain.users.queries import list_users
 from caseapp.domain.users.staff_mail import send_staff_mail
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -78,7 +79,7 @@ def raise_alert(actor: Actor, client: LockedClient, kind: str) -> UUID:
         if step.due_at is not None and step.due_at > alert.opened_at:
             task = {"alert": alert.id.hex, "step": step.step}
             outbox.enqueue(ALERT_STEP, task, due_at=step.due_at)
-    _take_due_steps(actor, alert, steps, escalation, {actor.id}, {actor.id})
+    _take_due_steps(actor, alert, steps, escalation, set())
     return alert.id
 
 
@@ -86,26 +87,42 @@ def escalate(alert_id: UUID) -> None:
     """Take the steps of an alert that are due, unless it is acknowledged; doing it again does nothing."""
     take_lock_of_owner(Alert.id, alert_id)
     alert = db.session.get_one(Alert, alert_id)
-    if alert.acknowledged_at is not None:
-        return
-    steps = db.session.scalars(sa.select(AlertStep).where(AlertStep.alert_id == alert_id)).all()
-    received = sa.select(AlertRecipient.user_id).where(AlertRecipient.alert_id == alert_id)
-    people = db.session.execute(
-        sa.select(User.id, User.disabled_at).where(
-            sa.or_(User.id.in_(received), User.id == alert.opened_by)
-        )
-    ).all()
-    told = {found.id for found in people}
-    knowing = {found.id for found in people if found.disabled_at is None}
-    _take_due_steps(worker(), alert, steps, get_escalation(alert.client_id), told, knowing)
+    if alert.acknowledged_at is None:
+        _escalate(worker(), alert, get_escalation(alert.client_id))
 
 
-def enqueue_unreached_alerts() -> None:
-    """Enqueue the steps of every alert that nobody has acknowledged and of which only the client's coaches know.
+def readdress_alerts(actor: Actor, client_id: UUID) -> set[UUID]:
+    """Let the alerts about a locked client that nobody has acknowledged reach whoever is responsible now.
 
-    Whoever is named or enabled later is alerted then.
+    In the transaction that makes them so. Whoever no step names any more has the alerts no longer. Returns whom the
+    alerts have reached.
     """
-    for alert_id in list_unreached_alerts():
+    db.session.flush()
+    waiting = db.session.scalars(
+        sa.select(Alert)
+        .where(Alert.client_id == client_id, Alert.acknowledged_at.is_(None))
+        .order_by(Alert.id)
+    ).all()
+    if not waiting:
+        return set()
+    escalation = get_escalation(client_id)
+    return {user_id for alert in waiting for user_id in _escalate(actor, alert, escalation)}
+
+
+def _escalate(actor: Actor, alert: Alert, escalation: Escalation) -> set[UUID]:
+    """Compare whom an alert has reached with whom it has to reach now; return whom it has reached then."""
+    steps = db.session.scalars(sa.select(AlertStep).where(AlertStep.alert_id == alert.id)).all()
+    received = sa.select(AlertRecipient.user_id).where(AlertRecipient.alert_id == alert.id)
+    recipients = set(db.session.scalars(received))
+    return _take_due_steps(actor, alert, steps, escalation, recipients)
+
+
+def enqueue_waiting_alerts() -> None:
+    """Enqueue the steps of every alert that nobody has acknowledged.
+
+    Whoever has been named or enabled since is alerted then, and a step whose task was given up is taken.
+    """
+    for alert_id in db.session.scalars(sa.select(Alert.id).where(Alert.acknowledged_at.is_(None))):
         outbox.enqueue(ALERT_STEP, {"alert": alert_id.hex}, due_at=now())
 
 
@@ -120,67 +137,63 @@ def enqueue_alerts_of(user_id: UUID) -> None:
         outbox.enqueue(ALERT_STEP, {"alert": alert_id.hex}, due_at=now())
 
 
-def alert_new_coach(client_id: UUID, leaver_id: UUID, user_id: UUID) -> int:
-    """Let the alerts about a locked client that still wait reach a new coach instead of another; return how many."""
-    waiting = db.session.scalars(
-        sa.select(Alert.id).where(Alert.client_id == client_id, Alert.acknowledged_at.is_(None))
-    ).all()
-    for alert_id in waiting:
-        if db.session.get(AlertRecipient, (alert_id, user_id)) is None:
-            db.session.add(AlertRecipient(alert_id=alert_id, user_id=user_id, step="coach"))
-            outbox.enqueue(ALERT_MAIL, {"alert": alert_id.hex, "user": user_id.hex})
-    db.session.flush()
-    db.session.execute(
-        sa.delete(AlertRecipient).where(
-            AlertRecipient.alert_id.in_(waiting), AlertRecipient.user_id == leaver_id
-        )
-    )
-    return len(waiting)
-
-
 def _take_due_steps(
     actor: Actor,
     alert: Alert,
     steps: Sequence[AlertStep],
     escalation: Escalation,
-    told: set[UUID],
-    knowing: set[UUID],
-) -> None:
+    recipients: set[UUID],
+) -> set[UUID]:
     """Take the due steps of an alert whose client is locked: store whom they alert, and enqueue their emails.
 
-    `told` are those whom earlier steps have alerted and whoever opened it, `knowing` those with an active account.
+    `recipients` are those whom earlier steps have alerted: whoever no step names any more is removed. Returns whom the
+    alert has reached then.
     """
-    coaches = {member.coach.id for member in escalation.team}
+    team, manager = escalation.team, escalation.manager
+    coaches = {member.coach.id for member in team}
     people = {
-        step.step: {
-            person.id for person in list_people(step.step, escalation.team, escalation.manager)
-        }
-        - told
-        for step in steps
+        step.step: {person.id for person in list_people(step.step, team, manager)} for step in steps
     }
+    removed = recipients - list_positions(team, manager)
+    told = (recipients - removed) | {alert.opened_by}
     chosen = list_due_steps(
         {step.step: step.due_at for step in steps},
         {step.step for step in steps if step.taken_at is not None},
         people,
-        knowing,
-        coaches,
+        told,
+        list_second_people(team, manager),
         now(),
         alert.opened_at,
     )
-    if not chosen:
-        return
+    reached = recipients - removed
+    if not chosen and not removed:
+        return reached
     by_code = {step.step: step for step in steps}
     for code in chosen:
         by_code[code].taken_at = now()
         for user_id in sorted(people[code] - told):
             db.session.add(AlertRecipient(alert_id=alert.id, user_id=user_id, step=code))
             outbox.enqueue(ALERT_MAIL, {"alert": alert.id.hex, "user": user_id.hex})
+            reached.add(user_id)
             if user_id not in coaches:
                 join_for(alert.client_id, user_id, ALERTED)
         told |= people[code]
     db.session.flush()
-    details = {"steps": chosen, "people": len(told - {alert.opened_by})}
+    if removed:
+        _remove_recipients(alert, removed)
+    details = {"steps": chosen, "people": len(reached)}
     record(actor, Action.ALERT_SEND, "alert", alert.id, client_id=alert.client_id, details=details)
+    return reached
+
+
+def _remove_recipients(alert: Alert, removed: Collection[UUID]) -> None:
+    """Take an alert from people whom none of its steps names any more; what it let them read ends at once."""
+    db.session.execute(
+        sa.delete(AlertRecipient)
+        .where(AlertRecipient.alert_id == alert.id, AlertRecipient.user_id.in_(removed))
+        .execution_options(synchronize_session="fetch")
+    )
+    _end_memberships(alert.client_id, removed, now())
 
 
 def send_alert_mail(alert_id: UUID, user_id: UUID) -> bool:
@@ -194,19 +207,22 @@ def send_alert_mail(alert_id: UUID, user_id: UUID) -> bool:
 def acknowledge_alert(actor: Actor, alert: LockedAlert) -> None:
     """Acknowledge an alert, which ends it for everybody; acknowledging it again changes nothing.
 
-    That of a client's coach ends a safety alert for the coach only: it is passed on until a second person knows.
+    That of a client's coach ends a safety alert for the coach only, unless a second person has opened it: it is passed
+    on until one knows.
     """
     require(actor, Action.ALERT_ACKNOWLEDGE)
     row, moment = alert.row, now()
     if row.acknowledged_at is not None or alert.recipient.acknowledged_at is not None:
         return
     alert.recipient.acknowledged_at = moment
-    is_ended = ends_alert(alert.kind, actor.id, alert.coaches)
+    is_ended = ends_alert(alert.kind, actor.id, row.opened_by, alert.coaches, alert.second_people)
     if is_ended:
         row.acknowledged_at, row.acknowledged_by = moment, actor.id
     db.session.flush()
     if is_ended:
-        _end_memberships(row, moment + READABLE_FOR)
+        received = sa.select(AlertRecipient.user_id).where(AlertRecipient.alert_id == row.id)
+        people = db.session.scalars(received).all()
+        _end_memberships(row.client_id, people, moment + READABLE_FOR)
     record(
         actor,
         Action.ALERT_ACKNOWLEDGE,
@@ -217,20 +233,19 @@ def acknowledge_alert(actor: Actor, alert: LockedAlert) -> None:
     )
 
 
-def _end_memberships(alert: Alert, ends_at: datetime) -> None:
-    """Let the memberships of whoever an alert has reached end, unless another alert about the client waits for them."""
+def _end_memberships(client_id: UUID, people: Collection[UUID], ends_at: datetime) -> None:
+    """Let what alerts about a client let people read end, unless another alert about the client waits for them."""
     waiting = (
         sa.select(AlertRecipient.user_id)
         .join(Alert, Alert.id == AlertRecipient.alert_id)
-        .where(Alert.client_id == alert.client_id, Alert.acknowledged_at.is_(None))
+        .where(Alert.client_id == client_id, Alert.acknowledged_at.is_(None))
     )
-    received = sa.select(AlertRecipient.user_id).where(AlertRecipient.alert_id == alert.id)
     db.session.execute(
         sa.update(CareTeamMember)
         .where(
-            CareTeamMember.client_id == alert.client_id,
+            CareTeamMember.client_id == client_id,
             CareTeamMember.role == ALERTED,
-            CareTeamMember.user_id.in_(received),
+            CareTeamMember.user_id.in_(people),
             CareTeamMember.user_id.not_in(waiting),
         )
         .values(ends_at=ends_at)

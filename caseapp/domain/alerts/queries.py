@@ -17,7 +17,7 @@ from caseapp.core.permissions import Action, Role
 from caseapp.core.vault import unseal_text
 from caseapp.domain.alerts.codes import KINDS, STEP_LABELS, STEPS
 from caseapp.domain.alerts.models import Alert, AlertRecipient, AlertSetting, AlertStep
-from caseapp.domain.alerts.rules import list_people
+from caseapp.domain.alerts.rules import list_people, list_second_people
 from caseapp.domain.alerts.schemas import (
     AlertedClient,
     AlertRecord,
@@ -259,13 +259,15 @@ def get_client_alert(actor: Actor, client_id: UUID) -> ClientAlert:
 class LockedAlert:
     """An alert whose client is locked until the transaction ends, read after the lock; only `lock_alert` makes one.
 
-    `recipient` says that the actor has received it; `coaches` are those of the client.
+    `recipient` says that the actor has received it; `coaches` are those of the client, and `second_people` whoever else
+    an alert about the client would reach now.
     """
 
     row: Alert
     recipient: AlertRecipient
     kind: str
     coaches: frozenset[UUID]
+    second_people: frozenset[UUID]
 
 
 def lock_alert(actor: Actor, alert_id: UUID) -> LockedAlert:
@@ -284,13 +286,15 @@ def lock_alert(actor: Actor, alert_id: UUID) -> LockedAlert:
     if found is None:
         raise NotFound
     row = found.Alert
-    coaches = db.session.scalars(
-        sa.select(CareTeamMember.user_id).where(
-            CareTeamMember.client_id == row.client_id, CareTeamMember.role == COACH
-        )
-    )
+    escalation = get_escalation(row.client_id)
     kind = _open_kind(row, open_key(found.wrapped, row.client_id, "alert", row.id))
-    return LockedAlert(row, found.AlertRecipient, kind, frozenset(coaches))
+    return LockedAlert(
+        row,
+        found.AlertRecipient,
+        kind,
+        frozenset(member.coach.id for member in escalation.team),
+        frozenset(list_second_people(escalation.team, escalation.manager)),
+    )
 
 
 def _open_kind(alert: Alert, key: DataKey) -> str:
@@ -442,24 +446,13 @@ def get_alerted_client(actor: Actor, alert_id: UUID) -> AlertedClient:
     return AlertedClient(alert, unseal_client(row.Client, key), key)
 
 
-def list_unreached_alerts() -> Sequence[UUID]:
-    """List the alerts that nobody has acknowledged and of which nobody with an active account knows but coaches."""
-    coaches = sa.select(CareTeamMember.user_id).where(
-        CareTeamMember.client_id == Alert.client_id, CareTeamMember.role == COACH
-    )
-    is_second_person = sa.and_(User.disabled_at.is_(None), User.id.not_in(coaches.correlate(Alert)))
-    has_reached = sa.exists().where(
-        AlertRecipient.alert_id == Alert.id, User.id == AlertRecipient.user_id, is_second_person
-    )
-    was_opened_by = sa.exists().where(User.id == Alert.opened_by, is_second_person)
+def list_clients_with_alerts(clients: sa.Select[UUID]) -> Sequence[UUID]:
+    """List those of some clients about whom there is an alert that nobody has acknowledged."""
     return db.session.scalars(
-        sa.select(Alert.id)
-        .where(
-            Alert.acknowledged_at.is_(None),
-            ~has_reached.correlate(Alert),
-            ~was_opened_by.correlate(Alert),
-        )
-        .order_by(Alert.id)
+        sa.select(Alert.client_id)
+        .where(Alert.acknowledged_at.is_(None), Alert.client_id.in_(clients))
+        .distinct()
+        .order_by(Alert.client_id)
     ).all()
 
 

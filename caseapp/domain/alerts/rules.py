@@ -75,6 +75,18 @@ def list_people(
     return [*found.values()]
 
 
+def list_second_people(team: Sequence[TeamMember], manager: StaffMember | None) -> set[UUID]:
+    """List everybody but the coaches whom some step would alert now."""
+    people = {person.id for step in STEPS for person in list_people(step, team, manager)}
+    return people - {member.coach.id for member in team}
+
+
+def list_positions(team: Sequence[TeamMember], manager: StaffMember | None) -> set[UUID]:
+    """List everybody whom some step names now, also those who can't be alerted because they have left."""
+    named = [person for one in team for person in (one.coach, one.supervisor, one.deputy)]
+    return {person.id for person in (*named, manager) if person is not None}
+
+
 def is_supervisor(person: StaffMember) -> bool:
     """Tell whether somebody is a supervisor with an active account."""
     return person.is_active and person.role == Role.SUPERVISOR
@@ -84,39 +96,48 @@ def list_due_steps(
     due: Mapping[str, datetime | None],
     taken: Collection[str],
     people: Mapping[str, Collection[UUID]],
-    knowing: Collection[UUID],
-    coaches: Collection[UUID],
+    told: Collection[UUID],
+    second_people: Collection[UUID],
     at: datetime,
     opened_at: datetime,
 ) -> list[str]:
     """List the steps to take now, in order.
 
-    A step is due at its time, and at once when nobody besides the client's `coaches` knows so far, by an earlier step
-    or by one of this list: whoever is away must not delay the next. While nobody does, a step that was taken is due
-    again as soon as it has people. `knowing` are those whom the alert has reached, and whoever opened it, if their
-    accounts are active. `people` are those whom each step would alert and who don't know yet. When the clock runs
-    behind the time at which the alert was opened it can't be trusted, and every step is due: too early is safer than
-    too late.
+    A step is due at its time, and at once when no second person knows so far, by an earlier step or by one of this
+    list: whoever is away must not delay the next. A step that was taken is due again when somebody of it was not told:
+    whoever has become responsible meanwhile must know. `people` are those whom each step would alert now, `told` those
+    whom the alert has reached and whoever opened it, and `second_people` those who count as a second person now: of the
+    told, only they do. When the clock runs behind the time at which the alert was opened it can't be trusted, and every
+    step is due: too early is safer than too late.
     """
     found: list[str] = []
-    known = set(knowing) - set(coaches)
+    known = set(told) & set(second_people)
     for step in STEPS:
-        if step in taken and (known or not people[step]):
-            continue
-        due_at = due[step]
-        if at < opened_at - MAX_CLOCK_SKEW or not known or (due_at is not None and due_at <= at):
+        untold, due_at = set(people[step]) - set(told), due[step]
+        if step in taken:
+            is_due = bool(untold)
+        else:
+            is_set_back = at < opened_at - MAX_CLOCK_SKEW
+            is_due = is_set_back or not known or (due_at is not None and due_at <= at)
+        if is_due:
             found.append(step)
-            known |= set(people[step]) - set(coaches)
+            known |= untold & set(second_people)
     return found
 
 
-def ends_alert(kind: str, who: UUID, coaches: Collection[UUID]) -> bool:
+def ends_alert(
+    kind: str,
+    who: UUID,
+    opened_by: UUID,
+    coaches: Collection[UUID],
+    second_people: Collection[UUID],
+) -> bool:
     """Tell whether somebody's acknowledgement ends an alert for everybody.
 
-    That about a safety hold is ended by somebody who doesn't coach the client: a second person has to know. Product
-    proposal, awaiting clinical sign-off.
+    About a safety hold a second person has to know. So it is ended by somebody who doesn't coach the client, and by a
+    coach when whoever opened it is a second person now. Product proposal, awaiting clinical sign-off.
     """
-    return kind not in URGENT_KINDS or who not in coaches
+    return kind not in URGENT_KINDS or who not in coaches or opened_by in second_people
 
 
 def list_manager_faults(manager: StaffMember | None) -> list[Reason]:

@@ -14,6 +14,7 @@ from caseapp.core.database import db
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
 from caseapp.core.vault import DataKey, seal, seal_json
+from caseapp.domain.alerts.operations import readdress_alerts
 from caseapp.domain.audit.operations import record
 from caseapp.domain.cases.facts import OUTCOMES_APART
 from caseapp.domain.cases.models import Attestation, Case, CaseCounter, CaseEvent
@@ -81,8 +82,8 @@ def open_case(actor: Actor, client: LockedClient, details: CaseDetails, *, coach
     )
     _apply_details(case, details, client.key)
     db.session.add(case)
-    join_care_team(client, coach_id)
-    db.session.flush()
+    if join_care_team(client, coach_id):
+        readdress_alerts(actor, client.id)
     mark_open_holds(client)
     _resume_holds(actor, client, coach_id)
     _set_flags_from_facts(actor, client, details.facts)

@@ -230,10 +230,12 @@ def withdraw_contact_confirmation(client: LockedClient) -> None:
     )
 
 
-def join_care_team(client: LockedClient, user_id: UUID) -> None:
-    """Add a user to a client's care team as a coach; does nothing when they are one already."""
-    if db.session.get(CareTeamMember, (user_id, client.id, COACH)) is None:
+def join_care_team(client: LockedClient, user_id: UUID) -> bool:
+    """Add a user to a client's care team as a coach; return whether they are new, otherwise nothing changes."""
+    is_new = db.session.get(CareTeamMember, (user_id, client.id, COACH)) is None
+    if is_new:
         join_for(client.id, user_id, COACH)
+    return is_new
 
 
 def join_for(client_id: UUID, user_id: UUID, role: str) -> None:

@@ -261,6 +261,22 @@ def _select_owner_for_lock(column: QueryableAttribute[Any]) -> sa.Select[UUID]:
     return sa.select(Client.id).where(found).with_for_update(key_share=True)
 
 
+def take_locks_of_coached(coaches: sa.Select[UUID]) -> None:
+    """Take the locks of all clients whom any of these people coach, always in the same order.
+
+    Raises RuntimeError outside `transaction()`.
+    """
+    locked = locked_clients()
+    if db.engine.dialect.name == "sqlite":
+        return
+    coached = sa.select(CareTeamMember.client_id).where(
+        CareTeamMember.role == COACH, CareTeamMember.user_id.in_(coaches)
+    )
+    found = sa.select(Client.id).where(Client.id.in_(coached)).order_by(Client.id)
+    locked.update(db.session.scalars(found.with_for_update(key_share=True)))
+    db.session.expire_all()
+
+
 def lock_client(actor: Actor, client_id: UUID) -> LockedClient:
     """Lock a client that the actor may see and read it.
 

@@ -14,8 +14,8 @@ from caseapp.core.database import db
 from caseapp.core.errors import Invalid, NotFound, refuse_for
 from caseapp.core.permissions import Action, Role
 from caseapp.core.sessions import end_all_sessions
-from caseapp.domain.alerts.operations import alert_new_coach, enqueue_alerts_of
-from caseapp.domain.alerts.queries import as_staff_member
+from caseapp.domain.alerts.operations import enqueue_alerts_of, readdress_alerts
+from caseapp.domain.alerts.queries import as_staff_member, list_clients_with_alerts
 from caseapp.domain.audit.operations import record
 from caseapp.domain.cases.models import Case
 from caseapp.domain.clients.codes import COACH
@@ -55,9 +55,9 @@ def hand_over(
     """Make somebody responsible for a client of a member of staff; supervisors only.
 
     The new person becomes the client's coach, of the open case too, and gets the open follow-ups and the marks of open
-    holds. Alerts that nobody has acknowledged reach them; otherwise they are mailed, unless `tell` is false. Drafts of
-    notes stay their author's. Raises NotFound when the person isn't responsible for the client, and Invalid for
-    somebody who can't be.
+    holds. Alerts that nobody has acknowledged reach them and their supervisor, and no longer whoever has nothing to do
+    with the client. A new person whom no alert reaches is mailed, unless `tell` is false. Drafts of notes stay their
+    author's. Raises NotFound when the person isn't responsible for the client, and Invalid for somebody who can't be.
     """
     require(actor, Action.HAND_OVER)
     heir = db.session.scalar(
@@ -96,7 +96,8 @@ def hand_over(
     ).all()
     if membership is None and not moved:
         raise NotFound
-    if not alert_new_coach(client.id, leaver_id, heir_id) and tell and heir_id != actor.id:
+    alerted = readdress_alerts(actor, client.id)
+    if heir_id not in alerted and tell and heir_id != actor.id:
         outbox.enqueue(HAND_OVER_MAIL, {"user": heir_id.hex})
     record(
         actor,
@@ -144,7 +145,7 @@ def disable_member(actor: Actor, member: LockedMember, successor: LockedMember |
 
 
 def change_supervisor(actor: Actor, member: LockedMember, supervisor: LockedMember | None) -> None:
-    """Let somebody else supervise a member of staff, who sees their clients' holds from now on.
+    """Let somebody else supervise a member of staff, who sees their clients' holds, and has their alerts, from now on.
 
     Without `supervisor` nobody supervises them any more, which only a supervisor can do without. Raises RuleBroken
     unless it is another active supervisor.
@@ -156,7 +157,8 @@ def change_supervisor(actor: Actor, member: LockedMember, supervisor: LockedMemb
 def _change_supervisor(actor: Actor, user: User, supervisor: User | None) -> None:
     """Change the supervisor of a locked account, and write the marks of the holds of their clients again.
 
-    The open follow-ups about these clients that the supervisor of before had, and no longer sees, go to the new one.
+    The open follow-ups about these clients that the supervisor of before had, and no longer sees, go to the new one,
+    and so do the alerts that nobody has acknowledged.
     """
     person = as_staff_member(user)
     refuse_for(list_supervisor_faults(as_staff_member(supervisor) if supervisor else None, person))
@@ -173,16 +175,21 @@ def _change_supervisor(actor: Actor, user: User, supervisor: User | None) -> Non
         add_marks(found, client_id)
     if before_id is not None:
         _move_followups(user.id, before_id, user.supervisor_id or user.id)
+    for client_id in list_clients_with_alerts(_select_coached(user.id)):
+        readdress_alerts(actor, client_id)
     details = {"supervisor": supervisor.id.hex if supervisor else "nobody"}
     record(actor, Action.USER_MANAGE, "user", user.id, details=details)
+
+
+def _select_coached(coach_id: UUID) -> sa.Select[UUID]:
+    return sa.select(CareTeamMember.client_id).where(
+        CareTeamMember.user_id == coach_id, CareTeamMember.role == COACH
+    )
 
 
 def _move_followups(coach_id: UUID, before_id: UUID, to_id: UUID) -> None:
     """Give somebody the open follow-ups about a coach's clients whose supervisor of before doesn't see them now."""
     before = aliased(User)
-    clients = sa.select(CareTeamMember.client_id).where(
-        CareTeamMember.user_id == coach_id, CareTeamMember.role == COACH
-    )
     still_sees = sa.exists().where(
         before.id == before_id, sees_client_of(before, FollowUp.client_id)
     )
@@ -191,7 +198,7 @@ def _move_followups(coach_id: UUID, before_id: UUID, to_id: UUID) -> None:
         .where(
             FollowUp.completed_at.is_(None),
             FollowUp.assigned_to == before_id,
-            FollowUp.client_id.in_(clients),
+            FollowUp.client_id.in_(_select_coached(coach_id)),
             ~still_sees.correlate(FollowUp),
         )
         .values(assigned_to=to_id, version=FollowUp.version + 1)

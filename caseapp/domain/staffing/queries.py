@@ -13,12 +13,11 @@ from caseapp.core.errors import NotFound
 from caseapp.core.pagination import in_any
 from caseapp.core.permissions import Action
 from caseapp.core.reads import note_shown
-from caseapp.core.transaction import locked_clients
 from caseapp.domain.alerts.queries import as_staff_member
 from caseapp.domain.alerts.rules import is_supervisor
 from caseapp.domain.clients.codes import COACH
 from caseapp.domain.clients.models import CareTeamMember, Client
-from caseapp.domain.clients.queries import sees_client
+from caseapp.domain.clients.queries import sees_client, take_locks_of_coached
 from caseapp.domain.dashboard.listed_clients import newest_case_number
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.keys.models import ClientKey
@@ -154,15 +153,17 @@ class LockedMember:
 
 
 def lock_member(user_id: UUID) -> LockedMember:
-    """Lock the accounts of a member of staff and of the people whom they supervise, then read their clients.
+    """Lock the clients of a member of staff and of the people whom they supervise, then these accounts, and read.
 
-    Whoever records something about one of these clients that opens a hold, or gives this person a client or a
-    follow-up, waits or is seen. Raises NotFound, and RuntimeError outside `transaction()`.
+    In this order, which is that of whoever changes a client's record. Whoever records something about one of these
+    clients that opens a hold, or gives this person a client or a follow-up, waits or is seen. Raises NotFound, and
+    RuntimeError outside `transaction()`.
     """
-    locked_clients()
+    people = sa.or_(User.id == user_id, User.supervisor_id == user_id)
+    take_locks_of_coached(sa.select(User.id).where(people))
     accounts = db.session.scalars(
         sa.select(User)
-        .where(sa.or_(User.id == user_id, User.supervisor_id == user_id))
+        .where(people)
         .order_by(User.id)
         .with_for_update()
         .execution_options(populate_existing=True)
@@ -175,5 +176,5 @@ def lock_member(user_id: UUID) -> LockedMember:
     )
     left = {one.id for one in accounts if one.disabled_at is not None}
     gone = left - set(db.session.scalars(has_clients.distinct())) if left else left
-    people = tuple(one for one in accounts if one is not user and one.id not in gone)
-    return LockedMember(user, tuple(list_responsibilities(user_id)), people)
+    supervised = tuple(one for one in accounts if one is not user and one.id not in gone)
+    return LockedMember(user, tuple(list_responsibilities(user_id)), supervised)

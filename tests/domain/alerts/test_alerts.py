@@ -12,7 +12,7 @@ from caseapp.core.database import db
 from caseapp.core.outbox import OutboxRow
 from caseapp.core.transaction import transaction
 from caseapp.domain.alerts.models import Alert, AlertRecipient, AlertSetting
-from caseapp.domain.alerts.operations import ALERT_STEP, enqueue_unreached_alerts
+from caseapp.domain.alerts.operations import ALERT_STEP, enqueue_waiting_alerts
 from caseapp.domain.alerts.queries import (
     count_waiting_alerts,
     get_client_alert,
@@ -20,10 +20,13 @@ from caseapp.domain.alerts.queries import (
     list_waiting_alerts,
 )
 from caseapp.domain.audit.models import AuditEvent
+from caseapp.domain.clients.codes import ALERTED
+from caseapp.domain.clients.models import CareTeamMember
 from caseapp.domain.clients.operations import join_care_team
 from caseapp.domain.clients.queries import lock_client
-from caseapp.domain.screening.operations import record_screening
+from caseapp.domain.screening.operations import mark_in_error, record_screening
 from caseapp.domain.screening.protocol import ITEMS
+from caseapp.domain.screening.queries import lock_screening
 from caseapp.domain.screening.schemas import NewScreening
 from tests.domain.alerts.steps import (
     acknowledge,
@@ -91,7 +94,10 @@ def test_alert_that_has_reached_only_the_coach_is_passed_on(team):
 
 
 def test_coach_acknowledges_a_safety_alert_only_for_themselves(team):
-    made = urgent(team, "supervisor")
+    made = builders.case(team["coach"])
+    with transaction():
+        join_care_team(lock_client(team["coach"], made.client_id), team["coach2"].id)
+    builders.screen(team["coach2"], made.client_id, self_harm="urgent")
     alert_id = the_alert().id
     with later(minutes=5):
         acknowledge(team["coach"], alert_id)
@@ -118,6 +124,41 @@ def test_supervisor_who_coaches_the_client_does_not_end_a_safety_alert(team):
     builders.screen(team["coach"], made.client_id, self_harm="urgent")
     acknowledge(team["supervisor"], the_alert().id)
     assert the_alert().acknowledged_at is None
+
+
+@pytest.mark.parametrize("in_error", [False, True])
+def test_coach_ends_a_safety_alert_that_the_supervisor_has_opened(team, in_error):
+    """Both know: there may be nobody else who could ever end it."""
+    set_manager(None)
+    with transaction():
+        set_deputy(team["supervisor"], None)
+    if in_error:
+        made = builders.case(team["coach"])
+        screening_id = builders.screen(team["coach"], made.client_id, self_harm="urgent")
+        acknowledge(team["supervisor"], the_alert().id)
+        with transaction():
+            mark_in_error(
+                team["supervisor"],
+                lock_screening(team["supervisor"], screening_id),
+                "Entered for the wrong client.",
+            )
+    else:
+        urgent(team, "supervisor")
+    (alert,) = list_waiting_alerts(team["coach"])
+    acknowledge(team["coach"], alert.id)
+    waiting = sa.select(Alert).where(Alert.acknowledged_at.is_(None))
+    assert db.session.scalars(waiting).all() == []
+
+
+def test_coach_does_not_end_a_safety_alert_whose_opener_has_left(team):
+    urgent(team, "supervisor")
+    with transaction():
+        staff.disable("supervisor@practice.test")
+    acknowledge(team["coach"], the_alert().id)
+    assert the_alert().acknowledged_at is None
+    with later(minutes=1):
+        retry()
+    assert taken_steps()["deputy"] == "Priya Nair"
 
 
 def test_coach_ends_an_alert_about_a_care_hold(team):
@@ -219,6 +260,16 @@ def test_deputy_is_whoever_it_is_when_the_step_is_taken(team):
     assert taken_steps()["manager"] is None
 
 
+def ends_of(made, person):
+    return db.session.scalars(
+        sa.select(CareTeamMember.ends_at).where(
+            CareTeamMember.client_id == made.client_id,
+            CareTeamMember.user_id == person.id,
+            CareTeamMember.role == ALERTED,
+        )
+    ).all()
+
+
 def set_manager(person):
     with transaction():
         db.session.execute(sa.update(AlertSetting).values(manager_id=person and person.id))
@@ -226,7 +277,7 @@ def set_manager(person):
 
 def retry():
     with transaction():
-        enqueue_unreached_alerts()
+        enqueue_waiting_alerts()
     outbox.sweep()
     db.session.rollback()
 
@@ -260,14 +311,30 @@ def test_manager_who_is_named_later_is_alerted_once_while_nobody_is_reached(team
         assert db.session.scalar(events) == before + 1
 
 
-def test_alert_that_has_reached_somebody_is_not_tried_again(team):
+def test_manager_who_is_named_after_the_step_was_due_is_alerted_instead_of_the_one_before(team):
     set_manager(None)
-    urgent(team)
+    made = urgent(team)
     with later(hours=3):
         retry()
+        assert taken_steps()["manager"] is None
         set_manager(team["manager"])
         retry()
-    assert taken_steps()["manager"] is None
+        assert taken_steps()["manager"] == "Owen Blake"
+        other = staff.add("supervisor2")
+        set_manager(other)
+        retry()
+        assert taken_steps()["manager"] == "Ruth Vance"
+        assert list_waiting_alerts(team["manager"]) == []
+    assert ends_of(made, team["manager"]) == [now() + timedelta(hours=3)]
+
+
+def test_step_whose_task_was_given_up_is_taken(team):
+    urgent(team)
+    with transaction():
+        db.session.execute(sa.delete(OutboxRow))
+    with later(minutes=31):
+        retry()
+    assert taken_steps()["deputy"] == "Priya Nair"
 
 
 def test_step_is_taken_once_by_two_workers(app, team):

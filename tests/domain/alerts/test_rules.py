@@ -14,6 +14,8 @@ from caseapp.domain.alerts.rules import (
     list_due_steps,
     list_manager_faults,
     list_people,
+    list_positions,
+    list_second_people,
     plan_steps,
 )
 from caseapp.domain.alerts.schemas import AlertTimes, StaffMember, TeamMember
@@ -82,6 +84,7 @@ DUE = {
 }
 WHO = {step: uuid4() for step in STEPS}
 COACHES = {WHO["coach"]}
+SECOND = {*WHO.values()} - COACHES
 
 
 @pytest.mark.parametrize("after", [0, 29, 30, 119, 120, 10_000])
@@ -96,8 +99,7 @@ def test_steps_are_due_in_time_and_at_once_while_nobody_is_reached(after, has_ma
         }
         before = STEPS[:taken]
         alerted = set().union(*(people[step] for step in before))
-        unaware = {step: people[step] - alerted for step in STEPS}
-        found = list_due_steps(due, before, unaware, alerted, COACHES, at, FRIDAY)
+        found = list_due_steps(due, before, people, alerted, SECOND, at, FRIDAY)
         expected: list[str] = []
         for number, step in enumerate(STEPS):
             if number < taken:
@@ -113,34 +115,56 @@ def test_steps_are_due_in_time_and_at_once_while_nobody_is_reached(after, has_ma
         assert reached - COACHES or not any(there[1:])
 
 
-def test_taken_step_is_due_again_when_it_has_people_while_nobody_is_reached():
+@pytest.mark.parametrize("told", [COACHES, {WHO["deputy"]}])
+def test_taken_step_is_due_again_when_somebody_else_is_responsible(told):
+    """Whoever else knows: the new person is the one who has to do something."""
     people: dict[str, set[UUID]] = {step: set() for step in STEPS}
     at = FRIDAY + timedelta(hours=3)
-    assert list_due_steps(DUE, STEPS, people, COACHES, COACHES, at, FRIDAY) == []
+    assert list_due_steps(DUE, STEPS, people, told, SECOND, at, FRIDAY) == []
     people["supervisor"], people["manager"] = {WHO["supervisor"]}, {WHO["manager"]}
-    assert list_due_steps(DUE, STEPS, people, COACHES, COACHES, at, FRIDAY) == ["supervisor"]
-    assert list_due_steps(DUE, STEPS, people, {WHO["deputy"]}, COACHES, at, FRIDAY) == []
+    found = list_due_steps(DUE, STEPS, people, told, SECOND, at, FRIDAY)
+    assert found == ["supervisor", "manager"]
+    everybody = {*WHO.values()}
+    assert list_due_steps(DUE, STEPS, people, everybody, SECOND, at, FRIDAY) == []
+
+
+def test_whoever_is_no_second_person_now_does_not_count_as_knowing():
+    former, people = uuid4(), {step: {WHO[step]} for step in STEPS}
+    at = FRIDAY + timedelta(minutes=1)
+    for knowing in ({former}, COACHES):
+        found = list_due_steps(DUE, STEPS[:1], people, knowing | COACHES, set(), at, FRIDAY)
+        assert found == ["supervisor", "deputy", "manager"]
 
 
 def test_coach_who_is_manager_too_is_no_second_person():
     people: dict[str, set[UUID]] = {step: set() for step in STEPS} | {"manager": COACHES}
-    found = list_due_steps(DUE, (), people, COACHES, COACHES, FRIDAY, FRIDAY)
+    found = list_due_steps(DUE, (), people, COACHES, set(), FRIDAY, FRIDAY)
     assert found == [*STEPS]
 
 
-def test_coach_ends_an_alert_only_about_a_care_hold():
-    assert ends_alert("care", WHO["coach"], COACHES)
-    assert not ends_alert("safety", WHO["coach"], COACHES)
+def test_second_people_are_active_and_coach_nobody_of_the_team():
+    coach, supervisor, left, deputy = person("coach"), person(), person(is_active=False), person()
+    team = [TeamMember(coach, supervisor, deputy), TeamMember(supervisor, left, None)]
+    assert list_second_people(team, coach) == {deputy.id}
+    assert list_positions(team, None) == {coach.id, supervisor.id, deputy.id, left.id}
+
+
+def test_coach_ends_an_alert_only_about_a_care_hold_or_after_a_second_person_opened_it():
+    coach, supervisor, other = WHO["coach"], WHO["supervisor"], uuid4()
+    assert ends_alert("care", coach, other, COACHES, SECOND)
+    assert not ends_alert("safety", coach, other, COACHES, SECOND)
+    assert ends_alert("safety", coach, supervisor, COACHES, SECOND)
+    assert not ends_alert("safety", coach, supervisor, COACHES, SECOND - {supervisor})
     for kind in ("care", "safety"):
-        assert ends_alert(kind, WHO["supervisor"], COACHES)
+        assert ends_alert(kind, supervisor, coach, COACHES, SECOND)
 
 
 def test_every_step_is_due_when_the_clock_was_set_back():
     people = {step: {WHO[step]} for step in STEPS}
-    early, knowing = FRIDAY - MAX_CLOCK_SKEW, {WHO["supervisor"]}
-    assert list_due_steps(DUE, STEPS[:2], people, knowing, COACHES, early, FRIDAY) == []
+    early, told = FRIDAY - MAX_CLOCK_SKEW, {WHO["coach"], WHO["supervisor"]}
+    assert list_due_steps(DUE, STEPS[:2], people, told, SECOND, early, FRIDAY) == []
     earlier = early - timedelta(seconds=1)
-    assert list_due_steps(DUE, STEPS[:2], people, knowing, COACHES, earlier, FRIDAY) == [
+    assert list_due_steps(DUE, STEPS[:2], people, told, SECOND, earlier, FRIDAY) == [
         "deputy",
         "manager",
     ]

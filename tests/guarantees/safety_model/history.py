@@ -125,6 +125,16 @@ class AlertSent:
             return self.opened_at + timedelta(minutes=30 if step == "deputy" else 120)
         return model.next_working_day(self.opened_at, 1) if step == "deputy" else None
 
+    def knowing(self) -> set[UUID]:
+        """Return who knows of those who are responsible now: whoever was alerted, or has opened it."""
+        return ((self.alerted | {self.by}) & {*self.people.values()}) - self.gone
+
+    def waits_for_second(self) -> bool:
+        """Tell whether somebody besides the coach has to acknowledge it: a second person has to know."""
+        return self.kind == "safety" and self.by not in {*self.people.values()} - {
+            self.people["coach"]
+        }
+
     def pass_on(self, moment: datetime) -> None:
         """Take every step that is due: all where a clock was set back, the next one while only the coach knows."""
         if self.acknowledged:
@@ -132,7 +142,7 @@ class AlertSent:
         is_set_back = self.opened_at > moment + SKEW
         for step in STEPS:
             due = self.due(step)
-            is_unknown = not (self.alerted | {self.by}) - {self.people["coach"]} - self.gone
+            is_unknown = not self.knowing() - {self.people["coach"]}
             if (due is not None and due <= moment) or is_set_back or is_unknown:
                 self.alerted |= {self.people[step]} - {self.by}
 

@@ -213,7 +213,7 @@ class History(HandoutSteps):
         return lambda: disable_member(operator(), lock_member(leaver.id), None)
 
     def _hand_over(self, heir: Actor) -> None:
-        """Hand the client over: the new coach gets the alerts that wait, or an email."""
+        """Hand the client over: the alerts that wait reach the new coach, who gets an email if none does."""
         supervisor, leaver = self.team["supervisor"], self.team["coach"]
         self.attempt(
             "hand_over",
@@ -226,8 +226,10 @@ class History(HandoutSteps):
         waiting = [sent for sent in self.alerts.values() if not sent.acknowledged]
         for sent in waiting:
             sent.people["coach"] = heir.id
-            sent.alerted = (sent.alerted - {leaver.id}) | {heir.id}
-        if not waiting:
+            sent.alerted -= {leaver.id}
+            sent.pass_on(self.now)
+            self.counts["alerts: passed on when the client was handed over"] += 1
+        if not any(heir.id in sent.alerted for sent in waiting):
             self.told.append(heir.id)
 
     def compare(self) -> None:
@@ -237,6 +239,10 @@ class History(HandoutSteps):
             return
         coaches = [row.id for row in run(ACTIVE_COACHES, client=self.client_id)]
         self.require(coaches == [self.team["coach"].id], f"coaches {coaches}")
+        supervisor = self.team["supervisor"].id
+        for alert_id, sent in self.alerts.items():
+            know = sent.acknowledged or {self.team["coach"].id, supervisor} <= sent.knowing()
+            self.require(know, f"whoever is responsible doesn't know of alert {alert_id}")
         lost = run(LOST_TASKS, client=self.client_id).all()
         self.require(not lost, f"actions of somebody who has left: {[row.kind for row in lost]}")
 
@@ -258,7 +264,7 @@ class History(HandoutSteps):
             lambda: acknowledge_alert(actor, lock_alert(actor, alert_id)),
             lambda: self.programs[actor.id].post(f"/alerts/{alert_id}/acknowledge", {}),
         ):
-            is_own = sent.kind == "safety" and actor is self.team["coach"]
+            is_own = actor is self.team["coach"] and sent.waits_for_second()
             self.counts["acknowledge: for the coach only"] += is_own
             sent.acknowledged = sent.acknowledged or not is_own
             # Whoever knows of it is mailed no more.
