@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from flask import request
+from werkzeug.exceptions import BadRequest
 
 from caseapp.core.database import max_length
 from caseapp.core.errors import Invalid
@@ -57,7 +58,8 @@ def run_form_once(create: Callable[[], UUID]) -> UUID:
 def run_api_once(create: Callable[[], UUID]) -> UUID:
     """Run `create` once for an `Idempotency-Key`; without the header just run it.
 
-    Call it inside a transaction. Raises Invalid for a key that is too long or has other characters.
+    Call it inside a transaction. Raises Invalid for a key that is too long or has other characters, and BadRequest for
+    a body that is nested too deeply, also where no body is needed.
     """
     key = request.headers.get("Idempotency-Key")
     if key is not None and not API_KEY.fullmatch(key):
@@ -68,7 +70,10 @@ def run_api_once(create: Callable[[], UUID]) -> UUID:
                 ]
             }
         )
-    content = [request.path, request.get_json(silent=True)]
+    try:
+        content = [request.path, request.get_json(silent=True)]
+    except RecursionError as error:
+        raise BadRequest from error
     return run_idempotent(current_actor().id, request.endpoint or "", key, content, create)
 
 
