@@ -422,6 +422,21 @@ def describe_matches(actor: Actor, found: dict[UUID, str]) -> list[ClientMatch]:
     ]
 
 
+def find_coach_id(client_id: UUID) -> UUID | None:
+    """Return the coach of a client with an active account who has been so for the longest time, or None."""
+    return db.session.scalar(
+        sa.select(User.id)
+        .join(CareTeamMember, CareTeamMember.user_id == User.id)
+        .where(
+            CareTeamMember.client_id == client_id,
+            CareTeamMember.role == COACH,
+            User.disabled_at.is_(None),
+        )
+        .order_by(CareTeamMember.joined_at, User.id)
+        .limit(1)
+    )
+
+
 def get_client_names(ids: Iterable[Any]) -> dict[UUID, str]:
     """Return the names of some clients by id, with one statement."""
     found = db.session.execute(sa.select(Client.id, Client.name).where(Client.id.in_(set(ids))))

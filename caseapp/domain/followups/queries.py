@@ -288,12 +288,18 @@ def list_open_of_screening(
     ).all()
 
 
-def find_newest_episode(hold_id: UUID, *, but: Collection[UUID] = ()) -> UUID | None:
-    """Return the newest episode inside a hold `but` for some, or None for a hold of before there were episodes."""
+def find_newest_episode(
+    client_id: UUID, hold_id: UUID, episodes: Collection[UUID], *, but: Collection[UUID] = ()
+) -> UUID | None:
+    """Return the newest episode inside a client's hold `but` for some, or None for one of before there were episodes.
+
+    `episodes` are those inside it that may have opened a stricter one too, to which their tasks belong.
+    """
     return db.session.scalar(
         sa.select(FollowUp.episode_id)
         .where(
-            FollowUp.origin_id == hold_id,
+            FollowUp.client_id == client_id,
+            _is_of_hold({hold_id: episodes}),
             FollowUp.episode_id.is_not(None),
             FollowUp.episode_id.not_in(but),
         )
@@ -302,10 +308,15 @@ def find_newest_episode(hold_id: UUID, *, but: Collection[UUID] = ()) -> UUID | 
     )
 
 
-def list_episodes_with_tasks(client_id: UUID) -> set[UUID]:
-    """List the episodes of a client that have tasks, open or completed."""
-    query = sa.select(FollowUp.episode_id).distinct().where(FollowUp.client_id == client_id)
-    return {episode_id for episode_id in db.session.scalars(query) if episode_id is not None}
+def list_episode_kinds(client_id: UUID) -> dict[UUID, set[str]]:
+    """List the kinds of the tasks, open or completed, in each episode of a client."""
+    found: dict[UUID, set[str]] = {}
+    query = sa.select(FollowUp.episode_id, FollowUp.kind).distinct()
+    for row in db.session.execute(
+        query.where(FollowUp.client_id == client_id, FollowUp.episode_id.is_not(None))
+    ):
+        found.setdefault(row.episode_id, set()).add(row.kind)
+    return found
 
 
 def has_episode_result(episode_id: UUID) -> bool:

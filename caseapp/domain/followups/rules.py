@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from caseapp.core.errors import Reason, refuse_for
+from caseapp.core.text import count_visible
 from caseapp.domain.followups.codes import (
     ATTEMPTS_BEFORE_WELFARE_CHECK,
     BEFORE_CREATION,
@@ -154,12 +154,6 @@ def find_result_faults(task: FollowUp, new: NewResult, moment: datetime) -> dict
             else f"Write the reason, in {least} characters or more."
         ]
     return faults
-
-
-def count_visible(text: str) -> int:
-    """Count the characters of a text: several blanks in a row once, and none that only formats (such as zero width)."""
-    printed = "".join(character for character in text if unicodedata.category(character) != "Cf")
-    return len(" ".join(printed.split()))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from caseapp.core.errors import Invalid, Reason, refuse_for
 from caseapp.domain.notes.codes import MAX_SESSION_MINUTES
 from caseapp.domain.notes.schemas import FORMATS, MAX_NOTE_LENGTH, SECTIONS, RecordedAnswers
 from caseapp.domain.screening.proposals import find_wrong_days
-from caseapp.domain.screening.protocol import ITEMS_BY_KEY, Level
+from caseapp.domain.screening.protocol import CIRCUMSTANCES, ITEMS_BY_KEY, Level
 from caseapp.domain.screening.rules import SESSION_IN_FUTURE, opens_safety_hold
 
 if TYPE_CHECKING:
@@ -143,21 +143,41 @@ def remember_recorded(
 def forget_recorded(draft: DraftScreening, screening_id: UUID) -> DraftScreening:
     """Return a draft without what was recorded in a screening that was recorded in error.
 
-    Its answers that open a safety hold are taken out: saving them again would open it again.
+    Its answers and circumstances that open a safety hold are taken out: saving them again would open it again.
     """
     recorded = draft.recorded
     if recorded is None:
         return draft
     lost = {key for key, origin in recorded.origins.items() if origin == screening_id}
+    lost &= draft.repeats.keys()
+    origins = {key: origin for key, origin in recorded.origins.items() if origin != screening_id}
+    about = replace(
+        recorded.draft,
+        answers={key: level for key, level in recorded.draft.answers.items() if key in origins},
+        circumstances=tuple(key for key in recorded.draft.circumstances if key in origins),
+    )
+    remembered = replace(recorded, draft=about, origins=origins) if origins else None
+    left = replace(
+        draft,
+        circumstances=tuple(
+            key for key in draft.circumstances if not (key in lost and _raises_to_hold(key))
+        ),
+        recorded=remembered,
+    )
+    stated = left.stated
     answers = {
         key: level
         for key, level in draft.answers.items()
-        if not (key in lost and key in draft.repeats and opens_safety_hold(key, level))
+        if not (key in lost and opens_safety_hold(key, stated.get(key, level)))
     }
-    origins = {key: origin for key, origin in recorded.origins.items() if key not in lost}
-    kept = {key: level for key, level in recorded.draft.answers.items() if key in origins}
-    remembered = replace(recorded, draft=replace(recorded.draft, answers=kept), origins=origins)
-    return replace(draft, answers=answers, recorded=remembered if origins else None)
+    return replace(left, answers=answers)
+
+
+def _raises_to_hold(circumstance: str) -> bool:
+    """Tell whether a circumstance can raise an item to a level that opens a safety hold."""
+    return any(
+        opens_safety_hold(rule.item, rule.level) for rule in CIRCUMSTANCES[circumstance].raises
+    )
 
 
 def merge_sections(

@@ -13,18 +13,19 @@ from uuid import UUID
 from caseapp.core.errors import Reason, refuse_for
 from caseapp.core.permissions import Action
 from caseapp.domain.screening.events import FlagSet, HoldOpened, HoldRenewed, ScreeningRecorded
-from caseapp.domain.screening.protocol import Level
+from caseapp.domain.screening.protocol import LEVEL_RULES, Level
 from caseapp.domain.screening.rules import derive_flags
+from caseapp.domain.screening.schemas import CLOCK_SKEW
 from caseapp.domain.screening.state import fold
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
     from caseapp.core.actor import Actor
     from caseapp.domain.screening.events import RecordedEvent
     from caseapp.domain.screening.queries import LockedScreening, SafetyHistory
-    from caseapp.domain.screening.schemas import Hold, ScreeningRecord
+    from caseapp.domain.screening.schemas import Answer, Hold, ScreeningRecord
     from caseapp.domain.screening.state import DerivedState
 
 OWN_CORRECTION = timedelta(minutes=60)
@@ -42,7 +43,7 @@ NOT_OWN = Reason(
 )
 TOO_LATE = Reason(
     "correction_too_late",
-    f"You recorded this screening more than {OWN_CORRECTION.seconds // 60} minutes ago.",
+    f"You did not record this screening within the last {OWN_CORRECTION.seconds // 60} minutes.",
     "Ask a supervisor who did not record it.",
 )
 HAS_RESULT = Reason(
@@ -57,7 +58,9 @@ class Correction:
     """What follows when a screening turns out to be recorded in error.
 
     `before` is the state without its answers. `holds` and `flags` end with it. `later` are the screenings after it, the
-    oldest first, and `episodes` those that start an episode of the holds that stay.
+    oldest first, and `episodes` those that start an episode of the holds that stay. `restored` are, by kind of hold,
+    the answers that count again and demand one that isn't open because of them: it was released after an answer that
+    counts no more. `flags_to_set` are, by kind, the screenings whose answers set flags that aren't active.
     """
 
     before: DerivedState
@@ -65,6 +68,8 @@ class Correction:
     flags: list[UUID]
     later: list[ScreeningRecord]
     episodes: set[UUID]
+    restored: dict[str, dict[str, Answer]]
+    flags_to_set: dict[str, UUID]
 
 
 def correction_blockers(
@@ -85,7 +90,8 @@ def correction_blockers(
     if screening.recorded_by != actor_id:
         return [] if is_supervisor else [NOT_OWN]
     reasons = [HAS_RESULT] if has_result else []
-    if moment - screening.recorded_at > OWN_CORRECTION:
+    # A recording in the future was made by a clock that ran ahead: nobody knows how long ago that was.
+    if not -CLOCK_SKEW <= moment - screening.recorded_at <= OWN_CORRECTION:
         reasons.append(TOO_LATE)
     return reasons
 
@@ -107,35 +113,69 @@ def check_correction(actor: Actor, locked: LockedScreening, moment: datetime) ->
 
 
 def derive_correction(history: SafetyHistory, screening: ScreeningRecord) -> Correction:
-    """Derive what ends when a screening counts for nothing any more, and what has to begin."""
+    """Derive what ends when a screening counts for nothing any more, and what has to begin.
+
+    Afterwards the client's state is as strict as the answers that count then demand.
+    """
     before = fold(history.events, screening.id)
     standing = {hold.id: _list_standing(hold, screening.id) for hold in before.holds}
     counting = [each for each in history.screenings if each.id != screening.id]
     levels = {item: answer.level for item, answer in before.answers.items()}
     errors = {screening.id, *(each.id for each in history.all_screenings if each.in_error)}
     setters = {
-        flag_id: setter.seq
-        for flag_id, setter in _find_setters(history.events).items()
-        if setter.id in errors
+        flag_id: seq
+        for flag_id, (setter, seq) in _find_setters(history.events).items()
+        if setter in errors
     }
+    flags = [
+        flag
+        for flag in before.flags
+        if flag.id in setters
+        and not flag.stands_alone
+        and flag.kind not in derive_flags(levels)
+        and not any(
+            flag.kind in derive_flags(each.counting)
+            for each in counting
+            if each.seq > setters[flag.id]
+        )
+    ]
     return Correction(
         before,
         [hold_id for hold_id, reasons in standing.items() if not reasons],
-        [
-            flag.id
-            for flag in before.flags
-            if flag.id in setters
-            and not flag.stands_alone
-            and flag.kind not in derive_flags(levels)
-            and not any(
-                flag.kind in derive_flags(each.counting)
-                for each in counting
-                if each.seq > setters[flag.id]
-            )
-        ],
+        [flag.id for flag in flags],
         [each for each in reversed(counting) if each.seq > screening.seq],
         _list_episodes(standing.values()),
+        _list_restored(before, standing),
+        _list_flags_to_set(before),
     )
+
+
+def _list_restored(
+    state: DerivedState, standing: Mapping[UUID, list[tuple[UUID, str, int]]]
+) -> dict[str, dict[str, Answer]]:
+    """List, by kind of hold, the answers that demand it and are not among its reasons, at this level or above."""
+    demanded = {
+        (hold.kind, item, level)
+        for hold in state.holds
+        for _, item, highest in standing[hold.id]
+        for level in range(highest + 1)
+    }
+    found: dict[str, dict[str, Answer]] = {}
+    for item, answer in state.answers.items():
+        kind = LEVEL_RULES[item, answer.level].hold
+        if kind and (kind, item, answer.level) not in demanded:
+            found.setdefault(kind, {})[item] = answer
+    return found
+
+
+def _list_flags_to_set(state: DerivedState) -> dict[str, UUID]:
+    """List the flags that the answers that count set and that aren't active, each with the screening of an answer."""
+    active = {flag.kind for flag in state.flags}
+    return {
+        kind: answer.screening_id
+        for item, answer in state.answers.items()
+        for kind in derive_flags({item: answer.level}) - active
+    }
 
 
 def _list_standing(hold: Hold, screening_id: UUID) -> list[tuple[UUID, str, int]]:
@@ -156,15 +196,20 @@ def _list_episodes(holds: Iterable[list[tuple[UUID, str, int]]]) -> set[UUID]:
     return found
 
 
-def _find_setters(events: Iterable[RecordedEvent]) -> dict[UUID, RecordedEvent]:
-    """Find, by flag, the screening whose answers set it: the events of what it set follow it at once."""
-    found: dict[UUID, RecordedEvent] = {}
+def _find_setters(events: Iterable[RecordedEvent]) -> dict[UUID, tuple[UUID, int]]:
+    """Find, by flag, the screening whose answers set it, and when, by the number of the event.
+
+    The events of what a screening set follow it at once; a flag that was set again after a correction names it.
+    """
+    found: dict[UUID, tuple[UUID, int]] = {}
     screening: RecordedEvent | None = None
     for event in events:
-        if isinstance(event.fact, ScreeningRecorded):
+        if isinstance(event.fact, FlagSet) and event.fact.screening_id:
+            found[event.id] = (event.fact.screening_id, event.seq)
+        elif isinstance(event.fact, ScreeningRecorded):
             screening = event
         elif not isinstance(event.fact, FlagSet | HoldOpened | HoldRenewed):
             screening = None
         elif screening and isinstance(event.fact, FlagSet) and event.fact.source == "screening":
-            found[event.id] = screening
+            found[event.id] = (screening.id, event.seq)
     return found

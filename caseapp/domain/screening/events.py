@@ -42,7 +42,10 @@ class ScreeningRecorded:
 
 @dataclass(frozen=True)
 class HoldOpened:
-    """A hold was opened; the reasons are answers of a screening. The hold has the id of this event."""
+    """A hold was opened; the reasons are answers of a screening. The hold has the id of this event.
+
+    A reason has `restored_at` when its answer counts again since then, because a later one was recorded in error.
+    """
 
     kind: str
     reasons: list[dict[str, Any]]
@@ -84,10 +87,14 @@ class HandoutAllowed:
 
 @dataclass(frozen=True)
 class FlagSet:
-    """A flag was set, by answers, by facts or by a person. The flag has the id of this event."""
+    """A flag was set, by answers, by facts or by a person. The flag has the id of this event.
+
+    `screening_id` names the screening whose answer counts again after a correction and sets it.
+    """
 
     kind: str
     source: str
+    screening_id: UUID | None = None
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,14 @@ from caseapp.domain.clients.operations import (
     leave_for,
     withdraw_contact_confirmation,
 )
+from caseapp.domain.clients.queries import find_coach_id
 from caseapp.domain.clients.rules import UNSAFE_FLAGS
 from caseapp.domain.followups.operations import create_required_followups, end_in_error
-from caseapp.domain.followups.queries import find_newest_episode, list_episodes_with_tasks
+from caseapp.domain.followups.queries import (
+    find_newest_episode,
+    list_episode_kinds,
+    list_hold_followups,
+)
 from caseapp.domain.practice.queries import local_day, local_now, today
 from caseapp.domain.protocol.file import PROTOCOL
 from caseapp.domain.screening.corrections import check_correction, derive_correction
@@ -64,8 +69,10 @@ from caseapp.domain.screening.rules import (
     check_clear_flag,
     check_name_second_person,
     check_release,
+    derive_flags,
     derive_required_actions,
     explain_missing_reason,
+    list_episodes,
     list_stated,
     list_steep_falls,
     opens_safety_hold,
@@ -175,22 +182,49 @@ def record_screening(
     if required.holds:
         # One alert, of the most urgent kind.
         raise_alert(actor, client, min(required.holds, key=KINDS.index))
-    # The tasks belong to the strictest hold. A recheck alone belongs to the screening, so it blocks no release.
-    create_required_followups(
-        actor,
-        client,
-        required.tasks,
-        assigned_to=actor.id,
-        origin_kind="hold" if holds else "screening",
-        origin_id=holds[max(holds)] if holds else screening_id,
-        episode_id=screening_id
-        if is_new
-        else _find_episode(current, holds[max(holds)])
-        if holds
-        else None,
-    )
+    _create_tasks(actor, client, current, stated, holds, screening_id, is_new=is_new)
     _record(actor, Action.SCREENING_RECORD, "screening", screening_id, client)
     return screening_id
+
+
+def _create_tasks(
+    actor: Actor,
+    client: LockedClient,
+    current: CurrentSafety,
+    stated: Mapping[str, int],
+    holds: Mapping[str, UUID],
+    screening_id: UUID,
+    *,
+    is_new: bool,
+) -> None:
+    """Create the tasks of a screening's levels; it opened or renewed `holds`, given by kind, and may start an episode.
+
+    They belong to the strictest hold. Without an episode of their own, they go on in the newest one of each hold:
+    another hold waits for its own actions too, where its newest episode is not the same. A recheck alone belongs to the
+    screening, so it blocks no release.
+    """
+    required = derive_required_actions(stated, local_now())
+    for kind, hold_id in sorted(holds.items(), reverse=True):
+        levels = {key: stated[key] for key in required.holds[kind]}
+        own = derive_required_actions(levels, local_now())
+        create_required_followups(
+            actor,
+            client,
+            (required if kind == max(holds) else own).tasks,
+            assigned_to=actor.id,
+            origin_kind="hold",
+            origin_id=hold_id,
+            episode_id=screening_id if is_new else _find_episode(client, current, hold_id),
+        )
+    if not holds:
+        create_required_followups(
+            actor,
+            client,
+            required.tasks,
+            assigned_to=actor.id,
+            origin_kind="screening",
+            origin_id=screening_id,
+        )
 
 
 def decide_proposals(actor: Actor, client: LockedClient, decisions: Decisions) -> None:
@@ -330,7 +364,8 @@ def mark_in_error(actor: Actor, locked: LockedScreening, reason: str) -> None:
     """Mark a screening as recorded in error with a written reason: none of its answers counts any more.
 
     Everything is derived again without them. A hold without another reason ends, and so does a flag that nothing else
-    has set; the open tasks of its episode end. Everybody who must know is alerted. Raises RuleBroken.
+    has set; the open tasks of its episode end. What an earlier answer demands that counts again begins anew: its hold,
+    flags and tasks. Everybody who must know is alerted. Raises RuleBroken.
     """
     require(actor, Action.SCREENING_CORRECT)
     moment = now()
@@ -340,50 +375,153 @@ def mark_in_error(actor: Actor, locked: LockedScreening, reason: str) -> None:
     facts: list[tuple[UUID, Fact]] = [(new_id(), ScreeningInError(screening.id, reason))]
     facts += [(new_id(), HoldInError(hold_id)) for hold_id in correction.holds]
     facts += [(new_id(), FlagInError(flag_id)) for flag_id in correction.flags]
+    flags = [
+        (new_id(), FlagSet(kind, "screening", screening_id))
+        for kind, screening_id in sorted(correction.flags_to_set.items())
+    ]
+    holds, hold_facts = _restore_holds(correction, moment)
+    facts += [*flags, *hold_facts]
+    restored = {
+        item: answer.level
+        for answers in correction.restored.values()
+        for item, answer in answers.items()
+    }
+    if (correction.flags_to_set.keys() | derive_flags(restored)) & UNSAFE_FLAGS:
+        withdraw_contact_confirmation(client)
     before = CurrentSafety(len(history.events), history.tag, correction.before)
     _append(actor, client, before, facts, fold(history.events))
+    for flag_id, _ in flags:
+        _record(actor, Action.FLAG_SET, "flag", flag_id, client)
+    for hold_id in holds.values():
+        _record(actor, Action.HOLD_OPEN, "hold", hold_id, client)
     ended = end_in_error(actor, client, screening.id, correction.holds)
-    _restore_tasks(actor, client, correction, ended)
+    coach_id = find_coach_id(client.id) or actor.id
+    _create_restored_tasks(actor, client, correction, holds, coach_id)
+    _restore_tasks(actor, client, correction, ended, coach_id)
     is_safety = any(opens_safety_hold(*answer) for answer in screening.counting.items())
-    raise_alert(actor, client, "safety_in_error" if is_safety else "in_error")
+    # One alert, of the most urgent kind.
+    kinds = {"safety_in_error" if is_safety else "in_error", *holds}
+    raise_alert(actor, client, min(kinds, key=KINDS.index))
     _record(actor, Action.SCREENING_CORRECT, "screening", screening.id, client)
 
 
-def _restore_tasks(
-    actor: Actor, client: LockedClient, correction: Correction, ended: set[str]
-) -> None:
-    """Create the tasks that later screenings did not get, because those of the one in error were open already.
+def _restore_holds(
+    correction: Correction, moment: datetime
+) -> tuple[dict[str, UUID], list[tuple[UUID, Fact]]]:
+    """Return, by kind, the holds that open or get further reasons with a correction at a moment, and their events."""
+    open_holds = {
+        hold.kind: hold.id for hold in correction.before.holds if hold.id not in correction.holds
+    }
+    holds: dict[str, UUID] = {}
+    facts: list[tuple[UUID, Fact]] = []
+    for kind, answers in sorted(correction.restored.items()):
+        reasons: list[dict[str, Any]] = [
+            {
+                "item": item,
+                "level": answer.level,
+                "screening": str(answer.screening_id),
+                "restored_at": moment.isoformat(),
+            }
+            for item, answer in answers.items()
+        ]
+        event_id = new_id()
+        holds[kind] = open_holds.get(kind, event_id)
+        facts.append(
+            (
+                event_id,
+                HoldRenewed(holds[kind], reasons)
+                if kind in open_holds
+                else HoldOpened(kind, reasons),
+            )
+        )
+    return holds, facts
 
-    A screening that went on in its episode gets an episode of its own.
-    """
-    open_holds = {hold.kind: hold.id for hold in correction.before.holds}
-    with_tasks = list_episodes_with_tasks(client.id)
-    for screening in correction.later:
-        required = derive_required_actions(screening.counting, local_now())
-        kinds = [kind for kind in required.holds if kind in open_holds]
-        is_episode = screening.id in correction.episodes
-        if is_episode and kinds and screening.id not in with_tasks:
-            tasks = required.tasks
-        elif not kinds and screening.id == correction.later[-1].id:
-            tasks = {kind: due for kind, due in required.tasks.items() if kind in ended}
-        else:
-            continue
+
+def _create_restored_tasks(
+    actor: Actor,
+    client: LockedClient,
+    correction: Correction,
+    holds: Mapping[str, UUID],
+    coach_id: UUID,
+) -> None:
+    """Create, from now on, the tasks of the answers that demand a hold again, in the episode of their screening."""
+    for kind, answers in correction.restored.items():
+        levels = {item: answer.level for item, answer in answers.items()}
+        newest = max(answers.values(), key=lambda answer: answer.session_at)
         create_required_followups(
             actor,
             client,
-            tasks,
-            assigned_to=actor.id,
-            origin_kind="hold" if kinds else "screening",
-            origin_id=open_holds[max(kinds)] if kinds else screening.id,
-            episode_id=screening.id if kinds else None,
+            derive_required_actions(levels, local_now()).tasks,
+            assigned_to=coach_id,
+            origin_kind="hold",
+            origin_id=holds[kind],
+            episode_id=newest.screening_id,
         )
 
 
-def _find_episode(current: CurrentSafety, hold_id: UUID) -> UUID | None:
+def _restore_tasks(
+    actor: Actor,
+    client: LockedClient,
+    correction: Correction,
+    ended: set[str],
+    coach_id: UUID,
+) -> None:
+    """Create the tasks that later screenings did not get, because those of the one in error were open already.
+
+    A screening that went on in its episode gets an episode of its own: with everything that it requires when it now
+    starts one, otherwise with what ended and isn't open in another episode of its hold.
+    """
+    staying = {
+        hold.kind: hold for hold in correction.before.holds if hold.id not in correction.holds
+    }
+    known = list_episode_kinds(client.id)
+    for screening in correction.later:
+        required = derive_required_actions(screening.counting, local_now())
+        kinds = [kind for kind in required.holds if kind in staying]
+        if kinds and screening.id in correction.episodes:
+            had = known.get(screening.id, set())
+            wanted = {max(kinds): required.tasks.keys() - had}
+        elif kinds:
+            lost = ended - known.get(screening.id, set())
+            wanted = {
+                kind: _list_lost(client, hold, screening.id, lost) for kind, hold in staying.items()
+            }
+        elif screening.id == correction.later[-1].id:
+            wanted = {"": required.tasks.keys() & ended}
+        else:
+            continue
+        for kind, tasks in sorted(wanted.items(), reverse=True):
+            create_required_followups(
+                actor,
+                client,
+                {task: due for task, due in required.tasks.items() if task in tasks},
+                assigned_to=coach_id,
+                origin_kind="hold" if kind else "screening",
+                origin_id=staying[kind].id if kind else screening.id,
+                episode_id=screening.id if kind else None,
+            )
+
+
+def _list_lost(client: LockedClient, hold: Hold, screening_id: UUID, ended: set[str]) -> set[str]:
+    """List the kinds of tasks that a screening required for a hold, have ended, and are not open there."""
+    levels = {
+        reason["item"]: reason["level"]
+        for reason in hold.standing
+        if UUID(reason["screening"]) == screening_id
+    }
+    lost = ended & derive_required_actions(levels, local_now()).tasks.keys()
+    if not lost:
+        return set()
+    rows = list_hold_followups(client.id, {hold.id: list_episodes(hold)})
+    return lost - {row.kind for row in rows if row.completed_at is None}
+
+
+def _find_episode(client: LockedClient, current: CurrentSafety, hold_id: UUID) -> UUID | None:
     """Find the newest episode inside an open hold that was not recorded in error."""
     reasons = next((hold.reasons for hold in current.state.holds if hold.id == hold_id), [])
     in_error = {UUID(reason["screening"]) for reason in reasons if reason.get("in_error")}
-    return find_newest_episode(hold_id, but=in_error)
+    standing = {UUID(reason["screening"]) for reason in reasons} - in_error
+    return find_newest_episode(client.id, hold_id, standing, but=in_error)
 
 
 def mark_open_holds(client: LockedClient) -> None:

@@ -116,6 +116,8 @@ class SafetyHistory:
         raising = [screening for screening in self.screenings if screening.id in ids]
         if not raising:
             return HoldScreenings((), (), {})
+        withdrawn = [each for each in self.all_screenings if each.id in ids and each.in_error]
+        restored_at = hold.restored_at
         opened_at = max(screening.session_at for screening in raising)
         since = [
             screening
@@ -123,10 +125,13 @@ class SafetyHistory:
             if screening.seq > raising[0].seq
             and not screening.is_late
             and not screening.is_older_than(opened_at)
+            and not (restored_at and screening.session_at < restored_at)
         ]
         answers = fold(self.events).answers
         levels = {item: answer.level for item, answer in answers.items()}
-        return HoldScreenings(tuple(raising), tuple(since), levels)
+        return HoldScreenings(
+            tuple(raising), tuple(since), levels, tuple(withdrawn), restored_at=restored_at
+        )
 
 
 def _select_histories(*where: sa.ColumnElement[bool]) -> sa.Select[*tuple[Any, ...]]:

@@ -85,12 +85,21 @@ class HoldScreenings:
     """The screenings that the release of a hold depends on, newest first, and the level of each item that counts now.
 
     `raising` are those that opened or renewed the hold. `since` are those that were recorded after them, in time, and
-    about a session that was not before theirs.
+    about a session that was not before theirs. `withdrawn` opened or renewed it too, and were recorded in error.
+    `restored_at` is when an answer of one of them began to count again, because a later one was recorded in error.
     """
 
     raising: tuple[ScreeningRecord, ...]
     since: tuple[ScreeningRecord, ...]
     levels: Mapping[str, int]
+    withdrawn: tuple[ScreeningRecord, ...] = ()
+    restored_at: datetime | None = None
+
+    @property
+    def began_at(self) -> datetime:
+        """Return when the last episode began."""
+        recorded_at = self.raising[0].recorded_at
+        return max(recorded_at, self.restored_at) if self.restored_at else recorded_at
 
 
 @dataclass(frozen=True)
@@ -314,8 +323,11 @@ def check_clear_flag(client: LockedClient, flag: Flag, state: DerivedState) -> N
 
 
 def list_authors(screenings: HoldScreenings) -> set[UUID]:
-    """List who recorded a screening that opened or renewed a hold, or the full screening that ends it."""
-    authors = {screening.recorded_by for screening in screenings.raising}
+    """List who recorded a screening that opened or renewed a hold, or the full screening that ends it.
+
+    Whoever marks their own screening as recorded in error stays one of them as long as the hold stands.
+    """
+    authors = {each.recorded_by for each in (*screenings.raising, *screenings.withdrawn)}
     newest = find_newest_full(screenings.since)
     return authors | {newest.recorded_by} if newest else authors
 
@@ -428,7 +440,7 @@ def _list_safety_blockers(
         )
     is_fear = any(reason["item"] == FEAR_AT_HOME for reason in hold.standing)
     check = "safety_7d" if is_fear else "safety_72h"
-    earliest = not_before(check, screenings.raising[0].recorded_at)
+    earliest = not_before(check, screenings.began_at)
     if earliest and last.session_at < earliest:
         yield Reason(
             "screening_too_early",

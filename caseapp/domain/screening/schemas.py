@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from marshmallow import Schema, ValidationError, fields, post_load, validate, validates
@@ -23,14 +23,14 @@ from caseapp.domain.screening.protocol import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from datetime import date, datetime
+    from datetime import date
     from uuid import UUID
 
 # The clocks of two servers may differ by so much.
 CLOCK_SKEW = timedelta(minutes=5)
 MONTH_LENGTH = len("2026-03")
 # Characters that can be seen.
-LEAST_ERROR_REASON = 20
+LEAST_REASON, LEAST_ERROR_REASON = 10, 20
 LEVEL_NAMES = {level.name.lower(): level for level in Level}
 
 
@@ -305,6 +305,12 @@ class Hold:
         """List the reasons that were not recorded in error."""
         return [reason for reason in self.reasons if not reason.get("in_error")]
 
+    @property
+    def restored_at(self) -> datetime | None:
+        """Return when the last reason began to count again that does so after a correction, or None."""
+        times = (reason["restored_at"] for reason in self.standing if "restored_at" in reason)
+        return max(map(datetime.fromisoformat, times), default=None)
+
 
 @dataclass(frozen=True)
 class Flag:
@@ -536,7 +542,12 @@ class SecondPersonSchema(Schema):
 class ReasonSchema(Schema):
     """Input of a written reason."""
 
-    reason = fields.String(required=True, validate=validate.Length(10, 2000))
+    reason = fields.String(required=True, validate=validate.Length(max=2000))
+
+    @validates("reason")
+    def _check_length(self, value: str, **_: object) -> None:
+        if count_visible(value) < LEAST_REASON:
+            raise ValidationError(f"Write the reason in {LEAST_REASON} characters or more.")
 
 
 class ErrorReasonSchema(Schema):

@@ -24,7 +24,7 @@ from caseapp.domain.screening.events import (
     from_plain,
     to_plain,
 )
-from caseapp.domain.screening.protocol import FEAR_AT_HOME, ITEMS, Level
+from caseapp.domain.screening.protocol import CIRCUMSTANCES, FEAR_AT_HOME, ITEMS, Level
 from caseapp.domain.screening.schemas import Answer, Flag, Hold, InError, Raised, ScreeningRecord
 
 if TYPE_CHECKING:
@@ -234,16 +234,15 @@ def make_screening(event: RecordedEvent, in_error: Collection[UUID] = ()) -> Scr
     fact = event.fact
     if not isinstance(fact, ScreeningRecorded):
         raise TypeError
+    lost = {key for key, origin in fact.repeats.items() if UUID(origin) in in_error}
+    circumstances = [key for key in fact.circumstances if key not in lost]
     return ScreeningRecord(
         id=event.id,
         client_id=event.client_id,
         recorded_at=event.recorded_at,
         recorded_by=event.recorded_by,
         levels={
-            item.key: None
-            if (origin := fact.repeats.get(item.key)) and UUID(origin) in in_error
-            else fact.answers.get(item.key)
-            for item in ITEMS
+            item.key: None if item.key in lost else fact.answers.get(item.key) for item in ITEMS
         },
         asked_alone=fact.asked_alone,
         actions_taken=fact.actions_taken,
@@ -253,10 +252,21 @@ def make_screening(event: RecordedEvent, in_error: Collection[UUID] = ()) -> Scr
         protocol=fact.protocol,
         lasting_since=fact.lasting_since,
         note_id=fact.note_id,
-        circumstances=fact.circumstances,
-        at_least=fact.at_least,
+        circumstances=circumstances,
+        at_least=fact.at_least
+        if len(circumstances) == len(fact.circumstances)
+        else _keep_raised(fact.at_least, circumstances),
         below_reason=fact.below_reason,
     )
+
+
+def _keep_raised(at_least: Mapping[str, int], circumstances: Iterable[str]) -> dict[str, int]:
+    """Return the levels to which these circumstances raise items, of those that more of them have raised."""
+    highest: dict[str, int] = {}
+    for key in circumstances:
+        for rule in CIRCUMSTANCES[key].raises:
+            highest[rule.item] = max(rule.level, highest.get(rule.item, Level.NONE))
+    return {item: min(level, highest[item]) for item, level in at_least.items() if item in highest}
 
 
 def _decide(hold: Hold, fact: HandoutAllowed | SecondPersonNamed, who: UUID) -> Hold:

@@ -126,7 +126,10 @@ def test_declined_and_emergency_steps_need_a_reason(kind, result):
     assert list(found) == (["note"] if refused else [])
 
 
-@pytest.mark.parametrize("blank", ["\u200b", "\u2060", "\u00ad", "\ufeff", "\u00a0", "\u2003", " "])
+@pytest.mark.parametrize(
+    "blank",
+    ["\u200b", "\u2060", "\u00ad", "\ufeff", "\u00a0", "\u2003", " ", "\u3164", "\u2800", "\u115f"],
+)
 def test_characters_that_cannot_be_seen_are_no_note_and_nobody_who_was_told(blank):
     unseen, padded = blank * 20, f"Her{blank * 20}sister"
     new = NewResult("no", None, told=unseen, note=unseen)

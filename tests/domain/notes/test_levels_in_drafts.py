@@ -271,3 +271,37 @@ def test_supervisor_marks_a_screening_of_a_draft_and_of_a_signed_note(team, coac
     mark(team["supervisor"], before.screening_id)
     assert get_note(coach, signed) == before
     assert get_safety_state(case.client_id).hold is None
+
+
+def test_circumstance_recorded_in_error_leaves_the_draft(coach, case, note_id):
+    save(coach, note_id, 1, {}, about={"circumstances": ("choking",)})
+    mark(coach, get_note(coach, note_id).screening_id)
+    assert get_note(coach, note_id).draft.circumstances == ()
+    save(coach, note_id, 3, sections={"plan": "Another word."})
+    assert get_safety_state(case.client_id).hold is None
+
+
+def test_circumstance_recorded_in_error_raises_nothing_in_a_screening_that_repeats_it(
+    coach, case, note_id
+):
+    ticked = {"circumstances": ("choking",)}
+    save(coach, note_id, 1, {}, about=ticked)
+    wrong = get_note(coach, note_id).screening_id
+    save(coach, note_id, 2, {"self_harm": 3}, about=ticked)
+    mark(coach, wrong)
+    note, safety = get_note(coach, note_id), get_safety_state(case.client_id)
+    assert (note.draft.answers, note.draft.circumstances) == ({"self_harm": 3}, ())
+    assert (safety.levels, {*safety.circumstances}) == ({"self_harm": 3}, set())
+    save(coach, note_id, 4, sections={"plan": "Another word."})
+    assert len(list_recorded(case)) == 1
+
+
+def test_answer_that_a_circumstance_raises_leaves_the_draft_with_its_screening(
+    coach, case, note_id
+):
+    save(coach, note_id, 1, {"self_harm": 1}, about={"circumstances": ("weapons",)})
+    mark(coach, get_note(coach, note_id).screening_id)
+    draft = get_note(coach, note_id).draft
+    assert (draft.answers, draft.circumstances) == ({"self_harm": 1}, ())
+    save(coach, note_id, 3, sections={"plan": "Another word."})
+    assert get_safety_state(case.client_id).hold is None

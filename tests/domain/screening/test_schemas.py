@@ -6,7 +6,12 @@ from uuid import UUID
 
 import pytest
 
-from caseapp.domain.screening.schemas import LEVEL_NAMES, ReasonSchema, ScreeningSchema
+from caseapp.domain.screening.schemas import (
+    LEVEL_NAMES,
+    ErrorReasonSchema,
+    ReasonSchema,
+    ScreeningSchema,
+)
 from tests.domain.screening.hold_helpers import KEYS
 
 
@@ -48,3 +53,10 @@ def test_level_names_are_read_and_blank_is_not_asked():
 @pytest.mark.parametrize("reason", ["", "short", "x" * 2001])
 def test_short_reason_is_refused(reason):
     assert ReasonSchema().validate({"reason": reason})
+
+
+@pytest.mark.parametrize("schema", [ReasonSchema, ErrorReasonSchema])
+@pytest.mark.parametrize("blank", ["\u3164", "\u2800", "\u115f", "\u200b", " "])
+def test_written_reason_can_be_seen(schema, blank):
+    assert list(schema().validate({"reason": blank * 25})) == ["reason"]
+    assert schema().validate({"reason": "Two steady weeks and a plan."}) == {}

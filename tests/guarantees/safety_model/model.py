@@ -182,6 +182,23 @@ class Answer:
     session_at: datetime
     alone: bool
     asked_at: datetime | None
+    number: int
+
+    def demands(self, key: str) -> str | None:
+        """Return the kind of hold that this answer to an item demands, (d) "The hold"."""
+        if opens_safety_hold(key, self.level):
+            return "safety"
+        return "care" if self.level == CONCERN else None
+
+
+@dataclass(frozen=True)
+class Reason:
+    """An answer that a hold stands for; `restored_at` is when it began to count again after a correction."""
+
+    number: int
+    item: str
+    level: int
+    restored_at: datetime | None
 
 
 @dataclass
@@ -189,12 +206,31 @@ class Hold:
     """An open hold: the screenings that opened and renewed it, in the order in which they were recorded."""
 
     raising: list[Screening]
-    items: set[str]
+    reasons: list[Reason]
     episodes: set[int]
+    authors: set[UUID] = field(default_factory=set)
+    """Who recorded any of them, also in error."""
     second: UUID | None = None
     """The supervisor who was named to release it."""
     allowed: tuple[UUID, str] | None = None
     """The one handout that a supervisor has allowed, in which case, in spite of a care hold."""
+
+    @property
+    def items(self) -> set[str]:
+        """Return the items that it is about."""
+        return {reason.item for reason in self.reasons}
+
+    @property
+    def restored_at(self) -> datetime | None:
+        """Return when a reason last began to count again."""
+        return max(filter(None, (reason.restored_at for reason in self.reasons)), default=None)
+
+    def add(self, one: Screening, levels: dict[str, int], restored_at: datetime | None) -> None:
+        """Add what a screening said, in the order in which the screenings were recorded."""
+        if one not in self.raising:
+            self.raising = sorted([*self.raising, one], key=lambda each: each.number)
+        self.reasons += [Reason(one.number, *level, restored_at) for level in levels.items()]
+        self.authors.add(one.by)
 
 
 @dataclass
@@ -294,9 +330,8 @@ class Client:
         for kind, keys in new.holds.items():
             if kind == "safety" and kind not in self.holds and "care" in self.holds:
                 self.holds["care"].allowed = None
-            hold = self.holds.setdefault(kind, Hold([], set(), set()))
-            hold.raising.append(new)
-            hold.items |= keys
+            hold = self.holds.setdefault(kind, Hold([], [], set()))
+            hold.add(new, {key: new.new_levels[key] for key in keys}, None)
             if starts:
                 hold.episodes.add(new.number)
         flags = new.flags
@@ -338,7 +373,7 @@ class Client:
         only ever raise a level; they don't count as asking.
         """
         old = self.answers.get(key)
-        in_time = Answer(level, new.session_at, new.alone, new.session_at)
+        in_time = Answer(level, new.session_at, new.alone, new.session_at, new.number)
         only_raises = new.late or key not in new.levels or (key == FEAR and not new.alone)
         if old is not None:
             only_raises |= old.session_at > new.session_at and new.recorded_at >= old.session_at
@@ -371,12 +406,16 @@ class Client:
         has_result = any(
             task.episode == one.number and task.kind != "tell_supervisor" for task, _at in self.done
         )
-        if at < one.recorded_at:
-            return False if has_result else None
+        if at < one.recorded_at - SKEW:
+            return False
         return not has_result and at - one.recorded_at <= OWN_CORRECTION
 
-    def mark_in_error(self, marked: Screening) -> None:
-        """Let none of a screening's answers count: what only they have opened or set ends."""
+    def mark_in_error(self, marked: Screening, at: datetime) -> dict[str, set[str]]:
+        """Let none of a screening's answers count: what only they have opened or set ends.
+
+        A counting level that demands a hold has an open one that stands for it, and a flag that one sets is active.
+        Return, by kind of hold, the actions that are required anew.
+        """
         self.screenings.remove(marked)
         self.answers.clear()
         for one in self.screenings:
@@ -385,7 +424,7 @@ class Client:
         for kind, hold in [*self.holds.items()]:
             hold.raising = [one for one in hold.raising if one != marked]
             hold.episodes.discard(marked.number)
-            hold.items = {key for one in hold.raising for key in one.holds[kind]}
+            hold.reasons = [each for each in hold.reasons if each.number != marked.number]
             if not hold.raising:
                 del self.holds[kind]
                 self.released |= dict.fromkeys(marked.levels, marked.recorded_at)
@@ -393,6 +432,35 @@ class Client:
             self.flags[flag] = [number for number in set_by if number != marked.number]
             if not self.flags[flag]:
                 del self.flags[flag]
+        return self._restore(at)
+
+    def _restore(self, at: datetime) -> dict[str, set[str]]:
+        """Open and set what the answers that count demand and nothing stands for."""
+        actions: dict[str, set[str]] = {}
+        levels: dict[str, dict[str, int]] = {}
+        for key, answer in self.answers.items():
+            for flag, causes in FLAGS_SET.items():
+                is_set = any(key == item and answer.level >= level for item, level in causes)
+                if is_set and flag not in self.flags:
+                    self.set_flags({flag}, answer.number)
+            kind = answer.demands(key)
+            known = self.holds[kind].reasons if kind in self.holds else []
+            if kind and not any(each.item == key and each.level >= answer.level for each in known):
+                levels.setdefault(kind, {})[key] = answer.level
+        for kind, found in levels.items():
+            if kind == "safety" and kind not in self.holds and "care" in self.holds:
+                self.holds["care"].allowed = None
+            hold = self.holds.setdefault(kind, Hold([], [], set()))
+            for key, level in found.items():
+                number = self.answers[key].number
+                one = next(each for each in self.screenings if each.number == number)
+                hold.add(one, {key: level}, at)
+                hold.episodes.add(number)
+            again = replace(hold.raising[-1], levels=found, at_least={}, repeats=frozenset())
+            actions[kind] = again.actions
+            if again.flags & SENDING_IS_UNSAFE:
+                self.confirmed = False
+        return actions
 
     def was_asked_for(self, kind: str, since: datetime) -> bool:
         """Tell whether an action of a kind is open, or was completed after a moment."""
@@ -497,6 +565,7 @@ class Client:
             one
             for one in self.screenings
             if one.number > hold.raising[-1].number and one.full and not one.late
+            if hold.restored_at is None or one.session_at >= hold.restored_at
         ]
         expected = (
             self._care_facts(hold, since, at)
@@ -525,13 +594,16 @@ class Client:
 
     def _safety_facts(self, hold: Hold, since: list[Screening], by: UUID, at: datetime) -> Expected:
         """Judge the full screening, asked alone, long enough after the last concern, and the second person."""
-        if by in {one.by for one in hold.raising}:
+        if by in hold.authors:
             return False
+        wait = BEFORE_RELEASE_FEAR if FEAR in hold.items else BEFORE_RELEASE
+        restored = [hold.restored_at] if hold.restored_at else []
         last = hold.raising[-1]
         fear = [one for one in hold.raising if one.new_levels.get(FEAR, NONE) >= CONCERN]
         soonest = max(
             [
                 last.session_at + BEFORE_RELEASE,
+                *(since + wait for since in restored),
                 *(min(one.session_at, last.recorded_at) + BEFORE_RELEASE_FEAR for one in fear),
             ]
         )
@@ -545,8 +617,8 @@ class Client:
         ]
         if not lenient or {one.by for one in lenient} == {by}:
             return False
-        wait = BEFORE_RELEASE_FEAR if FEAR in hold.items else BEFORE_RELEASE
-        latest = max(max(one.session_at, one.recorded_at) for one in hold.raising) + wait
+        began = [max(one.session_at, one.recorded_at) for one in hold.raising]
+        latest = max([*began, *restored]) + wait
         newest = max(since, key=lambda one: (one.session_at, one.number))
         is_met = newest in lenient and latest <= newest.session_at <= at and newest.by != by
         return True if is_met else None
@@ -561,9 +633,11 @@ class Client:
             return False
         if "safety" not in self.holds:
             return True
-        set_by, in_hold = self.flags[flag], self.holds["safety"].raising
-        if None not in set_by or any(flag in one.flags for one in in_hold):
+        set_by, hold = self.flags[flag], self.holds["safety"]
+        if None not in set_by:
             return False
+        if any(flag in one.flags for one in hold.raising):
+            return None if hold.restored_at else False
         return None if {*set_by} != {None} else True
 
     def is_planned(self, task: Task) -> bool:

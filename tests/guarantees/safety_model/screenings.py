@@ -133,6 +133,10 @@ class ScreeningSteps(BaseHistory):
         new = replace(found, number=self.number)
         required = self.model.record(new)
         self._take_in_tasks(required)
+        for kind, keys in new.holds.items():
+            levels = {key: new.new_levels[key] for key in keys}
+            own = replace(new, levels=levels, at_least={}, repeats=frozenset())
+            self._require_open(kind, own.actions)
         if new.holds:
             self._take_in_alert("safety" if "safety" in new.holds else "care", new.by)
         for kind in new.holds:
@@ -324,7 +328,7 @@ class ScreeningSteps(BaseHistory):
     def _take_in_error(self, one: Screening, by: Actor) -> None:
         """Let the model forget the answers; what later ones require has to be asked for now, if it wasn't."""
         before = {*self.model.holds}
-        self.model.mark_in_error(one)
+        restored = self.model.mark_in_error(one, self.now)
         for kind in before - self.model.holds.keys():
             self.counts[f"holds: {kind} opened in error"] += 1
         rows = {row.id: row for row in run(OPEN_TASKS, client=self.client_id).all()}
@@ -336,6 +340,7 @@ class ScreeningSteps(BaseHistory):
             if row.id not in self.model.tasks:
                 number = self.screening_ids.get(row.episode_id)
                 possible = {kind for other in later for kind in other.actions}
+                possible |= {kind for actions in restored.values() for kind in actions}
                 self.require(row.kind in possible, f"{row.kind} asked after an error")
                 self.model.tasks[row.id] = Task(
                     row.kind, number, row.not_before_at, self.now, source=number
@@ -347,8 +352,18 @@ class ScreeningSteps(BaseHistory):
             for kind in other.actions if other.holds else ():
                 asked = self.model.was_asked_for(kind, other.recorded_at)
                 self.require(asked, f"{kind} of screening {other.number} was lost")
+        for kind, actions in restored.items():
+            self._require_open(kind, actions)
+            self.counts[f"error: {kind} hold opened again"] += 1
         is_safety = any(model.opens_safety_hold(*answer) for answer in one.counting.items())
+        is_safety |= "safety" in restored
         self._take_in_alert("safety" if is_safety else "care", by.id)
+
+    def _require_open(self, kind: str, actions: set[str]) -> None:
+        """Compare that actions are open in the episodes of a hold, so that its release waits for them."""
+        episodes = self.model.holds[kind].episodes
+        found = {task.kind for task in self.model.tasks.values() if task.episode in episodes}
+        self.require(actions <= found, f"{kind} hold doesn't wait for {actions - found}")
 
     def _take_in_alert(self, kind: str, by: UUID) -> None:
         """Compare that one alert was raised, and whom it has reached at once."""
