@@ -22,6 +22,8 @@ from caseapp.domain.alerts.operations import (
     escalate,
 )
 from caseapp.domain.alerts.queries import get_alerted_client, list_waiting_alerts, lock_alert
+from caseapp.domain.cases.operations import open_case
+from caseapp.domain.cases.schemas import CaseDetails
 from caseapp.domain.clients.codes import ALERTED
 from caseapp.domain.clients.models import CareTeamMember
 from caseapp.domain.clients.queries import lock_client
@@ -140,6 +142,17 @@ def test_alert_opened_by_a_former_coach_alone_is_passed_on_until_a_second_person
     assert having(people) == {"coach4"}
     supervise(people, "coach4", "supervisor")
     assert having(people) == {"coach4", "supervisor"}
+
+
+def test_alert_reaches_the_coach_of_a_case_that_is_opened_while_it_waits(people):
+    colleague = staff.add("coach5", role="coach", supervisor="supervisor")
+    client_id = builders.client(people["coach"])
+    builders.screen(people["coach"], client_id, self_harm="urgent")
+    supervisor = people["supervisor"]
+    with transaction():
+        client = lock_client(supervisor, client_id)
+        open_case(supervisor, client, CaseDetails({}, "undecided", None), coach_id=colleague.id)
+    assert having(people | {"coach5": colleague}) == {"supervisor", "coach5"}
 
 
 def test_supervisor_who_hands_over_only_a_task_keeps_the_alert(people):
