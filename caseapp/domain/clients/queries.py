@@ -77,14 +77,14 @@ def select_memberships(
     """Select the coaches' memberships of a client's care team by which a person may see the client."""
     if role is not Role.SUPERVISOR:
         return select_visible_clients(role, who).where(CareTeamMember.client_id == client_id)
-    member = aliased(User)
+    coach = aliased(User)
     return (
         sa.select(CareTeamMember.client_id)
-        .join(member, member.id == CareTeamMember.user_id)
+        .join(coach, coach.id == CareTeamMember.user_id)
         .where(
             CareTeamMember.client_id == client_id,
             CareTeamMember.role == COACH,
-            is_visible_coach(member, role, who),
+            is_visible_coach(coach, role, who),
         )
     )
 
