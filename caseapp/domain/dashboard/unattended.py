@@ -76,7 +76,7 @@ def _list_lacking(actor: Actor | None) -> list[UnattendedClient]:
     viewers = [actor.id] if actor else [user.id for user in list_users()]
     marked = {mark.client_id for viewer in viewers for mark in list_marks(viewer, HOLD_KINDS)}
     lacking = _select_lacking(actor)
-    is_responsible, has_second = _has_responsible(), _has_second(moment)
+    is_responsible = _has_responsible()
     has_overdue = (
         sa.exists()
         .where(
@@ -104,7 +104,7 @@ def _list_lacking(actor: Actor | None) -> list[UnattendedClient]:
         .join(lacking, lacking.c.client_id == Client.id)
         .join(ClientKey, ClientKey.client_id == Client.id)
         .where(
-            sa.or_(~is_responsible, ~has_second),
+            sa.or_(~is_responsible, ~has_second(moment)),
             sa.or_(Client.id.in_(marked), has_open_case, has_overdue),
         )
     )
@@ -223,9 +223,17 @@ def _is_seen() -> sa.Exists:
     return sa.exists().where(viewer.disabled_at.is_(None), sees).correlate(Client)
 
 
-def _has_second(moment: datetime) -> sa.ColumnElement[bool]:
+def has_second(moment: datetime, but: UUID | None = None) -> sa.ColumnElement[bool]:
+    """Build the condition that somebody with an active account, but for one, could release a hold of another's client.
+
+    They supervise a coach of the client, or are named at the moment.
+    """
     member, coach, second = aliased(CareTeamMember), aliased(User), aliased(User)
-    of_client = (member.client_id == Client.id, second.disabled_at.is_(None))
+    of_client = (
+        member.client_id == Client.id,
+        second.disabled_at.is_(None),
+        sa.true() if but is None else second.id != but,
+    )
     supervises = sa.exists().where(
         *of_client,
         member.role == COACH,

@@ -32,9 +32,11 @@ from caseapp.domain.screening.marks import (
     remove_marks,
 )
 from caseapp.domain.screening.queries import get_current_safety
+from caseapp.domain.staffing.queries import has_supervised_heir, lacks_second
 from caseapp.domain.staffing.rules import (
     check_disable,
     list_heir_faults,
+    list_hold_faults,
     list_supervisor_faults,
 )
 from caseapp.domain.users.models import User
@@ -57,7 +59,8 @@ def hand_over(
     The new person becomes the client's coach, of the open case too, and gets the open follow-ups and the marks of open
     holds. Alerts that nobody has acknowledged reach them and their supervisor, and no longer whoever has nothing to do
     with the client. A new person whom no alert reaches is mailed, unless `tell` is false. Drafts of notes stay their
-    author's. Raises NotFound when the person isn't responsible for the client, and Invalid for somebody who can't be.
+    author's. Raises NotFound when the person isn't responsible for the client, and Invalid for somebody who can't be,
+    or under whom nobody could release an open hold.
     """
     require(actor, Action.HAND_OVER)
     heir = db.session.scalar(
@@ -66,8 +69,9 @@ def hand_over(
     faults = list_heir_faults(as_staff_member(heir) if heir else None, leaver_id)
     if faults or heir is None:
         raise Invalid({"heir_id": [str(fault.message) for fault in faults]})
+    state = get_current_safety(client.key).state
     membership = db.session.get(CareTeamMember, (leaver_id, client.id, COACH))
-    marked = list_marked(get_current_safety(client.key).state, client.id)
+    marked = list_marked(state, client.id)
     if membership is not None:
         remove_marks(marked, client.id)
         db.session.delete(membership)
@@ -75,6 +79,14 @@ def hand_over(
         join_care_team(client, heir_id)
         db.session.flush()
         add_marks(marked, client.id)
+        faults = list_hold_faults(
+            max((hold.kind for hold in state.holds), default=None),
+            as_staff_member(heir),
+            lacks_second=lacks_second(client.id),
+            has_choice=has_supervised_heir(leaver_id),
+        )
+        if faults:
+            raise Invalid({"heir_id": [f"{fault.message} {fault.way_out}" for fault in faults]})
     elif not _sees(heir, client.id):
         message = "This person can’t see the client. Choose the coach or their supervisor."
         raise Invalid({"heir_id": [message]})

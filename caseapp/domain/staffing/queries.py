@@ -6,24 +6,27 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
+from sqlalchemy.orm import aliased
 
 from caseapp.core.actor import Actor, require
+from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.errors import NotFound
 from caseapp.core.pagination import in_any
-from caseapp.core.permissions import Action
+from caseapp.core.permissions import Action, Role
 from caseapp.core.reads import note_shown
 from caseapp.domain.alerts.queries import as_staff_member
 from caseapp.domain.alerts.rules import is_supervisor
-from caseapp.domain.clients.codes import COACH
+from caseapp.domain.clients.codes import COACH, SECOND_PERSON
 from caseapp.domain.clients.models import CareTeamMember, Client
 from caseapp.domain.clients.queries import sees_client, take_locks_of_coached
 from caseapp.domain.dashboard.listed_clients import newest_case_number
+from caseapp.domain.dashboard.unattended import has_second
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_listed_key
 from caseapp.domain.screening.queries import SAFETY_COLUMNS, join_safety, safety_from_row
-from caseapp.domain.staffing.rules import list_heir_faults
+from caseapp.domain.staffing.rules import WITHOUT_CASE, list_heir_faults
 from caseapp.domain.staffing.schemas import HandOver, Responsibility
 from caseapp.domain.users.models import User
 from caseapp.domain.users.queries import list_users, select_visible_coaches
@@ -144,12 +147,14 @@ class LockedMember:
     """A member of staff whose account is locked until the transaction ends, with what was read after the lock.
 
     `clients` are those for whom they are responsible, `people` the staff whom they supervise, locked too: those with an
-    active account, and those who have left and still have clients. Only `lock_member` makes one.
+    active account, and those who have left and still have clients. `named` are the cases of the clients whose hold
+    nobody else could release, since this person was named for it. Only `lock_member` makes one.
     """
 
     user: User
     clients: tuple[Responsibility, ...]
     people: tuple[User, ...]
+    named: tuple[str, ...]
 
 
 def lock_member(user_id: UUID) -> LockedMember:
@@ -177,4 +182,49 @@ def lock_member(user_id: UUID) -> LockedMember:
     left = {one.id for one in accounts if one.disabled_at is not None}
     gone = left - set(db.session.scalars(has_clients.distinct())) if left else left
     supervised = tuple(one for one in accounts if one is not user and one.id not in gone)
-    return LockedMember(user, tuple(list_responsibilities(user_id)), supervised)
+    clients = tuple(list_responsibilities(user_id))
+    return LockedMember(user, clients, supervised, tuple(_list_named(user_id)))
+
+
+def _list_named(user_id: UUID) -> list[str]:
+    """List the cases of the clients whose hold only this person could release, who was named for it."""
+    moment = now()
+    numbers = db.session.scalars(
+        sa.select(newest_case_number(Client.id))
+        .select_from(Client)
+        .join(CareTeamMember, CareTeamMember.client_id == Client.id)
+        .where(
+            CareTeamMember.user_id == user_id,
+            CareTeamMember.role == SECOND_PERSON,
+            sa.or_(CareTeamMember.ends_at.is_(None), CareTeamMember.ends_at > moment),
+            ~has_second(moment, but=user_id),
+        )
+        .order_by(Client.id)
+    )
+    return [number or WITHOUT_CASE for number in numbers]
+
+
+def lacks_second(client_id: UUID) -> bool:
+    """Tell whether nobody but a client's coach could release a hold."""
+    found = sa.select(has_second(now())).select_from(Client).where(Client.id == client_id)
+    return not db.session.scalar(found)
+
+
+def has_supervised_heir(leaver_id: UUID) -> bool:
+    """Tell whether anybody who may take over a client has an active supervisor, other than whoever leaves."""
+    supervisor = aliased(User)
+    found = (
+        sa.exists()
+        .where(
+            User.id != leaver_id,
+            User.disabled_at.is_(None),
+            User.role != Role.ADMIN,
+            supervisor.id == User.supervisor_id,
+            supervisor.id != User.id,
+            supervisor.id != leaver_id,
+            supervisor.disabled_at.is_(None),
+            supervisor.role == Role.SUPERVISOR,
+        )
+        .correlate(None)
+    )
+    return bool(db.session.scalar(sa.select(found)))

@@ -28,6 +28,8 @@ from caseapp.domain.clients.codes import ALERTED
 from caseapp.domain.clients.models import CareTeamMember
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.followups.queries import list_client_followups
+from caseapp.domain.screening.operations import name_second_person
+from caseapp.domain.screening.queries import get_safety_state, lock_hold
 from caseapp.domain.staffing.operations import change_supervisor, disable_member, hand_over
 from caseapp.domain.staffing.queries import lock_member
 from tests.domain.alerts.steps import set_deputy
@@ -133,6 +135,11 @@ def test_alert_opened_by_a_former_coach_alone_is_passed_on_until_a_second_person
     assert having(people) == set()
     supervise(people, "coach2", "supervisor")
     assert having(people) == {"supervisor"}
+    hold = get_safety_state(made.client_id).holds[0]
+    with transaction():
+        locked = lock_hold(people["coach2"], hold.id)
+        second = people["supervisor2"]
+        name_second_person(people["coach2"], locked, second.id, locked.hold.version)
     give(people, made, "supervisor", "coach2", "coach4")
     assert having(people) == {"coach4"}
     # Whoever has opened it doesn't count: they have nothing to do with the client any more.

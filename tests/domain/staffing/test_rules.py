@@ -5,6 +5,7 @@ import pytest
 from caseapp.domain.alerts.schemas import StaffMember
 from caseapp.domain.staffing.rules import (
     list_heir_faults,
+    list_hold_faults,
     list_leaving_blockers,
     list_supervisor_faults,
 )
@@ -72,3 +73,28 @@ def test_only_another_active_supervisor_supervises(supervisor, expected):
 
 def test_supervisor_can_work_without_a_supervisor():
     assert list_supervisor_faults(None, member("supervisor")) == []
+
+
+@pytest.mark.parametrize(
+    ("hold", "role", "lacks_second", "has_choice", "expected"),
+    [
+        ("safety", "coach", True, True, ["no_second_person"]),
+        ("safety", "supervisor", True, True, ["no_second_person"]),
+        ("care", "coach", True, True, ["no_second_person"]),
+        ("care", "supervisor", True, True, []),
+        (None, "coach", True, True, []),
+        ("safety", "coach", False, True, []),
+        ("safety", "supervisor", True, False, []),
+    ],
+)
+def test_client_with_a_hold_goes_to_somebody_with_a_second_person(
+    hold, role, lacks_second, has_choice, expected
+):
+    found = list_hold_faults(hold, member(role), lacks_second=lacks_second, has_choice=has_choice)
+    assert codes(found) == expected
+
+
+def test_only_second_person_of_a_hold_stays():
+    (reason,) = list_leaving_blockers([], 0, ["C-2026-0001"], has_successor=False)
+    assert reason.code == "second_person"
+    assert "C-2026-0001" in reason.message

@@ -22,6 +22,8 @@ from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.queries import list_client_followups
 from caseapp.domain.notes.queries import list_own_drafts
 from caseapp.domain.screening.marks import HOLD_KINDS, PROPOSED, list_marks
+from caseapp.domain.screening.operations import name_second_person
+from caseapp.domain.screening.queries import get_safety_state, lock_hold
 from caseapp.domain.staffing.operations import (
     HAND_OVER_MAIL,
     change_supervisor,
@@ -358,3 +360,50 @@ def test_one_of_two_supervisors_who_supervise_each_other_can_leave(team):
     supervise(team["coach"], supervisor)
     with pytest.raises(RuleBroken):
         supervise(team["coach"], None)
+
+
+def name_second(actor, made, second):
+    hold = get_safety_state(made.client_id).holds[0]
+    with transaction():
+        locked = lock_hold(actor, hold.id)
+        name_second_person(actor, locked, second.id, locked.hold.version)
+
+
+def test_client_with_a_hold_goes_to_nobody_under_whom_it_could_not_be_released(team):
+    coach, supervisor = team["coach"], team["supervisor"]
+    alone = staff.add("coach3", role="coach")
+    made, quiet = builders.case(coach), builders.case(coach)
+    builders.screen(coach, made.client_id, self_harm=3)
+    builders.screen(coach, quiet.client_id, sleep=1)
+    give(supervisor, quiet, coach, alone)
+    with pytest.raises(Invalid) as refused:
+        give(supervisor, made, coach, alone)
+    assert "name another supervisor" in refused.value.fields["heir_id"][0]
+    assert marked(coach) == {made.client_id}
+    name_second(coach, made, team["supervisor2"])
+    give(supervisor, made, coach, alone)
+    assert marked(alone) == {made.client_id}
+
+
+def test_client_with_a_hold_is_handed_over_when_nobody_has_a_second_person(app):
+    supervisor = staff.add("supervisor")
+    coach = staff.add("coach", supervisor="supervisor")
+    made = builders.case(coach)
+    builders.screen(coach, made.client_id, self_harm=3)
+    give(supervisor, made, coach, supervisor)
+    assert marked(supervisor) == {made.client_id}
+    disable(coach)
+
+
+def test_only_second_person_of_a_hold_is_not_disabled(team):
+    alone, second = staff.add("coach3", role="coach"), staff.add("supervisor3")
+    made = builders.case(alone)
+    builders.screen(alone, made.client_id, self_harm=3)
+    name_second(alone, made, second)
+    with pytest.raises(RuleBroken) as refused:
+        disable(second)
+    (reason,) = refused.value.reasons
+    assert reason.code == "second_person"
+    assert made.number in reason.message
+    name_second(alone, made, team["supervisor2"])
+    disable(second)
