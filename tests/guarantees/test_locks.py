@@ -69,7 +69,10 @@ def test_locked_records_are_made_by_lock_functions_only() -> None:
         and any(name.startswith("Locked") for name in calls(node))
     }
     # The property hands on what `lock_case` has locked.
-    assert {name for name in makers if not name.startswith("lock_")} == {"locked_client"}
+    assert {name for name in makers if not name.startswith("lock_")} == {
+        "locked_client",
+        "locked_draft",
+    }
 
 
 # Operations that refuse something without a client's record behind it, or before any is read.

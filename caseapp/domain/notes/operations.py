@@ -16,7 +16,7 @@ from caseapp.core.permissions import Action
 from caseapp.core.vault import seal_json
 from caseapp.domain.audit.operations import record
 from caseapp.domain.notes.models import Note
-from caseapp.domain.notes.queries import find_locked_draft
+from caseapp.domain.notes.queries import locked_draft
 from caseapp.domain.notes.rules import (
     check_discard,
     check_draft,
@@ -194,7 +194,7 @@ def mark_screening_in_error(actor: Actor, locked: LockedScreening, reason: str) 
     """
     mark_in_error(actor, locked, reason)
     screening = locked.screening
-    note = find_locked_draft(locked.client, screening.note_id) if screening.note_id else None
+    note = locked_draft(locked.client, screening.note_id) if screening.note_id else None
     if note is None:
         return
     row, draft = note.row, forget_recorded(note.record.draft, screening.id)

@@ -164,7 +164,7 @@ def _select_note(role: Role) -> sa.Select[*tuple[Any, ...]]:
 class LockedNote:
     """A note whose client is locked until the transaction ends, read after the lock.
 
-    Only `lock_note` and `find_locked_draft` make one.
+    Only `lock_note` and `locked_draft` make one.
     """
 
     row: Note
@@ -196,8 +196,8 @@ def lock_note(actor: Actor, note_id: UUID) -> LockedNote:
     return LockedNote(row.Note, LockedClient(unseal_client(row.Client, key), key))
 
 
-def find_locked_draft(client: LockedClient, note_id: UUID) -> LockedNote | None:
-    """Find the draft of a note about a locked client, whoever writes it, unless it is signed or discarded."""
+def locked_draft(client: LockedClient, note_id: UUID) -> LockedNote | None:
+    """Return the draft of a note of a client who is locked already, whoever writes it; None when there is no draft."""
     row = db.session.get(Note, note_id)
     if row is None or row.client_id != client.id or row.status != "draft":
         return None
