@@ -38,7 +38,7 @@ def test_revoked_token_and_disabled_owner_are_refused(staff):
     assert_error(coach.client.get(f"{BASE}/me", headers=second), 401)
     assert coach.get("/me").status_code == 200
     with transaction():
-        staff.disable(email)
+        people.disable(email)
     assert_error(coach.get("/me"), 401)
 
 

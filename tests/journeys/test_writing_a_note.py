@@ -152,7 +152,7 @@ def test_page_asks_in_place_before_it_saves_a_circumstance_that_opens_a_hold(
     note_id = builders.draft(coach, case.case_id)
     sign_in(page, live)
     page.goto(f"{live}/note/{note_id}")
-    pregnant, choked = page.get_by_label("Is pregnant"), page.get_by_label("Was ever choked")
+    pregnant, choked = page.get_by_label("Is pregnant"), page.get_by_label("Has ever been choked")
     version = page.locator("input[name=version]").first
     question = page.get_by_role("group", name="This answer opens a safety hold when it is saved.")
     hold = page.locator("[data-opened-hold]")
