@@ -68,7 +68,7 @@ def test_locked_records_are_made_by_lock_functions_only() -> None:
         if isinstance(node, ast.FunctionDef)
         and any(name.startswith("Locked") for name in calls(node))
     }
-    # The property hands on what `lock_case` has locked.
+    # These hand on what another function has locked.
     assert {name for name in makers if not name.startswith("lock_")} == {
         "locked_client",
         "locked_draft",
