@@ -24,5 +24,3 @@ def downgrade() -> None:
     op.add_column(
         "assignment", sa.Column("levels", levels, server_default=sa.text("'{}'"), nullable=False)
     )
-    if op.get_bind().dialect.name == "postgresql":
-        op.alter_column("assignment", "levels", server_default=None)
