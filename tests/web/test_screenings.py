@@ -336,4 +336,4 @@ def test_page_says_who_can_mark_a_screening(app, team, coach, ines, address):
 def test_screening_of_another_client_looks_missing(team, coach, ines, address):
     other = builders.case(team["coach"], "Mara Lind")
     screening_id = builders.screen(team["coach"], other.client_id)
-    coach.text(f"{address}/{screening_id}/error", 404)
+    assert coach.get(f"{address}/{screening_id}/error").status_code == 404

@@ -263,8 +263,13 @@ def test_required_action_is_done_only_with_a_plan_on_file(team, ines):
 
 
 def test_required_action_can_be_declined_without_a_plan(team, ines):
-    builders.screen(team["coach"], ines, self_harm="concern")
-    followups.complete(team["coach"], plan_task(team, ines).id, "declined")
+    coach = team["coach"]
+    builders.screen(coach, ines, self_harm="concern")
+    declined = plan_task(team, ines).id
+    followups.complete(coach, declined, "declined")
+    tasks = {task.id: task for task in list_client_followups(coach, ines)}
+    assert tasks[declined].result == "declined"
+    assert "declined_decision" in {task.kind for task in tasks.values()}
 
 
 def test_package_of_followups_alone_refuses_to_complete_it(team, ines):
