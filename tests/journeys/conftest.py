@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shutil
 import threading
+from contextlib import suppress
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Error, expect
 from werkzeug.serving import make_server
 
 from caseapp.http.assets import STATIC
@@ -46,6 +47,14 @@ def live(app):
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@pytest.fixture
+def page(page):
+    """Leave the page before it closes: Chromium may never close a page that is about to show another one."""
+    yield page
+    with suppress(Error):
+        page.goto("about:blank", timeout=5_000)
 
 
 @pytest.fixture
