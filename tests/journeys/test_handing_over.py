@@ -51,7 +51,8 @@ def test_coach_leaves_with_an_open_hold(app, live, page, look):
     expect(page.get_by_text("Nothing is left to hand over.")).to_be_visible()
     look.at("nothing left")
     disable(coach)
-    page.get_by_role("button", name="Sign out").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Sign out").click()
     sign_in(page, live, "heir")
     attention = page.get_by_role("region", name="Needs attention")
     expect(attention).to_contain_text("Ines Okafor")

@@ -102,7 +102,8 @@ def test_order_that_comes_to_light_ends_what_is_about_contact(app, live, page, l
     sign_in(page, live, "coach")
     page.goto(f"{live}/case/{number}/details")
     page.locator("#order").select_option("protects_spouse")
-    page.get_by_role("button", name="Save case").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Save case").click()
     page.goto(f"{live}/case/{number}")
     look.at("a case in which contact is barred")
     page.get_by_role("link", name="Move the case back").click()
@@ -162,7 +163,8 @@ def test_release_is_refused_for_four_reasons_and_then_granted(app, live, page, l
     for item in page.locator("fieldset.seg").all():
         item.get_by_label("None", exact=True).check(force=True)
     page.locator("input[name=asked_alone]").check()
-    page.get_by_role("button", name="Record screening").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Record screening").click()
     page.context.clear_cookies()
     sign_in(page, live, "supervisor")
     page.goto(f"{live}/case/{made.number}/hold")
