@@ -7,14 +7,12 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from caseapp.core.actor import Actor, operator
+from caseapp.core.actor import operator
 from caseapp.core.clock import at, now
 from caseapp.core.database import db
-from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
-from caseapp.domain.assignments.operations import assign_handout, withdraw
+from caseapp.domain.assignments.operations import withdraw
 from caseapp.domain.assignments.queries import lock_assignment
-from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.worksheets.models import WorksheetUpload
 from caseapp.domain.worksheets.operations import (
     save_answers,
@@ -24,38 +22,10 @@ from caseapp.domain.worksheets.operations import (
 from caseapp.domain.worksheets.queries import get_shared_worksheet, lock_worksheet
 from caseapp.domain.worksheets.schemas import UPLOAD_RETENTION
 from caseapp.jobs.expired_uploads import delete_expired_uploads
-from tests.domain.worksheets import sample_files
-from tests.support import builders, staff
 
 pytestmark = pytest.mark.both
 
 SCAN = b"%PDF-1.7 a scan"
-
-
-@pytest.fixture
-def coach(app):
-    return staff.team()["coach"]
-
-
-@pytest.fixture
-def assigned(coach):
-    made = builders.case(coach, "Ines Okafor")
-    builders.screen(coach, made.client_id)
-    with transaction():
-        row = assign_handout(
-            coach,
-            lock_case(coach, made.case_id),
-            sample_files.PAUSE,
-            message="",
-            channel="portal",
-            confirmed=True,
-        )
-    return made, row
-
-
-@pytest.fixture
-def client(assigned):
-    return Actor(assigned[0].client_id, Role.CLIENT, "Ines", "portal")
 
 
 def keep(client, ago):
@@ -79,19 +49,19 @@ def test_expired_uploads_are_deleted_and_newer_ones_kept(client):
     assert upload_ids() == set()
 
 
-def test_sent_upload_does_not_expire(coach, assigned, client):
+def test_sent_upload_does_not_expire(team, assigned, client):
     sent = keep(client, timedelta(days=80))
     with transaction():
         send_upload(client, lock_worksheet(client, 1), sent)
     with at(now() + timedelta(days=400)):
         assert delete_expired_uploads() == 0
-    assert [file.id for file in get_shared_worksheet(coach, assigned[1]).uploads] == [sent]
+    assert [file.id for file in get_shared_worksheet(team["coach"], assigned[1]).uploads] == [sent]
 
 
-def test_expired_upload_of_withdrawn_worksheet_is_deleted(coach, assigned, client):
+def test_expired_upload_of_withdrawn_worksheet_is_deleted(team, assigned, client):
     keep(client, UPLOAD_RETENTION)
     with transaction():
-        withdraw(coach, lock_assignment(coach, assigned[1]), 1)
+        withdraw(team["coach"], lock_assignment(team["coach"], assigned[1]), 1)
     assert delete_expired_uploads() == 1
     assert upload_ids() == set()
 

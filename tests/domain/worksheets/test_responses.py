@@ -51,29 +51,6 @@ ANSWERS = {"what_happened": "Rang twice.", "body_signs": ["tight chest"]}
 SCAN = b"%PDF-1.7 a scan"
 
 
-@pytest.fixture
-def assigned(team):
-    """Assign one worksheet in the portal; return the case and the assignment's id."""
-    coach = team["coach"]
-    made = builders.case(coach, "Ines Okafor")
-    builders.screen(coach, made.client_id)
-    with transaction():
-        row = assign_handout(
-            coach,
-            lock_case(coach, made.case_id),
-            sample_files.PAUSE,
-            message="",
-            channel="portal",
-            confirmed=True,
-        )
-    return made, row
-
-
-@pytest.fixture
-def client(assigned):
-    return Actor(assigned[0].client_id, Role.CLIENT, "Ines", "portal")
-
-
 def run(change, client, position, *args):
     with transaction():
         return change(client, lock_worksheet(client, position), *args)
