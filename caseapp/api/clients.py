@@ -21,7 +21,7 @@ from caseapp.domain.clients.schemas import (
     NewClient,
     NewClientSchema,
 )
-from caseapp.domain.screening.queries import get_safety_state
+from caseapp.domain.screening.current import get_safety_state
 from caseapp.http.guard import current_actor, needs
 from caseapp.http.idempotency import run_api_once
 

@@ -15,21 +15,23 @@ from caseapp.domain.assignments.schemas import AssignmentResponseSchema
 from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.notes import operations as note_operations
-from caseapp.domain.screening import operations, queries
+from caseapp.domain.screening import hold_operations, operations, queries
+from caseapp.domain.screening.history import get_safety_history
+from caseapp.domain.screening.response_schemas import (
+    FlagResponseSchema,
+    HoldDetailResponseSchema,
+    HoldResponseSchema,
+    ProposalResponseSchema,
+    ScreeningResponseSchema,
+)
 from caseapp.domain.screening.schemas import (
     Decisions,
     DecisionsSchema,
     ErrorReasonSchema,
     ExceptionSchema,
-    FlagResponseSchema,
-    HoldDetailResponseSchema,
-    HoldResponseSchema,
     NewException,
     NewScreening,
-    ProposalResponseSchema,
     ReasonSchema,
-    ScreeningRecord,
-    ScreeningResponseSchema,
     ScreeningSchema,
     SecondPerson,
     SecondPersonSchema,
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
     from caseapp.core.actor import Actor
     from caseapp.core.pagination import Page
     from caseapp.domain.screening.proposals import Proposal
-    from caseapp.domain.screening.schemas import Flag, Hold
+    from caseapp.domain.screening.records import Flag, Hold, ScreeningRecord
 
 blueprint = ApiBlueprint(
     "screenings",
@@ -202,9 +204,9 @@ def release_hold(hold_id: UUID, body: dict[str, str], version: int) -> dict[str,
     actor = current_actor()
     with transaction():
         locked = queries.lock_hold(actor, hold_id)
-        operations.release_hold(actor, locked, body["reason"], version)
+        hold_operations.release_hold(actor, locked, body["reason"], version)
     # Whoever was named to release it doesn't see it any more.
-    history = queries.get_safety_history(locked.hold.client_id)
+    history = get_safety_history(locked.hold.client_id)
     return _describe_hold(history.holds[hold_id], actor)
 
 
@@ -231,5 +233,5 @@ def name_second_person(hold_id: UUID, body: SecondPerson, version: int) -> dict[
     actor = current_actor()
     with transaction():
         locked = queries.lock_hold(actor, hold_id)
-        operations.name_second_person(actor, locked, body.user_id, version)
+        hold_operations.name_second_person(actor, locked, body.user_id, version)
     return _get_hold_detail(hold_id)

@@ -40,6 +40,7 @@ from caseapp.domain.safety_plans import operations as safety_plans
 from caseapp.domain.safety_plans.queries import lock_plan
 from caseapp.domain.safety_plans.schemas import NewPlan
 from caseapp.domain.screening import operations as screening
+from caseapp.domain.screening.hold_operations import release_hold
 from caseapp.domain.screening.protocol import ITEMS
 from caseapp.domain.screening.queries import list_holds, lock_hold
 from caseapp.domain.screening.schemas import ScreeningSchema
@@ -333,7 +334,7 @@ class Person:
             if hold.kind == entry["kind"] and hold.released_at is None
         )
         with transaction():
-            screening.release_hold(
+            release_hold(
                 self.supervisor, lock_hold(self.supervisor, hold.id), entry["reason"], hold.version
             )
 

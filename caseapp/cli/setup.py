@@ -17,7 +17,7 @@ from caseapp.domain.handouts.library import InvalidHandoutFile
 from caseapp.domain.handouts.operations import publish_library
 from caseapp.domain.keys.operations import open_ring
 from caseapp.domain.practice.operations import set_up_practice
-from caseapp.domain.screening.operations import derive_missing_states
+from caseapp.domain.screening.stream import derive_missing_states
 from caseapp.domain.users.queries import list_users
 
 if TYPE_CHECKING:

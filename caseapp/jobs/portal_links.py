@@ -12,7 +12,7 @@ from caseapp.domain.auth.portal_access import create_link
 from caseapp.domain.auth.queries import list_link_recipients
 from caseapp.domain.auth.rules import LINK_LIFETIME
 from caseapp.domain.clients.operations import send_client_mail
-from caseapp.domain.screening.queries import get_safety_state
+from caseapp.domain.screening.current import get_safety_state
 
 if TYPE_CHECKING:
     from uuid import UUID

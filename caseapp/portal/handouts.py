@@ -35,7 +35,7 @@ from caseapp.domain.handouts.rendering import (
 )
 from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.safety_plans.queries import find_shown_plan
-from caseapp.domain.screening.queries import get_safety_state
+from caseapp.domain.screening.current import get_safety_state
 from caseapp.domain.suitability.queries import get_recipient
 from caseapp.domain.worksheets.queries import format_answer, get_client_worksheet
 from caseapp.domain.worksheets.schemas import FIELD_PREFIX

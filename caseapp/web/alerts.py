@@ -21,8 +21,8 @@ from caseapp.domain.clients.rules import list_channel_blockers
 from caseapp.domain.dashboard.queries import get_case_numbers
 from caseapp.domain.followups.queries import list_page_followups
 from caseapp.domain.practice.queries import get_practice_info
+from caseapp.domain.screening.current import get_safety_state
 from caseapp.domain.screening.protocol import FLAG_LABELS
-from caseapp.domain.screening.queries import get_safety_state
 from caseapp.domain.screening.rules import list_episodes, list_immediate_steps
 from caseapp.http.forms import BUTTON, Done, FormPage, Forms, Sent
 from caseapp.http.guard import current_actor
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from caseapp.core.actor import Actor
     from caseapp.domain.alerts.schemas import AlertedClient, AlertRecord
     from caseapp.domain.followups.schemas import FollowUpRecord
-    from caseapp.domain.screening.queries import SafetyState
+    from caseapp.domain.screening.current import SafetyState
 
 blueprint = Blueprint("alerts", __name__)
 

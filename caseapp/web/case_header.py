@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from caseapp.domain.clients.queries import ClientRecord
     from caseapp.domain.dashboard.case_page import CasePage
     from caseapp.domain.screening.proposals import Proposal
-    from caseapp.domain.screening.schemas import Hold
+    from caseapp.domain.screening.records import Hold
 
 CONTACT_CHANNEL_LABELS = {
     "call": "phone call",

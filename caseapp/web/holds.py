@@ -20,22 +20,17 @@ from caseapp.domain.followups.schemas import NewResult, ResultSchema
 from caseapp.domain.handouts.queries import list_newest_versions
 from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.safety_plans.operations import complete_task
-from caseapp.domain.screening.operations import name_second_person, release_hold
+from caseapp.domain.screening.history import SafetyHistory, get_safety_history
+from caseapp.domain.screening.hold_operations import name_second_person, release_hold
 from caseapp.domain.screening.protocol import ITEMS_BY_KEY
 from caseapp.domain.screening.queries import (
     LockedHold,
-    SafetyHistory,
     get_hold_with_history,
-    get_safety_history,
     list_possible_second_people,
     lock_hold,
     sort_holds,
 )
-from caseapp.domain.screening.rules import (
-    list_episodes,
-    list_immediate_steps,
-    release_blockers,
-)
+from caseapp.domain.screening.rules import list_episodes, list_immediate_steps, release_blockers
 from caseapp.domain.screening.schemas import (
     ExceptionFormSchema,
     NewException,
@@ -59,8 +54,8 @@ if TYPE_CHECKING:
     from caseapp.domain.dashboard.case_page import CasePage
     from caseapp.domain.followups.queries import LockedFollowUp
     from caseapp.domain.followups.schemas import FollowUpRecord
+    from caseapp.domain.screening.records import Hold
     from caseapp.domain.screening.rules import HoldScreenings
-    from caseapp.domain.screening.schemas import Hold
 
 blueprint = Blueprint("holds", __name__)
 

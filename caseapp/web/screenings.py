@@ -16,6 +16,7 @@ from caseapp.domain.cases.queries import LockedCase, get_case_context_by_number,
 from caseapp.domain.dashboard.trend import build_trend
 from caseapp.domain.notes.operations import mark_screening_in_error
 from caseapp.domain.practice.queries import get_practice_info
+from caseapp.domain.screening.history import get_safety_history
 from caseapp.domain.screening.operations import decide_proposals, record_screening
 from caseapp.domain.screening.protocol import (
     ACTIONS_TAKEN,
@@ -28,7 +29,6 @@ from caseapp.domain.screening.protocol import (
 )
 from caseapp.domain.screening.queries import (
     LockedScreening,
-    get_safety_history,
     get_screening,
     list_correction_blockers,
     lock_screening,
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from caseapp.core.actor import Actor
     from caseapp.core.errors import Reason
     from caseapp.domain.dashboard.case_page import CasePage
-    from caseapp.domain.screening.schemas import ScreeningRecord
+    from caseapp.domain.screening.records import ScreeningRecord
 
 blueprint = Blueprint("screenings", __name__)
 register_template_globals(blueprint)

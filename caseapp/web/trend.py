@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from flask import Blueprint
 
     from caseapp.domain.dashboard.trend import Change, ItemTrend, Mark, Trend
-    from caseapp.domain.screening.schemas import ScreeningRecord
+    from caseapp.domain.screening.records import ScreeningRecord
 
 MARK_LABELS = {
     "session": "Session",

@@ -27,8 +27,8 @@ from caseapp.domain.keys.queries import get_client_key
 from caseapp.domain.notes.models import Note
 from caseapp.domain.notes.queries import list_own_drafts
 from caseapp.domain.practice.queries import get_practice, get_practice_info, today
+from caseapp.domain.screening.history import get_safety_history
 from caseapp.domain.screening.protocol import Level
-from caseapp.domain.screening.queries import get_safety_history
 from caseapp.domain.users.models import User
 from caseapp.domain.worksheets.queries import get_shared_answers, get_shared_summaries
 

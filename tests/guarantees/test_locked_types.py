@@ -28,12 +28,12 @@ UNLOCKED = {
     "LockedCaseForNote": "caseapp.domain.cases.queries.CaseContext",
     "LockedClient": "caseapp.domain.clients.queries.ClientRecord",
     "LockedFollowUp": "caseapp.domain.followups.schemas.FollowUpRecord",
-    "LockedHold": "caseapp.domain.screening.schemas.Hold",
+    "LockedHold": "caseapp.domain.screening.records.Hold",
     "LockedMember": "caseapp.domain.users.models.User",
     "LockedNote": "caseapp.domain.notes.schemas.NoteRecord",
     "LockedPlan": "caseapp.domain.safety_plans.schemas.PlanVersion",
     "LockedPortalAccess": "caseapp.domain.auth.models.PortalAccess",
-    "LockedScreening": "caseapp.domain.screening.schemas.ScreeningRecord",
+    "LockedScreening": "caseapp.domain.screening.records.ScreeningRecord",
     "LockedWorksheet": "caseapp.domain.assignments.schemas.AssignmentRecord",
 }
 LOCKED = re.compile(r"Locked\w+")

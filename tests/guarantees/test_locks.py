@@ -31,8 +31,8 @@ DOMAIN = PACKAGE / "domain"
 
 
 def functions(module: str) -> Iterator[tuple[str, ast.FunctionDef]]:
-    """Yield the functions of every module of this name, each with its package."""
-    for path in sorted(DOMAIN.glob(f"*/{module}.py")):
+    """Yield the functions of every module whose name ends with this, each with its package."""
+    for path in sorted(DOMAIN.glob(f"*/*{module}.py")):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.FunctionDef):
                 yield path.parent.name, node

@@ -33,9 +33,11 @@ from caseapp.domain.keys.queries import get_client_key
 from caseapp.domain.models import METADATA
 from caseapp.domain.notes.operations import record_draft_screening
 from caseapp.domain.notes.queries import get_note, lock_note
-from caseapp.domain.screening.operations import derive_missing_states, set_manual_flag
+from caseapp.domain.screening.current import get_current_safety
+from caseapp.domain.screening.history import get_safety_history
+from caseapp.domain.screening.operations import set_manual_flag
 from caseapp.domain.screening.protocol import ITEMS, Level
-from caseapp.domain.screening.queries import get_current_safety, get_safety_history
+from caseapp.domain.screening.stream import derive_missing_states
 from tests.support import builders, safety_plans, staff
 
 pytestmark = [pytest.mark.both(every_set=True), pytest.mark.slow]

@@ -78,7 +78,11 @@ def allow(*_given, **_more):
 
 
 FAULTS = {
-    "a hold is released without its facts": ("holds", "screening.operations.check_release", allow),
+    "a hold is released without its facts": (
+        "holds",
+        "screening.hold_operations.check_release",
+        allow,
+    ),
     "a flag is cleared while an order stands": (
         "flags",
         "cases.operations.check_clear_case_flag",

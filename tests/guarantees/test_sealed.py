@@ -32,7 +32,8 @@ from caseapp.domain.followups.schemas import NewFollowUp
 from caseapp.domain.form_drafts.operations import save_form_draft
 from caseapp.domain.models import METADATA
 from caseapp.domain.safety_plans.operations import complete_task
-from caseapp.domain.screening.operations import clear_flag, release_hold
+from caseapp.domain.screening.hold_operations import release_hold
+from caseapp.domain.screening.operations import clear_flag
 from caseapp.domain.screening.queries import list_flags, list_holds, lock_hold
 from caseapp.domain.worksheets.operations import save_answers, share_answers, store_upload
 from caseapp.domain.worksheets.queries import lock_worksheet

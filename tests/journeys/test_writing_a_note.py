@@ -11,7 +11,8 @@ from caseapp.core.database import db
 from caseapp.core.transaction import transaction
 from caseapp.domain.notes.operations import mark_screening_in_error
 from caseapp.domain.notes.queries import get_note
-from caseapp.domain.screening.queries import get_safety_state, lock_screening
+from caseapp.domain.screening.current import get_safety_state
+from caseapp.domain.screening.queries import lock_screening
 from tests.support import builders, staff
 
 pytestmark = pytest.mark.journey

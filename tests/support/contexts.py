@@ -14,10 +14,10 @@ from caseapp.domain.cases.stages import stages
 from caseapp.domain.clients.queries import ClientRecord
 from caseapp.domain.clients.schemas import CHANNELS, SafeContact
 from caseapp.domain.protocol.file import PROTOCOL
+from caseapp.domain.screening.current import SafetyState
 from caseapp.domain.screening.events import RecordedEvent, ScreeningRecorded
 from caseapp.domain.screening.protocol import FLAG_LABELS, ITEMS, Level
-from caseapp.domain.screening.queries import SafetyState
-from caseapp.domain.screening.schemas import Answer, Hold, ScreeningRecord
+from caseapp.domain.screening.records import Answer, Hold, ScreeningRecord
 from caseapp.domain.screening.state import DerivedState, apply
 
 NOW = datetime(2026, 5, 14, 12, tzinfo=UTC)

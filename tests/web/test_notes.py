@@ -10,8 +10,9 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.form_drafts.models import FormDraft
 from caseapp.domain.notes.models import Note
 from caseapp.domain.notes.queries import get_note
+from caseapp.domain.screening.current import get_safety_state
+from caseapp.domain.screening.history import get_safety_history
 from caseapp.domain.screening.protocol import ITEMS
-from caseapp.domain.screening.queries import get_safety_history, get_safety_state
 from tests.domain.dashboard import bulk_rows
 from tests.support import builders, staff
 from tests.support.staff_pages import StaffBrowser, Statements, forms_in

@@ -10,8 +10,8 @@ from caseapp.domain.cases.operations import close_case
 from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.cases.schemas import CaseClosing
 from caseapp.domain.practice.queries import today
+from caseapp.domain.screening.history import get_safety_history
 from caseapp.domain.screening.protocol import ITEMS
-from caseapp.domain.screening.queries import get_safety_history
 from tests.domain.alerts.steps import the_alert
 from tests.support import builders
 from tests.support.staff_pages import StaffBrowser, Statements

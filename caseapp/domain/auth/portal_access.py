@@ -55,7 +55,7 @@ from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import take_client_lock, unseal_client
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import fingerprint, open_key
-from caseapp.domain.screening.queries import get_safety_state
+from caseapp.domain.screening.current import get_safety_state
 
 if TYPE_CHECKING:
     from uuid import UUID

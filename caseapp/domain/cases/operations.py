@@ -44,14 +44,11 @@ from caseapp.domain.followups.operations import (
 )
 from caseapp.domain.practice.queries import local_now, today
 from caseapp.domain.protocol.rules import due_at
-from caseapp.domain.screening.operations import (
-    clear_flag,
-    ensure_flag,
-    mark_open_holds,
-    remove_proposal_marks,
-)
-from caseapp.domain.screening.queries import get_flag, get_safety_state
+from caseapp.domain.screening.current import get_safety_state
+from caseapp.domain.screening.operations import clear_flag, ensure_flag
+from caseapp.domain.screening.queries import get_flag
 from caseapp.domain.screening.rules import list_episodes
+from caseapp.domain.screening.stream import mark_open_holds, remove_proposal_marks
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -43,14 +43,14 @@ from caseapp.domain.followups.rules import is_contact_lost
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_key, open_listed_key
 from caseapp.domain.practice.queries import local_day, today
-from caseapp.domain.screening.marks import HOLD_KINDS, list_marks
-from caseapp.domain.screening.queries import (
+from caseapp.domain.screening.current import (
     SAFETY_COLUMNS,
     SafetyState,
-    get_safety_history,
     join_safety,
     safety_from_row,
 )
+from caseapp.domain.screening.history import get_safety_history
+from caseapp.domain.screening.marks import HOLD_KINDS, list_marks
 from caseapp.domain.screening.rules import list_episodes
 from caseapp.domain.users.models import User
 

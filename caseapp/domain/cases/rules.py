@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from caseapp.domain.cases.schemas import CaseClosing
     from caseapp.domain.cases.stages import Criterion, Stage
     from caseapp.domain.clients.queries import LockedClient
-    from caseapp.domain.screening.queries import SafetyState
-    from caseapp.domain.screening.schemas import ScreeningRecord
+    from caseapp.domain.screening.current import SafetyState
+    from caseapp.domain.screening.records import ScreeningRecord
 
 
 CASE_NUMBER = re.compile(r"C-\d{4}-\d{4,}", re.ASCII | re.IGNORECASE)

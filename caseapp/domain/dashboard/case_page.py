@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from caseapp.domain.assignments.schemas import AssignmentRecord
     from caseapp.domain.dashboard.schemas import TimelineEvent
     from caseapp.domain.followups.schemas import FollowUpRecord
-    from caseapp.domain.screening.schemas import Hold
+    from caseapp.domain.screening.records import Hold
     from caseapp.domain.suitability.schemas import Recommendation
 
 MAX_MARKS = 25

@@ -16,10 +16,10 @@ from caseapp.domain.clients.queries import sees_client
 from caseapp.domain.dashboard.schemas import DeclinedProposal
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_listed_key
+from caseapp.domain.screening.current import SAFETY_COLUMNS, join_safety, safety_from_row
 from caseapp.domain.screening.marks import DECLINED, list_marks
 from caseapp.domain.screening.proposals import list_coming_proposals
 from caseapp.domain.screening.protocol import PROPOSED_AGAIN_AFTER
-from caseapp.domain.screening.queries import SAFETY_COLUMNS, join_safety, safety_from_row
 from caseapp.domain.users.models import User
 from caseapp.domain.users.queries import get_user_names
 

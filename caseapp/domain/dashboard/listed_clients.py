@@ -19,7 +19,7 @@ from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_listed_key
 from caseapp.domain.notes.models import Note
-from caseapp.domain.screening.queries import SAFETY_COLUMNS, join_safety, safety_from_row
+from caseapp.domain.screening.current import SAFETY_COLUMNS, join_safety, safety_from_row
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import InstrumentedAttribute
 
     from caseapp.core.actor import Actor
-    from caseapp.domain.screening.queries import SafetyState
+    from caseapp.domain.screening.current import SafetyState
 
 MAX_RECENT_CASES = 10
 # An episode has up to eight required actions.

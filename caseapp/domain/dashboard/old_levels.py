@@ -17,9 +17,9 @@ from caseapp.domain.clients.queries import sees_client
 from caseapp.domain.dashboard.listed_clients import IS_OPEN
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_listed_key
+from caseapp.domain.screening.current import SAFETY_COLUMNS, join_safety, safety_from_row
 from caseapp.domain.screening.models import ClientSafety
 from caseapp.domain.screening.protocol import SCREENING_VALIDITY, Level
-from caseapp.domain.screening.queries import SAFETY_COLUMNS, join_safety, safety_from_row
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:

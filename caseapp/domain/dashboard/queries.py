@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 
     from caseapp.domain.followups.schemas import FollowUpRecord
     from caseapp.domain.screening.marks import Mark
-    from caseapp.domain.screening.schemas import Hold
+    from caseapp.domain.screening.records import Hold
 
 MAX_HOLDS = 25
 MAX_DRAFTS = 50

@@ -30,8 +30,8 @@ from caseapp.domain.screening.events import (
     ScreeningInError,
     ScreeningRecorded,
 )
+from caseapp.domain.screening.history import get_safety_history
 from caseapp.domain.screening.protocol import ITEMS_BY_KEY, LEVEL_LABELS, Level
-from caseapp.domain.screening.queries import get_safety_history
 from caseapp.domain.screening.rules import list_episodes
 from caseapp.domain.worksheets.models import WorksheetResponse, WorksheetUpload
 
@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     from caseapp.domain.handouts.library import Handout
     from caseapp.domain.notes.schemas import NoteRecord
     from caseapp.domain.screening.events import RecordedEvent
-    from caseapp.domain.screening.queries import SafetyHistory
-    from caseapp.domain.screening.schemas import Hold, ScreeningRecord
+    from caseapp.domain.screening.history import SafetyHistory
+    from caseapp.domain.screening.records import Hold, ScreeningRecord
 
 EVENT_KINDS = ("session", "screening", "hold", "handout", "stage", "followup")
 MAX_TEXT_LENGTH = 280

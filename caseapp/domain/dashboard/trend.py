@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
-    from caseapp.domain.screening.queries import SafetyHistory
-    from caseapp.domain.screening.schemas import ScreeningRecord
+    from caseapp.domain.screening.history import SafetyHistory
+    from caseapp.domain.screening.records import ScreeningRecord
 
 TREND_LENGTH = 12
 """How many of the last screenings a trend shows."""

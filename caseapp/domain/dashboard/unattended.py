@@ -22,8 +22,8 @@ from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.queries import is_overdue
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_listed_key
+from caseapp.domain.screening.current import SAFETY_COLUMNS, join_safety, safety_from_row
 from caseapp.domain.screening.marks import HOLD_KINDS, list_marks
-from caseapp.domain.screening.queries import SAFETY_COLUMNS, join_safety, safety_from_row
 from caseapp.domain.users.models import User
 from caseapp.domain.users.queries import is_visible_coach, list_users
 

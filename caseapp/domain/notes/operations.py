@@ -31,7 +31,8 @@ from caseapp.domain.notes.rules import (
 )
 from caseapp.domain.notes.schemas import NO_ANSWERS, DraftScreening, NoteRecord, draft_to_json
 from caseapp.domain.practice.queries import today
-from caseapp.domain.screening.operations import mark_in_error, record_screening
+from caseapp.domain.screening.correction_operations import mark_in_error
+from caseapp.domain.screening.operations import record_screening
 from caseapp.domain.screening.proposals import check_lasting_since, keep_right_days
 from caseapp.domain.screening.rules import opens_safety_hold
 

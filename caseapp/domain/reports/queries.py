@@ -31,7 +31,7 @@ from caseapp.domain.reports import pdf_tables
 from caseapp.domain.reports.csv_table import EXPORTED_ITEMS, ReportRow, coach_code, write_csv
 from caseapp.domain.reports.models import Export
 from caseapp.domain.reports.schemas import STATUSES, ExportRecord, ReportFilter
-from caseapp.domain.screening.queries import list_safety_histories
+from caseapp.domain.screening.history import list_safety_histories
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence

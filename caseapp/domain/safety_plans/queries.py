@@ -17,12 +17,7 @@ from caseapp.core.errors import NotFound
 from caseapp.core.permissions import Action
 from caseapp.core.vault import keyed_hash, unseal_text
 from caseapp.domain.clients.models import Client
-from caseapp.domain.clients.queries import (
-    LockedClient,
-    is_visible_to,
-    lock_client,
-    unseal_client,
-)
+from caseapp.domain.clients.queries import LockedClient, is_visible_to, lock_client, unseal_client
 from caseapp.domain.followups.codes import PLAN_REVIEW
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_key
@@ -30,13 +25,10 @@ from caseapp.domain.practice.queries import local_day, local_now
 from caseapp.domain.protocol.rules import due_at
 from caseapp.domain.safety_plans.codes import FORMS, SAFETY, WORKED_ON
 from caseapp.domain.safety_plans.models import SafetyPlan
-from caseapp.domain.safety_plans.rules import (
-    find_current,
-    list_asked_kinds,
-    list_portal_blockers,
-)
+from caseapp.domain.safety_plans.rules import find_current, list_asked_kinds, list_portal_blockers
 from caseapp.domain.safety_plans.schemas import PlanVersion
-from caseapp.domain.screening.queries import SafetyState, get_safety_history, get_safety_state
+from caseapp.domain.screening.current import SafetyState, get_safety_state
+from caseapp.domain.screening.history import get_safety_history
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:

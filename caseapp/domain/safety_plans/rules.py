@@ -9,13 +9,7 @@ from zoneinfo import ZoneInfo
 from caseapp.core.errors import Reason, refuse_for
 from caseapp.domain.clients.rules import UNSAFE_FLAGS, list_channel_blockers
 from caseapp.domain.followups.codes import BEFORE_CREATION, SAFETY_PLAN
-from caseapp.domain.safety_plans.codes import (
-    EXIT,
-    FORMS,
-    MAX_REVIEW_DAYS,
-    SAFETY,
-    WORKED_ON,
-)
+from caseapp.domain.safety_plans.codes import EXIT, FORMS, MAX_REVIEW_DAYS, SAFETY, WORKED_ON
 from caseapp.domain.screening.protocol import LEVEL_RULES, Level
 
 if TYPE_CHECKING:
@@ -25,7 +19,7 @@ if TYPE_CHECKING:
     from caseapp.domain.clients.queries import ClientRecord
     from caseapp.domain.safety_plans.queries import LockedPlan
     from caseapp.domain.safety_plans.schemas import PlanVersion
-    from caseapp.domain.screening.schemas import Answer
+    from caseapp.domain.screening.records import Answer
 
 NO_PLAN_YET = Reason(
     "no_plan_yet",

@@ -14,8 +14,8 @@ from caseapp.core.errors import Reason, refuse_for
 from caseapp.core.permissions import Action
 from caseapp.domain.screening.events import FlagSet, HoldOpened, HoldRenewed, ScreeningRecorded
 from caseapp.domain.screening.protocol import LEVEL_RULES, Level
+from caseapp.domain.screening.records import CLOCK_SKEW
 from caseapp.domain.screening.rules import derive_flags
-from caseapp.domain.screening.schemas import CLOCK_SKEW
 from caseapp.domain.screening.state import fold
 
 if TYPE_CHECKING:
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
     from caseapp.core.actor import Actor
     from caseapp.domain.screening.events import RecordedEvent
-    from caseapp.domain.screening.queries import LockedScreening, SafetyHistory
-    from caseapp.domain.screening.schemas import Answer, Hold, ScreeningRecord
+    from caseapp.domain.screening.history import SafetyHistory
+    from caseapp.domain.screening.queries import LockedScreening
+    from caseapp.domain.screening.records import Answer, Hold, ScreeningRecord
     from caseapp.domain.screening.state import DerivedState
 
 OWN_CORRECTION = timedelta(minutes=60)

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import date
 
-    from caseapp.domain.screening.queries import SafetyState
-    from caseapp.domain.screening.schemas import NewScreening, Raised
+    from caseapp.domain.screening.current import SafetyState
+    from caseapp.domain.screening.records import Raised
+    from caseapp.domain.screening.schemas import NewScreening
     from caseapp.domain.screening.state import DerivedState
 
 NOT_PROPOSED = Reason(

@@ -14,14 +14,15 @@ from caseapp.core.permissions import Action
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import sees_client
 from caseapp.domain.followups.models import FollowUp
-from caseapp.domain.screening.queries import list_open_kinds, list_safety_histories
+from caseapp.domain.screening.history import list_safety_histories
+from caseapp.domain.screening.queries import list_open_kinds
 from caseapp.domain.screening.rules import release_blockers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from caseapp.domain.screening.marks import Mark
-    from caseapp.domain.screening.schemas import Hold
+    from caseapp.domain.screening.records import Hold
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from caseapp.domain.screening.protocol import (
     STEEP_FALL,
     Level,
 )
-from caseapp.domain.screening.schemas import merge_levels
+from caseapp.domain.screening.records import merge_levels
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from caseapp.core.actor import Actor
     from caseapp.domain.clients.queries import LockedClient
     from caseapp.domain.screening.queries import LockedHold
-    from caseapp.domain.screening.schemas import Answer, Flag, Hold, NewScreening, ScreeningRecord
+    from caseapp.domain.screening.records import Answer, Flag, Hold, ScreeningRecord
+    from caseapp.domain.screening.schemas import NewScreening
     from caseapp.domain.screening.state import DerivedState
-
 
 NOTHING: Mapping[str, int] = {}
 SESSION_IN_FUTURE = "This session is in the future. Enter the time when it began."
@@ -49,7 +49,6 @@ ALREADY_CLEARED = Reason(
     "This flag has already been cleared.",
     "Set it again under Details if it still applies.",
 )
-
 
 SET_BY_ANSWERS = Reason(
     "set_by_answers",
@@ -66,7 +65,6 @@ CONTACT_NOT_CONFIRMED = Reason(
     "This flag can’t be cleared before the client has confirmed in person which ways of contact are safe.",
     "Ask the client in person and alone, and confirm the safe ways of contact under Details.",
 )
-
 
 NOT_A_SUPERVISOR = Reason(
     "not_a_supervisor",

@@ -25,7 +25,7 @@ from caseapp.domain.screening.events import (
     to_plain,
 )
 from caseapp.domain.screening.protocol import CIRCUMSTANCES, FEAR_AT_HOME, ITEMS, Level
-from caseapp.domain.screening.schemas import Answer, Flag, Hold, InError, Raised, ScreeningRecord
+from caseapp.domain.screening.records import Answer, Flag, Hold, InError, Raised, ScreeningRecord
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping

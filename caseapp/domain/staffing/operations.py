@@ -24,14 +24,8 @@ from caseapp.domain.clients.operations import join_care_team
 from caseapp.domain.clients.queries import sees_client_of, select_memberships
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.keys.queries import get_client_key
-from caseapp.domain.screening.marks import (
-    KINDS,
-    add_marks,
-    list_marked,
-    list_marks,
-    remove_marks,
-)
-from caseapp.domain.screening.queries import get_current_safety
+from caseapp.domain.screening.current import get_current_safety
+from caseapp.domain.screening.marks import KINDS, add_marks, list_marked, list_marks, remove_marks
 from caseapp.domain.staffing.queries import has_supervised_heir, lacks_second
 from caseapp.domain.staffing.rules import (
     check_disable,

@@ -25,7 +25,7 @@ from caseapp.domain.dashboard.unattended import has_second
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_listed_key
-from caseapp.domain.screening.queries import SAFETY_COLUMNS, join_safety, safety_from_row
+from caseapp.domain.screening.current import SAFETY_COLUMNS, join_safety, safety_from_row
 from caseapp.domain.staffing.rules import WITHOUT_CASE, list_heir_faults
 from caseapp.domain.staffing.schemas import HandOver, Responsibility
 from caseapp.domain.users.models import User

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from caseapp.core.actor import Actor, require
 from caseapp.core.errors import Invalid, NotFound
 from caseapp.core.permissions import Action
-from caseapp.domain.screening.operations import record_allowed_handout
+from caseapp.domain.screening.hold_operations import record_allowed_handout
 from caseapp.domain.suitability.queries import assess_library
 from caseapp.domain.suitability.rules import check_allowing
 

@@ -19,7 +19,7 @@ from caseapp.domain.handouts.queries import list_newest_versions
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_key
 from caseapp.domain.practice.queries import get_practice_info
-from caseapp.domain.screening.queries import SAFETY_COLUMNS, join_safety, safety_from_row
+from caseapp.domain.screening.current import SAFETY_COLUMNS, join_safety, safety_from_row
 from caseapp.domain.suitability.rules import (
     assess_for_practice,
     derive_situation,

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from caseapp.domain.handouts.library import Handout
     from caseapp.domain.handouts.queries import LibraryItem
     from caseapp.domain.practice.queries import HelpLines
-    from caseapp.domain.screening.queries import SafetyState
+    from caseapp.domain.screening.current import SafetyState
 
 IN_PERSON_ONLY = "in_person"
 """The safe channel of a client who must not be sent anything."""

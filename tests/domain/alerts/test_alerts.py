@@ -24,7 +24,8 @@ from caseapp.domain.clients.codes import ALERTED
 from caseapp.domain.clients.models import CareTeamMember
 from caseapp.domain.clients.operations import join_care_team
 from caseapp.domain.clients.queries import lock_client
-from caseapp.domain.screening.operations import mark_in_error, record_screening
+from caseapp.domain.screening.correction_operations import mark_in_error
+from caseapp.domain.screening.operations import record_screening
 from caseapp.domain.screening.protocol import ITEMS
 from caseapp.domain.screening.queries import lock_screening
 from caseapp.domain.screening.schemas import NewScreening

@@ -41,12 +41,8 @@ from caseapp.domain.practice.operations import add_help_line, confirm_help_lines
 from caseapp.domain.practice.schemas import NewHelpLine
 from caseapp.domain.reports.operations import create_export
 from caseapp.domain.reports.schemas import ReportFilter
-from caseapp.domain.screening.operations import (
-    clear_flag,
-    record_screening,
-    release_hold,
-    set_manual_flag,
-)
+from caseapp.domain.screening.hold_operations import release_hold
+from caseapp.domain.screening.operations import clear_flag, record_screening, set_manual_flag
 from caseapp.domain.screening.protocol import ITEMS
 from caseapp.domain.screening.queries import list_flags, list_holds, lock_hold
 from caseapp.domain.screening.schemas import NewScreening

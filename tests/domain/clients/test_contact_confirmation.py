@@ -15,8 +15,9 @@ from caseapp.domain.clients.operations import confirm_contact, update_client
 from caseapp.domain.clients.queries import get_client_record, lock_client
 from caseapp.domain.clients.rules import UNSAFE_FLAGS, is_contact_frozen
 from caseapp.domain.clients.schemas import SafeContact
+from caseapp.domain.screening.current import get_safety_state
 from caseapp.domain.screening.operations import ensure_flag, set_manual_flag
-from caseapp.domain.screening.queries import get_safety_state, list_flags
+from caseapp.domain.screening.queries import list_flags
 from tests.domain.clients.portal_visitor import (
     choose_pin,
     come_in,

@@ -19,10 +19,10 @@ from caseapp.domain.handouts.queries import get_handout_version
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import get_client_key
 from caseapp.domain.notes.models import Note
+from caseapp.domain.screening.current import get_current_safety
 from caseapp.domain.screening.events import HoldOpened, HoldReleased, ScreeningRecorded
 from caseapp.domain.screening.marks import add_marks, list_marked
 from caseapp.domain.screening.models import ClientSafety, SafetyEvent
-from caseapp.domain.screening.queries import get_current_safety
 from caseapp.domain.screening.sealing import NO_TAG, CurrentSafety, seal_events, seal_state
 from caseapp.domain.screening.state import DerivedState
 

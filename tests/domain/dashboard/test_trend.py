@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from caseapp.core.vault import DataKey
 from caseapp.domain.dashboard.trend import TREND_LENGTH, Change, Mark, build_trend
 from caseapp.domain.screening.events import HoldReleased, ScreeningInError
+from caseapp.domain.screening.history import SafetyHistory
 from caseapp.domain.screening.protocol import ITEMS
-from caseapp.domain.screening.queries import SafetyHistory
 from tests.domain.screening.past_events import CLIENT, HOLD, asked, day, hold, record
 
 KEY = DataKey(CLIENT, bytes(32))

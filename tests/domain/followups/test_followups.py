@@ -32,8 +32,8 @@ from caseapp.domain.followups.queries import (
     lock_followup,
 )
 from caseapp.domain.followups.schemas import NewFollowUp, NewFollowUpSchema, NewResult, ResultSchema
+from caseapp.domain.screening.hold_operations import release_hold
 from caseapp.domain.screening.marks import HOLD_KINDS, list_marks
-from caseapp.domain.screening.operations import release_hold
 from caseapp.domain.screening.queries import list_holds, list_release_blockers, lock_hold
 from caseapp.domain.screening.releasable import list_releasable_holds
 from tests.support import builders, followups

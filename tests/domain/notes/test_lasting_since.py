@@ -12,8 +12,9 @@ from caseapp.domain.notes.operations import record_draft_screening, save_draft, 
 from caseapp.domain.notes.queries import get_note, lock_note
 from caseapp.domain.notes.schemas import DraftChange, DraftScreening
 from caseapp.domain.practice.queries import today
+from caseapp.domain.screening.current import get_safety_state
+from caseapp.domain.screening.history import get_safety_history
 from caseapp.domain.screening.protocol import ITEMS
-from caseapp.domain.screening.queries import get_safety_history, get_safety_state
 from tests.support import builders
 
 pytestmark = pytest.mark.both

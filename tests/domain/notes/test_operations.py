@@ -29,8 +29,9 @@ from caseapp.domain.notes.schemas import (
     DraftScreening,
     NewNote,
 )
+from caseapp.domain.screening.current import get_safety_state
 from caseapp.domain.screening.protocol import ITEMS
-from caseapp.domain.screening.queries import get_safety_state, get_screening
+from caseapp.domain.screening.queries import get_screening
 from tests.support import builders
 
 pytestmark = pytest.mark.both

@@ -8,13 +8,7 @@ from uuid import UUID
 import pytest
 
 from caseapp.core.ids import new_id
-from caseapp.domain.safety_plans.codes import (
-    CHANGE_LABELS,
-    EXIT,
-    FORMS,
-    SAFETY,
-    WORKED_ON,
-)
+from caseapp.domain.safety_plans.codes import CHANGE_LABELS, EXIT, FORMS, SAFETY, WORKED_ON
 from caseapp.domain.safety_plans.rules import (
     find_plan_faults,
     list_asked_kinds,
@@ -25,7 +19,7 @@ from caseapp.domain.safety_plans.rules import (
 )
 from caseapp.domain.safety_plans.schemas import PlanVersion, normalize_step
 from caseapp.domain.screening.protocol import ITEMS, LEVEL_RULES, Level
-from caseapp.domain.screening.schemas import Answer
+from caseapp.domain.screening.records import Answer
 from tests.support.contexts import NOW, client
 from tests.support.safety_plans import answers
 

@@ -7,14 +7,11 @@ from datetime import UTC, datetime, timedelta
 from caseapp.core.clock import at
 from caseapp.core.database import db
 from caseapp.core.transaction import transaction
-from caseapp.domain.screening.operations import release_hold
+from caseapp.domain.screening.current import get_safety_state
+from caseapp.domain.screening.history import get_safety_history
+from caseapp.domain.screening.hold_operations import release_hold
 from caseapp.domain.screening.protocol import ITEMS
-from caseapp.domain.screening.queries import (
-    get_safety_history,
-    get_safety_state,
-    list_release_blockers,
-    lock_hold,
-)
+from caseapp.domain.screening.queries import list_release_blockers, lock_hold
 from tests.support import followups
 
 START = datetime(2026, 5, 14, 12, tzinfo=UTC)

@@ -14,9 +14,10 @@ from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.cases.rules import list_common_blockers
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.protocol.file import PROTOCOL
+from caseapp.domain.screening.current import get_safety_state
+from caseapp.domain.screening.history import get_safety_history
 from caseapp.domain.screening.operations import record_screening
 from caseapp.domain.screening.protocol import ITEMS_BY_KEY, LATE_AFTER
-from caseapp.domain.screening.queries import get_safety_history, get_safety_state
 from caseapp.domain.screening.schemas import NewScreening
 from caseapp.domain.screening.state import fold
 from caseapp.domain.suitability.rules import situation_in_case

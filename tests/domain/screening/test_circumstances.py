@@ -14,19 +14,13 @@ from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.notes.operations import save_draft, sign_note
 from caseapp.domain.notes.queries import get_note, lock_note
 from caseapp.domain.notes.schemas import DraftChange, DraftScreening
+from caseapp.domain.screening.current import get_current_safety, get_safety_state
+from caseapp.domain.screening.history import get_safety_history
 from caseapp.domain.screening.operations import record_screening
 from caseapp.domain.screening.protocol import CIRCUMSTANCES, FEAR_AT_HOME
-from caseapp.domain.screening.queries import (
-    get_current_safety,
-    get_safety_history,
-    get_safety_state,
-)
-from caseapp.domain.screening.rules import (
-    list_opening_circumstances,
-    list_stated,
-    list_steep_falls,
-)
-from caseapp.domain.screening.schemas import Answer, NewScreening
+from caseapp.domain.screening.records import Answer
+from caseapp.domain.screening.rules import list_opening_circumstances, list_stated, list_steep_falls
+from caseapp.domain.screening.schemas import NewScreening
 from caseapp.domain.screening.state import fold
 from caseapp.domain.suitability.rules import situation_in_case
 from tests.domain.screening.hold_helpers import KEYS

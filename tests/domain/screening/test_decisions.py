@@ -18,9 +18,10 @@ from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.dashboard.declined_proposals import list_declined_proposals
 from caseapp.domain.dashboard.queries import get_today
 from caseapp.domain.followups.queries import list_client_followups
+from caseapp.domain.screening.current import get_safety_state
+from caseapp.domain.screening.history import get_safety_history
 from caseapp.domain.screening.marks import DECLINED, KINDS, PROPOSED, list_marks
 from caseapp.domain.screening.operations import decide_proposals, record_screening
-from caseapp.domain.screening.queries import get_safety_history, get_safety_state
 from caseapp.domain.screening.schemas import Decisions, NewScreening
 from tests.domain.screening.hold_helpers import START, day
 from tests.support import builders

@@ -18,16 +18,11 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.followups.queries import list_client_followups
+from caseapp.domain.screening.current import get_safety_state
+from caseapp.domain.screening.history import get_safety_history
 from caseapp.domain.screening.models import ClientSafety, SafetyEvent, ViewerMark
 from caseapp.domain.screening.operations import clear_flag, record_screening
-from caseapp.domain.screening.queries import (
-    get_safety_history,
-    get_safety_state,
-    get_screening,
-    list_flags,
-    list_holds,
-    list_screenings,
-)
+from caseapp.domain.screening.queries import get_screening, list_flags, list_holds, list_screenings
 from caseapp.domain.screening.rules import derive_required_actions
 from caseapp.domain.screening.schemas import NewScreening
 from tests.domain.screening.hold_helpers import (

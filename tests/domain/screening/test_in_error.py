@@ -22,18 +22,15 @@ from caseapp.domain.cases.queries import get_case_context, lock_case
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.followups.queries import list_client_followups
 from caseapp.domain.keys.queries import get_client_key
+from caseapp.domain.screening.correction_operations import mark_in_error
 from caseapp.domain.screening.corrections import OWN_CORRECTION, correction_blockers
+from caseapp.domain.screening.current import get_current_safety, get_safety_state
 from caseapp.domain.screening.events import RecordedEvent, ScreeningInError, ScreeningRecorded
+from caseapp.domain.screening.history import get_safety_history
 from caseapp.domain.screening.marks import KINDS, list_marks
-from caseapp.domain.screening.operations import mark_in_error, set_manual_flag
-from caseapp.domain.screening.queries import (
-    get_current_safety,
-    get_safety_history,
-    get_safety_state,
-    get_screening,
-    lock_screening,
-)
-from caseapp.domain.screening.schemas import InError
+from caseapp.domain.screening.operations import set_manual_flag
+from caseapp.domain.screening.queries import get_screening, lock_screening
+from caseapp.domain.screening.records import InError
 from caseapp.domain.screening.state import fold
 from tests.domain.screening.hold_helpers import KEYS, blockers, clear, day
 from tests.support import builders, followups

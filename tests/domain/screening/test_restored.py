@@ -18,14 +18,12 @@ from caseapp.domain.clients.schemas import SafeContact
 from caseapp.domain.followups.codes import PLAN_REVIEW
 from caseapp.domain.followups.queries import list_client_followups
 from caseapp.domain.keys.queries import get_client_key
+from caseapp.domain.screening.correction_operations import mark_in_error
 from caseapp.domain.screening.corrections import correction_blockers
-from caseapp.domain.screening.operations import clear_flag, mark_in_error
-from caseapp.domain.screening.queries import (
-    get_current_safety,
-    get_safety_history,
-    get_safety_state,
-    lock_screening,
-)
+from caseapp.domain.screening.current import get_current_safety, get_safety_state
+from caseapp.domain.screening.history import get_safety_history
+from caseapp.domain.screening.operations import clear_flag
+from caseapp.domain.screening.queries import lock_screening
 from caseapp.domain.screening.state import fold
 from tests.domain.screening.hold_helpers import (
     START,

@@ -18,6 +18,7 @@ from caseapp.domain.clients.queries import LockedClient
 from caseapp.domain.followups.codes import TASK_LABELS
 from caseapp.domain.screening.protocol import FLAG_LABELS, ITEMS, STEADY_INTERVAL, Level
 from caseapp.domain.screening.queries import LockedHold
+from caseapp.domain.screening.records import Answer, Flag
 from caseapp.domain.screening.rules import (
     HoldScreenings,
     check_clear_flag,
@@ -27,7 +28,6 @@ from caseapp.domain.screening.rules import (
     has_two_steady_screenings,
     release_blockers,
 )
-from caseapp.domain.screening.schemas import Answer, Flag
 from caseapp.domain.screening.state import DerivedState
 from tests.support.contexts import (
     ALL_NONE,

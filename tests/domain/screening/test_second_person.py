@@ -12,7 +12,7 @@ from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.clients.models import CareTeamMember
 from caseapp.domain.clients.queries import get_client_record
 from caseapp.domain.dashboard.queries import get_today
-from caseapp.domain.screening.operations import name_second_person
+from caseapp.domain.screening.hold_operations import name_second_person
 from caseapp.domain.screening.queries import (
     get_hold,
     list_holds,

@@ -25,28 +25,19 @@ from caseapp.domain.clients.models import CareTeamMember
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.keys.queries import get_client_key
 from caseapp.domain.models import METADATA
+from caseapp.domain.screening.correction_operations import mark_in_error
+from caseapp.domain.screening.current import get_current_safety, get_safety_state
 from caseapp.domain.screening.events import FACTS
+from caseapp.domain.screening.history import get_safety_history
+from caseapp.domain.screening.hold_operations import release_hold
 from caseapp.domain.screening.marks import HOLD_KINDS, KINDS, list_marked, list_marks
 from caseapp.domain.screening.models import ClientSafety, SafetyEvent, ViewerMark
-from caseapp.domain.screening.operations import (
-    clear_flag,
-    decide_proposals,
-    derive_missing_states,
-    mark_in_error,
-    release_hold,
-    set_manual_flag,
-)
+from caseapp.domain.screening.operations import clear_flag, decide_proposals, set_manual_flag
 from caseapp.domain.screening.protocol import CIRCUMSTANCES, FLAG_LABELS, MANUAL_FLAGS
-from caseapp.domain.screening.queries import (
-    get_current_safety,
-    get_safety_history,
-    get_safety_state,
-    list_flags,
-    lock_hold,
-    lock_screening,
-)
+from caseapp.domain.screening.queries import list_flags, lock_hold, lock_screening
 from caseapp.domain.screening.schemas import Decisions
 from caseapp.domain.screening.state import fold
+from caseapp.domain.screening.stream import derive_missing_states
 from caseapp.domain.users.models import User
 from tests.domain.screening.hold_helpers import (
     KEYS,

@@ -28,8 +28,9 @@ from caseapp.domain.clients.codes import ALERTED
 from caseapp.domain.clients.models import CareTeamMember
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.followups.queries import list_client_followups
-from caseapp.domain.screening.operations import name_second_person
-from caseapp.domain.screening.queries import get_safety_state, lock_hold
+from caseapp.domain.screening.current import get_safety_state
+from caseapp.domain.screening.hold_operations import name_second_person
+from caseapp.domain.screening.queries import lock_hold
 from caseapp.domain.staffing.operations import change_supervisor, disable_member, hand_over
 from caseapp.domain.staffing.queries import lock_member
 from tests.domain.alerts.steps import set_deputy

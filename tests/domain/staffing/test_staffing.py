@@ -21,9 +21,10 @@ from caseapp.domain.dashboard.queries import get_today
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.queries import list_client_followups
 from caseapp.domain.notes.queries import list_own_drafts
+from caseapp.domain.screening.current import get_safety_state
+from caseapp.domain.screening.hold_operations import name_second_person
 from caseapp.domain.screening.marks import HOLD_KINDS, PROPOSED, list_marks
-from caseapp.domain.screening.operations import name_second_person
-from caseapp.domain.screening.queries import get_safety_state, lock_hold
+from caseapp.domain.screening.queries import lock_hold
 from caseapp.domain.staffing.operations import (
     HAND_OVER_MAIL,
     change_supervisor,

@@ -24,8 +24,9 @@ from caseapp.domain.cases.operations import close_case, open_case
 from caseapp.domain.cases.queries import get_case_context, lock_case
 from caseapp.domain.cases.schemas import CaseClosing, CaseDetails
 from caseapp.domain.clients.queries import lock_client
+from caseapp.domain.screening.current import get_safety_state
 from caseapp.domain.screening.operations import set_manual_flag
-from caseapp.domain.screening.queries import get_safety_state, list_holds
+from caseapp.domain.screening.queries import list_holds
 from caseapp.domain.screening.schemas import NewException
 from caseapp.domain.suitability.operations import allow_handout
 from tests.support import builders, staff

@@ -10,11 +10,7 @@ import sqlalchemy as sa
 from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.transaction import transaction
-from caseapp.domain.auth.portal_access import (
-    invite_client,
-    lock_portal_access,
-    redeem_link_or_card,
-)
+from caseapp.domain.auth.portal_access import invite_client, lock_portal_access, redeem_link_or_card
 from caseapp.domain.cases import operations as cases
 from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.cases.schemas import CaseDetails, StageMove
@@ -25,19 +21,11 @@ from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.operations import complete_followup, create_followup
 from caseapp.domain.followups.queries import lock_followup
 from caseapp.domain.followups.schemas import NewFollowUp
-from caseapp.domain.screening.operations import (
-    decide_proposals,
-    name_second_person,
-    record_screening,
-    release_hold,
-    set_manual_flag,
-)
-from caseapp.domain.screening.queries import (
-    get_safety_history,
-    get_safety_state,
-    list_flags,
-    lock_hold,
-)
+from caseapp.domain.screening.current import get_safety_state
+from caseapp.domain.screening.history import get_safety_history
+from caseapp.domain.screening.hold_operations import name_second_person, release_hold
+from caseapp.domain.screening.operations import decide_proposals, record_screening, set_manual_flag
+from caseapp.domain.screening.queries import list_flags, lock_hold
 from caseapp.domain.screening.schemas import Decisions, NewException, NewScreening
 from caseapp.domain.suitability.operations import allow_handout
 from tests.domain.screening.hold_helpers import blockers, finish_tasks, only_hold

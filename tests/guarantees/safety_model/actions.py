@@ -13,7 +13,7 @@ from caseapp.core.permissions import Role
 from caseapp.domain.followups.queries import lock_followup
 from caseapp.domain.safety_plans.codes import FORMS
 from caseapp.domain.safety_plans.operations import complete_task
-from caseapp.domain.screening.operations import name_second_person, release_hold
+from caseapp.domain.screening.hold_operations import name_second_person, release_hold
 from caseapp.domain.screening.queries import lock_hold
 from tests.guarantees.safety_model import model
 from tests.guarantees.safety_model.facts import FactSteps

@@ -24,7 +24,7 @@ from caseapp.domain.assignments.models import Assignment
 from caseapp.domain.assignments.reading import get_reading_list, get_reading_list_item
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.handouts.models import HandoutVersion
-from caseapp.domain.screening.queries import get_safety_history
+from caseapp.domain.screening.history import get_safety_history
 from caseapp.domain.screening.state import fold
 from caseapp.http.interfaces import Interface
 from caseapp.http.sessions import COOKIES
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from flask import Flask
     from flask.testing import FlaskClient
 
-    from caseapp.domain.screening.queries import SafetyHistory
+    from caseapp.domain.screening.history import SafetyHistory
     from tests.api.api_client import ApiClient
 
 START = datetime(2026, 5, 14, 12, tzinfo=UTC)

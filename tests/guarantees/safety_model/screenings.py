@@ -14,11 +14,8 @@ from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.notes.operations import create_note, save_draft, sign_note
 from caseapp.domain.notes.queries import lock_case_for_note, lock_note
 from caseapp.domain.notes.schemas import DraftChange, DraftScreening, NewNote
-from caseapp.domain.screening.operations import (
-    decide_proposals,
-    mark_in_error,
-    record_screening,
-)
+from caseapp.domain.screening.correction_operations import mark_in_error
+from caseapp.domain.screening.operations import decide_proposals, record_screening
 from caseapp.domain.screening.queries import list_client_proposals, lock_screening
 from caseapp.domain.screening.schemas import Decisions, NewScreening
 from tests.guarantees.safety_model import model

@@ -1,0 +1,83 @@
+"""Operations on open holds: release, naming the second person, and allowing a handout during a care hold."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from caseapp.core.actor import Actor, require
+from caseapp.core.clock import now
+from caseapp.core.database import db
+from caseapp.core.errors import Stale
+from caseapp.core.ids import new_id
+from caseapp.core.permissions import Action, Role
+from caseapp.domain.audit.operations import record
+from caseapp.domain.screening.current import get_current_safety
+from caseapp.domain.screening.events import HandoutAllowed, HoldReleased, SecondPersonNamed
+from caseapp.domain.screening.rules import check_name_second_person, check_release
+from caseapp.domain.screening.stream import append
+from caseapp.domain.users.models import User
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from caseapp.domain.clients.queries import LockedClient
+    from caseapp.domain.screening.queries import LockedHold
+    from caseapp.domain.screening.records import Hold
+    from caseapp.domain.screening.schemas import NewException
+
+
+def release_hold(actor: Actor, locked: LockedHold, reason: str, version: int) -> None:
+    """Release a hold with a written reason when nothing blocks it; supervisors only.
+
+    Raises RuleBroken with every blocker, or Stale when the hold has changed since `version`.
+    """
+    require(actor, Action.HOLD_RELEASE)
+    check_release(actor, locked, now())
+    hold = locked.hold
+    if hold.version != version:
+        raise Stale
+    released = HoldReleased(hold.id, reason)
+    append(actor, locked, get_current_safety(locked.key), [(new_id(), released)])
+    record(actor, Action.HOLD_RELEASE, "hold", hold.id, client_id=hold.client_id)
+
+
+def name_second_person(actor: Actor, locked: LockedHold, user_id: UUID, version: int) -> None:
+    """Name the supervisor who may release a hold, also of another team; naming them again changes nothing.
+
+    They can read the hold and release it, until it is released or another one is named. Raises RuleBroken unless they
+    are an active supervisor who recorded none of its screenings, or Stale when the hold has changed since `version`.
+    """
+    require(actor, Action.HOLD_NAME)
+    user = db.session.get(User, user_id)
+    is_supervisor = user is not None and user.role == Role.SUPERVISOR and user.disabled_at is None
+    check_name_second_person(locked, user_id, is_supervisor=is_supervisor)
+    hold = locked.hold
+    if hold.version != version:
+        raise Stale
+    if hold.second_person_id == user_id:
+        return
+    named = SecondPersonNamed(hold.id, user_id)
+    append(actor, locked, get_current_safety(locked.key), [(new_id(), named)])
+    record(
+        actor,
+        Action.HOLD_NAME,
+        "hold",
+        hold.id,
+        client_id=hold.client_id,
+        details={"user": str(user_id)},
+    )
+
+
+def record_allowed_handout(
+    actor: Actor, client: LockedClient, hold: Hold, new: NewException, version: int
+) -> None:
+    """Record that a handout, which only an open care hold bars, is allowed in a case; it replaces an earlier one.
+
+    Raises Stale when the hold has changed since `version`.
+    """
+    require(actor, Action.HOLD_ALLOW)
+    if hold.version != version:
+        raise Stale
+    allowed = HandoutAllowed(hold.id, new.handout, new.case_id, new.reason)
+    append(actor, client, get_current_safety(client.key), [(new_id(), allowed)])
+    record(actor, Action.HOLD_ALLOW, "hold", hold.id, client_id=client.id)
