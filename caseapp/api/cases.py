@@ -30,7 +30,8 @@ from caseapp.domain.cases.stages import stage_by_id
 from caseapp.domain.clients.operations import create_client
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.dashboard.schemas import TimelineEvent, TimelineEventResponseSchema
-from caseapp.domain.dashboard.timeline import EVENT_KINDS, list_timeline
+from caseapp.domain.dashboard.timeline import list_timeline
+from caseapp.domain.dashboard.timeline_events import EVENT_KINDS
 from caseapp.domain.followups.schemas import PLAUSIBLE_TIME
 from caseapp.http.guard import current_actor, needs
 from caseapp.http.idempotency import run_api_once

@@ -68,6 +68,7 @@ EVENT_KINDS = {
     "session": "Sessions",
     "screening": "Screening",
     "hold": "Holds",
+    "plan": "Safety plans",
     "handout": "Handouts",
     "stage": "Stage",
     "followup": "Follow-ups",

@@ -15,7 +15,7 @@ from tests.api.api_client import (
     assert_refuses_what_is_no_json,
     etag,
 )
-from tests.support import builders
+from tests.support import builders, safety_plans
 
 INES = {"name": "Ines Okafor", "safe_channels": ["call"], "consent_on": "2026-05-14"}
 
@@ -276,6 +276,11 @@ def test_timeline_lists_all_event_kinds(coach, made):
     assert [item["occurred_at"] for item in items] == sorted(
         (item["occurred_at"] for item in items), reverse=True
     )
+    plan_id = str(safety_plans.write(coach.actor, made.client_id))
+    [plan] = coach.get(f"{path}?kind=plan").get_json()["items"]
+    assert (plan["id"], plan["link_kind"]) == (plan_id, "plan")
+    items = coach.get(path).get_json()["items"]
+    assert plan in items
     only = coach.get(f"{path}?kind=hold").get_json()["items"]
     assert {item["kind"] for item in only} == {"hold"}
     page = coach.get(f"{path}?limit=1").get_json()

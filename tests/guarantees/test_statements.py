@@ -37,7 +37,7 @@ PAGES = {
     "bulk_assignments.choose_page": 6,
     "bulk_assignments.progress_page": 6,
     "cases.case_list": 5,
-    "cases.case_page": 11,
+    "cases.case_page": 12,
     "cases.close_page": 7,
     "cases.details_page": 10,
     "cases.new_case_page": 4,

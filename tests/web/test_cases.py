@@ -14,8 +14,11 @@ from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.clients.schemas import SafeContact
 from caseapp.domain.followups.operations import create_followup
 from caseapp.domain.followups.schemas import NewFollowUp
+from caseapp.domain.keys.queries import get_client_key
 from caseapp.domain.practice.queries import today
-from tests.support import builders
+from caseapp.domain.safety_plans.codes import SAFETY
+from caseapp.domain.safety_plans.queries import get_plan_id
+from tests.support import builders, safety_plans
 from tests.support.staff_pages import StaffBrowser, Statements, lasting
 
 
@@ -156,6 +159,14 @@ def test_timeline_lists_events_and_filters_by_kind(team, coach, ines):
     assert "Awake at four." not in only
     assert "No events of this type yet." in coach.text(f"/case/{ines.number}?kind=session")
     assert coach.get(f"/case/{ines.number}?kind=rumour").status_code == 422
+
+
+def test_timeline_leads_to_the_plan_that_it_shows(team, coach, ines):
+    safety_plans.write(team["coach"], ines.client_id)
+    page = coach.text(f"/case/{ines.number}?kind=plan")
+    assert "Safety plan: first written" in page
+    plan_id = get_plan_id(SAFETY, get_client_key(ines.client_id))
+    assert f'href="/case/{ines.number}/plan/{plan_id}"' in page
 
 
 def test_trend_says_what_changed_and_has_text_equivalents(team, coach, ines):

@@ -163,8 +163,8 @@ class Today:
 class TimelineEvent:
     """An event in a case's timeline.
 
-    `link_kind` and `link_id` identify the record to open: note, screening, hold, assignment, case or followup; for
-    `answers`, the assignment that was answered.
+    `link_kind` and `link_id` identify the record to open: note, screening, hold, plan, assignment, case or followup;
+    for `answers`, the assignment that was answered.
     """
 
     id: UUID
@@ -172,11 +172,11 @@ class TimelineEvent:
     kind: str
     title: str
     byline: str
-    text: str = field(repr=False)
-    badge: str
-    levels: dict[str, int | None] | None
     link_kind: str
     link_id: UUID
+    text: str = field(default="", repr=False)
+    badge: str = ""
+    levels: dict[str, int | None] | None = None
 
 
 class TimelineEventResponseSchema(Schema):

@@ -145,8 +145,8 @@ def list_page_followups(
 ) -> list[FollowUpRecord]:
     """List the tasks that a page about a client shows, by due time, in one statement.
 
-    These are the tasks of some `holds`, given as the episodes of each, the first open ones, and the completed ones of
-    a window. Access was already checked.
+    These are the tasks of some `holds`, given as the episodes of each, the first open ones, and, among all others, the
+    completed ones of a window. Access was already checked.
     """
     of_client = FollowUp.client_id == client.id
     wanted = [sa.select(FollowUp.id).where(of_client, _is_of_hold(holds))]
@@ -156,8 +156,8 @@ def list_page_followups(
             is_open.order_by(FollowUp.due_at, FollowUp.id).limit(literal_limit(open_limit))
         )
     if completed:
-        is_completed = FollowUp.completed_at.is_not(None)
-        wanted.append(completed.select(FollowUp.completed_at, FollowUp.id, of_client, is_completed))
+        others = (FollowUp.completed_at.is_not(None), _is_of_hold(holds).is_not(sa.true()))
+        wanted.append(completed.select(FollowUp.completed_at, FollowUp.id, of_client, *others))
     assigned = aliased(User)
     rows = db.session.execute(
         sa.select(FollowUp, User.name, assigned.name)

@@ -19,6 +19,7 @@ from caseapp.domain.handouts.queries import get_handout_version
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import get_client_key
 from caseapp.domain.notes.models import Note
+from caseapp.domain.safety_plans.models import SafetyPlan
 from caseapp.domain.screening.current import get_current_safety
 from caseapp.domain.screening.events import HoldOpened, HoldReleased, ScreeningRecorded
 from caseapp.domain.screening.marks import add_marks, list_marked
@@ -101,6 +102,21 @@ def _assignment(actor, case_id, client_id, handout_version_id, number, *, channe
         "assigned_by": actor.id,
         "read_at": moment + timedelta(seconds=20),
         "version": 1,
+    }
+
+
+def _plan(actor, client_id, key, seq, number):
+    moment = now() - timedelta(minutes=number)
+    row = SafetyPlan(id=new_id(), client_id=client_id)
+    content = {"kind": "exit", "change": "written", "answers": {}, "note": "", "shown_on": None}
+    return {
+        "id": row.id,
+        "client_id": client_id,
+        "seq": seq,
+        "created_at": moment,
+        "created_by": actor.id,
+        "review_on": moment.date(),
+        "content": seal_json(row, "content", content, key),
     }
 
 
@@ -220,6 +236,13 @@ def history(actor, made, count, since=0):
         else:
             _insert(ClientSafety, [{"client_id": client_id, **seal_state(current, key)}])
         _insert(FollowUp, [_task(actor, client_id, n, completed=True) for n in numbers])
+        next_seq = 1 + db.session.scalar(
+            sa.select(sa.func.count()).where(SafetyPlan.client_id == client_id)
+        )
+        _insert(
+            SafetyPlan,
+            [_plan(actor, client_id, key, seq, n) for seq, n in enumerate(numbers, next_seq)],
+        )
         _insert(
             Assignment,
             [_assignment(actor, case_id, client_id, handout_version_id, n) for n in numbers],

@@ -3,15 +3,28 @@ from datetime import timedelta
 import pytest
 
 from caseapp.core.clock import now
+from caseapp.core.database import db
 from caseapp.core.errors import Invalid, NotFound
 from caseapp.core.transaction import transaction
-from caseapp.domain.cases.queries import get_case_context
+from caseapp.domain.cases.queries import get_case_context, lock_case
 from caseapp.domain.clients.queries import lock_client
-from caseapp.domain.dashboard.timeline import EVENT_KINDS, MAX_TEXT_LENGTH, list_timeline, shorten
+from caseapp.domain.dashboard.timeline import list_timeline
+from caseapp.domain.dashboard.timeline_events import EVENT_KINDS, MAX_TEXT_LENGTH, shorten
 from caseapp.domain.followups.operations import create_followup
+from caseapp.domain.followups.queries import list_client_followups
 from caseapp.domain.followups.schemas import NewFollowUp
+from caseapp.domain.safety_plans.codes import EXIT, SAFETY
+from caseapp.domain.safety_plans.operations import record_review
+from caseapp.domain.safety_plans.queries import lock_plan
+from caseapp.domain.safety_plans.schemas import NewReview
+from caseapp.domain.screening.correction_operations import mark_in_error
+from caseapp.domain.screening.history import get_safety_history
+from caseapp.domain.screening.hold_operations import name_second_person
+from caseapp.domain.screening.queries import lock_hold, lock_screening
+from caseapp.domain.screening.schemas import NewException
+from caseapp.domain.suitability.operations import allow_handout
 from tests.domain.dashboard import bulk_rows
-from tests.support import builders, followups
+from tests.support import builders, followups, safety_plans, staff
 from tests.support.staff_pages import Statements
 
 pytestmark = pytest.mark.both
@@ -77,7 +90,7 @@ def test_timeline_pages_have_no_gaps_or_repeats(team):
     )
     found = load_timeline(coach, case, limit=3)
     assert [(i.id, i.occurred_at) for i in found] == [(i.id, i.occurred_at) for i in at_once.items]
-    assert len(found) == 7 * 8 + 1
+    assert len(found) == 7 * 9 + 1
     assert [i.occurred_at for i in found] == sorted((i.occurred_at for i in found), reverse=True)
     assert len({(i.id, i.title) for i in found}) == len(found)
 
@@ -90,7 +103,7 @@ def test_timeline_filter_shows_one_kind(team, kind):
     found = load_timeline(coach, case, kind)
     assert {item.kind for item in found} == {kind}
     assert len(found) == (
-        3 if kind in {"session", "screening", "followup"} else 4 if kind == "stage" else 6
+        3 if kind in {"session", "screening", "plan", "followup"} else 4 if kind == "stage" else 6
     )
 
 
@@ -133,3 +146,94 @@ def test_timeline_keeps_the_session_time(team):
     builders.note(coach, case.case_id, days_ago=3)
     [session] = load_timeline(coach, case, "session")
     assert abs(now() - timedelta(days=3, hours=1) - session.occurred_at) < timedelta(minutes=5)
+
+
+def allow(actor, made, slug, reason):
+    hold = next(hold for hold in get_safety_history(made.client_id).holds.values())
+    with transaction():
+        new = NewException(slug, made.case_id, reason)
+        allow_handout(actor, lock_case(actor, made.case_id), hold.id, new, hold.version)
+
+
+def test_timeline_shows_who_was_named_and_what_was_allowed_during_a_hold(team):
+    coach, other = team["coach"], staff.add("supervisor2")
+    case = builders.case(coach)
+    builders.screen(coach, case.client_id, sleep="concern")
+    hold_id = next(iter(get_safety_history(case.client_id).holds))
+    allow(team["supervisor"], case, "my-reasons", "It keeps her from writing at night.")
+    with transaction():
+        name_second_person(coach, lock_hold(coach, hold_id), other.id, 2)
+    for kind in (None, "hold"):
+        found = {item.title: item for item in load_timeline(coach, case, kind)}
+        named, allowed = (
+            found["Care hold has a second person"],
+            found["Care hold allows one handout"],
+        )
+        assert named.text == f"{other.name} was named to release it."
+        assert named.byline == coach.name
+        assert (
+            allowed.text == "“What am I hoping for, and why?”: It keeps her from writing at night."
+        )
+        assert allowed.byline == team["supervisor"].name
+        assert {named.link_id, allowed.link_id} == {hold_id}
+
+
+def test_timeline_shows_the_versions_of_a_clients_plans(team):
+    coach = team["coach"]
+    case = builders.case(coach)
+    safety_plans.write(coach, case.client_id)
+    safety_plans.write(coach, case.client_id, EXIT)
+    safety_plans.write(coach, case.client_id, note="Her sister has moved.")
+    with transaction():
+        plan = lock_plan(coach, case.client_id, SAFETY)
+        record_review(coach, plan, NewReview("Nothing new."), 2)
+    shown = [(item.title, item.text, item.badge) for item in load_timeline(coach, case, "plan")]
+    assert shown == [
+        ("Safety plan: reviewed with the client", "Nothing new.", "Version 3"),
+        ("Safety plan: text changed", "Her sister has moved.", "Version 2"),
+        ("Exit plan: first written", "", "Version 1"),
+        ("Safety plan: first written", "", "Version 1"),
+    ]
+    assert [item for item in load_timeline(coach, case) if item.kind == "plan"]
+
+
+def correct(actor, screening_id, reason="Wrong key: she was never asked"):
+    with transaction():
+        mark_in_error(actor, lock_screening(actor, screening_id), reason)
+    db.session.rollback()
+
+
+@pytest.mark.parametrize("limit", [1, 4, 50])
+def test_correction_is_one_row_that_says_what_it_undid(team, limit):
+    coach = team["coach"]
+    case = builders.case(coach)
+    with transaction():
+        task = create_followup(
+            coach, lock_client(coach, case.client_id), NewFollowUp("Ring on Tuesday", now())
+        )
+    followups.complete(coach, task, "reached", "She is well.")
+    first = builders.screen(coach, case.client_id, self_harm="urgent")
+    second = builders.screen(coach, case.client_id, self_harm="urgent")
+    before = len(load_timeline(coach, case, limit=limit))
+    correct(coach, first)
+    correct(coach, second, "The same mistake again.")
+    found = load_timeline(coach, case, limit=limit)
+    assert len(found) == before + 2
+    last, earlier = [item for item in found if item.title.endswith("recorded in error")]
+    assert earlier.text.startswith("Wrong key: she was never asked. Ended with it")
+    ended = [
+        task.episode_id
+        for task in list_client_followups(coach, case.client_id)
+        if task.result == "in_error"
+    ]
+    assert earlier.text.endswith(f": {ended.count(first)} follow-ups.")
+    assert last.text.endswith(
+        f": the safety hold, one flag, {len(ended) - ended.count(first)} follow-ups."
+    )
+    [hold] = [item for item in found if item.kind == "hold"]
+    assert (hold.title, hold.badge) == ("Safety hold opened", "Recorded in error")
+    assert "Ring on Tuesday" in {item.title for item in found}
+    by_kind = [item.title for item in load_timeline(coach, case, "followup", limit)]
+    assert by_kind == ["Ring on Tuesday"]
+    rows = load_timeline(coach, case, "screening", limit)
+    assert [item.text for item in rows[:2]] == [last.text, earlier.text]

@@ -1,0 +1,297 @@
+"""The events that the records of a case make in its timeline. Pure functions of what was loaded."""
+
+from __future__ import annotations
+
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any
+
+from caseapp.domain.cases.stages import stage_by_id
+from caseapp.domain.dashboard.schemas import TimelineEvent
+from caseapp.domain.followups.codes import IN_ERROR, RESULT_LABELS
+from caseapp.domain.handouts.queries import get_handouts_by_hash
+from caseapp.domain.notes.codes import MODALITIES
+from caseapp.domain.safety_plans.codes import CHANGE_LABELS
+from caseapp.domain.screening.events import (
+    FlagInError,
+    HandoutAllowed,
+    HoldInError,
+    HoldOpened,
+    HoldReleased,
+    ScreeningInError,
+    ScreeningRecorded,
+    SecondPersonNamed,
+)
+from caseapp.domain.screening.protocol import ITEMS_BY_KEY, LEVEL_LABELS, Level
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+    from uuid import UUID
+
+    from caseapp.domain.cases.queries import CaseContext, CaseEventRecord
+    from caseapp.domain.dashboard.timeline import CaseRecords
+    from caseapp.domain.followups.schemas import FollowUpRecord
+    from caseapp.domain.handouts.library import Handout
+    from caseapp.domain.notes.schemas import NoteRecord
+    from caseapp.domain.safety_plans.schemas import PlanVersion
+    from caseapp.domain.screening.events import RecordedEvent
+    from caseapp.domain.screening.history import SafetyHistory
+    from caseapp.domain.screening.records import Hold
+
+EVENT_KINDS = ("session", "screening", "hold", "plan", "handout", "stage", "followup")
+MAX_TEXT_LENGTH = 280
+NO_PERSON = "the practice"
+HOLD_LABELS = {"safety": "Safety hold", "care": "Care hold"}
+CHANNEL_LABELS = {"portal": "in the portal", "print": "on paper", "in_person": "in person"}
+
+
+def list_events(context: CaseContext, records: CaseRecords) -> Iterator[TimelineEvent]:
+    """List the events that the loaded records of a case make, in any order."""
+    texts = get_handouts_by_hash(row.sha256 for row in (*records.assignments, *records.returned))
+    yield from map(_session, records.notes)
+    if records.safety:
+        yield from _list_safety_events(records.safety, records)
+    yield from map(_plan, records.plans)
+    for row in records.assignments:
+        if row.case_id == context.case.id:
+            yield from _list_assignment_events(context, row, texts[row.sha256])
+    for row in records.returned:
+        yield _about_handout(
+            row.id,
+            row.occurred_at,
+            row.title,
+            context.client.preferred_name,
+            texts[row.sha256],
+            ("answers", row.assignment_id),
+        )
+    for event in records.case_events:
+        yield _case_event(context, event)
+    for task in records.followups:
+        # What a correction ended stands in its own row.
+        if task.completed_at and task.result != IN_ERROR:
+            yield _completed_followup(task, task.completed_at)
+
+
+def shorten(text: str) -> str:
+    """Cut a long text between words, for one line of a timeline."""
+    plain = " ".join(text.split())
+    if len(plain) <= MAX_TEXT_LENGTH:
+        return plain
+    return f"{plain[:MAX_TEXT_LENGTH].rsplit(' ', 1)[0]} …"
+
+
+def _session(note: NoteRecord) -> TimelineEvent:
+    length = f", {note.minutes} min" if note.minutes else ""
+    return TimelineEvent(
+        note.id,
+        note.session_at,
+        "session",
+        "Session",
+        f"{note.author}, {MODALITIES.get(note.modality, note.modality).lower()}{length}",
+        "note",
+        note.id,
+        shorten(next((text for _, _, text in note.ordered_sections if text), "")),
+        "Draft" if note.status == "draft" else "Signed",
+    )
+
+
+def _list_safety_events(history: SafetyHistory, records: CaseRecords) -> Iterator[TimelineEvent]:
+    screenings = {screening.id: screening for screening in history.all_screenings}
+    ended = {task.id: task for task in records.followups if task.result == IN_ERROR}
+    for event in history.events:
+        fact = event.fact
+        if isinstance(fact, ScreeningRecorded):
+            found = screenings[event.id]
+            asked = "Asked alone" if found.asked_alone else ""
+            badge = "Recorded in error" if found.in_error else asked
+            yield _about_screening(
+                event, event.id, "Screening", found.comment, badge, found.counting
+            )
+        elif isinstance(fact, ScreeningInError):
+            title = "Screening marked as recorded in error"
+            text = f"{_sentence(fact.reason)}{_describe_undone(history, event, fact, ended)}"
+            yield _about_screening(event, fact.screening_id, title, text)
+        elif isinstance(fact, HoldOpened):
+            hold = history.holds[event.id]
+            badge = "" if hold.released_at else "Open"
+            badge = "Recorded in error" if hold.in_error else badge
+            yield _about_hold(event, hold, "opened", _describe_reasons(hold), badge)
+        elif isinstance(fact, HoldReleased):
+            yield _about_hold(event, history.holds[fact.hold_id], "released", shorten(fact.reason))
+        elif isinstance(fact, SecondPersonNamed):
+            name = records.names.get(fact.user_id, "A former member of staff")
+            yield _about_hold(
+                event,
+                history.holds[fact.hold_id],
+                "has a second person",
+                f"{name} was named to release it.",
+            )
+        elif isinstance(fact, HandoutAllowed):
+            title = records.titles.get(fact.handout, fact.handout)
+            yield _about_hold(
+                event,
+                history.holds[fact.hold_id],
+                "allows one handout",
+                f"“{title}”: {shorten(fact.reason)}",
+            )
+
+
+def _about_screening(
+    event: RecordedEvent,
+    screening_id: UUID,
+    title: str,
+    text: str,
+    badge: str = "",
+    levels: dict[str, int | None] | None = None,
+) -> TimelineEvent:
+    return TimelineEvent(
+        event.id,
+        event.recorded_at,
+        "screening",
+        title,
+        event.recorded_by_name or NO_PERSON,
+        "screening",
+        screening_id,
+        text,
+        badge,
+        levels,
+    )
+
+
+def _about_hold(
+    event: RecordedEvent, hold: Hold, what: str, text: str, badge: str = ""
+) -> TimelineEvent:
+    return TimelineEvent(
+        event.id,
+        event.recorded_at,
+        "hold",
+        f"{HOLD_LABELS[hold.kind]} {what}",
+        event.recorded_by_name or NO_PERSON,
+        "hold",
+        hold.id,
+        text,
+        badge,
+    )
+
+
+def _sentence(text: str) -> str:
+    plain = shorten(text)
+    return plain if plain.endswith((".", "?", "!", "…")) else f"{plain}."
+
+
+def _describe_undone(
+    history: SafetyHistory,
+    event: RecordedEvent,
+    fact: ScreeningInError,
+    ended: dict[UUID, FollowUpRecord],
+) -> str:
+    """Describe what ended with a correction; its follow-ups are taken out of `ended`, which earlier ones have left."""
+    ends = [
+        each.fact
+        for each in takewhile(
+            lambda each: isinstance(each.fact, HoldInError | FlagInError),
+            history.events[event.seq :],
+        )
+    ]
+    hold_ids = [each.hold_id for each in ends if isinstance(each, HoldInError)]
+    origins = {fact.screening_id, *hold_ids}
+    tasks = [task for task in ended.values() if {task.origin_id, task.episode_id} & origins]
+    for task in tasks:
+        del ended[task.id]
+    parts = [f"the {HOLD_LABELS[history.holds[each].kind].lower()}" for each in hold_ids]
+    flags = len(ends) - len(hold_ids)
+    parts += [_count(flags, "flag")] if flags else []
+    parts += [_count(len(tasks), "follow-up")] if tasks else []
+    return f" Ended with it, and not released or completed: {', '.join(parts)}." if parts else ""
+
+
+def _count(number: int, noun: str) -> str:
+    return f"one {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _describe_reasons(hold: Hold) -> str:
+    highest: dict[str, int] = {}
+    for reason in hold.standing or hold.reasons:
+        highest[reason["item"]] = max(highest.get(reason["item"], 0), reason["level"])
+    parts = [
+        f"{ITEMS_BY_KEY[key].label} at {LEVEL_LABELS[Level(level)].lower()}"
+        for key, level in highest.items()
+    ]
+    return f"{'; '.join(parts)}." if parts else ""
+
+
+def _plan(version: PlanVersion) -> TimelineEvent:
+    return TimelineEvent(
+        version.id,
+        version.created_at,
+        "plan",
+        f"{version.form.title}: {CHANGE_LABELS[version.change].lower()}",
+        version.created_by_name or NO_PERSON,
+        "plan",
+        version.plan_id,
+        shorten(version.note),
+        f"Version {version.number}",
+    )
+
+
+def _list_assignment_events(
+    context: CaseContext,
+    row: Any,  # noqa: ANN401 - a result row
+    handout: Handout,
+) -> Iterator[TimelineEvent]:
+    channel = CHANNEL_LABELS.get(row.channel, row.channel)
+    link = ("assignment", row.id)
+    by, badge = row.assigned_by_name or NO_PERSON, "Withdrawn" if row.withdrawn_at else ""
+    yield _about_handout(
+        row.id, row.assigned_at, "Handout assigned", f"{by}, {channel}", handout, link, badge
+    )
+    if row.read_at:
+        by = context.client.preferred_name
+        yield _about_handout(row.id, row.read_at, "Handout read", f"{by}, {channel}", handout, link)
+
+
+def _about_handout(
+    record_id: UUID,
+    occurred_at: datetime,
+    title: str,
+    byline: str,
+    handout: Handout,
+    link: tuple[str, UUID],
+    badge: str = "",
+) -> TimelineEvent:
+    text = f"“{handout.title}”, version {handout.version}."
+    return TimelineEvent(record_id, occurred_at, "handout", title, byline, *link, text, badge)
+
+
+def _case_event(context: CaseContext, event: CaseEventRecord) -> TimelineEvent:
+    return TimelineEvent(
+        event.id,
+        event.occurred_at,
+        "stage",
+        _describe_case_event(event),
+        event.recorded_by_name or NO_PERSON,
+        "case",
+        context.case.id,
+        shorten(event.reason or ""),
+    )
+
+
+def _describe_case_event(event: CaseEventRecord) -> str:
+    if event.kind == "moved" and event.to_stage in stage_by_id():
+        stage = stage_by_id()[event.to_stage]
+        return f"Moved to stage {stage.number}, {stage.title}"
+    return f"Case {event.kind}"
+
+
+def _completed_followup(task: FollowUpRecord, completed_at: datetime) -> TimelineEvent:
+    return TimelineEvent(
+        task.id,
+        completed_at,
+        "followup",
+        task.title,
+        task.completed_by_name or NO_PERSON,
+        "followup",
+        task.id,
+        shorten(task.note or ""),
+        RESULT_LABELS[task.result or "done"],
+    )
