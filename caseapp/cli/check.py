@@ -114,7 +114,7 @@ def check_addresses() -> Iterator[CheckResult]:
     if current.portal_host is None:
         chosen = current.portal_url is not None
         text = (
-            f"{PREFIX}PORTAL_URL has the host name of {PREFIX}BASE_URL"
+            f"{PREFIX}PORTAL_URL has the same host name as {PREFIX}BASE_URL"
             if chosen
             else f"The portal has no host name of its own: {PREFIX}PORTAL_URL is not set"
         )

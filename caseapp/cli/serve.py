@@ -80,9 +80,7 @@ class Server(BaseApplication):  # type: ignore[misc]
     show_default=True,
     help="With SQLite, using more than one cuts throughput by 40%.",
 )
-@click.option(
-    "--reload", is_flag=True, help="For development: start again whenever a file changes."
-)
+@click.option("--reload", is_flag=True, help="For development: restart whenever a file changes.")
 @click.pass_obj
 def serve(
     context: CommandContext, host: str, port: int, processes: int, threads: int, *, reload: bool

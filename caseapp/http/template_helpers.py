@@ -47,7 +47,7 @@ MESSAGES = {
     "screening_recorded": lazy_gettext("Screening recorded."),
     "decision_recorded": lazy_gettext("Decision recorded."),
     "screening_in_error": lazy_gettext(
-        "Marked as recorded in error. None of these answers counts any more."
+        "Marked as recorded in error. These answers no longer count."
     ),
     "hold_opened": lazy_gettext("A hold is open. These are the required actions."),
     "draft_opened_hold": lazy_gettext("Draft saved. A safety hold is open."),
@@ -70,7 +70,7 @@ MESSAGES = {
     "plan_reviewed": lazy_gettext("Review recorded."),
     "plan_shown": lazy_gettext("The plan is in the portal now."),
     "plan_removed": lazy_gettext("The plan is no longer in the portal."),
-    "handed_over": lazy_gettext("Handed over. Whoever is responsible now has been told."),
+    "handed_over": lazy_gettext("Handed over. Whoever took over has been told."),
     "followup_added": lazy_gettext("Follow-up added."),
     "result_recorded": lazy_gettext("Result recorded."),
     "handouts_assigned": lazy_gettext("Handouts assigned."),

@@ -46,7 +46,7 @@ def test_coach_leaves_with_an_open_hold(app, live, page, look):
     page.get_by_role("link", name="Marta Lindqvist").click()
     look.at("the clients to hand over")
     row = page.get_by_role("listitem").filter(has_text="Ines Okafor")
-    row.get_by_label("Responsible now").select_option("Heir")
+    row.get_by_label("Who takes over").select_option("Heir")
     row.get_by_role("button", name="Hand over").click()
     expect(page.get_by_text("Nothing is left to hand over.")).to_be_visible()
     look.at("nothing left")

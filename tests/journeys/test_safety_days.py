@@ -109,7 +109,7 @@ def test_order_that_comes_to_light_ends_what_is_about_contact(app, live, page, l
     page.get_by_role("link", name="Move the case back").click()
     look.at("a stage about contact while it is barred")
     expect(page.get_by_label("Why", exact=True)).to_have_value(
-        "Contact with the spouse is barred for now."
+        "Contact with the spouse is blocked for now."
     )
     page.get_by_role("button", name="Move back").click()
     expect(page.get_by_role("link", name="Move the case back")).to_have_count(0)

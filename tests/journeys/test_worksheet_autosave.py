@@ -157,7 +157,7 @@ def test_upload_with_other_answers_waits_for_the_client(coach, invited, live, pa
     pdf = {"name": "reading-01.pdf", "mimeType": "application/pdf", "buffer": data}
     page.locator("#file").set_input_files(pdf)
     page.get_by_role("button", name="Get my answers from this file").click()
-    expect(page.locator("[data-conflict]")).to_contain_text("These are the answers in your file.")
+    expect(page.locator("[data-conflict]")).to_contain_text("These are the answers from your file.")
     expect(box(page)).to_have_value("From paper.")
     # The browser's console reports the 409 response.
     look.said.clear()

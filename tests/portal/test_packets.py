@@ -110,7 +110,7 @@ def test_packet_upload_with_conflict_elsewhere_leaves_that_worksheet_and_says_so
     assert saved_answers(found, 2) == {"my_limit": "Typed here."}
     there = upload(visitor, file, path=LIMITS_PAGE)
     assert there.status_code in {409, 422}
-    assert "These are the answers in your file. They aren’t saved yet." in text(there)
+    assert "These are the answers from your file. They aren’t saved yet." in text(there)
 
 
 def test_packet_upload_with_conflict_here_still_saves_the_others(reader):

@@ -68,7 +68,7 @@ def test_upload_with_other_answers_waits_for_review(reader):
     data = sample_files.filled(pdf, {"what_happened": "From paper.", "strongest_urge": "beg"})
     answer = upload(visitor, data)
     assert answer.status_code == 409
-    assert "These are the answers in your file. They aren’t saved yet." in text(answer)
+    assert "These are the answers from your file. They aren’t saved yet." in text(answer)
     assert "Saved so far: <span>Typed here.</span>" in text(answer)
     fields = form(answer, f"{PAGE}/save")
     assert fields["answer_what_happened"] == ["From paper."]

@@ -64,5 +64,5 @@ def test_board_shows_no_clients_of_other_teams(app, team):
 
 def test_board_without_anything_says_so(app, team):
     page = StaffBrowser(app, team["supervisor"]).text("/board")
-    assert "Nothing is waiting for anybody." in page
+    assert "Nothing is waiting." in page
     assert page.count('class="panel"') == 1

@@ -157,7 +157,7 @@ def test_safe_contact_is_confirmed_on_the_details_page(team, coach, ines):
     action = f"/case/{ines.number}/details/contact"
     unasked = coach.send(page, action)
     assert unasked.status_code == 422
-    assert "in person and alone, then confirm it here" in unasked.get_data(as_text=True)
+    assert "with nobody else present, then confirm it here" in unasked.get_data(as_text=True)
     assert get_client_record(team["coach"], ines.client_id).contact_confirmed_at is None
     assert coach.send(page, action, in_person="yes").status_code == 303
     text = coach.text(page)

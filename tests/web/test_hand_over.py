@@ -52,7 +52,7 @@ def test_form_without_a_choice_is_refused_and_changes_nothing(app, team, ines):
     for action in (f"{path}/{ines.client_id}", f"{path}/all"):
         answer = helen.send(path, action, heir_id="")
         assert answer.status_code == 422
-        assert "Choose who is responsible now." in answer.get_data(as_text=True)
+        assert "Choose who takes over." in answer.get_data(as_text=True)
     assert left(team) == ["Ines Okafor"]
 
 

@@ -52,7 +52,7 @@ SCREENING_OF_THE_DAY = Reason(
 )
 FEAR_NOT_ALONE = Reason(
     "fear_not_alone",
-    "The client was not alone when fear at home was last asked about, so it isn’t known.",
+    "The client was not alone when you last asked about fear at home, so the answer doesn’t count.",
     "Ask about it again when the client is alone, and record the screening as asked alone.",
 )
 CASE_CLOSED = Reason("case_closed", "This case is closed.", "Reopen it first.")
@@ -126,7 +126,7 @@ def assess_stage_gate(
     return StageGate(to, tuple(checks), tuple(list_common_blockers(context.safety)))
 
 
-CONTACT_BARRED_REASON = "Contact with the spouse is barred for now."
+CONTACT_BARRED_REASON = "Contact with the spouse is blocked for now."
 
 
 def propose_move_back(context: CaseContext) -> StageMove | None:
@@ -307,7 +307,7 @@ def _list_hold_blockers(
     if not is_second_person:
         yield Reason(
             "second_person_needed",
-            "While a safety hold is open, a case must be closed by a supervisor who doesn't coach it.",
+            "While a safety hold is open, a case must be closed by a supervisor who isn't its coach.",
             "Ask another supervisor to close it.",
         )
 

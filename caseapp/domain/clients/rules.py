@@ -25,11 +25,11 @@ CONTACT_BARRING_FLAGS = frozenset({"contact_block", "violence_flag", "client_har
 CONTACT_FROZEN = Reason(
     "contact_frozen",
     "Nothing may be sent to this client until the safe ways of contact are confirmed again in person.",
-    "Ask the client in person and alone which ways are still safe, and confirm them under Details.",
+    "Ask the client in person, with nobody else present, which ways are still safe, and confirm them under Details.",
 )
 NO_VOICEMAIL = Reason(
     "no_voicemail",
-    "There is violence at home, so leave no voicemail: somebody else may play it.",
+    "There is violence at home, so don’t leave a voicemail: somebody else may listen to it.",
     "Call again at a safe time, or use another safe way.",
 )
 

@@ -35,7 +35,7 @@ CHANNELS = {
     "portal": "Portal",
     "in_person": "In person only",
 }
-ASK_IN_PERSON = "Ask the client in person and alone, then confirm it here."
+ASK_IN_PERSON = "Ask the client in person, with nobody else present, then confirm it here."
 OLDEST_BIRTH_YEAR = 1900
 EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,180}\.[^@\s.]{2,}")
 

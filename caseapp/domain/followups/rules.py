@@ -131,7 +131,7 @@ def find_result_faults(task: FollowUp, new: NewResult, moment: datetime) -> dict
             "Choose how it was done." if new.method is None else "Choose one of the options."
         ]
     elif not kind.methods and new.method is not None:
-        faults["method"] = ["This follow-up has no method. Leave it empty."]
+        faults["method"] = ["This follow-up has no method. Leave the method empty."]
     if new.result in kind.told_for and not count_visible(new.told):
         faults["told"] = ["Write who was told."]
     if new.occurred_at is not None and new.occurred_at > moment:
@@ -142,7 +142,7 @@ def find_result_faults(task: FollowUp, new: NewResult, moment: datetime) -> dict
         and new.occurred_at < task.created_at - BEFORE_CREATION
     ):
         faults["occurred_at"] = [
-            "This is before the follow-up was added. Leave it empty, and write the earlier time in the note."
+            "This is before the follow-up was added. Leave the time empty, and write the earlier time in the note."
         ]
     least = NOTE_LENGTHS.get(new.result, kind.note_length)
     if count_visible(new.note) < least:

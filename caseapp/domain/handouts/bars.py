@@ -95,7 +95,7 @@ BARS_OF_CONTENT = {
 """The conditions that follow from each of CONTENTS, with their effect. None of these handouts is used during a hold."""
 GENERAL_WORDING = {
     "contact_block": "Contact is blocked at present.",
-    "violence_flag": "The client is or was harmed, or is afraid.",
+    "violence_flag": "The client is being harmed, has been harmed or is afraid.",
     "client_harm_flag": "The client has harmed, threatened or followed someone; refer to a specialist service.",
     "safety_screen_unknown": "A safety question hasn't been asked, or fear at home wasn't asked about alone.",
     "safety_screen_older_than_14_days": "A safety question was last asked more than 14 days ago.",

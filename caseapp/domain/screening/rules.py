@@ -63,7 +63,7 @@ SAFETY_HOLD_OPEN = Reason(
 CONTACT_NOT_CONFIRMED = Reason(
     "contact_not_confirmed",
     "This flag can’t be cleared before the client has confirmed in person which ways of contact are safe.",
-    "Ask the client in person and alone, and confirm the safe ways of contact under Details.",
+    "Ask the client in person, with nobody else present, and confirm the safe ways of contact under Details.",
 )
 
 NOT_A_SUPERVISOR = Reason(

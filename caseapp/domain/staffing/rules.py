@@ -70,7 +70,7 @@ def list_leaving_blockers(
                 "clients_left",
                 "They are responsible for clients with an open hold, flag or follow-up: "
                 f"{', '.join(numbers)}.",
-                "A supervisor has to name who is responsible now: Board, Hand over.",
+                "A supervisor has to choose who takes over: Board, Hand over.",
             )
         )
     if named:

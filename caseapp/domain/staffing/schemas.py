@@ -50,8 +50,8 @@ class HeirSchema(Schema):
     heir_id = fields.UUID(
         required=True,
         error_messages={
-            "required": "Choose who is responsible now.",
-            "invalid_uuid": "Choose who is responsible now.",
+            "required": "Choose who takes over.",
+            "invalid_uuid": "Choose who takes over.",
         },
     )
 
