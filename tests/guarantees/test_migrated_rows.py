@@ -29,6 +29,8 @@ ROWS = 15
 START = datetime(2025, 1, 1, 12, tzinfo=UTC)
 LATER_COLUMNS = {
     ("assignment", "opened_at"),
+    ("case_event", "from_coach_id"),
+    ("case_event", "to_coach_id"),
     ("care_team", "ends_at"),
     ("care_team", "role"),
     ("client", "contact_confirmed_at"),
@@ -63,7 +65,10 @@ LATER_TABLES = {
     "safety_plan",
     "viewer_mark",
 }
-LATER_CODES = {("follow_up", "kind"): {"declined_decision", "plan_review", "welfare_check"}}
+LATER_CODES = {
+    ("case_event", "kind"): {"handed_over"},
+    ("follow_up", "kind"): {"declined_decision", "plan_review", "welfare_check"},
+}
 
 
 def migration(revision: str) -> ModuleType:
@@ -342,6 +347,8 @@ def test_every_row_of_the_old_schema_comes_through_and_goes_back(old_database: s
     assert {row.pop("language") for row in after["client"]} <= {None, "es"}
     for column in ("contact_confirmed_at", "contact_confirmed_by"):
         assert {row.pop(column) for row in after["client"]} == {None}
+    coaches = {(row.pop("from_coach_id"), row.pop("to_coach_id")) for row in after["case_event"]}
+    assert coaches == {(None, None)}
     members = {(row.pop("role"), row.pop("ends_at")) for row in after["care_team"]}
     assert members == {("coach", None)}
     later = ("attempt", "episode_id", "not_before_at", "previous_id", "result")

@@ -38,6 +38,7 @@ from caseapp.domain.screening.history import get_safety_history
 from caseapp.domain.screening.operations import set_manual_flag
 from caseapp.domain.screening.protocol import ITEMS, Level
 from caseapp.domain.screening.stream import derive_missing_states
+from caseapp.domain.staffing.operations import hand_over
 from tests.support import builders, safety_plans, staff
 
 pytestmark = [pytest.mark.both(every_set=True), pytest.mark.slow]
@@ -321,6 +322,22 @@ def test_members_become_coaches_and_only_coaches_outlive_a_downgrade(engine, app
     upgrade(engine.url)
     with engine.begin() as connection:
         assert connection.scalars(sa.select(TEAM.c.role)).all() == ["coach"]
+    assert differences(engine) == []
+
+
+def test_hand_over_leaves_the_events_of_a_case_with_a_downgrade(engine, app):
+    helen, coach = staff.add("supervisor"), staff.add("coach", supervisor="supervisor")
+    made = builders.case(coach)
+    with transaction():
+        hand_over(helen, lock_client(helen, made.client_id), coach.id, helen.id)
+    db.session.remove()
+    kinds = sa.select(sa.column("kind", sa.String)).select_from(sa.table("case_event"))
+    with engine.begin() as connection:
+        assert {*connection.scalars(kinds)} == {"opened", "handed_over"}
+    downgrade(engine.url, "0030")
+    upgrade(engine.url)
+    with engine.begin() as connection:
+        assert connection.scalars(kinds).all() == ["opened"]
     assert differences(engine) == []
 
 

@@ -14,7 +14,7 @@ from caseapp.domain.cases.facts import CLOSE_REASONS, FINAL_SCREENING, GOALS, OU
 from caseapp.domain.cases.stages import stage_by_id
 
 STATUSES = ("open", "closed")
-EVENT_KINDS = ("opened", "moved", "closed", "reopened")
+EVENT_KINDS = ("opened", "moved", "closed", "reopened", "handed_over")
 
 
 class Case(Model):
@@ -81,7 +81,7 @@ class CaseCounter(Model):
 
 
 class CaseEvent(Model):
-    """An event of a case: opened, moved, closed or reopened."""
+    """An event of a case: opened, moved, closed, reopened, or handed over from one coach to another."""
 
     __tablename__ = "case_event"
     __table_args__ = (sa.Index("ix_case_event_case", "case_id", "occurred_at", "id"),)
@@ -89,9 +89,11 @@ class CaseEvent(Model):
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     case_id: Mapped[UUID] = mapped_column(sa.ForeignKey("coaching_case.id"))
     client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"))
-    kind: Mapped[str] = mapped_column(sa.String(10), info=one_of(EVENT_KINDS))
+    kind: Mapped[str] = mapped_column(sa.String(12), info=one_of(EVENT_KINDS))
     from_stage: Mapped[str | None] = mapped_column(sa.String(12), info=one_of(stage_by_id()))
     to_stage: Mapped[str | None] = mapped_column(sa.String(12), info=one_of(stage_by_id()))
+    from_coach_id: Mapped[UUID | None] = mapped_column(sa.ForeignKey("user_account.id"))
+    to_coach_id: Mapped[UUID | None] = mapped_column(sa.ForeignKey("user_account.id"))
     occurred_at: Mapped[datetime]
     recorded_by: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"))
     reason: Mapped[bytes | None]

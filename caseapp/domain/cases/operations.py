@@ -24,6 +24,7 @@ from caseapp.domain.cases.queries import (
     has_open_case,
     is_screened_today,
     list_client_facts,
+    newest_case_id,
 )
 from caseapp.domain.cases.rules import (
     check_clear_case_flag,
@@ -284,6 +285,24 @@ def reopen_case(actor: Actor, case: LockedCase, reason: str, version: int) -> No
     mark_open_holds(case.locked_client)
     _record_event(actor, row, "reopened", "close", "steady", reason, case.key)
     record(actor, Action.CASE_REOPEN, "case", row.id, client_id=row.client_id)
+
+
+def record_hand_over(actor: Actor, client: LockedClient, from_id: UUID, to_id: UUID) -> None:
+    """Record in a client's newest case, if there is one, who is the coach from now on instead of whom."""
+    case_id = db.session.scalar(sa.select(newest_case_id(client.id)))
+    if case_id is None:
+        return
+    event = CaseEvent(
+        case_id=case_id,
+        client_id=client.id,
+        kind="handed_over",
+        from_coach_id=from_id,
+        to_coach_id=to_id,
+        occurred_at=now(),
+        recorded_by=actor.id,
+    )
+    db.session.add(event)
+    db.session.flush()
 
 
 def _resume_holds(actor: Actor, client: LockedClient, coach_id: UUID) -> None:

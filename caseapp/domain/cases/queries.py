@@ -312,7 +312,7 @@ def find_coach_name(client_id: UUID) -> str:
 
 @dataclass(frozen=True)
 class CaseEventRecord:
-    """A case event with its reason unsealed and the name of who recorded it."""
+    """A case event with its reason unsealed, and the names of who recorded it and whom it is about."""
 
     id: UUID
     kind: str
@@ -322,6 +322,8 @@ class CaseEventRecord:
     recorded_by: UUID
     recorded_by_name: str
     reason: str | None
+    from_coach: str
+    to_coach: str
 
 
 def list_case_events(context: CaseContext, *windows: Window) -> list[CaseEventRecord]:
@@ -332,9 +334,12 @@ def list_case_events(context: CaseContext, *windows: Window) -> list[CaseEventRe
     windows = windows or (Window(None, MAX_CASE_EVENTS),)
     of_case = CaseEvent.case_id == context.case.id
     wanted = [window.select(CaseEvent.occurred_at, CaseEvent.id, of_case) for window in windows]
+    before, after = aliased(User), aliased(User)
     rows = db.session.execute(
-        sa.select(CaseEvent, User.name)
+        sa.select(CaseEvent, User.name, before.name, after.name)
         .outerjoin(User, User.id == CaseEvent.recorded_by)
+        .outerjoin(before, before.id == CaseEvent.from_coach_id)
+        .outerjoin(after, after.id == CaseEvent.to_coach_id)
         .where(in_any(CaseEvent.id, *wanted))
         .order_by(CaseEvent.occurred_at.desc(), CaseEvent.id.desc())
     )
@@ -348,8 +353,10 @@ def list_case_events(context: CaseContext, *windows: Window) -> list[CaseEventRe
             row.recorded_by,
             name or "",
             unseal_column(row, "reason", context.key),
+            from_coach or "",
+            to_coach or "",
         )
-        for row, name in rows
+        for row, name, from_coach, to_coach in rows
     ]
 
 

@@ -272,7 +272,9 @@ def _case_event(context: CaseContext, event: CaseEventRecord) -> TimelineEvent:
         event.recorded_by_name or NO_PERSON,
         "case",
         context.case.id,
-        shorten(event.reason or ""),
+        f"Until then {event.from_coach} was responsible."
+        if event.from_coach
+        else shorten(event.reason or ""),
     )
 
 
@@ -280,6 +282,8 @@ def _describe_case_event(event: CaseEventRecord) -> str:
     if event.kind == "moved" and event.to_stage in stage_by_id():
         stage = stage_by_id()[event.to_stage]
         return f"Moved to stage {stage.number}, {stage.title}"
+    if event.to_coach:
+        return f"Handed over to {event.to_coach}"
     return f"Case {event.kind}"
 
 

@@ -18,6 +18,7 @@ from caseapp.domain.alerts.operations import enqueue_alerts_of, readdress_alerts
 from caseapp.domain.alerts.queries import as_staff_member, list_clients_with_alerts
 from caseapp.domain.audit.operations import record
 from caseapp.domain.cases.models import Case
+from caseapp.domain.cases.operations import record_hand_over
 from caseapp.domain.clients.codes import COACH
 from caseapp.domain.clients.models import CareTeamMember
 from caseapp.domain.clients.operations import join_care_team
@@ -100,7 +101,9 @@ def hand_over(
         .values(assigned_to=heir_id, version=FollowUp.version + 1)
         .returning(FollowUp.id)
     ).all()
-    if membership is None and not moved:
+    if membership is not None:
+        record_hand_over(actor, client, leaver_id, heir_id)
+    elif not moved:
         raise NotFound
     alerted = readdress_alerts(actor, client.id)
     if heir_id not in alerted and tell and heir_id != actor.id:

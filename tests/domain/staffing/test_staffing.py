@@ -18,6 +18,7 @@ from caseapp.domain.cases.queries import get_case_context, lock_case
 from caseapp.domain.cases.schemas import CaseClosing
 from caseapp.domain.clients.queries import get_client_record, lock_client
 from caseapp.domain.dashboard.queries import get_today
+from caseapp.domain.dashboard.timeline import list_timeline
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.queries import list_client_followups
 from caseapp.domain.notes.queries import list_own_drafts
@@ -111,6 +112,35 @@ def test_client_moves_with_case_follow_ups_marks_and_alerts(team):
     assert note_id not in {draft.id for draft in list_own_drafts(heir)}
     assert list_responsibilities(coach.id) == []
     disable(coach)
+
+
+def hand_overs(reader, made):
+    context = get_case_context(reader, made.case_id)
+    page = list_timeline(reader, context, kind="stage", cursor=None, limit=9)
+    return [(item.title, item.text, item.byline) for item in page.items]
+
+
+def test_timeline_of_the_newest_case_shows_each_hand_over(team):
+    coach, heir, supervisor = team["coach"], team["coach2"], team["supervisor"]
+    made = builders.case(coach)
+    builders.screen(coach, made.client_id, self_harm=3)
+    opened = ("Case opened", "", coach.name)
+    assert hand_overs(coach, made) == [opened]
+    give(supervisor, made, coach, heir)
+    event = (
+        f"Handed over to {heir.name}",
+        f"Until then {coach.name} was responsible.",
+        supervisor.name,
+    )
+    assert hand_overs(heir, made) == [event, opened]
+    with pytest.raises(NotFound):
+        give(supervisor, made, coach, heir)
+    assert hand_overs(supervisor, made) == [event, opened]
+    without_case = builders.client(heir)
+    builders.screen(heir, without_case, self_harm=3)
+    with transaction():
+        hand_over(supervisor, lock_client(supervisor, without_case), heir.id, coach.id)
+    assert hand_overs(supervisor, made) == [event, opened]
 
 
 def test_marks_of_proposals_move_with_the_client_and_with_the_supervisor(team):
