@@ -7,7 +7,8 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, validate
 
 from caseapp.core.fonts import name_missing_glyphs
-from caseapp.core.i18n import gettext, lazy_gettext
+from caseapp.core.i18n import LazyText, gettext, lazy_gettext
+from caseapp.core.text import count_written
 
 _FILL_IN = lazy_gettext("Fill this in.")
 _NOT_UNDERSTOOD = lazy_gettext("We can't read this value. Enter it again.")
@@ -90,6 +91,62 @@ class PrintedString(fields.String):
         text = super()._deserialize(value, *args, **more)
         require_printable(text)
         return text
+
+
+class RequiredText(fields.String):
+    """A text that a person has to write and that must say something; it is loaded without blanks around it.
+
+    `ask` asks for it and names it, without a full stop: "Write the reason". `least` characters of it have to say
+    something, as `count_written` counts them; all of it has at most `longest`. With a `load_default` it may be left
+    out, such as where a rule decides whether it is needed, and only then may it be blank.
+    """
+
+    def __init__(self, ask: str, longest: int, *, least: int = 1, **more: Any) -> None:  # noqa: ANN401 - marshmallow's own
+        """Take the sentence that asks for the text, and how short and how long it may be, in characters."""
+        self.ask, self.least = ask, least
+        is_required = "load_default" not in more
+        missing = _ask_for(ask, least)
+        super().__init__(
+            required=is_required,
+            error_messages={"required": missing, "null": missing},
+            validate=validate.Length(least if is_required else None, longest),
+            **more,
+        )
+
+    def _deserialize(self, value: Any, *args: Any, **more: Any) -> Any:  # noqa: ANN401 - as in the class above
+        text = super()._deserialize(value, *args, **more).strip()
+        if count_written(text) < self.least and (text or self.required):
+            raise ValidationError(explain_too_short(text, self.ask, self.least))
+        return text
+
+
+class RequiredPrintedText(RequiredText, PrintedString):
+    """A text that a person has to write, and that PDFs show."""
+
+
+class WrittenReason(RequiredText):
+    """A reason that a person has to write, in at least so many characters that say something."""
+
+    def __init__(self, ask: str, least: int, longest: int, **more: Any) -> None:  # noqa: ANN401 - as above
+        """Take the sentence that asks for the reason, and how short and how long it may be, in characters."""
+        super().__init__(ask, longest, least=least, **more)
+
+
+def explain_too_short(text: str, ask: str, least: int) -> str:
+    """Explain why a text doesn't say enough, with the sentence that asks for it, without a full stop."""
+    if least == 1 and text:
+        return gettext("%(ask)s, with at least one letter or digit.", ask=ask)
+    needed = str(_ask_for(ask, least))
+    if len(text) < least:
+        return needed
+    not_counted = gettext("Blanks, and the same character many times in a row, don’t count.")
+    return f"{needed} {not_counted}"
+
+
+def _ask_for(ask: str, least: int) -> LazyText:
+    if least == 1:
+        return lazy_gettext("%(ask)s.", ask=ask)
+    return lazy_gettext("%(ask)s, in %(least)s characters or more.", ask=ask, least=least)
 
 
 class ReasonResponseSchema(Schema):

@@ -237,5 +237,5 @@ def test_client_has_a_language_and_messages_stay_in_english(coach, ines):
     wrong = coach.patch(path, {"language": "fr"}, version='"2"')
     assert wrong.get_json()["error"]["fields"] == {"language": ["Choose one of the options."]}
     nothing = coach.post("/clients", {"safe_channels": ["call"]})
-    assert nothing.get_json()["error"]["fields"] == {"name": ["Fill this in."]}
+    assert nothing.get_json()["error"]["fields"] == {"name": ["Enter the client’s name."]}
     assert nothing.get_json()["error"]["message"] == "Check your answers."

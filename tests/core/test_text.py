@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from caseapp.core.text import count_visible, fold_for_search
+from caseapp.core.text import count_written, fold_for_search
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,14 @@ def test_fold_removes_case_and_accents(text, folded):
         ("\u3164\u2800\u115f\u1160\uffa0", 0),
         ("\u200b\u034f\ufe0f \n", 0),
         ("é漢!€", 4),
+        ("www.1000.de", 11),
+        ("x" * 40, 3),
+        ("x \u200bx " * 40, 3),
+        ("....... ", 0),
+        ("-- \U0001f642 !?", 0),
+        ("No" + "." * 40, 5),
+        ("नमस्ते", 4),
     ],
 )
-def test_count_visible_counts_what_is_printed(text, count):
-    assert count_visible(text) == count
+def test_only_what_says_something_counts_as_written(text, count):
+    assert count_written(text) == count

@@ -125,7 +125,7 @@ def test_record_review_by_supervisor_is_saved_once_and_by_coach_forbidden(app):
     browser = StaffBrowser(app, team["supervisor"])
     empty = browser.send(path, action)
     assert empty.status_code == 422
-    assert "name and licence." in empty.get_data(as_text=True)
+    assert "name and licence, in 3 characters or more." in empty.get_data(as_text=True)
     future = browser.send(path, action, clinician="Dr Anne Weber", reviewed_on="2999-01-01")
     assert future.status_code == 422
     assert "Dr Anne Weber" in future.get_data(as_text=True)

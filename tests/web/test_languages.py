@@ -43,10 +43,13 @@ def test_case_page_marks_the_open_tab(app, team):
 
 def test_settings_form_changes_the_language_and_answers_in_it(app, team):
     admin = StaffBrowser(app, team["admin"])
-    wrong = admin.send("/settings", name="")
+    wrong = admin.send("/settings", name="", exit_url="")
     assert wrong.status_code == 422
-    assert "Rellena este campo." in unescape(wrong.get_data(as_text=True))
-    assert "Fill this in." not in wrong.get_data(as_text=True)
+    shown = unescape(wrong.get_data(as_text=True))
+    assert "Rellena este campo." in shown
+    assert "Escribe el nombre de la consulta." in shown
+    assert "Fill this in." not in shown
+    assert "Enter the practice’s name" not in shown
     assert admin.send("/settings", language="en-US").status_code == 303
     page = admin.text("/settings")
     assert '<html lang="en-US">' in page

@@ -55,7 +55,8 @@ def test_save_practice_by_admin_saves_all_fields(admin):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"name": ""}, "Fill this in."),
+        ({"name": ""}, "Enter the practice’s name."),
+        ({"name": "…"}, "Enter the practice’s name, with at least one letter or digit."),
         ({"name": "x" * 81}, "Enter"),
         ({"country": "XX"}, "Choose a country"),
         ({"region": "Catalonia"}, "Choose a region of the country"),

@@ -131,6 +131,8 @@ def test_last_stage_can_be_entered_from_any_stage(team, coach, ines, address):
         ({"to": ""}, "to"),
         ({"to": "moon"}, "to"),
         ({"evidence.pause_described": "x" * 501}, "evidence.pause_described"),
+        ({"evidence.pause_described": "."}, "evidence.pause_described"),
+        ({"reason": "…"}, "reason"),
         ({"speed": "fast"}, "speed"),
         ({"evidence": "all of it"}, "evidence"),
     ],

@@ -15,6 +15,7 @@ from caseapp.core.fonts import name_missing_glyphs
 from caseapp.core.i18n import lazy_gettext
 from caseapp.core.permissions import STAFF_ROLES, Action, Role
 from caseapp.core.sessions import begin_session, end_all_sessions, end_session
+from caseapp.core.text import count_written
 from caseapp.core.tokens import generate_token, hash_token
 from caseapp.domain.audit.operations import record
 from caseapp.domain.auth.credentials import (
@@ -61,7 +62,7 @@ def add_user(
         errors["email"] = ["Somebody already has that email address."]
     if role not in STAFF_ROLES:
         errors["role"] = ["Choose coach, supervisor or admin."]
-    if not name.strip():
+    if not count_written(name):
         errors["name"] = ["Enter a name."]
     elif len(name.strip()) > max_length(User.name):
         errors["name"] = [_too_long(User.name)]
@@ -171,7 +172,7 @@ def create_token(actor: Actor, email: str, name: str) -> tuple[UUID, str]:
     Raises Invalid for a name that is empty or too long.
     """
     require(actor, Action.TOKEN_MANAGE)
-    if not name.strip():
+    if not count_written(name):
         raise Invalid({"name": ["Enter what the token is for."]})
     if len(name) > max_length(Token.name):
         raise Invalid({"name": [_too_long(Token.name)]})

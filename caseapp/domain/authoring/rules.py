@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from caseapp.core.errors import Invalid
 from caseapp.core.fonts import name_missing_glyphs
+from caseapp.core.text import count_written
 from caseapp.domain.handouts.bars import (
     CONTENT_LABELS,
     LaxerStatement,
@@ -150,8 +151,8 @@ def _content_problems(handout: Handout) -> Iterator[tuple[str, str]]:
             yield field, f"remove characters that our fonts can’t print: {missing}"
         if NO_HARM_CONTRACT.search(text):
             yield field, "remove the promise not to harm oneself: a handout can’t ask for one"
-        if field != "body" and not plain_text(text).strip():
-            yield field, "none of this would be visible in the handout"
+        if field != "body" and not count_written(plain_text(text)):
+            yield field, "write at least one letter or digit that would be visible in the handout"
 
 
 def _written_texts(handout: Handout) -> Iterator[tuple[str, str]]:

@@ -10,8 +10,15 @@ from typing import TYPE_CHECKING, Any
 from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
 
 from caseapp.core.database import max_length
-from caseapp.core.schemas import PrintedString, require_printable
-from caseapp.core.text import fold_for_search
+from caseapp.core.i18n import lazy_gettext
+from caseapp.core.schemas import (
+    PrintedString,
+    RequiredPrintedText,
+    WrittenReason,
+    explain_too_short,
+    require_printable,
+)
+from caseapp.core.text import count_written, fold_for_search
 from caseapp.domain.authoring.models import HandoutDraft, HandoutDraftRevision
 from caseapp.domain.authoring.source import DraftContent
 from caseapp.domain.cases.stages import stage_by_id
@@ -28,7 +35,7 @@ from caseapp.domain.handouts.library import (
     library,
 )
 from caseapp.domain.handouts.models import HandoutVersionReview
-from caseapp.domain.handouts.schemas import NewReview
+from caseapp.domain.handouts.schemas import ASK_CLINICIAN, LEAST_CLINICIAN, NewReview
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -42,7 +49,6 @@ FIELD_TYPES = {
     "date": "A date",
 }
 BLANK_ROWS = 3
-MIN_NAME_LENGTH = 3
 MAX_BODY_LENGTH = 20_000
 MAX_VALUE_LENGTH = 4000
 MAX_ANSWER_FIELDS = 30
@@ -65,11 +71,7 @@ class NewDraft:
 class NewDraftSchema(Schema):
     """A request for a new practice handout."""
 
-    title = PrintedString(
-        required=True,
-        validate=validate.Length(3, 120),
-        error_messages={"required": "Enter a title. You can change it later."},
-    )
+    title = RequiredPrintedText(lazy_gettext("Enter a title"), 120, least=3)
     language = fields.String(load_default="en", validate=validate.OneOf([*LANGUAGES]))
 
     @post_load
@@ -81,10 +83,10 @@ class NewDraftSchema(Schema):
 class ReturnDraftSchema(Schema):
     """The reason for returning a draft to its authors."""
 
-    reason = fields.String(
-        required=True,
-        validate=validate.Length(5, max_length(HandoutDraftRevision.reason)),
-        error_messages={"required": "Enter what should change. The authors will see it."},
+    reason = WrittenReason(
+        lazy_gettext("Write for the authors what should change"),
+        5,
+        max_length(HandoutDraftRevision.reason),
     )
 
     @post_load
@@ -119,8 +121,10 @@ class PublishSchema(Schema):
         name, reviewed_on = _line(data["clinician"]), data.get("reviewed_on")
         if name and reviewed_on is None:
             raise ValidationError("Choose the date of the review.", "reviewed_on")
-        if (name or reviewed_on) and len(name) < MIN_NAME_LENGTH:
-            raise ValidationError("Enter the clinician's name and licence.", "clinician")
+        if (name or reviewed_on) and count_written(name) < LEAST_CLINICIAN:
+            raise ValidationError(
+                explain_too_short(name, ASK_CLINICIAN, LEAST_CLINICIAN), "clinician"
+            )
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> Approval:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from caseapp.core.errors import Invalid, Reason, refuse_for
 from caseapp.core.permissions import Action
+from caseapp.core.schemas import explain_too_short
 from caseapp.domain.cases.facts import OUTCOMES_APART
-from caseapp.domain.cases.schemas import StageMove
+from caseapp.domain.cases.schemas import ASK_MOVE_REASON, LEAST_REASON, StageMove
 from caseapp.domain.cases.stages import (
     criteria_between,
     first_stage_with_contact,
@@ -192,7 +193,7 @@ def check_move(case: LockedCase, progress: Progress, move: StageMove, today: dat
     """
     refuse_for(list_move_blockers(case, progress, move, today))
     if stage_by_id()[move.to].number < case.stage.number and not move.reason:
-        raise Invalid({"reason": ["Say why you are moving the case back."]})
+        raise Invalid({"reason": [explain_too_short("", ASK_MOVE_REASON, LEAST_REASON)]})
 
 
 def list_attested(case: CaseContext, move: StageMove) -> dict[str, str]:

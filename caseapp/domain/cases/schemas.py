@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
 
+from caseapp.core.i18n import lazy_gettext
+from caseapp.core.schemas import RequiredText, WrittenReason, explain_too_short
 from caseapp.domain.cases.facts import CLOSE_REASONS, FACTS, FINAL_SCREENING, GOALS, OUTCOMES, Fact
 from caseapp.domain.cases.stages import stage_by_id
 from caseapp.domain.clients.schemas import NewClient, NewClientSchema
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from uuid import UUID
 
 MAX_CHILDREN = 30
+LEAST_REASON = 3
+"""The least number of characters of a reason for a move, a closing without a screening, or a reopening."""
 
 
 def _field(fact: Fact) -> fields.Field[Any]:
@@ -123,22 +127,25 @@ def _known_stage(value: str) -> None:
         raise ValidationError("Choose one of the seven stages.")
 
 
+ASK_MOVE_REASON = lazy_gettext("Write why you move the case")
+
+
 class StageMoveSchema(Schema):
     """Input of a move; `evidence` has a text for each criterion that the coach attests."""
 
     to = fields.String(required=True, validate=_known_stage, metadata={"enum": list(stage_by_id())})
-    reason = fields.String(load_default="", validate=validate.Length(max=2000))
+    reason = WrittenReason(ASK_MOVE_REASON, LEAST_REASON, 2000, load_default="")
     evidence = fields.Dict(
         keys=fields.String(validate=validate.Length(max=60)),
-        values=fields.String(validate=validate.Length(max=500)),
+        values=RequiredText(lazy_gettext("Write how this is met"), 500, load_default=""),
         load_default=dict,
     )
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> StageMove:
         """Build the dataclass."""
-        evidence = {key: text.strip() for key, text in data["evidence"].items() if text.strip()}
-        return StageMove(data["to"], data["reason"].strip(), evidence)
+        evidence = {key: text for key, text in data["evidence"].items() if text}
+        return StageMove(data["to"], data["reason"], evidence)
 
 
 @dataclass(frozen=True)
@@ -153,13 +160,16 @@ class CaseClosing:
     follow_up_on: date | None
 
 
+ASK_NOT_SCREENED = lazy_gettext("Write why the final screening was not possible")
+
+
 class CaseClosingSchema(Schema):
     """Input of a closing."""
 
     outcome = fields.String(required=True, validate=validate.OneOf(list(OUTCOMES)))
     reason = fields.String(required=True, validate=validate.OneOf(list(CLOSE_REASONS)))
     final_screening = fields.String(required=True, validate=validate.OneOf(FINAL_SCREENING))
-    not_screened_reason = fields.String(load_default="", validate=validate.Length(max=500))
+    not_screened_reason = WrittenReason(ASK_NOT_SCREENED, LEAST_REASON, 500, load_default="")
     follow_up_consent = fields.Boolean(load_default=False)
     follow_up_on = fields.Date(load_default=None, allow_none=True)
 
@@ -167,7 +177,7 @@ class CaseClosingSchema(Schema):
     def _require_consistency(self, data: dict[str, Any], **_: object) -> None:
         if data.get("final_screening") == "not_possible" and not data.get("not_screened_reason"):
             raise ValidationError(
-                "Say why the final screening was not possible.", "not_screened_reason"
+                explain_too_short("", ASK_NOT_SCREENED, LEAST_REASON), "not_screened_reason"
             )
         if data.get("follow_up_consent") and not data.get("follow_up_on"):
             raise ValidationError("Choose the date of the follow-up.", "follow_up_on")
@@ -181,7 +191,7 @@ class CaseClosingSchema(Schema):
 class ReopenSchema(Schema):
     """Input of the reason for reopening a case."""
 
-    reason = fields.String(required=True, validate=validate.Length(3, 2000))
+    reason = WrittenReason(lazy_gettext("Write why the case is reopened"), LEAST_REASON, 2000)
 
 
 @dataclass(frozen=True)

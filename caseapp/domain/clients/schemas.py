@@ -19,7 +19,7 @@ from marshmallow import (
 from caseapp.core.database import max_length
 from caseapp.core.fonts import name_missing_glyphs
 from caseapp.core.i18n import LANGUAGES, gettext, lazy_gettext
-from caseapp.core.schemas import PrintedString
+from caseapp.core.schemas import PrintedString, RequiredText
 from caseapp.domain.clients.codes import CONSENT_METHODS
 from caseapp.domain.clients.models import Client
 
@@ -74,7 +74,7 @@ class ClientDetails:
 class ClientSchema(Schema):
     """Input for a client's details, from the form and the API."""
 
-    name = fields.String(required=True, validate=validate.Length(1, max_length(Client.name)))
+    name = RequiredText(lazy_gettext("Enter the client’s name"), max_length(Client.name))
     preferred_name = PrintedString(
         load_default="", validate=validate.Length(max=max_length(Client.preferred_name))
     )
@@ -117,7 +117,7 @@ class ClientSchema(Schema):
     @validates("name")
     def _has_letters(self, value: str, **_: object) -> None:
         if not any(character.isalpha() for character in value):
-            raise ValidationError("Enter the client's name.")
+            raise ValidationError(gettext("Enter the client’s name, with at least one letter."))
 
     @validates_schema
     def _has_usable_name(self, data: dict[str, Any], **_: object) -> None:

@@ -7,7 +7,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from caseapp.core.errors import Reason, refuse_for
-from caseapp.core.text import count_visible
+from caseapp.core.schemas import explain_too_short
+from caseapp.core.text import count_written
 from caseapp.domain.followups.codes import (
     ATTEMPTS_BEFORE_WELFARE_CHECK,
     BEFORE_CREATION,
@@ -132,8 +133,8 @@ def find_result_faults(task: FollowUp, new: NewResult, moment: datetime) -> dict
         ]
     elif not kind.methods and new.method is not None:
         faults["method"] = ["This follow-up has no method. Leave the method empty."]
-    if new.result in kind.told_for and not count_visible(new.told):
-        faults["told"] = ["Write who was told."]
+    if new.result in kind.told_for and not count_written(new.told):
+        faults["told"] = [explain_too_short(new.told, "Write who was told", 1)]
     if new.occurred_at is not None and new.occurred_at > moment:
         faults["occurred_at"] = ["This time is in the future."]
     elif (
@@ -145,13 +146,15 @@ def find_result_faults(task: FollowUp, new: NewResult, moment: datetime) -> dict
             "This is before the follow-up was added. Leave the time empty, and write the earlier time in the note."
         ]
     least = NOTE_LENGTHS.get(new.result, kind.note_length)
-    if count_visible(new.note) < least:
+    if count_written(new.note) < least:
         faults["note"] = [
             "Write a note. A result alone doesn’t complete a follow-up."
             if least == 1
-            else f"Write what was done, in {least} characters or more."
-            if new.result == "done"
-            else f"Write the reason, in {least} characters or more."
+            else explain_too_short(
+                new.note,
+                "Write what was done" if new.result == "done" else "Write the reason",
+                least,
+            )
         ]
     return faults
 

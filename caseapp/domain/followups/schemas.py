@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from marshmallow import Schema, fields, post_load, validate
 
+from caseapp.core.i18n import lazy_gettext
+from caseapp.core.schemas import RequiredText
 from caseapp.domain.followups.codes import METHOD_LABELS, RESULT_LABELS, TASK_KINDS
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ class NewFollowUp:
 class NewFollowUpSchema(Schema):
     """Input of a task that a person adds."""
 
-    title = fields.String(required=True, validate=validate.Length(1, 160))
+    title = RequiredText(lazy_gettext("Write what is to be done"), 160)
     due_at = fields.AwareDateTime(required=True, validate=PLAUSIBLE_TIME)
 
     @post_load

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from marshmallow import Schema, fields, post_load, validate
 
 from caseapp.core.database import max_length
+from caseapp.core.i18n import lazy_gettext
+from caseapp.core.schemas import RequiredText, WrittenReason
 from caseapp.domain.handouts.library import LANGUAGES
 from caseapp.domain.handouts.models import HandoutVersion, HandoutVersionReview
 
@@ -66,13 +68,15 @@ class NewReview:
     reviewed_on: date
 
 
+ASK_CLINICIAN = lazy_gettext("Enter the clinician’s name and licence")
+LEAST_CLINICIAN = 3
+
+
 class ReviewSchema(Schema):
     """A clinical review to record."""
 
-    clinician = fields.String(
-        required=True,
-        validate=validate.Length(3, max_length(HandoutVersionReview.clinician)),
-        error_messages={"required": "Enter the clinician's name and licence."},
+    clinician = RequiredText(
+        ASK_CLINICIAN, max_length(HandoutVersionReview.clinician), least=LEAST_CLINICIAN
     )
     reviewed_on = fields.Date(
         required=True, error_messages={"required": "Choose the date of the review."}
@@ -84,14 +88,13 @@ class ReviewSchema(Schema):
         return NewReview(" ".join(data["clinician"].split()), data["reviewed_on"])
 
 
+_ASK_RECALL_REASON = lazy_gettext("Write the reason, which every coach can read")
+
+
 class RecallSchema(Schema):
     """The reason for a recall, from the web form."""
 
-    reason = fields.String(
-        required=True,
-        validate=validate.Length(5, max_length(HandoutVersion.recall_reason)),
-        error_messages={"required": "Enter the reason; every coach can read it."},
-    )
+    reason = WrittenReason(_ASK_RECALL_REASON, 5, max_length(HandoutVersion.recall_reason))
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> str:
@@ -113,9 +116,7 @@ class RecallVersionSchema(Schema):
 
     handout_version = fields.Integer(required=True, validate=validate.Range(1, 9999))
     language = fields.String(load_default="en", validate=validate.OneOf([*LANGUAGES]))
-    reason = fields.String(
-        required=True, validate=validate.Length(5, max_length(HandoutVersion.recall_reason))
-    )
+    reason = WrittenReason(_ASK_RECALL_REASON, 5, max_length(HandoutVersion.recall_reason))
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> RecallRequest:

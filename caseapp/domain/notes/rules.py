@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from caseapp.core.errors import Invalid, Reason, refuse_for
+from caseapp.core.text import count_written
 from caseapp.domain.notes.codes import MAX_SESSION_MINUTES
 from caseapp.domain.notes.schemas import FORMATS, MAX_NOTE_LENGTH, SECTIONS, RecordedAnswers
 from caseapp.domain.screening.proposals import find_wrong_days
@@ -93,7 +94,7 @@ def missing_for_signature(note: NoteRecord, moment: datetime, today: date) -> di
     problems = {
         key: [f"Write something under {section.label}, or say why there is nothing."]
         for key, section in FORMATS[note.format].items()
-        if not note.sections.get(key, "").strip()
+        if not count_written(note.sections.get(key, ""))
     }
     if note.session_at > moment:
         problems["session_at"] = [SESSION_IN_FUTURE]

@@ -18,8 +18,8 @@ from marshmallow import (
 )
 
 from caseapp.core.database import max_length
-from caseapp.core.i18n import LANGUAGES, SOURCE_LANGUAGE
-from caseapp.core.schemas import PrintedString
+from caseapp.core.i18n import LANGUAGES, SOURCE_LANGUAGE, lazy_gettext
+from caseapp.core.schemas import PrintedString, RequiredPrintedText
 from caseapp.domain.practice.help_lines import KINDS, countries
 from caseapp.domain.practice.models import (
     PAPER_SIZES,
@@ -48,7 +48,7 @@ class PracticeChange:
 class PracticeSchema(Schema):
     """The settings of the practice."""
 
-    name = PrintedString(required=True, validate=validate.Length(1, max_length(Practice.name)))
+    name = RequiredPrintedText(lazy_gettext("Enter the practice’s name"), max_length(Practice.name))
     tagline = PrintedString(
         load_default="", validate=validate.Length(max=max_length(Practice.tagline))
     )
@@ -102,10 +102,10 @@ class PracticeSchema(Schema):
 class LogoSchema(Schema):
     """The text alternative of a logo; the image is read from the uploaded file."""
 
-    alternative = PrintedString(
-        required=True,
-        validate=validate.Length(2, max_length(PracticeLogo.alternative)),
-        error_messages={"required": "Describe in a few words what the logo shows."},
+    alternative = RequiredPrintedText(
+        lazy_gettext("Describe what the logo shows"),
+        max_length(PracticeLogo.alternative),
+        least=2,
     )
 
     @post_load
@@ -128,8 +128,8 @@ class HelpLineSchema(Schema):
     """A local help line to add."""
 
     kind = fields.String(required=True, validate=validate.OneOf(KINDS[1:]))
-    name = PrintedString(
-        required=True, validate=validate.Length(1, max_length(PracticeHelpLine.name))
+    name = RequiredPrintedText(
+        lazy_gettext("Enter the help line’s name"), max_length(PracticeHelpLine.name)
     )
     phone = PrintedString(
         required=True,

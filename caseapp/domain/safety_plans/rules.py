@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from caseapp.core.errors import Reason, refuse_for
+from caseapp.core.text import count_written
 from caseapp.domain.clients.rules import UNSAFE_FLAGS, list_channel_blockers
 from caseapp.domain.followups.codes import BEFORE_CREATION, SAFETY_PLAN
 from caseapp.domain.safety_plans.codes import EXIT, FORMS, MAX_REVIEW_DAYS, SAFETY, WORKED_ON
@@ -60,7 +61,7 @@ def find_plan_faults(
     faults = {
         key: [_STEP_MISSING]
         for key, step in steps.items()
-        if step.required and not answers.get(key)
+        if step.required and not count_written(answers.get(key, ""))
     }
     faults |= {
         key: ["This plan has no such step."]

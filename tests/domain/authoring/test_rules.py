@@ -33,6 +33,18 @@ PROBLEMS = [
     ({"title": "A \x07 bell"}, "title", "U+0007"),
     ({"answer_fields": (replace(FIELD, label="Walk \u4e00"),)}, "answer_fields", "U+4E00"),
     ({"title": "<b></b>" * 3}, None, ""),
+    ({"title": "- - -"}, "title", "at least one letter or digit"),
+    ({"change": "....."}, "change", "at least one letter or digit"),
+    (
+        {"answer_fields": (replace(FIELD, label="…"),)},
+        "answer_fields.0.label",
+        "2 to 160",
+    ),
+    (
+        {"answer_fields": (replace(FIELD, label="… …"),)},
+        "answer_fields",
+        "at least one letter or digit",
+    ),
 ]
 
 

@@ -353,6 +353,10 @@ def test_close_case_with_old_version_is_stale(team, made):
         ({"reason": ""}, "reason"),
         ({"final_screening": "later"}, "final_screening"),
         ({"final_screening": "not_possible"}, "not_screened_reason"),
+        (
+            {"final_screening": "not_possible", "not_screened_reason": "---"},
+            "not_screened_reason",
+        ),
         ({"follow_up_consent": True}, "follow_up_on"),
         ({"follow_up_on": "soon"}, "follow_up_on"),
     ],

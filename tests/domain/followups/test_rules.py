@@ -104,13 +104,16 @@ def test_kind_takes_only_its_methods(kind, method):
     )
 
 
+NOTE = "Rangher,hersistercame."
+
+
 @pytest.mark.parametrize(("kind", "result"), EVERY_RESULT)
 def test_result_needs_its_note_and_whoever_was_told(kind, result):
     whole = result_for(kind, result)
     least = NOTE_LENGTHS.get(result, TASK_KINDS[kind].note_length)
     needed = TASK_KINDS[kind].told_for
     for told, length in product(("", "Helen"), (0, 1, 19, 20)):
-        new = NewResult(result, whole.method, None, told, "x" * length)
+        new = NewResult(result, whole.method, None, told, NOTE[:length])
         expected = ["told"] if result in needed and not told else []
         expected += ["note"] if length < least else []
         assert list(find_result_faults(task(kind, attempt=2), new, NOW)) == expected
@@ -118,12 +121,20 @@ def test_result_needs_its_note_and_whoever_was_told(kind, result):
 
 @pytest.mark.parametrize(("kind", "result"), EVERY_RESULT)
 def test_declined_and_emergency_steps_need_a_reason(kind, result):
-    new = replace(result_for(kind, result), note="x" * 19)
+    new = replace(result_for(kind, result), note=NOTE[:19])
     reasoned = {"declined", "no", "emergency_services", "named_person", "keep_trying"}
     reasoned |= {"accepted", "try_again", "lost_contact"}
     refused = result in reasoned or kind == "emergency_steps"
     found = find_result_faults(task(kind, attempt=2), new, NOW)
     assert list(found) == (["note"] if refused else [])
+
+
+@pytest.mark.parametrize("filler", ["x" * 40, "." * 40, "- " * 40, "x" * 18 + ".."])
+def test_fillers_are_no_note_and_nobody_who_was_told(filler):
+    new = NewResult("no", None, told="..", note=filler)
+    faults = find_result_faults(task("duty_check"), new, NOW)
+    assert faults["told"] == ["Write who was told, with at least one letter or digit."]
+    assert faults["note"][0].startswith("Write the reason, in 20 characters or more.")
 
 
 @pytest.mark.parametrize(

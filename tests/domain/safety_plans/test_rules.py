@@ -64,6 +64,15 @@ def test_plan_with_the_required_steps_only_has_no_faults(kind):
         assert [*find_plan_faults(kind, required | {key: ""}, TODAY, TODAY)] == [key]
 
 
+@pytest.mark.parametrize("text", [".", "…", "- -", "\u200b", "\u2800\n\u2800"])
+@pytest.mark.parametrize("kind", FORMS)
+def test_step_that_says_nothing_is_as_good_as_none(kind, text):
+    required = {step.key for step in FORMS[kind].steps if step.required}
+    assert {*find_plan_faults(kind, dict.fromkeys(required, text), TODAY, TODAY)} == required
+    optional = {step.key: text for step in FORMS[kind].steps if not step.required}
+    assert find_plan_faults(kind, answers(kind) | optional, TODAY, TODAY) == {}
+
+
 def test_step_of_another_plan_is_a_fault():
     given = answers(SAFETY) | {"pets": "The cat."}
     assert [*find_plan_faults(SAFETY, given, TODAY, TODAY)] == ["pets"]

@@ -59,6 +59,7 @@ def add(**changed):
         ({"role": "client"}, "role"),
         ({"role": ""}, "role"),
         ({"name": "  "}, "name"),
+        ({"name": "..."}, "name"),
         ({"name": "N" * 121}, "name"),
         ({"email": f"{'n' * 250}@b.test"}, "email"),
         ({"password": "short"}, "password"),
@@ -86,7 +87,7 @@ def test_add_user_with_unknown_supervisor_is_refused(app):
     assert db.session.scalar(sa.select(sa.func.count()).select_from(User)) == 0
 
 
-@pytest.mark.parametrize("name", ["", " ", "n" * 81])
+@pytest.mark.parametrize("name", ["", " ", "--", "\u200b", "n" * 81])
 def test_token_needs_a_name_that_fits(app, name):
     staff.add("coach")
     with pytest.raises(Invalid) as caught, transaction():
