@@ -31,8 +31,3 @@ def count_written(text: str) -> int:
     if not any(unicodedata.category(character)[0] in "LN" for character in seen):
         return 0
     return sum(min(len([*row]), COUNTED_IN_A_ROW) for _, row in groupby(seen))
-
-
-def count_visible(text: str) -> int:
-    """Count what is written in a text, see `count_written`."""
-    return count_written(text)

@@ -184,7 +184,7 @@ def lock_case_of_hold(actor: Actor, number: str, hold_id: UUID) -> LockedCase:
 )
 def allow(case: LockedCase, body: dict[str, str], sent: Sent) -> Done:
     """Allow one handout in this case during a care hold."""
-    new = NewException(body["handout"], case.case.id, body["reason"].strip())
+    new = NewException(body["handout"], case.case.id, body["reason"])
     allow_handout(sent.actor, case, sent.args["hold_id"], new, sent.version)
     return Done(url_for("holds.hold_page", number=sent.args["number"]), "handout_allowed")
 

@@ -17,16 +17,13 @@ from caseapp.core.text import COUNTED_IN_A_ROW
 from caseapp.domain.screening.schemas import LevelField
 from caseapp.http.request_parsing import load
 
-FILES_OF_A_RELEASE = {
-    "caseapp.domain.protocol.schemas",
-    "caseapp.domain.handouts.library",
-    "caseapp.domain.screening.schemas",
-}
+FILES_OF_A_RELEASE = {"caseapp.domain.protocol.schemas", "caseapp.domain.handouts.library"}
 """Schemas of files, which no form and no request loads; a practice's own handouts: tests/domain/authoring."""
 NOT_WRITTEN = {
     "to": "one of the stages, checked by its own message",
     "country": "one of a list, checked by its own message",
     "zone": "one of a list, checked by its own message",
+    "handout": "the slug of a handout, which has to exist",
     "slug": "the slug of a handout, which has to exist",
     "slugs": "slugs of handouts, which have to exist",
     "exit_url": "an address, whose parts are checked",
@@ -46,6 +43,7 @@ MAY_BE_EMPTY = {
 }
 JUDGED_BY_RULES = {
     "below_reason": "part of a draft while it is typed; needed only when a level falls steeply",
+    "DecisionsFormSchema.reason": "needed only for an item that is declined; also a comment on a concern",
     "told": "needed only for some results of a task",
     "note": "needed only for some results of a task; on other forms it is never needed",
     "sections": "a note may be saved before it is complete",
@@ -101,6 +99,10 @@ def test_texts_are_found():
         "ReopenSchema.reason",
         "RecallVersionSchema.reason",
         "ReturnDraftSchema.reason",
+        "ReasonSchema.reason",
+        "ErrorReasonSchema.reason",
+        "ExceptionSchema.reason",
+        "DecisionsSchema.declined",
         "StageMoveSchema.evidence",
         "StageMoveSchema.reason",
         "CaseClosingSchema.not_screened_reason",

@@ -64,7 +64,9 @@ def test_coach_decides_and_reads_the_trend(live, made, page, look):
     sleep.get_by_label("It is not a concern").check()
     sleep.get_by_label("Sleep: reason").fill("Too short.")
     page.get_by_role("button", name="Record decision").click()
-    expect(page.get_by_role("alert")).to_contain_text("Write at least 20 characters.")
+    expect(page.get_by_role("alert")).to_contain_text(
+        "Write why this is no concern, in 20 characters or more."
+    )
     look.said.clear()
     look.at("decision without a reason")
     sleep.get_by_label("Sleep: reason").fill("Two short nights before an exam, well otherwise.")

@@ -10,7 +10,7 @@ from caseapp.core.clock import now
 from caseapp.core.errors import Invalid
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
-from caseapp.core.text import count_visible
+from caseapp.core.text import count_written
 from caseapp.domain.alerts.codes import KINDS
 from caseapp.domain.alerts.operations import raise_alert
 from caseapp.domain.audit.operations import record
@@ -220,7 +220,7 @@ def _require_reason(new: NewScreening, falls: Mapping[str, tuple[int, int]]) -> 
 
     Raises Invalid.
     """
-    if falls and count_visible(new.below_reason) < SHORTEST_REASON:
+    if falls and count_written(new.below_reason) < SHORTEST_REASON:
         raise Invalid({"below_reason": [explain_missing_reason(falls)]})
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from marshmallow import Schema, ValidationError, fields, post_load, validate, validates
+from marshmallow import Schema, ValidationError, fields, post_load, validate
 
-from caseapp.core.text import count_visible
+from caseapp.core.i18n import lazy_gettext
+from caseapp.core.schemas import WrittenReason
 from caseapp.domain.screening.protocol import (
     ACTIONS_TAKEN,
     CIRCUMSTANCES,
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
 MONTH_LENGTH = len("2026-03")
-# Characters that can be seen.
-LEAST_REASON, LEAST_ERROR_REASON = 10, 20
+LEAST_REASON, LEAST_ERROR_REASON, MAX_REASON = 10, 20, 2000
 LEVEL_NAMES = {level.name.lower(): level for level in Level}
 
 
@@ -137,13 +137,11 @@ ScreeningSchema = _Answers.from_dict(
     {item.key: level_field() for item in ITEMS}, name="ScreeningSchema"
 )
 MIN_REASON = 20
-"""Visible characters of a reason why a lasting watch is no concern; a plain limit, awaiting sign-off."""
+"""The least length of a reason why a lasting watch is no concern, or a handout is allowed. Awaiting sign-off."""
 _ITEM = validate.OneOf(LASTING_ITEMS)
-
-
-def _require_reason(reason: str) -> None:
-    if count_visible(reason) < MIN_REASON:
-        raise ValidationError(f"Write at least {MIN_REASON} characters.")
+_DECLINED_BECAUSE = WrittenReason(
+    lazy_gettext("Write why this is no concern"), MIN_REASON, MAX_REASON
+)
 
 
 class DecisionsSchema(Schema):
@@ -152,7 +150,7 @@ class DecisionsSchema(Schema):
     concerns = fields.List(fields.String(validate=_ITEM), load_default=list)
     declined = fields.Dict(
         keys=fields.String(validate=_ITEM),
-        values=fields.String(validate=[validate.Length(max=2000), _require_reason]),
+        values=_DECLINED_BECAUSE,
         load_default=dict,
     )
     comment = fields.String(load_default="", validate=validate.Length(max=2000))
@@ -164,7 +162,7 @@ class DecisionsSchema(Schema):
         Raises ValidationError when nothing is decided, or one item twice.
         """
         concerns = tuple(item for item in LASTING_ITEMS if item in data["concerns"])
-        declined = {item: reason.strip() for item, reason in data["declined"].items()}
+        declined = data["declined"]
         if not concerns and not declined:
             raise ValidationError("Decide about at least one item.", "concerns")
         if {*concerns} & {*declined}:
@@ -194,17 +192,13 @@ class DecisionsFormSchema(Schema):
         """
         chosen, reasons = data["decision"], data["reason"]
         concerns = tuple(item for item in LASTING_ITEMS if chosen.get(item) == "concern")
-        declined = {
-            item: reasons.get(item, "").strip()
-            for item in LASTING_ITEMS
-            if chosen.get(item) == "declined"
-        }
-        if not concerns and not declined:
+        declines = [item for item in LASTING_ITEMS if chosen.get(item) == "declined"]
+        if not concerns and not declines:
             raise ValidationError("Decide about at least one item.", "decision")
-        problems = {}
-        for item, reason in declined.items():
+        declined, problems = {}, {}
+        for item in declines:
             try:
-                _require_reason(reason)
+                declined[item] = _DECLINED_BECAUSE.deserialize(reasons.get(item, ""))
             except ValidationError as error:
                 problems[f"reason.{item}"] = error.messages
         if problems:
@@ -230,7 +224,7 @@ class ExceptionFormSchema(Schema):
         validate=validate.Length(1, 60, error="Choose a handout."),
         error_messages={"required": "Choose a handout."},
     )
-    reason = fields.String(required=True, validate=[validate.Length(max=2000), _require_reason])
+    reason = WrittenReason(lazy_gettext("Write why the handout is allowed"), MIN_REASON, MAX_REASON)
 
 
 class ExceptionSchema(ExceptionFormSchema):
@@ -241,7 +235,7 @@ class ExceptionSchema(ExceptionFormSchema):
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> NewException:
         """Build the dataclass."""
-        return NewException(**data | {"reason": data["reason"].strip()})
+        return NewException(**data)
 
 
 @dataclass(frozen=True)
@@ -268,25 +262,15 @@ class SecondPersonSchema(Schema):
 class ReasonSchema(Schema):
     """Input of a written reason."""
 
-    reason = fields.String(required=True, validate=validate.Length(max=2000))
-
-    @validates("reason")
-    def _check_length(self, value: str, **_: object) -> None:
-        if count_visible(value) < LEAST_REASON:
-            raise ValidationError(f"Write the reason in {LEAST_REASON} characters or more.")
+    reason = WrittenReason(lazy_gettext("Write the reason"), LEAST_REASON, MAX_REASON)
 
 
 class ErrorReasonSchema(Schema):
     """Input of the reason why a screening was recorded in error."""
 
-    reason = fields.String(required=True, validate=validate.Length(max=2000))
-
-    @validates("reason")
-    def _check_length(self, value: str, **_: object) -> None:
-        if count_visible(value) < LEAST_ERROR_REASON:
-            raise ValidationError(
-                f"Write what is wrong with the answers, in {LEAST_ERROR_REASON} characters or more."
-            )
+    reason = WrittenReason(
+        lazy_gettext("Write what is wrong with the answers"), LEAST_ERROR_REASON, MAX_REASON
+    )
 
 
 class FlagSchema(Schema):
