@@ -349,8 +349,9 @@ def check_responsibility() -> Iterator[CheckResult]:
     if SECOND in lists:
         yield CheckResult(
             WARNING,
-            f"Nobody but their own coach could release a hold of these clients: {lists[SECOND]}. Name "
-            "another supervisor: caseapp user supervise EMAIL --by EMAIL",
+            "Nobody could release a hold of these clients but their own coach or somebody who recorded its "
+            f"screenings: {lists[SECOND]}. Name another supervisor on the page of the hold, or for all clients of a "
+            "coach: caseapp user supervise EMAIL --by EMAIL",
         )
     if not found:
         yield CheckResult(OK, "Somebody is responsible for every client in need")

@@ -19,6 +19,7 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.alerts.operations import update_staff_contact
 from caseapp.domain.alerts.schemas import StaffContact
 from caseapp.domain.auth.operations import add_user
+from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.keys.models import ClientKey, KeyRing
 from caseapp.domain.practice.operations import confirm_help_lines
 from caseapp.domain.protocol.file import PROTOCOL
@@ -94,6 +95,46 @@ def test_coach_without_supervisor_is_a_fault(team, run_command):
     output = section(run_command("check").output, "Users")
     assert "FAULT Safety holds for the clients of Jonas Adler cannot be released" in output
     assert "Helen Marsh can't release a safety hold" in output
+
+
+def responsibility():
+    return [(result.level, result.text) for result in check.check_responsibility()]
+
+
+def test_everybody_is_looked_after(team):
+    made = builders.case(team["coach"])
+    builders.screen(team["coach"], made.client_id, self_harm=3)
+    assert responsibility() == [(check.OK, "Somebody is responsible for every client in need")]
+
+
+def test_client_of_a_coach_who_has_left_is_a_fault(team):
+    made = builders.case(team["coach"])
+    builders.screen(team["coach"], made.client_id, self_harm=3)
+    with transaction():
+        staff.disable("coach@practice.test")
+    ((state, text),) = responsibility()
+    assert state == check.FAULT
+    assert f"is responsible for these clients: {made.number}." in text
+
+
+def test_follow_up_of_somebody_who_cannot_do_it_is_a_fault(team):
+    made = builders.case(team["coach"])
+    builders.screen(team["coach"], made.client_id, sleep=1)
+    with transaction():
+        db.session.execute(sa.update(FollowUp).values(assigned_to=team["coach2"].id))
+    ((state, text),) = responsibility()
+    assert state == check.FAULT
+    assert f"about these clients can’t do it any more: {made.number}." in text
+
+
+def test_hold_that_nobody_else_could_release_is_a_warning(team):
+    """Of one client the coach has no supervisor, of the other the supervisor recorded a screening of the hold."""
+    cases = [builders.case(team[coach]) for coach in ("coach2", "coach")]
+    builders.screen(team["coach2"], cases[0].client_id, self_harm=3)
+    builders.screen(team["supervisor"], cases[1].client_id, self_harm=3)
+    ((state, text),) = responsibility()
+    assert state == check.WARNING
+    assert f"{cases[0].number}, {cases[1].number}. Name another supervisor" in text
 
 
 @pytest.mark.pdf

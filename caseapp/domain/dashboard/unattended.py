@@ -13,10 +13,11 @@ from caseapp.core.database import db
 from caseapp.core.permissions import Role
 from caseapp.core.reads import note_shown
 from caseapp.domain.cases.models import Case
-from caseapp.domain.clients.codes import COACH, SECOND_PERSON
+from caseapp.domain.clients.codes import COACH
 from caseapp.domain.clients.models import CareTeamMember, Client
 from caseapp.domain.clients.queries import sees_client, sees_client_of
 from caseapp.domain.dashboard.listed_clients import IS_OPEN, newest_case_number
+from caseapp.domain.dashboard.second_people import has_second, list_without_second
 from caseapp.domain.followups.codes import CUSTOM
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.queries import is_overdue
@@ -61,20 +62,23 @@ def list_unattended_clients(actor: Actor | None) -> list[UnattendedClient]:
     """List the unattended clients whom a supervisor sees, or those of the whole practice without an actor.
 
     A client with an open hold, an active flag or an overdue action needs a coach with an active account, and an active
-    supervisor of a coach of theirs, or somebody who was named, who could release a hold as the second person. A client
-    with an open case needs somebody with an active account who sees it, and an open action somebody who will do it.
-    Only the clients who lack one of the first two are opened. Source: the issue about safety, awaiting clinical
+    supervisor of a coach of theirs, or somebody who was named, who could release a hold as the second person: they
+    recorded no screening of an open safety hold. A client with an open case needs somebody with an active account who
+    sees it, and an open action somebody who will do it. Only the clients who lack one of the first two are opened, and
+    those about whom every second person has recorded something. Source: the issue about safety, awaiting clinical
     sign-off.
     """
-    found = {one.client_id: one for one in _list_lacking(actor)}
-    return [*found.values(), *(one for one in _list_strays(actor) if one.client_id not in found)]
-
-
-def _list_lacking(actor: Actor | None) -> list[UnattendedClient]:
-    """List the clients who lack somebody responsible, or a second person."""
-    moment = now()
     viewers = [actor.id] if actor else [user.id for user in list_users()]
     marked = {mark.client_id for viewer in viewers for mark in list_marks(viewer, HOLD_KINDS)}
+    found = {one.client_id: one for one in _list_lacking(actor, marked)}
+    for one in (*_list_recorded_by_all(actor, marked), *_list_strays(actor)):
+        found.setdefault(one.client_id, one)
+    return [*found.values()]
+
+
+def _list_lacking(actor: Actor | None, marked: set[UUID]) -> list[UnattendedClient]:
+    """List the clients who lack somebody responsible, or a second person; those who are `marked` have an open hold."""
+    moment = now()
     lacking = _select_lacking(actor)
     is_responsible = _has_responsible()
     has_overdue = (
@@ -128,6 +132,53 @@ def _list_lacking(actor: Actor | None) -> list[UnattendedClient]:
                     min((hold.opened_at for hold in safety.holds), default=moment),
                 )
             )
+    return found
+
+
+def _list_recorded_by_all(actor: Actor | None, marked: set[UUID]) -> list[UnattendedClient]:
+    """List the marked clients whose hold nobody could release, since each second person recorded a screening of it."""
+    without_second = list_without_second(marked)
+    if not without_second:
+        return []
+    query = (
+        sa.select(
+            Client.id.label("client_id"),
+            Client.name,
+            newest_case_number(Client.id).label("number"),
+            User.id.label("coach_id"),
+            User.name.label("coach"),
+            ClientKey.wrapped,
+            *SAFETY_COLUMNS,
+        )
+        .select_from(Client)
+        .join(ClientKey, ClientKey.client_id == Client.id)
+        .join(CareTeamMember, CareTeamMember.client_id == Client.id)
+        .join(User, User.id == CareTeamMember.user_id)
+        .where(
+            Client.id.in_(without_second),
+            CareTeamMember.role == COACH,
+            sees_client(actor, Client.id) if actor else sa.true(),
+        )
+    )
+    ordered = join_safety(query).order_by(User.id.desc())
+    rows = {row.client_id: row for row in db.session.execute(ordered)}.values()
+    note_shown(row.client_id for row in rows)
+    found = []
+    for row in rows:
+        safety = safety_from_row(row, open_listed_key(row.wrapped, row.client_id))
+        since = min((hold.opened_at for hold in safety.holds), default=safety.as_of)
+        found.append(
+            UnattendedClient(
+                row.client_id,
+                row.name,
+                row.number or "",
+                row.coach_id,
+                row.coach,
+                SECOND,
+                safety.hold,
+                since,
+            )
+        )
     return found
 
 
@@ -221,32 +272,3 @@ def _is_seen() -> sa.Exists:
     viewer = aliased(User)
     sees = sees_client_of(viewer, Client.id)
     return sa.exists().where(viewer.disabled_at.is_(None), sees).correlate(Client)
-
-
-def has_second(moment: datetime, but: UUID | None = None) -> sa.ColumnElement[bool]:
-    """Build the condition that somebody with an active account, but for one, could release a hold of another's client.
-
-    They supervise a coach of the client, or are named at the moment.
-    """
-    member, coach, second = aliased(CareTeamMember), aliased(User), aliased(User)
-    of_client = (
-        member.client_id == Client.id,
-        second.disabled_at.is_(None),
-        sa.true() if but is None else second.id != but,
-    )
-    supervises = sa.exists().where(
-        *of_client,
-        member.role == COACH,
-        coach.id == member.user_id,
-        second.id == coach.supervisor_id,
-        second.id != coach.id,
-        second.role == Role.SUPERVISOR,
-    )
-    is_named = sa.exists().where(
-        *of_client,
-        member.role == SECOND_PERSON,
-        sa.or_(member.ends_at.is_(None), member.ends_at > moment),
-        second.id == member.user_id,
-        second.role == Role.SUPERVISOR,
-    )
-    return sa.or_(supervises.correlate(Client), is_named.correlate(Client))

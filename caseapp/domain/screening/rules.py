@@ -330,6 +330,14 @@ def list_authors(screenings: HoldScreenings) -> set[UUID]:
     return authors | {newest.recorded_by} if newest else authors
 
 
+def can_be_second(hold: Hold, screenings: HoldScreenings, who: UUID) -> bool:
+    """Tell whether a supervisor can release a hold as far as its screenings are concerned.
+
+    A safety hold needs a second person, who recorded none of them.
+    """
+    return hold.kind != "safety" or who not in list_authors(screenings)
+
+
 def check_name_second_person(locked: LockedHold, who: UUID, *, is_supervisor: bool) -> None:
     """Check that a person can be named to release a hold; `is_supervisor` tells whether they are an active supervisor.
 
@@ -388,7 +396,7 @@ def release_blockers(
         )
         for kind in open_kinds
     ]
-    if hold.kind == "safety" and actor_id in list_authors(screenings):
+    if not can_be_second(hold, screenings, actor_id):
         reasons.append(
             Reason(
                 "second_person_needed",

@@ -78,7 +78,7 @@ def hand_over(
             max((hold.kind for hold in state.holds), default=None),
             as_staff_member(heir),
             lacks_second=lacks_second(client.id),
-            has_choice=has_supervised_heir(leaver_id),
+            has_choice=has_supervised_heir(client.id, leaver_id),
         )
         if faults:
             raise Invalid({"heir_id": [f"{fault.message} {fault.way_out}" for fault in faults]})

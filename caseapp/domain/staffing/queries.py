@@ -21,7 +21,7 @@ from caseapp.domain.clients.codes import COACH, SECOND_PERSON
 from caseapp.domain.clients.models import CareTeamMember, Client
 from caseapp.domain.clients.queries import sees_client, take_locks_of_coached
 from caseapp.domain.dashboard.listed_clients import newest_case_number
-from caseapp.domain.dashboard.unattended import has_second
+from caseapp.domain.dashboard.second_people import list_hold_authors, list_without_second
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_listed_key
@@ -188,30 +188,28 @@ def lock_member(user_id: UUID) -> LockedMember:
 
 def _list_named(user_id: UUID) -> list[str]:
     """List the cases of the clients whose hold only this person could release, who was named for it."""
-    moment = now()
+    named = sa.select(CareTeamMember.client_id).where(
+        CareTeamMember.user_id == user_id,
+        CareTeamMember.role == SECOND_PERSON,
+        sa.or_(CareTeamMember.ends_at.is_(None), CareTeamMember.ends_at > now()),
+    )
+    left = list_without_second(db.session.scalars(named).all(), but=user_id)
     numbers = db.session.scalars(
-        sa.select(newest_case_number(Client.id))
-        .select_from(Client)
-        .join(CareTeamMember, CareTeamMember.client_id == Client.id)
-        .where(
-            CareTeamMember.user_id == user_id,
-            CareTeamMember.role == SECOND_PERSON,
-            sa.or_(CareTeamMember.ends_at.is_(None), CareTeamMember.ends_at > moment),
-            ~has_second(moment, but=user_id),
-        )
-        .order_by(Client.id)
+        sa.select(newest_case_number(Client.id)).where(Client.id.in_(left)).order_by(Client.id)
     )
     return [number or WITHOUT_CASE for number in numbers]
 
 
 def lacks_second(client_id: UUID) -> bool:
     """Tell whether nobody but a client's coach could release a hold."""
-    found = sa.select(has_second(now())).select_from(Client).where(Client.id == client_id)
-    return not db.session.scalar(found)
+    return bool(list_without_second([client_id]))
 
 
-def has_supervised_heir(leaver_id: UUID) -> bool:
-    """Tell whether anybody who may take over a client has an active supervisor, other than whoever leaves."""
+def has_supervised_heir(client_id: UUID, leaver_id: UUID) -> bool:
+    """Tell whether anybody who may take over a client has an active supervisor, other than whoever leaves.
+
+    Whoever recorded a screening of the client's open safety hold doesn't count as one.
+    """
     supervisor = aliased(User)
     found = (
         sa.exists()
@@ -221,7 +219,7 @@ def has_supervised_heir(leaver_id: UUID) -> bool:
             User.role != Role.ADMIN,
             supervisor.id == User.supervisor_id,
             supervisor.id != User.id,
-            supervisor.id != leaver_id,
+            supervisor.id.not_in({leaver_id, *list_hold_authors(client_id)}),
             supervisor.disabled_at.is_(None),
             supervisor.role == Role.SUPERVISOR,
         )

@@ -12,7 +12,10 @@ from caseapp.domain.dashboard.unattended import (
     list_unattended_clients,
 )
 from caseapp.domain.followups.models import FollowUp
+from caseapp.domain.screening.current import get_safety_state
+from caseapp.domain.screening.hold_operations import name_second_person
 from caseapp.domain.screening.operations import set_manual_flag
+from caseapp.domain.screening.queries import lock_hold
 from caseapp.domain.staffing.operations import hand_over
 from tests.support import builders, staff
 
@@ -83,6 +86,44 @@ def test_client_without_a_second_person_is_listed(team):
     hold(team["coach"], "Supervisor Gone")
     disable("supervisor")
     assert unattended()["Supervisor Gone"] == SECOND
+
+
+def name(actor, made, second):
+    hold = get_safety_state(made.client_id).holds[0]
+    with transaction():
+        name_second_person(actor, lock_hold(actor, hold.id), second.id, hold.version)
+
+
+def test_whoever_recorded_a_screening_of_the_hold_is_no_second_person(team):
+    coach, helen, ruth = team["coach"], team["supervisor"], team["supervisor2"]
+    made = hold(coach, "Ines Okafor")
+    assert unattended() == {}
+    builders.screen(helen, made.client_id, self_harm=3)
+    assert unattended() == unattended(helen) == {"Ines Okafor": SECOND}
+    (found,) = list_unattended_clients(None)
+    assert (found.coach, found.hold, found.number) == (coach.name, "safety", made.number)
+    name(coach, made, ruth)
+    assert unattended() == unattended(helen) == {}
+    disable("supervisor2")
+    assert unattended() == {"Ines Okafor": SECOND}
+
+
+def test_full_screening_that_would_end_the_hold_counts_until_a_newer_one(team):
+    made = hold(team["coach"], "Ines Okafor")
+    builders.screen(team["supervisor"], made.client_id)
+    assert unattended() == {"Ines Okafor": SECOND}
+    builders.screen(team["coach"], made.client_id)
+    assert unattended() == {}
+
+
+def test_care_hold_and_other_events_need_nobody_else(team):
+    coach, helen = team["coach"], team["supervisor"]
+    care = builders.case(coach, "Care Hold")
+    builders.screen(helen, care.client_id, sleep=2)
+    earlier = builders.case(coach, "Screened Before")
+    builders.screen(helen, earlier.client_id)
+    builders.screen(coach, earlier.client_id, self_harm=3)
+    assert unattended() == {}
 
 
 def test_client_without_any_need_is_listed_only_when_nobody_sees_them(team):

@@ -438,3 +438,36 @@ def test_only_second_person_of_a_hold_is_not_disabled(team):
     assert made.number in reason.message
     name_second(alone, made, team["supervisor2"])
     disable(second)
+
+
+def test_second_person_stays_when_the_supervisor_has_recorded_a_screening_of_the_hold(team):
+    coach, supervisor, second = team["coach"], team["supervisor"], staff.add("supervisor3")
+    made = builders.case(coach)
+    builders.screen(coach, made.client_id, self_harm=3)
+    name_second(coach, made, second)
+    builders.screen(supervisor, made.client_id, self_harm=3)
+    with pytest.raises(RuleBroken) as refused:
+        disable(second)
+    assert [reason.code for reason in refused.value.reasons] == ["second_person"]
+    name_second(coach, made, team["supervisor2"])
+    disable(second)
+
+
+def test_client_whose_screening_the_supervisor_recorded_goes_to_nobody_else_of_the_team(team):
+    coach, supervisor = team["coach"], team["supervisor"]
+    made = builders.case(coach)
+    builders.screen(supervisor, made.client_id, self_harm=3)
+    with pytest.raises(Invalid) as refused:
+        give(supervisor, made, coach, team["coach2"])
+    assert "name another supervisor" in refused.value.fields["heir_id"][0]
+    give(supervisor, made, coach, supervisor)
+    assert marked(supervisor) == {made.client_id}
+
+
+def test_client_whose_screening_the_only_supervisor_recorded_is_handed_over(app):
+    supervisor = staff.add("supervisor")
+    coach, heir = (staff.add(who, supervisor="supervisor") for who in ("coach", "coach2"))
+    made = builders.case(coach)
+    builders.screen(supervisor, made.client_id, self_harm=3)
+    give(supervisor, made, coach, heir)
+    assert marked(heir) == {made.client_id}
