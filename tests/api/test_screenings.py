@@ -333,6 +333,11 @@ def test_supervisor_allows_one_handout_in_spite_of_a_care_hold(staff, coach, str
     wanted = {"slug": "my-reasons", "channel": "print", "confirmed": True}
     given = coach.post(f"/cases/{made.case_id}/assignments", wanted)
     assert given.status_code == 201
+    coach.post(f"/clients/{made.client_id}/screenings", CALM | {"sleep": "concern"})
+    renewed = coach.get(f"/holds/{hold['id']}").get_json()
+    assert renewed["allowed_handout"] == ""
+    again = supervisor.post(path, body, version=renewed)
+    assert again.get_json()["allowed_handout"] == "my-reasons"
     coach.post(f"/clients/{made.client_id}/screenings", CALM | {"self_harm": "concern"})
     assert coach.get(f"/holds/{hold['id']}").get_json()["allowed_handout"] == ""
     holds = coach.get(f"/clients/{made.client_id}/holds").get_json()["items"]

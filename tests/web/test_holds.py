@@ -312,7 +312,7 @@ def test_each_blocker_leads_to_where_it_is_met(team, coach, ines, address):
 
 
 def test_supervisor_allows_one_handout_in_spite_of_a_care_hold(
-    coach, supervisor, ines, care_hold, address
+    team, coach, supervisor, ines, care_hold, address
 ):
     action = f"{address}/{care_hold.id}/allowed-handout"
     assert action not in coach.text(address)
@@ -332,12 +332,15 @@ def test_supervisor_allows_one_handout_in_spite_of_a_care_hold(
     assert supervisor.send(address, action, **words).status_code == 303
     for desk in (coach, supervisor):
         text = desk.text(address)
-        assert "can be assigned in this case until the hold ends" in text
+        assert "can be assigned in this case until the hold ends or is renewed" in text
         assert "Allowed by Helen Marsh" in text
         assert words["reason"] in text
     assert "a supervisor has allowed this handout" in coach.text(
         f"/case/{ines.number}/handouts/assign?stage=all"
     )
+    builders.screen(team["coach"], ines.client_id, sleep="concern")
+    assert "can be assigned in this case" not in supervisor.text(address)
+    assert "Care hold allows the handout no more" in coach.text(f"/case/{ines.number}")
 
 
 def test_no_handout_is_allowed_while_a_safety_hold_is_open(

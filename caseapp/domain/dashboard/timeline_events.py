@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
+from uuid import uuid5
 
 from caseapp.domain.cases.stages import stage_by_id
 from caseapp.domain.dashboard.schemas import TimelineEvent
@@ -22,6 +24,7 @@ from caseapp.domain.screening.events import (
     SecondPersonNamed,
 )
 from caseapp.domain.screening.protocol import ITEMS_BY_KEY, LEVEL_LABELS, Level
+from caseapp.domain.screening.state import change_holds, list_ended_exceptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,8 +101,12 @@ def _session(note: NoteRecord) -> TimelineEvent:
 def _list_safety_events(history: SafetyHistory, records: CaseRecords) -> Iterator[TimelineEvent]:
     screenings = {screening.id: screening for screening in history.all_screenings}
     ended = {task.id: task for task in records.followups if task.result == IN_ERROR}
+    holds: dict[UUID, Hold] = {}
     for event in history.events:
         fact = event.fact
+        before, holds = holds, change_holds(holds, event)
+        for hold in list_ended_exceptions(before, holds):
+            yield _exception_ended(event, hold, records)
         if isinstance(fact, ScreeningRecorded):
             found = screenings[event.id]
             asked = "Asked alone" if found.asked_alone else ""
@@ -172,6 +179,14 @@ def _about_hold(
         text,
         badge,
     )
+
+
+def _exception_ended(event: RecordedEvent, hold: Hold, records: CaseRecords) -> TimelineEvent:
+    title = records.titles.get(hold.allowed_handout, hold.allowed_handout)
+    why = "a safety hold opened" if isinstance(event.fact, HoldOpened) else "it was renewed"
+    # The opening of the safety hold has a row of its own.
+    event = replace(event, id=uuid5(event.id, hold.id.hex))
+    return _about_hold(event, hold, "allows the handout no more", f"“{title}”: {why}.")
 
 
 def _sentence(text: str) -> str:

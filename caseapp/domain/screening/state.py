@@ -284,7 +284,7 @@ def _decide(hold: Hold, fact: HandoutAllowed | SecondPersonNamed, who: UUID) -> 
 
 
 def _end_exception(hold: Hold) -> Hold:
-    """Return a hold of a client whose safety hold opens: the handout that was allowed is so no more."""
+    """Return a hold that is renewed, or whose client has a safety hold now: no handout is allowed any more."""
     if not hold.allowed_handout:
         return hold
     return replace(
@@ -295,6 +295,15 @@ def _end_exception(hold: Hold) -> Hold:
         allowed_reason="",
         allowed_by=None,
     )
+
+
+def list_ended_exceptions(before: Mapping[UUID, Hold], after: Mapping[UUID, Hold]) -> list[Hold]:
+    """List the holds, as they were before an event, whose allowed handout is so no more after it."""
+    return [
+        hold
+        for hold in before.values()
+        if hold.allowed_handout and not after[hold.id].allowed_handout
+    ]
 
 
 def change_holds(holds: Mapping[UUID, Hold], event: RecordedEvent) -> dict[UUID, Hold]:
@@ -314,7 +323,7 @@ def change_holds(holds: Mapping[UUID, Hold], event: RecordedEvent) -> dict[UUID,
             seq=event.seq,
         )
     elif isinstance(fact, HoldRenewed):
-        before = changed[fact.hold_id]
+        before = _end_exception(changed[fact.hold_id])
         changed[before.id] = replace(
             before,
             reasons=[*before.reasons, *fact.reasons],

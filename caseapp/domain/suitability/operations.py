@@ -23,9 +23,9 @@ def allow_handout(
 ) -> None:
     """Allow one handout in a case with a written reason, while the care hold is open; supervisors only.
 
-    It passes the bar of the care hold only, until the hold ends, a safety hold opens or another handout is allowed.
-    Raises NotFound, Invalid for an unknown handout, RuleBroken when something else bars it, or Stale when the hold has
-    changed since `version`.
+    It passes the bar of the care hold only, until the hold ends or is renewed, a safety hold opens or another handout
+    is allowed. Raises NotFound, Invalid for an unknown handout, RuleBroken when something else bars it, or Stale when
+    the hold has changed since `version`.
     """
     require(actor, Action.HOLD_ALLOW)
     hold = next((one for one in case.safety.holds if one.id == hold_id), None)

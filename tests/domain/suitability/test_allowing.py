@@ -24,6 +24,7 @@ from caseapp.domain.cases.operations import close_case, open_case
 from caseapp.domain.cases.queries import get_case_context, lock_case
 from caseapp.domain.cases.schemas import CaseClosing, CaseDetails
 from caseapp.domain.clients.queries import lock_client
+from caseapp.domain.dashboard.timeline import list_timeline
 from caseapp.domain.screening.current import get_safety_state
 from caseapp.domain.screening.operations import set_manual_flag
 from caseapp.domain.screening.queries import list_holds
@@ -107,6 +108,46 @@ def test_safety_hold_ends_it_for_good(team, made):
     assert holds(made)["care"].allowed_handout == ""
     assert refused(allow, team["supervisor"], made) == ["safety_hold_open"]
     assert refused(allow, team["supervisor"], made, kind="safety") == ["safety_hold_open"]
+
+
+def test_screening_that_renews_the_hold_ends_it_until_it_is_allowed_again(team, made):
+    allow(team["supervisor"], made)
+    given = assign(team["coach"], made)
+    builders.screen(team["coach"], made.client_id, sleep="watch")
+    assert suspended(team, given) == []
+    builders.screen(team["coach"], made.client_id, sleep="concern")
+    assert suspended(team, given) == ["hold_open"]
+    [hold] = list_holds(team["coach"], made.client_id)
+    assert hold == holds(made)["care"]
+    assert (hold.allowed_handout, hold.allowed_by, hold.allowed_reason) == ("", None, "")
+    allow(team["supervisor"], made)
+    assert suspended(team, given) == []
+
+
+def listed(team, made):
+    db.session.rollback()
+    context = get_case_context(team["coach"], made.case_id)
+    page = list_timeline(team["coach"], context, kind="hold", cursor=None, limit=25)
+    return [(event.title, event.text) for event in reversed(page.items)]
+
+
+def test_timeline_says_when_it_was_allowed_and_when_that_ended(team, made):
+    for days, levels in ((0, {"sleep": "concern"}), (1, {"self_harm": "concern"})):
+        with at(now() + timedelta(days=days)):
+            allow(team["supervisor"], made)
+        with at(now() + timedelta(days=days, hours=1)):
+            builders.screen(team["coach"], made.client_id, **levels)
+    title = "“What am I hoping for, and why?”"
+    allowed = ("Care hold allows one handout", f"{title}: {WHY}")
+    ended = "Care hold allows the handout no more"
+    found = listed(team, made)
+    assert found[0][0] == "Care hold opened"
+    assert found[1:4] == [allowed, (ended, f"{title}: it was renewed."), allowed]
+    assert {*found[4:]} == {
+        (ended, f"{title}: a safety hold opened."),
+        ("Safety hold opened", "Self-harm at concern."),
+    }
+    assert len(found) == len({*found[4:]}) + 4
 
 
 def test_flag_keeps_an_allowed_handout_from_the_client(team, made):

@@ -328,8 +328,7 @@ class Client:
             for key in keys
         )
         for kind, keys in new.holds.items():
-            if kind == "safety" and kind not in self.holds and "care" in self.holds:
-                self.holds["care"].allowed = None
+            self._end_exception(kind)
             hold = self.holds.setdefault(kind, Hold([], [], set()))
             hold.add(new, {key: new.new_levels[key] for key in keys}, None)
             if starts:
@@ -448,8 +447,7 @@ class Client:
             if kind and not any(each.item == key and each.level >= answer.level for each in known):
                 levels.setdefault(kind, {})[key] = answer.level
         for kind, found in levels.items():
-            if kind == "safety" and kind not in self.holds and "care" in self.holds:
-                self.holds["care"].allowed = None
+            self._end_exception(kind)
             hold = self.holds.setdefault(kind, Hold([], [], set()))
             for key, level in found.items():
                 number = self.answers[key].number
@@ -461,6 +459,11 @@ class Client:
             if again.flags & SENDING_IS_UNSAFE:
                 self.confirmed = False
         return actions
+
+    def _end_exception(self, kind: str) -> None:
+        """Allow no handout any more when the care hold is renewed, or a safety hold opens."""
+        if "care" in self.holds and (kind == "care" or kind not in self.holds):
+            self.holds["care"].allowed = None
 
     def was_asked_for(self, kind: str, since: datetime) -> bool:
         """Tell whether an action of a kind is open, or was completed after a moment."""
