@@ -58,7 +58,7 @@ def test_demo_with_other_handout_texts_is_refused(app, data_dir):
         setup.set_up_demo(context)
     [reason] = refused.value.reasons
     assert reason.code == "demo_outdated"
-    assert "but version 2 did not" in reason.message
+    assert "the text changed, but version" in reason.message
     assert str(data_dir) in reason.way_out
 
 

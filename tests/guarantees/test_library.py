@@ -266,7 +266,7 @@ def test_check_finds_errors_across_handouts():
 def test_check_finds_a_text_changed_without_a_new_version(app):
     forged = replace(HANDOUT, source=HANDOUT.source + "\nmore")
     assert checks.check_versions([forged]) == [
-        "any/better-nights (en): the text changed, but version 2 did not"
+        "any/better-nights (en): the text changed, but version 3 did not"
     ]
     assert checks.check_versions([HANDOUT]) == []
 
