@@ -72,7 +72,7 @@ PLAN = "/clients/<uuid:client_id>/safety-plans/<uuid:plan_id>"
 def review_safety_plan(
     client_id: UUID, plan_id: UUID, body: NewReview, version: int
 ) -> PlanVersion:
-    """Record that the plan was gone through with the client and nothing changed."""
+    """Record a review of the plan with the client in which nothing changed."""
     actor = current_actor()
     return _run(
         client_id,
@@ -90,7 +90,7 @@ def review_safety_plan(
 def show_safety_plan(
     client_id: UUID, plan_id: UUID, body: dict[str, Any], version: int
 ) -> PlanVersion:
-    """Show a plan in the portal, since the client has said that they want it there.
+    """Show a plan in the portal, after the client has said that they want it there.
 
     Refused with 409 for an exit plan, and while somebody else may read what the client keeps.
     """

@@ -71,7 +71,7 @@ class ProposalsResponseSchema(Schema):
 @blueprint.list_response_schema(ScreeningResponseSchema())
 @blueprint.query_params(ListQuerySchema())
 def list_screenings(client_id: UUID, query: ListRequest) -> Page[ScreeningRecord]:
-    """List a client's screenings, newest first; one that is `in_error` counts for nothing."""
+    """List a client's screenings, newest first; one that is `in_error` doesn't count."""
     actor = current_actor()
     return queries.list_screenings(actor, client_id, query.cursor, query.limit)
 
@@ -100,7 +100,7 @@ def create_screening(client_id: UUID, body: NewScreening) -> dict[str, Any]:
 @blueprint.list_response_schema(ProposalResponseSchema())
 @blueprint.query_params(ListQuerySchema())
 def list_proposals(client_id: UUID, query: ListRequest) -> Page[Proposal]:
-    """List the items that are proposed as concerns, since they have lasted at watch."""
+    """List the items that are proposed as concerns because they have stayed at watch or above."""
     return page_in_memory(
         queries.list_client_proposals(current_actor(), client_id),
         lambda proposal: (
@@ -117,7 +117,7 @@ def list_proposals(client_id: UUID, query: ListRequest) -> Page[Proposal]:
 @blueprint.response_schema(ProposalsResponseSchema())
 @blueprint.request_schema(DecisionsSchema())
 def decide_proposals(client_id: UUID, body: Decisions) -> dict[str, Any]:
-    """Record items that are proposed as concerns, or why they are none.
+    """Decide about proposed items: record each as a concern, or write why it is not one.
 
     `proposals` lists what is still proposed.
     """
@@ -132,9 +132,9 @@ def decide_proposals(client_id: UUID, body: Decisions) -> dict[str, Any]:
 @blueprint.response_schema(ScreeningResponseSchema())
 @blueprint.request_schema(ErrorReasonSchema())
 def mark_screening_in_error(screening_id: UUID, body: dict[str, str]) -> ScreeningRecord:
-    """Mark a screening as recorded in error, with a reason: none of its answers counts any more.
+    """Mark a screening as recorded in error, with a reason: its answers no longer count.
 
-    A hold that it alone opened ends. Everybody who must know is alerted.
+    If only this screening opened a hold, that hold ends. Everybody who must know is alerted.
     """
     actor = current_actor()
     with transaction():
@@ -216,7 +216,7 @@ def release_hold(hold_id: UUID, body: dict[str, str], version: int) -> dict[str,
 @blueprint.request_schema(ExceptionSchema())
 @blueprint.requires_if_match
 def allow_handout(hold_id: UUID, body: NewException, version: int) -> dict[str, Any]:
-    """Allow one handout, which only the care hold bars, in a case; it replaces the one that was allowed before."""
+    """Allow one handout that only the care hold blocks, in one case; it replaces any handout allowed before."""
     actor = current_actor()
     with transaction():
         suitability.allow_handout(actor, lock_case(actor, body.case_id), hold_id, body, version)

@@ -308,7 +308,7 @@ def test_file_of_a_contact_stage_that_denies_contact_is_refused():
         ("{{crisis_block}}", "", "there is no {{crisis_block}}"),
         ("## Stop and get help", "## Halt", "there are 0 “Stop and get help” sections"),
         ("stage: any", "stage: nowhere", "stage"),
-        ("version: 2\n", "version: 3\n", "history does not end"),
+        ("version: 3\n", "version: 4\n", "history does not end"),
     ],
 )
 def test_broken_file_names_its_error(was, becomes, problem):
