@@ -17,7 +17,7 @@ from caseapp.domain.auth.operations import (
 )
 from caseapp.domain.auth.queries import list_tokens
 from caseapp.domain.staffing.operations import change_supervisor, disable_member
-from caseapp.domain.staffing.queries import lock_member
+from caseapp.domain.staffing.queries import lock_members
 from caseapp.domain.users.queries import get_user_by_email, list_users
 
 if TYPE_CHECKING:
@@ -81,8 +81,9 @@ def disable(context: CommandContext, email: str, people_to: str | None) -> None:
     first, on the page Board, Hand over. Also refused while they supervise somebody, without --people-to.
     """
     with context.open(), transaction():
-        successor = lock_member(get_user_by_email(people_to).id) if people_to else None
-        disable_member(operator(), lock_member(get_user_by_email(email).id), successor)
+        others = [get_user_by_email(people_to).id] if people_to else []
+        member, *successors = lock_members(get_user_by_email(email).id, *others)
+        disable_member(operator(), member, successors[0] if successors else None)
     click.echo(f"{email} can no longer sign in.")
 
 
@@ -98,8 +99,9 @@ def disable(context: CommandContext, email: str, people_to: str | None) -> None:
 def supervise(context: CommandContext, email: str, by: str) -> None:
     """Give a user another supervisor, who sees their clients from now on."""
     with context.open(), transaction():
-        supervisor = None if by == NOBODY else lock_member(get_user_by_email(by).id)
-        change_supervisor(operator(), lock_member(get_user_by_email(email).id), supervisor)
+        others = [] if by == NOBODY else [get_user_by_email(by).id]
+        member, *supervisors = lock_members(get_user_by_email(email).id, *others)
+        change_supervisor(operator(), member, supervisors[0] if supervisors else None)
     click.echo(f"{by.capitalize() if by == NOBODY else by} supervises {email} now.")
 
 

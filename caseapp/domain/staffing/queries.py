@@ -32,6 +32,7 @@ from caseapp.domain.users.models import User
 from caseapp.domain.users.queries import list_users, select_visible_coaches
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from uuid import UUID
 
 
@@ -148,7 +149,7 @@ class LockedMember:
 
     `clients` are those for whom they are responsible, `people` the staff whom they supervise, locked too: those with an
     active account, and those who have left and still have clients. `named` are the cases of the clients whose hold
-    nobody else could release, since this person was named for it. Only `lock_member` makes one.
+    nobody else could release, since this person was named for it. Only `lock_members` makes one.
     """
 
     user: User
@@ -157,14 +158,15 @@ class LockedMember:
     named: tuple[str, ...]
 
 
-def lock_member(user_id: UUID) -> LockedMember:
-    """Lock the clients of a member of staff and of the people whom they supervise, then these accounts, and read.
+def lock_members(*user_ids: UUID) -> list[LockedMember]:
+    """Lock the clients of some members of staff and of the people whom they supervise, then these accounts, and read.
 
-    In this order, which is that of whoever changes a client's record. Whoever records something about one of these
-    clients that opens a hold, or gives this person a client or a follow-up, waits or is seen. Raises NotFound, and
+    In this order, which is that of whoever changes a client's record, and all of them at once, each kind by id: so two
+    who lock the same people never wait for each other in a circle. Whoever records something about one of these
+    clients that opens a hold, or gives these people a client or a follow-up, waits or is seen. Raises NotFound, and
     RuntimeError outside `transaction()`.
     """
-    people = sa.or_(User.id == user_id, User.supervisor_id == user_id)
+    people = sa.or_(User.id.in_(user_ids), User.supervisor_id.in_(user_ids))
     take_locks_of_coached(sa.select(User.id).where(people))
     accounts = db.session.scalars(
         sa.select(User)
@@ -173,17 +175,28 @@ def lock_member(user_id: UUID) -> LockedMember:
         .with_for_update()
         .execution_options(populate_existing=True)
     ).all()
-    user = next((one for one in accounts if one.id == user_id), None)
-    if user is None:
-        raise NotFound
     has_clients = sa.select(CareTeamMember.user_id).where(
         CareTeamMember.role == COACH, CareTeamMember.user_id.in_({one.id for one in accounts})
     )
     left = {one.id for one in accounts if one.disabled_at is not None}
     gone = left - set(db.session.scalars(has_clients.distinct())) if left else left
-    supervised = tuple(one for one in accounts if one is not user and one.id not in gone)
-    clients = tuple(list_responsibilities(user_id))
-    return LockedMember(user, clients, supervised, tuple(_list_named(user_id)))
+    staying = [one for one in accounts if one.id not in gone]
+    return [_read_member(user_id, accounts, staying) for user_id in user_ids]
+
+
+def _read_member(user_id: UUID, accounts: Sequence[User], staying: Sequence[User]) -> LockedMember:
+    user = next((one for one in accounts if one.id == user_id), None)
+    if user is None:
+        raise NotFound
+    supervised = tuple(one for one in staying if one.supervisor_id == user_id and one.id != user_id)
+    return LockedMember(
+        user, tuple(list_responsibilities(user_id)), supervised, tuple(_list_named(user_id))
+    )
+
+
+def lock_member(user_id: UUID) -> LockedMember:
+    """Lock one member of staff, see `lock_members`, which whoever needs two of them calls."""
+    return lock_members(user_id)[0]
 
 
 def _list_named(user_id: UUID) -> list[str]:

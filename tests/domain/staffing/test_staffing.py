@@ -33,9 +33,15 @@ from caseapp.domain.staffing.operations import (
     hand_over,
     send_hand_over_mail,
 )
-from caseapp.domain.staffing.queries import get_hand_over, list_responsibilities, lock_member
+from caseapp.domain.staffing.queries import (
+    get_hand_over,
+    list_responsibilities,
+    lock_member,
+    lock_members,
+)
 from caseapp.domain.users.models import User
 from tests.support import builders, followups, staff
+from tests.support.concurrency import run_concurrently
 
 pytestmark = pytest.mark.both
 
@@ -471,3 +477,16 @@ def test_client_whose_screening_the_only_supervisor_recorded_is_handed_over(app)
     builders.screen(supervisor, made.client_id, self_harm=3)
     give(supervisor, made, coach, heir)
     assert marked(heir) == {made.client_id}
+
+
+def test_two_people_are_locked_in_one_order_whoever_is_named_first(app, team):
+    supervisor, other = team["supervisor"], team["supervisor2"]
+    db.session.rollback()
+
+    def change(number):
+        pair = (supervisor.id, other.id) if number else (other.id, supervisor.id)
+        with transaction():
+            change_supervisor(operator(), *lock_members(*pair))
+
+    for _ in range(5):
+        assert run_concurrently(app, 2, change) == [None, None]
