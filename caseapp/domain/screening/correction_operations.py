@@ -86,6 +86,7 @@ def mark_in_error(actor: Actor, locked: LockedScreening, reason: str) -> None:
     coach_id = find_coach_id(client.id) or actor.id
     _create_restored_tasks(actor, client, correction, holds, coach_id)
     _restore_tasks(actor, client, correction, ended, coach_id)
+    _ask_again(actor, client, correction, coach_id)
     is_safety = any(opens_safety_hold(*answer) for answer in screening.counting.items())
     # One alert, of the most urgent kind.
     kinds = {"safety_in_error" if is_safety else "in_error", *holds}
@@ -188,6 +189,23 @@ def _restore_tasks(
                 origin_id=staying[kind].id if kind else screening.id,
                 episode_id=screening.id if kind else None,
             )
+
+
+def _ask_again(actor: Actor, client: LockedClient, correction: Correction, coach_id: UUID) -> None:
+    """Create, from now on, the tasks of answers below a hold that count again, unless they are open."""
+    answers = correction.asked_again
+    if not answers:
+        return
+    newest = max(answers.values(), key=lambda answer: answer.session_at)
+    levels = {item: answer.level for item, answer in answers.items()}
+    create_required_followups(
+        actor,
+        client,
+        derive_required_actions(levels, local_now()).tasks,
+        assigned_to=coach_id,
+        origin_kind="screening",
+        origin_id=newest.screening_id,
+    )
 
 
 def _list_lost(client: LockedClient, hold: Hold, screening_id: UUID, ended: set[str]) -> set[str]:

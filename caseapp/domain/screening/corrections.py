@@ -14,9 +14,9 @@ from caseapp.core.errors import Reason, refuse_for
 from caseapp.core.permissions import Action
 from caseapp.domain.screening.events import FlagSet, HoldOpened, HoldRenewed, ScreeningRecorded
 from caseapp.domain.screening.protocol import LEVEL_RULES, Level
-from caseapp.domain.screening.records import CLOCK_SKEW
+from caseapp.domain.screening.records import CLOCK_SKEW, Answer
 from caseapp.domain.screening.rules import derive_flags
-from caseapp.domain.screening.state import fold
+from caseapp.domain.screening.state import fold, list_screenings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from caseapp.domain.screening.events import RecordedEvent
     from caseapp.domain.screening.history import SafetyHistory
     from caseapp.domain.screening.queries import LockedScreening
-    from caseapp.domain.screening.records import Answer, Hold, ScreeningRecord
+    from caseapp.domain.screening.records import Hold, ScreeningRecord
     from caseapp.domain.screening.state import DerivedState
 
 OWN_CORRECTION = timedelta(minutes=60)
@@ -61,7 +61,9 @@ class Correction:
     `before` is the state without its answers. `holds` and `flags` end with it. `later` are the screenings after it, the
     oldest first, and `episodes` those that start an episode of the holds that stay. `restored` are, by kind of hold,
     the answers that count again and demand one that isn't open because of them: it was released after an answer that
-    counts no more. `flags_to_set` are, by kind, the screenings whose answers set flags that aren't active.
+    counts no more. `flags_to_set` are, by kind, the screenings whose answers set flags that aren't active. What
+    `asked_again` has are answers that count again and demand something, but no hold: the one in error had taken their
+    place.
     """
 
     before: DerivedState
@@ -71,6 +73,7 @@ class Correction:
     episodes: set[UUID]
     restored: dict[str, dict[str, Answer]]
     flags_to_set: dict[str, UUID]
+    asked_again: dict[str, Answer]
 
 
 def correction_blockers(
@@ -120,9 +123,13 @@ def derive_correction(history: SafetyHistory, screening: ScreeningRecord) -> Cor
     """
     before = fold(history.events, screening.id)
     standing = {hold.id: _list_standing(hold, screening.id) for hold in before.holds}
-    counting = [each for each in history.screenings if each.id != screening.id]
-    levels = {item: answer.level for item, answer in before.answers.items()}
     errors = {screening.id, *(each.id for each in history.all_screenings if each.in_error)}
+    counting = [
+        each
+        for _, each in reversed(list_screenings(history.events, errors))
+        if each.id not in errors
+    ]
+    levels = {item: answer.level for item, answer in before.answers.items()}
     setters = {
         flag_id: seq
         for flag_id, (setter, seq) in _find_setters(history.events).items()
@@ -146,15 +153,35 @@ def derive_correction(history: SafetyHistory, screening: ScreeningRecord) -> Cor
         [flag.id for flag in flags],
         [each for each in reversed(counting) if each.seq > screening.seq],
         _list_episodes(standing.values()),
-        _list_restored(before, standing),
+        _list_restored(before, standing, _list_raised_first(history, counting)),
         _list_flags_to_set(before),
+        _list_asked_again(before, fold(history.events), screening.id),
     )
 
 
+def _list_raised_first(
+    history: SafetyHistory, counting: Iterable[ScreeningRecord]
+) -> dict[str, Answer]:
+    """List the levels, by item, that a circumstance which never expires raises in a later screening than until now."""
+    before = {each.id: each.at_least for each in history.screenings}
+    return {
+        item: Answer(level, each.session_at, each.asked_alone, each.id)
+        for each in counting
+        for item, level in each.at_least.items()
+        if level > before[each.id].get(item, Level.NONE)
+    }
+
+
 def _list_restored(
-    state: DerivedState, standing: Mapping[UUID, list[tuple[UUID, str, int]]]
+    state: DerivedState,
+    standing: Mapping[UUID, list[tuple[UUID, str, int]]],
+    raised: Mapping[str, Answer],
 ) -> dict[str, dict[str, Answer]]:
-    """List, by kind of hold, the answers that demand it and are not among its reasons, at this level or above."""
+    """List, by kind of hold, the answers that demand it and are not among its reasons, at this level or above.
+
+    `raised` are levels that were raised before and now are so by another screening; a later answer may have lowered
+    them since, as it would have then.
+    """
     demanded = {
         (hold.kind, item, level)
         for hold in state.holds
@@ -162,11 +189,28 @@ def _list_restored(
         for level in range(highest + 1)
     }
     found: dict[str, dict[str, Answer]] = {}
-    for item, answer in state.answers.items():
+    for item, answer in (*raised.items(), *state.answers.items()):
         kind = LEVEL_RULES[item, answer.level].hold
         if kind and (kind, item, answer.level) not in demanded:
-            found.setdefault(kind, {})[item] = answer
+            of_kind = found.setdefault(kind, {})
+            if item not in of_kind or answer.level >= of_kind[item].level:
+                of_kind[item] = answer
     return found
+
+
+def _list_asked_again(
+    before: DerivedState, after: DerivedState, screening_id: UUID
+) -> dict[str, Answer]:
+    """List the answers, by item, that count again without a screening and demand follow-ups, but no hold."""
+    replaced = [
+        item for item, answer in after.answers.items() if answer.screening_id == screening_id
+    ]
+    found = {item: before.answers[item] for item in replaced if item in before.answers}
+    return {
+        item: answer
+        for item, answer in found.items()
+        if LEVEL_RULES[item, answer.level].actions and not LEVEL_RULES[item, answer.level].hold
+    }
 
 
 def _list_flags_to_set(state: DerivedState) -> dict[str, UUID]:

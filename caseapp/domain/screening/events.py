@@ -22,7 +22,9 @@ class ScreeningRecorded:
     answers and circumstances, by key, that an earlier screening of the same note, given by its id, has recorded
     already. `protocol` is the version that was asked; it was not stored while every version had the same items.
     `lasting_since` has, for some items at watch or above, the day since when the client says it has lasted.
-    `circumstances` were ticked; `at_least` are the levels, by item, that count at least because of them.
+    `circumstances` were ticked; `at_least` are the levels, by item, that count at least because of them. Those of
+    `ever_at_least` are of circumstances that never expire and had been ticked before: they count when every earlier
+    screening with the circumstance was recorded in error.
     `below_reason` says why a level falls so far.
     """
 
@@ -38,6 +40,7 @@ class ScreeningRecorded:
     circumstances: list[str] = field(default_factory=list)
     at_least: dict[str, int] = field(default_factory=dict)
     below_reason: str = field(default="", repr=False)
+    ever_at_least: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ from caseapp.domain.clients.codes import SECOND_PERSON
 from caseapp.domain.clients.queries import has_role, is_visible_to
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_key
-from caseapp.domain.screening.events import RecordedEvent, ScreeningRecorded
 from caseapp.domain.screening.models import ClientSafety, SafetyEvent
 from caseapp.domain.screening.rules import HoldScreenings, list_episodes
 from caseapp.domain.screening.sealing import NO_TAG, open_event
@@ -26,7 +25,7 @@ from caseapp.domain.screening.state import (
     change_holds,
     find_errors,
     fold,
-    make_screening,
+    list_screenings,
 )
 from caseapp.domain.users.models import User
 
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from caseapp.core.actor import Actor
+    from caseapp.domain.screening.events import RecordedEvent
     from caseapp.domain.screening.records import Flag, Hold, ScreeningRecord
 
 
@@ -62,12 +62,11 @@ class SafetyHistory:
         errors = find_errors(self.events)
         return [
             replace(
-                make_screening(event, errors),
+                screening,
                 recorded_by_name=event.recorded_by_name,
                 in_error=errors.get(event.id),
             )
-            for event in reversed(self.events)
-            if isinstance(event.fact, ScreeningRecorded)
+            for event, screening in reversed(list_screenings(self.events, errors))
         ]
 
     @cached_property

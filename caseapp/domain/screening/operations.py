@@ -45,6 +45,7 @@ from caseapp.domain.screening.rules import (
     check_clear_flag,
     derive_required_actions,
     explain_missing_reason,
+    list_ever_at_least,
     list_stated,
     list_steep_falls,
     starts_episode,
@@ -92,9 +93,8 @@ def record_screening(
         check_lasting_since(new, today())
         new = keep_right_days(new, today())
     before = {item: answer.level for item, answer in current.state.answers.items()}
-    at_least, stated = list_stated(
-        new, before=before, known=current.state.circumstances, repeats=repeats
-    )
+    known_before = current.state.circumstances
+    at_least, stated = list_stated(new, before=before, known=known_before, repeats=repeats)
     screening = ScreeningRecorded(
         note_id=note_id,
         session_at=session_at or moment,
@@ -108,6 +108,7 @@ def record_screening(
         circumstances=list(new.circumstances),
         at_least=at_least,
         below_reason=new.below_reason,
+        ever_at_least=list_ever_at_least(new, before=before, known=known_before, repeats=repeats),
     )
     required = derive_required_actions(stated, local_now())
     if not required.holds:

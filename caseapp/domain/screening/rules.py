@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -159,6 +159,25 @@ def list_stated(
             if not is_repeat or (rule.when is not None and rule.item in stated):
                 required = merge_levels(required, level)
     return at_least, required
+
+
+def list_ever_at_least(
+    new: NewScreening,
+    *,
+    before: Mapping[str, int] = NOTHING,
+    known: Container[str] = (),
+    repeats: Container[str] = (),
+) -> dict[str, dict[str, int]]:
+    """List the levels that circumstances would raise in a screening if they had not been ticked before.
+
+    By circumstance and item, for those that never expire and raise nothing the second time; otherwise as `list_stated`.
+    """
+    again = [
+        key
+        for key in new.circumstances
+        if CIRCUMSTANCES[key].never_expires and key in known and key not in repeats
+    ]
+    return {key: list_stated(replace(new, circumstances=(key,)), before=before)[0] for key in again}
 
 
 def list_steep_falls(

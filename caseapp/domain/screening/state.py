@@ -25,10 +25,18 @@ from caseapp.domain.screening.events import (
     to_plain,
 )
 from caseapp.domain.screening.protocol import CIRCUMSTANCES, FEAR_AT_HOME, ITEMS, Level
-from caseapp.domain.screening.records import Answer, Flag, Hold, InError, Raised, ScreeningRecord
+from caseapp.domain.screening.records import (
+    Answer,
+    Flag,
+    Hold,
+    InError,
+    Raised,
+    ScreeningRecord,
+    merge_levels,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 
     from caseapp.domain.screening.events import RecordedEvent
 
@@ -61,7 +69,7 @@ def apply(
     if isinstance(event.fact, ScreeningRecorded):
         if event.id in in_error:
             return state
-        screening = make_screening(event, in_error)
+        screening = make_screening(event, in_error, state.circumstances)
         counting = dict(_list_answers(screening, state.answers))
         raised = _change_raised(state, screening, counting)
         said = {key: _last_said(state, key, screening) for key in screening.circumstances}
@@ -226,9 +234,13 @@ def fold(events: Iterable[RecordedEvent], *more: UUID) -> DerivedState:
     return state
 
 
-def make_screening(event: RecordedEvent, in_error: Collection[UUID] = ()) -> ScreeningRecord:
+def make_screening(
+    event: RecordedEvent, in_error: Collection[UUID] = (), known: Container[str] = ()
+) -> ScreeningRecord:
     """Build the screening that an event recorded, without what it repeats of a screening that was recorded in error.
 
+    `known` are the circumstances that earlier screenings have which count. One that never expires raises its items in
+    the first of those that count, also if one before it was recorded in error meanwhile.
     Raises TypeError for another kind of event.
     """
     fact = event.fact
@@ -236,6 +248,12 @@ def make_screening(event: RecordedEvent, in_error: Collection[UUID] = ()) -> Scr
         raise TypeError
     lost = {key for key, origin in fact.repeats.items() if UUID(origin) in in_error}
     circumstances = [key for key in fact.circumstances if key not in lost]
+    at_least = (
+        fact.at_least
+        if len(circumstances) == len(fact.circumstances)
+        else _keep_raised(fact.at_least, circumstances)
+    )
+    first = (fact.ever_at_least.get(key, {}) for key in circumstances if key not in known)
     return ScreeningRecord(
         id=event.id,
         client_id=event.client_id,
@@ -253,11 +271,23 @@ def make_screening(event: RecordedEvent, in_error: Collection[UUID] = ()) -> Scr
         lasting_since=fact.lasting_since,
         note_id=fact.note_id,
         circumstances=circumstances,
-        at_least=fact.at_least
-        if len(circumstances) == len(fact.circumstances)
-        else _keep_raised(fact.at_least, circumstances),
+        at_least=merge_levels(at_least, *first),
         below_reason=fact.below_reason,
     )
+
+
+def list_screenings(
+    events: Iterable[RecordedEvent], in_error: Collection[UUID]
+) -> list[tuple[RecordedEvent, ScreeningRecord]]:
+    """List the screenings of a client in their order, each with its event, also those that were recorded in error."""
+    found, known = [], set[str]()
+    for event in events:
+        if isinstance(event.fact, ScreeningRecorded):
+            screening = make_screening(event, in_error, known)
+            found.append((event, screening))
+            if event.id not in in_error:
+                known.update(screening.circumstances)
+    return found
 
 
 def _keep_raised(at_least: Mapping[str, int], circumstances: Iterable[str]) -> dict[str, int]:

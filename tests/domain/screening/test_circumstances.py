@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from caseapp.core.clock import at, now
+from caseapp.core.database import db
 from caseapp.core.errors import Invalid
 from caseapp.core.transaction import transaction
 from caseapp.domain.cases.queries import get_case_context
@@ -14,10 +15,12 @@ from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.notes.operations import save_draft, sign_note
 from caseapp.domain.notes.queries import get_note, lock_note
 from caseapp.domain.notes.schemas import DraftChange, DraftScreening
+from caseapp.domain.screening.correction_operations import mark_in_error
 from caseapp.domain.screening.current import get_current_safety, get_safety_state
 from caseapp.domain.screening.history import get_safety_history
 from caseapp.domain.screening.operations import record_screening
 from caseapp.domain.screening.protocol import CIRCUMSTANCES, FEAR_AT_HOME
+from caseapp.domain.screening.queries import lock_screening
 from caseapp.domain.screening.records import Answer
 from caseapp.domain.screening.rules import list_opening_circumstances, list_stated, list_steep_falls
 from caseapp.domain.screening.schemas import NewScreening
@@ -162,6 +165,34 @@ def test_raised_level_falls_with_the_next_answer_and_the_circumstance_stays(team
     assert state.circumstances.keys() == {"choking", "leaving"}
     assert state.circumstances["choking"] > state.circumstances["leaving"]
     assert "violence_flag" in situation_in_case(get_case_context(team["coach"], ines.case_id)).flags
+
+
+@pytest.mark.both
+def test_choking_that_was_ticked_again_counts_when_the_first_was_recorded_in_error(team, ines):
+    coach, supervisor = team["coach"], team["supervisor"]
+    first = builders.screen(coach, ines.client_id, circumstances=["choking"])
+    again = builders.screen(coach, ines.client_id, circumstances=["choking"], **dict.fromkeys(KEYS))
+    third = builders.screen(coach, ines.client_id, circumstances=["choking"])
+
+    def mark(screening_id):
+        with transaction():
+            locked = lock_screening(supervisor, screening_id)
+            mark_in_error(supervisor, locked, "Entered for the wrong client here.")
+        db.session.rollback()
+        history = get_safety_history(ines.client_id)
+        state = get_current_safety(history.key).state
+        assert state.answers == fold(history.events).answers
+        return state
+
+    for screening_id, counting, level in ((first, [0, 3], 0), (third, [3], 3)):
+        state = mark(screening_id)
+        assert state.answers[FEAR_AT_HOME].level == level
+        history = get_safety_history(ines.client_id)
+        assert [one.counting[FEAR_AT_HOME] for one in history.screenings] == counting
+        [hold] = state.holds
+        assert {reason["screening"] for reason in hold.standing} == {str(again)}
+        assert "violence_flag" in {flag.kind for flag in state.flags}
+    assert mark(again).holds == ()
 
 
 @pytest.mark.both

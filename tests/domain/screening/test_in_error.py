@@ -124,6 +124,20 @@ def test_later_watch_gets_the_recheck_that_was_open_for_the_one_in_error(coach, 
     assert (again.kind, again.id == task.id) == (task.kind, False)
 
 
+def test_recheck_is_made_again_when_the_screening_that_answered_it_was_an_error(coach, ines):
+    first = builders.screen(coach, ines, sleep="watch")
+    [recheck] = list_client_followups(coach, ines, open_only=True)
+    followups.complete(coach, recheck.id)
+    wrong = builders.screen(coach, ines)
+    mark(coach, wrong)
+    [again] = list_client_followups(coach, ines, open_only=True)
+    assert (again.kind, again.origin_id) == (recheck.kind, first)
+    assert again.id != recheck.id
+    # Nothing is asked twice.
+    mark(coach, builders.screen(coach, ines))
+    assert [task.id for task in list_client_followups(coach, ines, open_only=True)] == [again.id]
+
+
 def test_known_concern_after_an_error_goes_on_in_an_episode_that_counts(coach, ines):
     right = builders.screen(coach, ines, self_harm="concern")
     wrong = builders.screen(coach, ines, self_harm="urgent")

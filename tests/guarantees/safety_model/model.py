@@ -416,6 +416,7 @@ class Client:
         Return, by kind of hold, the actions that are required anew.
         """
         self.screenings.remove(marked)
+        first = self._raise_first(marked)
         self.answers.clear()
         for one in self.screenings:
             for key, level in one.counting.items():
@@ -429,14 +430,35 @@ class Client:
                 self.released |= dict.fromkeys(marked.levels, marked.recorded_at)
         for flag, set_by in [*self.flags.items()]:
             self.flags[flag] = [number for number in set_by if number != marked.number]
+            self.flags[flag] += [first.number] if first and flag in first.flags else []
             if not self.flags[flag]:
                 del self.flags[flag]
-        return self._restore(at)
+        return self._restore(at, first)
 
-    def _restore(self, at: datetime) -> dict[str, set[str]]:
-        """Open and set what the answers that count demand and nothing stands for."""
+    def _raise_first(self, marked: Screening) -> Screening | None:
+        """Let the first tick of what never expires raise its item, when the one before counts no more; return it."""
+        index = next((n for n, one in enumerate(self.screenings) if "choking" in one.ticked), None)
+        if index is None or "choking" not in marked.ticked:
+            return None
+        one = self.screenings[index]
+        if one.at_least.get(FEAR, NONE) == URGENT or one.number < marked.number:
+            return None
+        raised = replace(one, at_least=one.at_least | {FEAR: URGENT})
+        self.screenings[index] = raised
+        for hold in self.holds.values():
+            hold.raising = [raised if each == one else each for each in hold.raising]
+        return raised
+
+    def _restore(self, at: datetime, first: Screening | None) -> dict[str, set[str]]:
+        """Open and set what the answers that count demand, and what `first` raises now, and nothing stands for."""
         actions: dict[str, set[str]] = {}
         levels: dict[str, dict[str, int]] = {}
+        numbers = {key: answer.number for key, answer in self.answers.items()}
+        reasons = self.holds["safety"].reasons if "safety" in self.holds else []
+        if first and not any(each.item == FEAR and each.level == URGENT for each in reasons):
+            levels["safety"] = {FEAR: URGENT}
+            if self.level(FEAR) < URGENT:
+                numbers[FEAR] = first.number
         for key, answer in self.answers.items():
             for flag, causes in FLAGS_SET.items():
                 is_set = any(key == item and answer.level >= level for item, level in causes)
@@ -445,12 +467,13 @@ class Client:
             kind = answer.demands(key)
             known = self.holds[kind].reasons if kind in self.holds else []
             if kind and not any(each.item == key and each.level >= answer.level for each in known):
-                levels.setdefault(kind, {})[key] = answer.level
+                found = levels.setdefault(kind, {})
+                found[key] = max(answer.level, found.get(key, NONE))
         for kind, found in levels.items():
             self._end_exception(kind)
             hold = self.holds.setdefault(kind, Hold([], [], set()))
             for key, level in found.items():
-                number = self.answers[key].number
+                number = numbers[key]
                 one = next(each for each in self.screenings if each.number == number)
                 hold.add(one, {key: level}, at)
                 hold.episodes.add(number)

@@ -325,7 +325,9 @@ class ScreeningSteps(BaseHistory):
     def _take_in_error(self, one: Screening, by: Actor) -> None:
         """Let the model forget the answers; what later ones require has to be asked for now, if it wasn't."""
         before = {*self.model.holds}
+        replaced = {key for key, each in self.model.answers.items() if each.number == one.number}
         restored = self.model.mark_in_error(one, self.now)
+        watched = {key for key in replaced if self.model.level(key) == model.WATCH}
         for kind in before - self.model.holds.keys():
             self.counts[f"holds: {kind} opened in error"] += 1
         rows = {row.id: row for row in run(OPEN_TASKS, client=self.client_id).all()}
@@ -338,6 +340,7 @@ class ScreeningSteps(BaseHistory):
                 number = self.screening_ids.get(row.episode_id)
                 possible = {kind for other in later for kind in other.actions}
                 possible |= {kind for actions in restored.values() for kind in actions}
+                possible |= {"recheck"} if watched else set()
                 self.require(row.kind in possible, f"{row.kind} asked after an error")
                 self.model.tasks[row.id] = Task(
                     row.kind, number, row.not_before_at, self.now, source=number
@@ -349,6 +352,8 @@ class ScreeningSteps(BaseHistory):
             for kind in other.actions if other.holds else ():
                 asked = self.model.was_asked_for(kind, other.recorded_at)
                 self.require(asked, f"{kind} of screening {other.number} was lost")
+        asked_again = any(task.kind == "recheck" for task in self.model.tasks.values())
+        self.require(asked_again or not watched, "no recheck of an answer that counts again")
         for kind, actions in restored.items():
             self._require_open(kind, actions)
             self.counts[f"error: {kind} hold opened again"] += 1
