@@ -13,7 +13,7 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.clients.queries import LockedClient, lock_client
 from caseapp.domain.staffing import operations
 from caseapp.domain.staffing.queries import get_hand_over, is_in_team, list_team
-from caseapp.domain.staffing.schemas import HandOver, HeirSchema
+from caseapp.domain.staffing.schemas import HandOver, HandOverOfRest, HeirSchema, RestSchema
 from caseapp.http.forms import Body, Done, FormPage, Forms, Sent
 from caseapp.http.guard import current_actor, needs
 from caseapp.http.template_helpers import flash
@@ -85,13 +85,39 @@ def hand_over(client: LockedClient, heir_id: UUID, sent: Sent) -> Done:
     rule="/hand-over/<uuid:user_id>/all",
     refused=REFUSED,
 )
-def hand_over_rest(heir_id: UUID, sent: Sent) -> ResponseReturnValue:
-    """Hand over all clients that are left to one person, each in a transaction of its own."""
+def confirm_rest(heir_id: UUID, sent: Sent) -> ResponseReturnValue:
+    """Ask whether one person gets all clients that are left; nothing is changed yet."""
+    found = load_hand_over(sent.args["user_id"])
+    if not found.clients:
+        return redirect(_address(sent), HTTPStatus.SEE_OTHER)
+    return render_template(
+        "staffing/confirm.html",
+        found=found,
+        heir=found.get_heir(heir_id),
+        form=Forms(page, found, sent.args, drafts={}).get("hand_over_rest"),
+    )
+
+
+@page.post(
+    Action.HAND_OVER,
+    Body(RestSchema, HandOverOfRest),
+    rule="/hand-over/<uuid:user_id>/all/confirmed",
+    refused=REFUSED,
+    part_of="confirm_rest",
+)
+def hand_over_rest(wanted: HandOverOfRest, sent: Sent) -> ResponseReturnValue:
+    """Hand over all clients that are left to one person, each in a transaction of its own.
+
+    If they have become more or fewer since the question was asked, it is asked again.
+    """
     user_id = sent.args["user_id"]
-    for number, found in enumerate(get_hand_over(sent.actor, user_id).clients):
+    clients = get_hand_over(sent.actor, user_id).clients
+    if len(clients) != wanted.clients:
+        return confirm_rest(wanted.heir_id, sent)
+    for number, found in enumerate(clients):
         with transaction():
             client = lock_client(sent.actor, found.client_id)
-            operations.hand_over(sent.actor, client, user_id, heir_id, tell=number == 0)
+            operations.hand_over(sent.actor, client, user_id, wanted.heir_id, tell=number == 0)
     flash("handed_over")
     return redirect(_address(sent), HTTPStatus.SEE_OTHER)
 

@@ -178,6 +178,7 @@ REACHED_BY = {
     "screenings.decide": let_sleep_last,
     "settings.remove_logo": add_logo,
     "staffing.hand_over": let_coach_leave,
+    "staffing.confirm_rest": let_coach_leave,
     "staffing.hand_over_rest": let_coach_leave,
     "portal_handouts.send_upload": take_back_file,
 }

@@ -6,7 +6,7 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.staffing.queries import list_responsibilities
 from tests.support import builders, staff
-from tests.support.staff_pages import StaffBrowser
+from tests.support.staff_pages import StaffBrowser, forms_in
 
 
 @pytest.fixture
@@ -19,6 +19,13 @@ def ines(team):
     made = builders.case(team["coach"], "Ines Okafor")
     builders.screen(team["coach"], made.client_id, self_harm=3)
     return made
+
+
+def send_all(browser, path, heir):
+    """Choose who gets all clients, and confirm it."""
+    asked = browser.send(path, f"{path}/all", heir_id=str(heir.id)).get_data(as_text=True)
+    form = forms_in(asked, path, f"{path}/all/confirmed")[0]
+    return browser.post(form.action, form.fields)
 
 
 def left(team):
@@ -42,7 +49,7 @@ def test_supervisor_names_client_by_client_who_is_responsible(app, team, ines):
     page = helen.text(path)
     assert "Handed over." in page
     assert "Ines Okafor" not in page
-    assert helen.send(path, f"{path}/all", heir_id=str(team["supervisor"].id)).status_code == 303
+    assert send_all(helen, path, team["supervisor"]).status_code == 303
     assert left(team) == []
     assert "Nothing is left to hand over." in helen.text(path)
 
@@ -54,6 +61,31 @@ def test_form_without_a_choice_is_refused_and_changes_nothing(app, team, ines):
         assert answer.status_code == 422
         assert "Choose who takes over." in answer.get_data(as_text=True)
     assert left(team) == ["Ines Okafor"]
+
+
+def test_all_are_handed_over_only_after_a_question_that_names_how_many_and_whom(app, team, ines):
+    heir, helen = team["heir"], StaffBrowser(app, team["supervisor"])
+    path = f"/hand-over/{team['coach'].id}"
+    answer = helen.send(path, f"{path}/all", heir_id=str(heir.id))
+    page = answer.get_data(as_text=True)
+    assert answer.status_code == 200
+    assert f"Hand over one client of {team['coach'].name} to {heir.name}?" in page
+    assert "Ines Okafor" in page
+    assert left(team) == ["Ines Okafor"]
+    form = forms_in(page, path, f"{path}/all/confirmed")[0]
+    other = builders.case(team["coach"], "Tomasz Held")
+    builders.screen(team["coach"], other.client_id, sleep=2)
+    page = helen.post(form.action, form.fields).get_data(as_text=True)
+    assert f"Hand over 2 clients of {team['coach'].name} to {heir.name}?" in page
+    assert left(team) == ["Ines Okafor", "Tomasz Held"]
+    with transaction():
+        staff.disable("coach3@practice.test")
+    form = forms_in(page, path, f"{path}/all/confirmed")[0]
+    answer = helen.post(form.action, form.fields)
+    assert answer.status_code == 422
+    assert left(team) == ["Ines Okafor", "Tomasz Held"]
+    assert send_all(helen, path, team["supervisor"]).location == path
+    assert left(team) == []
 
 
 def test_page_warns_where_nobody_else_could_release_a_hold(app, team, ines):
@@ -83,7 +115,7 @@ def test_clients_of_somebody_who_was_disabled_before_can_be_handed_over(app, tea
         staff.disable("coach@practice.test")
     helen, path = StaffBrowser(app, team["supervisor"]), f"/hand-over/{team['coach'].id}"
     assert "Disabled" in helen.text("/hand-over")
-    helen.send(path, f"{path}/all", heir_id=str(team["heir"].id))
+    send_all(helen, path, team["heir"])
     assert left(team) == []
 
 
@@ -100,7 +132,7 @@ def test_page_counts_follow_ups_of_another_team_and_its_supervisor_hands_them_ov
     assert "open follow-ups about one client of another team" in page
     browser = StaffBrowser(app, ruth)
     assert f'href="{path}"' in browser.text("/board?show=unattended")
-    answer = browser.send(path, f"{path}/all", heir_id=str(stranger.id))
+    answer = send_all(browser, path, stranger)
     assert (answer.status_code, answer.location) == (303, "/board?show=unattended")
     assert "Tomasz" not in browser.text("/board?show=unattended")
     assert "another team" not in StaffBrowser(app, team["supervisor"]).text(path)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from marshmallow import Schema, fields, post_load
+from marshmallow import Schema, fields, post_load, validate
+
+from caseapp.core.errors import Invalid
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -43,6 +45,24 @@ class HandOver:
     heirs: tuple[StaffMember, ...]
     without_second: frozenset[UUID]
 
+    def get_heir(self, heir_id: UUID) -> StaffMember:
+        """Return one of those who may be responsible.
+
+        Raises Invalid for anybody else.
+        """
+        for person in self.heirs:
+            if person.id == heir_id:
+                return person
+        raise Invalid({"heir_id": ["Choose one of the people listed."]})
+
+
+@dataclass(frozen=True)
+class HandOverOfRest:
+    """Who gets all clients that are left, and how many these were when the question was asked."""
+
+    heir_id: UUID
+    clients: int
+
 
 class HeirSchema(Schema):
     """Input of who is responsible from now on."""
@@ -59,3 +79,14 @@ class HeirSchema(Schema):
     def make(self, data: dict[str, Any], **_: object) -> UUID:
         """Return the id."""
         return data["heir_id"]  # type: ignore[no-any-return]
+
+
+class RestSchema(HeirSchema):
+    """Input of the confirmation that one person gets all clients that are left; without their number it is asked."""
+
+    clients = fields.Integer(load_default=0, validate=validate.Range(0))
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> HandOverOfRest:
+        """Build the dataclass."""
+        return HandOverOfRest(**data)
