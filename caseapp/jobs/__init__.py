@@ -12,13 +12,14 @@ from caseapp.domain.audit.operations import reads_recorded
 from caseapp.domain.auth.portal_access import LINK_MAIL
 from caseapp.domain.bulk_assignments.operations import BULK_ASSIGNMENT
 from caseapp.domain.dashboard.weekly_mail import BOARD_MAIL
+from caseapp.domain.screening.hold_operations import SECOND_PERSON_MAIL
 from caseapp.domain.staffing.operations import HAND_OVER_MAIL
 from caseapp.jobs.alerts import mail_alert, take_alert_step
 from caseapp.jobs.bulk_assignments import process_bulk_assignment
 from caseapp.jobs.expired_drafts import delete_expired_drafts
 from caseapp.jobs.expired_uploads import delete_expired_uploads
 from caseapp.jobs.portal_links import mail_link
-from caseapp.jobs.staffing import mail_board, mail_hand_over
+from caseapp.jobs.staffing import mail_board, mail_hand_over, mail_second_person
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +36,7 @@ def register_handlers() -> None:
         (BOARD_MAIL, mail_board),
         (HAND_OVER_MAIL, mail_hand_over),
         (LINK_MAIL, mail_link),
+        (SECOND_PERSON_MAIL, mail_second_person),
         (BULK_ASSIGNMENT, process_bulk_assignment),
     ):
         outbox.register_handler(kind, _recording(job))

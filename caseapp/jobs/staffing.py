@@ -1,4 +1,4 @@
-"""Mailing staff: whoever is responsible for a client now, and each supervisor once a week."""
+"""Mailing staff: whoever is responsible for a client now or named for a hold, and each supervisor once a week."""
 
 from __future__ import annotations
 
@@ -6,12 +6,18 @@ from typing import Any
 from uuid import UUID
 
 from caseapp.domain.dashboard.weekly_mail import send_board_mail
+from caseapp.domain.screening.hold_operations import send_second_person_mail
 from caseapp.domain.staffing.operations import send_hand_over_mail
 
 
 def mail_hand_over(_row_id: UUID, payload: dict[str, Any]) -> None:
     """Mail one person that a client was handed over to them."""
     send_hand_over_mail(UUID(hex=payload["user"]))
+
+
+def mail_second_person(_row_id: UUID, payload: dict[str, Any]) -> None:
+    """Mail one person that they were named to release a hold."""
+    send_second_person_mail(UUID(hex=payload["user"]))
 
 
 def mail_board(_row_id: UUID, payload: dict[str, Any]) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import sqlalchemy as sa
+
+from caseapp.core import outbox, urls
 from caseapp.core.actor import Actor, require
 from caseapp.core.clock import now
 from caseapp.core.database import db
@@ -11,11 +14,14 @@ from caseapp.core.errors import Stale
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action, Role
 from caseapp.domain.audit.operations import record
+from caseapp.domain.clients.codes import SECOND_PERSON
+from caseapp.domain.clients.models import CareTeamMember
 from caseapp.domain.screening.current import get_current_safety
 from caseapp.domain.screening.events import HandoutAllowed, HoldReleased, SecondPersonNamed
 from caseapp.domain.screening.rules import check_name_second_person, check_release
 from caseapp.domain.screening.stream import append
 from caseapp.domain.users.models import User
+from caseapp.domain.users.staff_mail import send_staff_mail
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -24,6 +30,8 @@ if TYPE_CHECKING:
     from caseapp.domain.screening.queries import LockedHold
     from caseapp.domain.screening.records import Hold
     from caseapp.domain.screening.schemas import NewException
+
+SECOND_PERSON_MAIL = "second_person_mail"
 
 
 def release_hold(actor: Actor, locked: LockedHold, reason: str, version: int) -> None:
@@ -44,8 +52,9 @@ def release_hold(actor: Actor, locked: LockedHold, reason: str, version: int) ->
 def name_second_person(actor: Actor, locked: LockedHold, user_id: UUID, version: int) -> None:
     """Name the supervisor who may release a hold, also of another team; naming them again changes nothing.
 
-    They can read the hold and release it, until it is released or another one is named. Raises RuleBroken unless they
-    are an active supervisor who recorded none of its screenings, or Stale when the hold has changed since `version`.
+    They can read the hold and release it, until it is released or another one is named, and are mailed in the same
+    transaction, unless they have named themselves. Raises RuleBroken unless they are an active supervisor who recorded
+    none of its screenings, or Stale when the hold has changed since `version`.
     """
     require(actor, Action.HOLD_NAME)
     user = db.session.get(User, user_id)
@@ -66,6 +75,22 @@ def name_second_person(actor: Actor, locked: LockedHold, user_id: UUID, version:
         client_id=hold.client_id,
         details={"user": str(user_id)},
     )
+    if user_id != actor.id:
+        outbox.enqueue(SECOND_PERSON_MAIL, {"user": user_id.hex})
+
+
+def send_second_person_mail(user_id: UUID) -> bool:
+    """Mail somebody that their decision is needed, naming nobody and no reason; return whether it was sent.
+
+    Nothing is sent once they are named for no hold any more.
+    """
+    is_named = sa.exists().where(
+        CareTeamMember.user_id == user_id, CareTeamMember.role == SECOND_PERSON
+    )
+    address = db.session.scalar(
+        sa.select(User.email).where(User.id == user_id, User.disabled_at.is_(None), is_named)
+    )
+    return send_staff_mail(address, "second-person", {"link": urls.today_url()})
 
 
 def record_allowed_handout(

@@ -5,14 +5,20 @@ from __future__ import annotations
 import pytest
 import sqlalchemy as sa
 
+from caseapp.core import mail
 from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, NotFound, RuleBroken, Stale
+from caseapp.core.outbox import OutboxRow
 from caseapp.core.transaction import transaction
 from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.clients.models import CareTeamMember
 from caseapp.domain.clients.queries import get_client_record
 from caseapp.domain.dashboard.queries import get_today
-from caseapp.domain.screening.hold_operations import name_second_person
+from caseapp.domain.screening.hold_operations import (
+    SECOND_PERSON_MAIL,
+    name_second_person,
+    send_second_person_mail,
+)
 from caseapp.domain.screening.queries import (
     get_hold,
     list_holds,
@@ -75,6 +81,53 @@ def test_supervisor_who_coaches_names_another_who_releases_the_hold(team, helper
             get_hold(helper, hold.id)
     roles = db.session.scalars(sa.select(CareTeamMember.role)).all()
     assert roles == ["coach"]
+
+
+def queued():
+    db.session.rollback()
+    rows = sa.select(OutboxRow.payload).where(OutboxRow.kind == SECOND_PERSON_MAIL)
+    return db.session.scalars(rows).all()
+
+
+def test_named_person_is_mailed_once_without_any_name_or_level(team, helper, made, monkeypatch):
+    hold = only_hold(made.client_id)
+    sent: list[mail.MailMessage] = []
+    monkeypatch.setattr(mail, "send", sent.append)
+    with day(9):
+        assert not send_second_person_mail(helper.id)
+        for _ in range(2):
+            name(team["supervisor"], hold, helper)
+        assert queued() == [{"user": helper.id.hex}]
+        assert send_second_person_mail(helper.id)
+    (message,) = sent
+    assert message.to == "supervisor2@practice.test"
+    assert message.subject == "Please sign in: your decision is needed"
+    for word in (builders.NAME, made.number, "hold", "safety", "urgent", "client", str(hold.id)):
+        assert word.lower() not in f"{message.subject}\n{message.body}".lower()
+
+
+def test_whoever_is_no_longer_named_or_has_left_gets_no_mail(team, helper, made, monkeypatch):
+    monkeypatch.setattr(mail, "send", lambda _message: pytest.fail("a mail was sent"))
+    hold = only_hold(made.client_id)
+    with day(9):
+        name(team["supervisor"], hold, helper)
+        clear(helper, hold)
+        assert not send_second_person_mail(helper.id)
+
+
+def test_supervisor_of_the_client_who_is_named_sees_it_at_the_hold_and_gets_no_mail_from_themselves(
+    team,
+):
+    supervisor = team["supervisor"]
+    with day(0):
+        made = builders.case(team["coach"])
+        builders.screen(team["coach"], made.client_id, self_harm="urgent")
+        hold = only_hold(made.client_id)
+        assert [found.is_named for found in get_today(supervisor).holds] == [False]
+        name(supervisor, hold, supervisor)
+        assert [found.is_named for found in get_today(supervisor).holds] == [True]
+        assert [found.is_named for found in get_today(team["coach"]).holds] == [False]
+    assert queued() == []
 
 
 def test_named_supervisor_sees_nothing_else_of_the_client(team, helper, made):
