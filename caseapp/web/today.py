@@ -9,6 +9,7 @@ from flask import Blueprint, render_template
 from caseapp.core.clock import now
 from caseapp.core.permissions import Action
 from caseapp.domain.dashboard import queries
+from caseapp.domain.dashboard.rules import order_attention
 from caseapp.domain.practice.queries import get_practice_info
 from caseapp.http.guard import current_actor, needs
 from caseapp.http.template_helpers import local, show_waiting_alerts
@@ -32,7 +33,12 @@ def today() -> ResponseReturnValue:
             "today/admin.html", help_lines=get_practice_info().help_lines, greeting=_greeting()
         )
     show_waiting_alerts(alert.opened_at for alert in today_view.alerts)
-    return render_template("today/today.html", today_view=today_view, greeting=_greeting())
+    return render_template(
+        "today/today.html",
+        today_view=today_view,
+        attention=order_attention(today_view),
+        greeting=_greeting(),
+    )
 
 
 def _greeting() -> str:

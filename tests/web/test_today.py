@@ -1,12 +1,25 @@
-import pytest
+from datetime import timedelta
 
+import pytest
+import sqlalchemy as sa
+
+from caseapp.core.actor import Actor
+from caseapp.core.clock import at, now
+from caseapp.core.database import db
+from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
+from caseapp.domain.alerts.operations import acknowledge_alert
+from caseapp.domain.alerts.queries import list_waiting_alerts, lock_alert
 from caseapp.domain.assignments.operations import assign_handout
 from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.clients.queries import lock_client
+from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.screening.operations import set_manual_flag
+from caseapp.domain.worksheets.operations import share_answers
+from caseapp.domain.worksheets.queries import lock_worksheet
 from tests.domain.dashboard import bulk_rows
-from tests.support import builders
+from tests.domain.dashboard.test_portal_items import assign
+from tests.support import builders, followups
 from tests.support.staff_pages import StaffBrowser, Statements
 
 
@@ -28,6 +41,36 @@ def test_today_shows_unrecorded_concerns_then_holds(app, team):
     assert "One safety hold is open." in page
     assert "Tell your supervisor" in page
     assert f"/case/{held.number}/follow-ups" in page
+
+
+def test_today_shows_a_new_safety_hold_above_shared_answers_and_an_older_one_below(app, team):
+    coach = team["coach"]
+    new, old, writer = (builders.case(coach, name) for name in ("New One", "Old One", "Writer One"))
+    with at(now() - timedelta(hours=25)):
+        assign(coach, writer)
+        builders.screen(coach, old.client_id, fear_at_home=2)
+        followups.complete_all(coach, old.client_id)
+    with at(now() - timedelta(hours=3)), transaction():
+        client = Actor(writer.client_id, Role.CLIENT, "Writer", "portal")
+        share_answers(client, lock_worksheet(client, 1), {"what_happened": "Rang."}, 0)
+    with at(now() - timedelta(hours=2)):
+        late = builders.case(coach, "Late One")
+        builders.screen(coach, late.client_id, sleep=1)
+        with transaction():
+            db.session.execute(
+                sa.update(FollowUp)
+                .where(FollowUp.client_id == late.client_id)
+                .values(due_at=now() - timedelta(days=9))
+            )
+    builders.screen(coach, new.client_id, fear_at_home=2)
+    for who in ("coach", "supervisor"):
+        for alert in list_waiting_alerts(team[who]):
+            with transaction():
+                acknowledge_alert(team[who], lock_alert(team[who], alert.id))
+    page = StaffBrowser(app, coach).text("/today")
+    page = page[page.index("h-attention") : page.index("h-cases")]
+    names = ("New One", "Late One", "Writer One", "Old One")
+    assert sorted(names, key=page.index) == [*names]
 
 
 def test_today_shows_a_supervisor_the_age_of_a_draft_without_levels(app, team):

@@ -82,7 +82,7 @@ def get_today(actor: Actor) -> Today:
     clients = [client for client in listed if client.is_seen]
     held = {client.id for client in clients if client.safety.holds}
     tasks = _list_followups(actor, moment + DUE_WITHIN, held)
-    holds = _list_open_holds(clients, tasks, moment)
+    holds = _list_open_holds(actor, clients, tasks, moment)
     proposed = _list_proposed(marks, clients)
     due = [task for task in tasks if task.is_due]
     cases_by_stage = _count_by_stage(actor)
@@ -130,7 +130,10 @@ def get_case_numbers(client_ids: Iterable[UUID]) -> dict[UUID, str]:
 
 
 def _list_open_holds(
-    clients: Iterable[ListedClient], tasks: Iterable[ListedFollowUp], moment: datetime
+    actor: Actor,
+    clients: Iterable[ListedClient],
+    tasks: Iterable[ListedFollowUp],
+    moment: datetime,
 ) -> list[OpenHold]:
     """List the open holds of clients by urgency, each with the next required action of the client's holds."""
     following: dict[UUID, FollowUpRecord] = {}
@@ -142,8 +145,8 @@ def _list_open_holds(
         actions = [following[hold.id] for hold in client.safety.holds if hold.id in following]
         # The required actions belong to the strictest hold, and are those of the other one too.
         action = min(actions, key=lambda record: (record.due_at, record.id), default=None)
-        found += [_build_hold(client, hold, action, moment) for hold in client.safety.holds]
-    return sort_by_urgency(found)
+        found += [_build_hold(actor, client, hold, action, moment) for hold in client.safety.holds]
+    return sort_by_urgency(found, moment)
 
 
 def _list_proposed(
@@ -161,7 +164,11 @@ def _list_proposed(
 
 
 def _build_hold(
-    client: ListedClient, hold: Hold, action: FollowUpRecord | None, moment: datetime
+    actor: Actor,
+    client: ListedClient,
+    hold: Hold,
+    action: FollowUpRecord | None,
+    moment: datetime,
 ) -> OpenHold:
     return OpenHold(
         id=hold.id,
@@ -175,6 +182,7 @@ def _build_hold(
         levels=_highest_levels(hold.standing),
         next_followup=action,
         is_overdue=action is not None and get_due_state(action, moment) is DueState.OVERDUE,
+        is_named=hold.second_person_id == actor.id,
     )
 
 

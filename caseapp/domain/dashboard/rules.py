@@ -1,19 +1,27 @@
-"""Rules for Today: the order of open holds by urgency. Pure functions."""
+"""Rules for Today: the order of everything that needs attention. Pure functions."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from caseapp.domain.followups.codes import CUSTOM
+from caseapp.domain.followups.rules import DueState, get_due_state
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
+    from datetime import datetime
 
-    from caseapp.domain.dashboard.schemas import OpenHold
+    from caseapp.domain.dashboard.schemas import OpenHold, Today
+    from caseapp.domain.followups.schemas import FollowUpRecord
 
-# Product proposal, awaiting clinical sign-off.
+# Product proposals, awaiting clinical sign-off.
+NEW_FOR = timedelta(hours=24)
+"""A safety hold is new for so long after it was opened or renewed: until its first check is due."""
+PRESSING = (("safety", "new"), ("safety", "overdue"), ("care", "overdue"))
 URGENCY = (
-    ("safety", "overdue"),
+    *PRESSING,
     ("safety", "open"),
-    ("care", "overdue"),
     ("safety", "waiting"),
     ("care", "open"),
     ("care", "waiting"),
@@ -21,17 +29,55 @@ URGENCY = (
 """The kinds of hold with what is left to do, the most urgent first; `waiting` is for a screening or the release."""
 
 
-def sort_by_urgency(holds: Iterable[OpenHold]) -> list[OpenHold]:
-    """Sort open holds by urgency, not by age.
+def order_attention(today: Today) -> list[tuple[str, Any]]:
+    """List everything that needs attention by urgency, not by age, as pairs of what it is and its record.
 
-    Alerts that nobody has acknowledged stand above all holds. Then come safety holds with an overdue action, and those
-    with one that is still to do; care holds with an overdue action; safety holds that only wait for a screening or
-    for the release; and other care holds. Among equals the hold comes first that was opened or renewed last: whoever
-    spoke of danger this morning comes before somebody who has been looked after for a month.
+    1. Alerts that nobody has acknowledged, and drafts with a concern that isn't recorded.
+    2. New safety holds, then holds with an overdue action, then the reader's other overdue actions.
+    3. Worksheets that clients have shared and nobody has opened: no program judges what they say, so until a person
+       has read them they may be as urgent as anything above, and lead everything that somebody already looks after.
+       Only what is known to be dangerous or late stands above them, since it can't wait for reading either.
+    4. Portals closed by wrong PINs, holds that the reader was named to release, all other holds, proposed concerns.
+
+    Source: the issue about safety, points 9 and 14; the order itself is a product proposal, awaiting clinical sign-off.
+    """
+    return [
+        *(("alert", alert) for alert in today.alerts),
+        *(("draft", draft) for draft in today.unrecorded_concerns),
+        *(("hold", hold) for hold in today.holds if _rank(hold, today.now) in PRESSING),
+        *(("action", task) for task in _list_overdue(today)),
+        *(("shared", item) for item in today.portal_items if item.kind == "shared"),
+        *(("locked", item) for item in today.portal_items if item.kind == "locked"),
+        *(("named", hold) for hold in today.named_holds),
+        *(("hold", hold) for hold in today.holds if _rank(hold, today.now) not in PRESSING),
+        *(("proposed", found) for found in today.proposed),
+    ]
+
+
+def _list_overdue(today: Today) -> Iterator[FollowUpRecord]:
+    """List the reader's overdue required actions, without those of a hold that is listed itself."""
+    held = {hold.id for hold in today.holds}
+    for task in today.followups:
+        is_overdue = get_due_state(task, today.now) is DueState.OVERDUE
+        if is_overdue and task.kind != CUSTOM and task.origin_id not in held:
+            yield task
+
+
+def sort_by_urgency(holds: Iterable[OpenHold], moment: datetime) -> list[OpenHold]:
+    """Sort open holds by urgency at a moment, not by age.
+
+    First come safety holds that were opened or renewed within NEW_FOR, then those with an overdue action, care holds
+    with one, safety holds with an action that is still to do, and those that only wait for a screening or for the
+    release; then other care holds. Among equals the hold comes first that was opened or renewed last: whoever spoke of
+    danger this morning comes before somebody who has been looked after for a month.
     """
     newest_first = sorted(holds, key=lambda hold: (hold.urgent_since, hold.id), reverse=True)
-    return sorted(newest_first, key=lambda hold: URGENCY.index((hold.kind, _left_to_do(hold))))
+    return sorted(newest_first, key=lambda hold: URGENCY.index(_rank(hold, moment)))
 
 
-def _left_to_do(hold: OpenHold) -> str:
-    return "overdue" if hold.is_overdue else "open" if hold.next_followup else "waiting"
+def _rank(hold: OpenHold, moment: datetime) -> tuple[str, str]:
+    if hold.kind == "safety" and moment - hold.urgent_since < NEW_FOR:
+        return (hold.kind, "new")
+    if hold.is_overdue:
+        return (hold.kind, "overdue")
+    return (hold.kind, "open" if hold.next_followup else "waiting")

@@ -39,7 +39,8 @@ class PortalItem:
 class OpenHold:
     """An open hold: the client, the levels that caused it, the next required action of the client's holds.
 
-    `urgent_since` is when it was opened or last renewed; `is_overdue` says that the action is.
+    `urgent_since` is when it was opened or last renewed; `is_overdue` says that the action is, `is_named` that the
+    reader was named to release the hold.
     """
 
     id: UUID
@@ -53,6 +54,7 @@ class OpenHold:
     levels: dict[str, int]
     next_followup: FollowUpRecord | None
     is_overdue: bool
+    is_named: bool = False
 
 
 @dataclass(frozen=True)
