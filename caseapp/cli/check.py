@@ -343,14 +343,14 @@ def check_responsibility() -> Iterator[CheckResult]:
     if ACTION in lists:
         yield CheckResult(
             FAULT,
-            f"Whoever has an open follow-up about these clients can’t do it any more: {lists[ACTION]}. "
-            "A supervisor can hand it over: Board, Nobody responsible.",
+            f"The people with open follow-ups about these clients can no longer do them: {lists[ACTION]}. "
+            "A supervisor can hand them over: Board, Nobody responsible.",
         )
     if SECOND in lists:
         yield CheckResult(
             WARNING,
-            "Nobody could release a hold of these clients but their own coach or somebody who recorded its "
-            f"screenings: {lists[SECOND]}. Name another supervisor on the page of the hold, or for all clients of a "
+            "Only their own coach, or somebody who recorded the hold’s screenings, could release a hold of these "
+            f"clients: {lists[SECOND]}. Name another supervisor on the page of the hold, or for all clients of a "
             "coach: caseapp user supervise EMAIL --by EMAIL",
         )
     if not found:

@@ -139,7 +139,7 @@ def explain_too_short(text: str, ask: str, least: int) -> str:
     needed = str(_ask_for(ask, least))
     if len(text) < least:
         return needed
-    not_counted = gettext("Blanks, and the same character many times in a row, don’t count.")
+    not_counted = gettext("Spaces and repeated characters don’t count.")
     return f"{needed} {not_counted}"
 
 

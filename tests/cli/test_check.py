@@ -124,7 +124,7 @@ def test_follow_up_of_somebody_who_cannot_do_it_is_a_fault(team):
         db.session.execute(sa.update(FollowUp).values(assigned_to=team["coach2"].id))
     ((state, text),) = responsibility()
     assert state == check.FAULT
-    assert f"about these clients can’t do it any more: {made.number}." in text
+    assert f"about these clients can no longer do them: {made.number}." in text
 
 
 def test_hold_that_nobody_else_could_release_is_a_warning(team):

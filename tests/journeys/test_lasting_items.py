@@ -65,7 +65,7 @@ def test_coach_decides_and_reads_the_trend(live, made, page, look):
     sleep.get_by_label("Sleep: reason").fill("Too short.")
     page.get_by_role("button", name="Record decision").click()
     expect(page.get_by_role("alert")).to_contain_text(
-        "Write why this is no concern, in 20 characters or more."
+        "Write why this is not a concern, in 20 characters or more."
     )
     look.said.clear()
     look.at("decision without a reason")

@@ -306,7 +306,7 @@ def test_screening_is_marked_as_recorded_in_error_and_stays_visible(team, coach,
     assert "It was not released." in page
     page = coach.text(f"/case/{ines.number}")
     assert WHY in page
-    assert "Ended with it, and not released or completed: the safety hold, one flag" in page
+    assert "These ended too, without being released or completed: the safety hold, one flag" in page
     page = coach.text(f"/case/{ines.number}/follow-ups?done=yes")
     assert "Recorded in error" in page
 

@@ -84,7 +84,7 @@ class ReturnDraftSchema(Schema):
     """The reason for returning a draft to its authors."""
 
     reason = WrittenReason(
-        lazy_gettext("Write for the authors what should change"),
+        lazy_gettext("Tell the authors what should change"),
         5,
         max_length(HandoutDraftRevision.reason),
     )

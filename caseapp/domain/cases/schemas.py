@@ -127,7 +127,7 @@ def _known_stage(value: str) -> None:
         raise ValidationError("Choose one of the seven stages.")
 
 
-ASK_MOVE_REASON = lazy_gettext("Write why you move the case")
+ASK_MOVE_REASON = lazy_gettext("Write why you are moving the case")
 
 
 class StageMoveSchema(Schema):

@@ -186,7 +186,7 @@ def _exception_ended(event: RecordedEvent, hold: Hold, records: CaseRecords) -> 
     why = "a safety hold opened" if isinstance(event.fact, HoldOpened) else "it was renewed"
     # The opening of the safety hold has a row of its own.
     event = replace(event, id=uuid5(event.id, hold.id.hex))
-    return _about_hold(event, hold, "allows the handout no more", f"“{title}”: {why}.")
+    return _about_hold(event, hold, "no longer allows the handout", f"“{title}”: {why}.")
 
 
 def _sentence(text: str) -> str:
@@ -217,7 +217,11 @@ def _describe_undone(
     flags = len(ends) - len(hold_ids)
     parts += [_count(flags, "flag")] if flags else []
     parts += [_count(len(tasks), "follow-up")] if tasks else []
-    return f" Ended with it, and not released or completed: {', '.join(parts)}." if parts else ""
+    return (
+        f" These ended too, without being released or completed: {', '.join(parts)}."
+        if parts
+        else ""
+    )
 
 
 def _count(number: int, noun: str) -> str:

@@ -88,7 +88,7 @@ class ReviewSchema(Schema):
         return NewReview(" ".join(data["clinician"].split()), data["reviewed_on"])
 
 
-_ASK_RECALL_REASON = lazy_gettext("Write the reason, which every coach can read")
+_ASK_RECALL_REASON = lazy_gettext("Write the reason (every coach can read it)")
 
 
 class RecallSchema(Schema):

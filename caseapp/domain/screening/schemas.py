@@ -140,7 +140,7 @@ MIN_REASON = 20
 """The least length of a reason why a lasting watch is no concern, or a handout is allowed. Awaiting sign-off."""
 _ITEM = validate.OneOf(LASTING_ITEMS)
 _DECLINED_BECAUSE = WrittenReason(
-    lazy_gettext("Write why this is no concern"), MIN_REASON, MAX_REASON
+    lazy_gettext("Write why this is not a concern"), MIN_REASON, MAX_REASON
 )
 
 

@@ -139,7 +139,7 @@ def test_timeline_says_when_it_was_allowed_and_when_that_ended(team, made):
             builders.screen(team["coach"], made.client_id, **levels)
     title = "“What am I hoping for, and why?”"
     allowed = ("Care hold allows one handout", f"{title}: {WHY}")
-    ended = "Care hold allows the handout no more"
+    ended = "Care hold no longer allows the handout"
     found = listed(team, made)
     assert found[0][0] == "Care hold opened"
     assert found[1:4] == [allowed, (ended, f"{title}: it was renewed."), allowed]
