@@ -20,7 +20,7 @@ from caseapp.domain.followups.queries import (
     list_followups_by_due_date,
     lock_followup,
 )
-from caseapp.domain.followups.rules import get_due_state
+from caseapp.domain.followups.rules import earliest_at, get_due_state
 from caseapp.domain.followups.schemas import (
     NewFollowUp,
     NewFollowUpSchema,
@@ -188,4 +188,5 @@ def followup_labels() -> dict[str, Any]:
         "result_labels": RESULT_LABELS,
         "method_labels": METHOD_LABELS,
         "due_state": lambda task: get_due_state(task, moment),
+        "earliest_at": lambda task: earliest_at(task, moment),
     }

@@ -45,7 +45,7 @@ from caseapp.domain.followups.operations import (
 )
 from caseapp.domain.practice.queries import local_now, today
 from caseapp.domain.protocol.rules import due_at
-from caseapp.domain.screening.current import get_safety_state
+from caseapp.domain.screening.current import get_current_safety
 from caseapp.domain.screening.operations import clear_flag, ensure_flag
 from caseapp.domain.screening.queries import get_flag
 from caseapp.domain.screening.rules import list_episodes
@@ -306,8 +306,16 @@ def record_hand_over(actor: Actor, client: LockedClient, from_id: UUID, to_id: U
 
 
 def _resume_holds(actor: Actor, client: LockedClient, coach_id: UUID) -> None:
-    for hold in get_safety_state(client.id).holds:
-        ask_again(actor, client, hold.id, list_episodes(hold), assigned_to=coach_id)
+    state = get_current_safety(client.key).state
+    for hold in state.holds:
+        ask_again(
+            actor,
+            client,
+            hold.id,
+            list_episodes(hold),
+            assigned_to=coach_id,
+            latest_at=state.latest_at,
+        )
 
 
 def _record_event(

@@ -397,7 +397,7 @@ def has_lost_contact(context: CaseContext) -> bool:
     holds = {hold.id: list_episodes(hold) for hold in context.safety.holds}
     if not holds:
         return False
-    asked = (
+    asked = [
         screening.session_at for screening in get_safety_history(context.key.client_id).screenings
-    )
-    return is_contact_lost(list_hold_tasks(context.key, holds), max(asked))
+    ]
+    return is_contact_lost(list_hold_tasks(context.key, holds), asked, now())

@@ -59,6 +59,9 @@ ATTEMPTS_BEFORE_WELFARE_CHECK = 3
 BETWEEN_ATTEMPTS = timedelta(hours=1)
 """The least time between two attempts of which every third asks a supervisor for a decision."""
 
+CLOCK_SKEW = timedelta(minutes=5)
+"""By how much the clocks of two servers may differ."""
+
 BEFORE_CREATION = timedelta(minutes=5)
 """How long before a task of the protocol was added whatever it led to may have happened."""
 

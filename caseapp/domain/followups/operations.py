@@ -83,29 +83,32 @@ def create_required_followups(
     origin_kind: str,
     origin_id: UUID,
     episode_id: UUID | None = None,
+    latest_at: datetime | None = None,
 ) -> list[str]:
     """Create the tasks that a protocol requires and return the new kinds.
 
     `tasks` maps each kind to its due time. They are the tasks of `assigned_to`, or of whoever looks after the client
     instead, see `choose_assignee`. A kind that is open in the same episode is skipped; a task outside episodes
-    also when its kind is open in one.
+    also when its kind is open in one. `latest_at` is the latest time in the client's record: the time before which a
+    task can't be done is counted from it when the clock is behind.
     """
     existing = list_open_kinds(client.id, episode_id)
     missing = [kind for kind in tasks if kind not in existing]
     if not missing:
         return []
-    person_id = choose_assignee(client.id, [assigned_to])
+    person_id, moment = choose_assignee(client.id, [assigned_to]), now()
+    began_at = max(moment, latest_at or moment)
     db.session.add_all(
         FollowUp(
             client_id=client.id,
             kind=kind,
             due_at=tasks[kind],
-            not_before_at=not_before(kind, now()),
+            not_before_at=not_before(kind, began_at),
             assigned_to=person_id,
             origin_kind=origin_kind,
             origin_id=origin_id,
             episode_id=episode_id,
-            created_at=now(),
+            created_at=moment,
             created_by=actor.id,
         )
         for kind in missing
@@ -161,7 +164,7 @@ def complete_followup(
     require(actor, Action.FOLLOWUP_WRITE)
     moment, row = now(), task.row
     occurred_at = new.occurred_at or moment
-    check_complete(task, occurred_at, is_supervisor=actor.may(Action.HOLD_RELEASE))
+    check_complete(task, occurred_at, moment, is_supervisor=actor.may(Action.HOLD_RELEASE))
     if faults := find_result_faults(row, new, moment):
         raise Invalid(faults)
     check_plan(task, new.result, plan_blockers)
@@ -256,8 +259,12 @@ def ask_again(
     episodes: Collection[UUID],
     *,
     assigned_to: UUID,
+    latest_at: datetime | None,
 ) -> None:
-    """Create again, from now on, the tasks of an open hold that were ended because contact was lost."""
+    """Create again, from now on, the tasks of an open hold that were ended because contact was lost.
+
+    `latest_at` is as for `create_required_followups`.
+    """
     ended: dict[UUID | None, list[str]] = {}
     for task in list_ended(list_hold_tasks(client.key, {hold_id: episodes})):
         ended.setdefault(task.episode_id, []).append(task.kind)
@@ -270,6 +277,7 @@ def ask_again(
             origin_kind="hold",
             origin_id=hold_id,
             episode_id=episode_id,
+            latest_at=latest_at,
         )
 
 

@@ -13,6 +13,7 @@ from caseapp.domain.followups.codes import (
     ATTEMPTS_BEFORE_WELFARE_CHECK,
     BEFORE_CREATION,
     BETWEEN_ATTEMPTS,
+    CLOCK_SKEW,
     CUSTOM,
     DECIDED_WHEN_DECLINED,
     DECLINED_DECISION,
@@ -25,10 +26,10 @@ from caseapp.domain.followups.codes import (
     TASK_KINDS,
     WELFARE_CHECK,
 )
-from caseapp.domain.protocol.rules import due_at, not_before
+from caseapp.domain.protocol.rules import ACTIONS, due_at, not_before
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from caseapp.domain.followups.models import FollowUp
@@ -74,16 +75,38 @@ def get_due_state(task: FollowUp | FollowUpRecord, moment: datetime) -> DueState
     """Return how urgent a task is at a moment."""
     if task.completed_at is not None:
         return DueState.DONE
+    starts = earliest_at(task, moment)
+    if starts is not None and moment < starts:
+        return DueState.LATER
     if moment < task.due_at:
-        too_early = task.not_before_at is not None and moment < task.not_before_at
-        return DueState.LATER if too_early else DueState.DUE
+        return DueState.DUE
     return DueState.NOW if moment < task.due_at + TASK_KINDS[task.kind].grace else DueState.OVERDUE
 
 
+def earliest_at(task: FollowUp | FollowUpRecord, moment: datetime) -> datetime | None:
+    """Return the earliest time at which a task can be done, as seen at a moment, or None.
+
+    For a first attempt it was counted from the latest time in the client's record, so that a clock that is behind
+    makes nothing possible early. If that time still lies in the future, it is of a clock that ran ahead and doesn't
+    count: then it is counted from when the task was added.
+    """
+    starts = task.not_before_at
+    if starts is None or task.attempt > 1 or task.kind not in ACTIONS:
+        return starts
+    from_creation = not_before(task.kind, task.created_at)
+    if from_creation is None or task.created_at + (starts - from_creation) <= moment:
+        return starts
+    return from_creation
+
+
 def list_completion_blockers(
-    task: FollowUp | FollowUpRecord, occurred_at: datetime, *, is_supervisor: bool
+    task: FollowUp | FollowUpRecord,
+    occurred_at: datetime,
+    moment: datetime,
+    *,
+    is_supervisor: bool,
 ) -> list[Reason]:
-    """List why a task can't be completed with something that happened at a time; empty when it can.
+    """List why a task can't be completed at a moment with something that happened at a time; empty when it can.
 
     Times are compared by the minute, as forms show them. A welfare check is a supervisor's decision, and so is what
     follows when a client declines, and a duty check of which the coach was not sure.
@@ -91,7 +114,7 @@ def list_completion_blockers(
     if task.completed_at is not None:
         return [ALREADY_COMPLETED]
     reasons = []
-    starts = task.not_before_at
+    starts = earliest_at(task, moment)
     if starts is not None and occurred_at < starts.replace(second=0, microsecond=0):
         reasons.append(TOO_EARLY)
     passed_on = task.kind in SUPERVISOR_DECISIONS or (task.kind == DUTY_CHECK and task.attempt > 1)
@@ -100,12 +123,14 @@ def list_completion_blockers(
     return reasons
 
 
-def check_complete(task: LockedFollowUp, occurred_at: datetime, *, is_supervisor: bool) -> None:
-    """Check that a task can be completed with something that happened at a time.
+def check_complete(
+    task: LockedFollowUp, occurred_at: datetime, moment: datetime, *, is_supervisor: bool
+) -> None:
+    """Check that a task can be completed at a moment with something that happened at a time.
 
     Raises RuleBroken.
     """
-    refuse_for(list_completion_blockers(task.row, occurred_at, is_supervisor=is_supervisor))
+    refuse_for(list_completion_blockers(task.row, occurred_at, moment, is_supervisor=is_supervisor))
 
 
 def check_plan(task: LockedFollowUp, result: str, plan_blockers: Sequence[Reason]) -> None:
@@ -244,9 +269,14 @@ def list_ended(tasks: Sequence[HoldTask | FollowUpRecord]) -> list[HoldTask | Fo
 
 
 def is_contact_lost(
-    tasks: Sequence[HoldTask | FollowUpRecord], last_screened_at: datetime | None
+    tasks: Sequence[HoldTask | FollowUpRecord], screened_at: Iterable[datetime], moment: datetime
 ) -> bool:
-    """Tell whether a supervisor has decided that contact is lost, and the client was not reached or screened since."""
+    """Tell whether a supervisor has decided that contact is lost, and the client was not reached or screened since.
+
+    Times that lie in the future at `moment` are of a clock that ran ahead: nobody knows what came before them, so they
+    count neither as a decision nor as heard since.
+    """
+    latest_at = moment + CLOCK_SKEW
     decided = [
         task.completed_at
         for task in tasks
@@ -258,8 +288,9 @@ def is_contact_lost(
         if task.completed_at
         and (task.result in {"reached", "declined"} or (task.kind, task.result) == PLAN_MADE)
     ]
-    heard += [last_screened_at] if last_screened_at else []
-    return bool(decided) and all(moment < max(decided) for moment in heard)
+    decided = [time for time in decided if time <= latest_at]
+    heard = [time for time in (*heard, *screened_at) if time <= latest_at]
+    return bool(decided) and all(time < max(decided) for time in heard)
 
 
 def derive_attempt(task: FollowUp, moment: datetime) -> NextTask:
@@ -268,7 +299,7 @@ def derive_attempt(task: FollowUp, moment: datetime) -> NextTask:
     It can't be done before the task itself could. Where attempts are counted, it can't be done within an hour of the
     last one either.
     """
-    kind, starts = TASK_KINDS[task.kind], task.not_before_at
+    kind, starts = TASK_KINDS[task.kind], earliest_at(task, moment)
     if kind.welfare_check:
         again = (task.completed_at or moment) + BETWEEN_ATTEMPTS
         starts = max(starts or again, again)

@@ -145,6 +145,7 @@ def _create_restored_tasks(
             origin_kind="hold",
             origin_id=holds[kind],
             episode_id=newest.screening_id,
+            latest_at=correction.before.latest_at,
         )
 
 
@@ -188,6 +189,7 @@ def _restore_tasks(
                 origin_kind="hold" if kind else "screening",
                 origin_id=staying[kind].id if kind else screening.id,
                 episode_id=screening.id if kind else None,
+                latest_at=correction.before.latest_at,
             )
 
 
@@ -205,6 +207,7 @@ def _ask_again(actor: Actor, client: LockedClient, correction: Correction, coach
         assigned_to=coach_id,
         origin_kind="screening",
         origin_id=newest.screening_id,
+        latest_at=correction.before.latest_at,
     )
 
 

@@ -25,6 +25,7 @@ from caseapp.domain.screening.state import (
     change_holds,
     find_errors,
     fold,
+    list_delays,
     list_screenings,
 )
 from caseapp.domain.users.models import User
@@ -101,7 +102,12 @@ class SafetyHistory:
         answers = fold(self.events).answers
         levels = {item: answer.level for item, answer in answers.items()}
         return HoldScreenings(
-            tuple(raising), tuple(since), levels, tuple(withdrawn), restored_at=restored_at
+            tuple(raising),
+            tuple(since),
+            levels,
+            tuple(withdrawn),
+            restored_at=restored_at,
+            delays=list_delays(self.events, now()),
         )
 
 

@@ -176,6 +176,7 @@ def _create_tasks(
             origin_kind="hold",
             origin_id=hold_id,
             episode_id=screening_id if is_new else _find_episode(client, current, hold_id),
+            latest_at=current.state.latest_at,
         )
     if not holds:
         create_required_followups(
@@ -185,6 +186,7 @@ def _create_tasks(
             assigned_to=actor.id,
             origin_kind="screening",
             origin_id=screening_id,
+            latest_at=current.state.latest_at,
         )
 
 

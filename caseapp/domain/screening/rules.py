@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from caseapp.domain.screening.state import DerivedState
 
 NOTHING: Mapping[str, int] = {}
+NO_DELAY = timedelta(0)
+NO_DELAYS: Mapping[UUID, timedelta] = {}
 SESSION_IN_FUTURE = "This session is in the future. Enter the time when it began."
 ALREADY_RELEASED = Reason(
     "already_released",
@@ -85,6 +88,7 @@ class HoldScreenings:
     `raising` are those that opened or renewed the hold. `since` are those that were recorded after them, in time, and
     about a session that was not before theirs. `withdrawn` opened or renewed it too, and were recorded in error.
     `restored_at` is when an answer of one of them began to count again, because a later one was recorded in error.
+    `delays` say by how much the clock was behind when some of them were recorded.
     """
 
     raising: tuple[ScreeningRecord, ...]
@@ -92,11 +96,13 @@ class HoldScreenings:
     levels: Mapping[str, int]
     withdrawn: tuple[ScreeningRecord, ...] = ()
     restored_at: datetime | None = None
+    delays: Mapping[UUID, timedelta] = field(default_factory=dict)
 
     @property
     def began_at(self) -> datetime:
         """Return when the last episode began."""
-        recorded_at = self.raising[0].recorded_at
+        last = self.raising[0]
+        recorded_at = last.recorded_at + self.delays.get(last.id, NO_DELAY)
         return max(recorded_at, self.restored_at) if self.restored_at else recorded_at
 
 
@@ -275,17 +281,21 @@ def highest_level(levels: Mapping[str, int | None]) -> int | None:
     return max((level for level in levels.values() if level is not None), default=None)
 
 
-def has_two_steady_screenings(screenings: Iterable[ScreeningRecord], moment: datetime) -> bool:
+def has_two_steady_screenings(
+    screenings: Iterable[ScreeningRecord],
+    moment: datetime,
+    delays: Mapping[UUID, timedelta] = NO_DELAYS,
+) -> bool:
     """Tell whether two steady screenings at least seven days apart exist with nothing above watch since the first.
 
     They are about sessions at least seven days apart, none of them after `moment`. A steady screening counts only when
-    it was recorded after every one with a level above watch, and is not about an older session. Content map, section
-    (e), "Recovered".
+    it was recorded after every one with a level above watch, and is not about an older session. `delays` say by how
+    much the clock was behind when some were recorded. Content map, section (e), "Recovered".
     """
     found = [*screenings]
     bad = [one for one in found if one.above_watch]
     sessions = [
-        one.session_at
+        one.session_at + delays.get(one.id, NO_DELAY)
         for one in found
         if one.steady
         and one.session_at <= moment
@@ -396,7 +406,9 @@ def release_blockers(
                 "Ask every question again, in private, and record the screening.",
             )
         )
-    elif hold.kind == "care" and not has_two_steady_screenings(screenings.since, moment):
+    elif hold.kind == "care" and not has_two_steady_screenings(
+        screenings.since, moment, screenings.delays
+    ):
         reasons.append(
             Reason(
                 "only_one_steady_screening",

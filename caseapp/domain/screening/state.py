@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -57,6 +57,8 @@ class DerivedState:
     last_full_protocol: int | None = None
     raised: dict[str, Raised] = field(default_factory=dict)
     circumstances: dict[str, datetime] = field(default_factory=dict)
+    latest_at: datetime | None = None
+    """The latest time at which an event was recorded: no further event happens before it, whatever the clock says."""
 
 
 def apply(
@@ -66,6 +68,11 @@ def apply(
 
     That a screening was recorded in error changes what the events before it add up to: `fold` tells that.
     """
+    latest_at = max(filter(None, (state.latest_at, event.recorded_at)))
+    return replace(_apply(state, event, in_error), latest_at=latest_at)
+
+
+def _apply(state: DerivedState, event: RecordedEvent, in_error: Collection[UUID]) -> DerivedState:
     if isinstance(event.fact, ScreeningRecorded):
         if event.id in in_error:
             return state
@@ -232,6 +239,21 @@ def fold(events: Iterable[RecordedEvent], *more: UUID) -> DerivedState:
     for event in found:
         state = apply(state, event, in_error)
     return state
+
+
+def list_delays(events: Iterable[RecordedEvent], moment: datetime) -> dict[UUID, timedelta]:
+    """List by how much the clock was behind when events were recorded: none happened before those before it.
+
+    Times that lie in the future at `moment` are of a clock that ran ahead, so they say nothing about later events.
+    """
+    found: dict[UUID, timedelta] = {}
+    latest_at: datetime | None = None
+    for event in events:
+        if latest_at and event.recorded_at < latest_at:
+            found[event.id] = latest_at - event.recorded_at
+        elif event.recorded_at <= moment:
+            latest_at = event.recorded_at
+    return found
 
 
 def make_screening(
@@ -434,6 +456,7 @@ def state_to_json(state: DerivedState) -> dict[str, Any]:
         "last_full_protocol": state.last_full_protocol,
         "raised": {item: to_plain(raised) for item, raised in state.raised.items()},
         "circumstances": {key: at.isoformat() for key, at in state.circumstances.items()},
+        "latest_at": state.latest_at.isoformat() if state.latest_at else None,
     }
 
 
@@ -442,7 +465,7 @@ def state_from_json(data: dict[str, Any]) -> DerivedState:
 
     Answers that were stored without the time when they were asked have that of their session.
     """
-    full = data["last_full_at"]
+    full, latest = data["last_full_at"], data.get("latest_at")
     return DerivedState(
         holds=tuple(from_plain(Hold, hold) for hold in data["holds"]),
         flags=tuple(from_plain(Flag, flag) for flag in data["flags"]),
@@ -456,4 +479,5 @@ def state_from_json(data: dict[str, Any]) -> DerivedState:
         circumstances={
             key: datetime.fromisoformat(at) for key, at in data.get("circumstances", {}).items()
         },
+        latest_at=datetime.fromisoformat(latest) if latest else None,
     )

@@ -28,6 +28,7 @@ from caseapp.domain.followups.rules import (
     derive_attempt,
     derive_decided,
     derive_next_task,
+    earliest_at,
     find_result_faults,
     get_due_state,
     is_contact_lost,
@@ -39,6 +40,7 @@ from tests.support.contexts import KEY, NOW, complete
 from tests.support.followups import result_for
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+LATER = NOW + 30 * DAY
 EVERY_RESULT = [(kind, result) for kind, task in TASK_KINDS.items() for result in task.results]
 
 
@@ -51,18 +53,18 @@ def codes(reasons):
     return [reason.code for reason in reasons]
 
 
-def blockers(row, occurred_at=NOW, *, is_supervisor=False):
-    return codes(list_completion_blockers(row, occurred_at, is_supervisor=is_supervisor))
+def blockers(row, occurred_at=NOW, moment=NOW, *, is_supervisor=False):
+    return codes(list_completion_blockers(row, occurred_at, moment, is_supervisor=is_supervisor))
 
 
 def test_follow_up_is_completed_once():
     row = task()
     assert blockers(row) == []
-    check_complete(LockedFollowUp(row, KEY), NOW, is_supervisor=False)
+    check_complete(LockedFollowUp(row, KEY), NOW, NOW, is_supervisor=False)
     row.completed_at = NOW
     assert blockers(row) == ["already_completed"]
     with pytest.raises(RuleBroken):
-        check_complete(LockedFollowUp(row, KEY), NOW, is_supervisor=False)
+        check_complete(LockedFollowUp(row, KEY), NOW, NOW, is_supervisor=False)
 
 
 @pytest.mark.parametrize("seconds", [0, 59])
@@ -267,17 +269,41 @@ def test_ended_decision_leaves_the_task_that_led_to_it_unfinished():
 
 def test_contact_is_lost_until_the_client_is_reached_or_screened():
     check = held(1, WELFARE_CHECK, "lost_contact", ended=5)
-    assert is_contact_lost([check], NOW)
-    assert is_contact_lost([check], None)
-    assert not is_contact_lost([], None)
-    assert not is_contact_lost([held(1, WELFARE_CHECK, "keep_trying", ended=5)], None)
-    assert not is_contact_lost([check], NOW + 6 * HOUR)
-    assert not is_contact_lost([held(1, "safety_24h", "lost_contact", ended=5)], None)
+    assert is_contact_lost([check], [NOW], LATER)
+    assert is_contact_lost([check], [], LATER)
+    assert not is_contact_lost([], [], LATER)
+    assert not is_contact_lost([held(1, WELFARE_CHECK, "keep_trying", ended=5)], [], LATER)
+    assert not is_contact_lost([check], [NOW + 6 * HOUR], LATER)
+    assert not is_contact_lost([held(1, "safety_24h", "lost_contact", ended=5)], [], LATER)
     for kind, result in (
         ("safety_72h", "reached"),
         ("referral", "declined"),
         ("safety_plan", "done"),
     ):
-        assert not is_contact_lost([check, held(2, kind, result, ended=6)], NOW)
-        assert is_contact_lost([check, held(2, kind, result, ended=4)], NOW)
-    assert is_contact_lost([check, held(2, "tell_supervisor", "done", ended=6)], NOW)
+        assert not is_contact_lost([check, held(2, kind, result, ended=6)], [NOW], LATER)
+        assert is_contact_lost([check, held(2, kind, result, ended=4)], [NOW], LATER)
+    assert is_contact_lost([check, held(2, "tell_supervisor", "done", ended=6)], [NOW], LATER)
+
+
+def test_what_a_clock_ahead_recorded_is_neither_a_decision_nor_heard_since():
+    check = held(1, WELFARE_CHECK, "lost_contact", ended=5)
+    assert is_contact_lost([check], [NOW + 9 * HOUR], NOW + 8 * HOUR)
+    assert not is_contact_lost([check], [NOW + 9 * HOUR], NOW + 9 * HOUR)
+    assert not is_contact_lost([check], [], NOW + 4 * HOUR)
+    reached = held(2, "safety_72h", "reached", ended=9)
+    assert is_contact_lost([check, reached], [], NOW + 8 * HOUR)
+    assert not is_contact_lost([check, reached], [], NOW + 9 * HOUR)
+    # Two servers' clocks differ a little.
+    assert not is_contact_lost([check, reached], [], NOW + 9 * HOUR - MINUTE)
+
+
+def test_check_counts_from_the_latest_time_in_the_record_unless_that_lies_ahead():
+    row = task("safety_24h", not_before_at=NOW + 4 * DAY, created_at=NOW)
+    assert earliest_at(row, NOW + 2 * DAY) == NOW + DAY
+    assert earliest_at(row, NOW + 3 * DAY) == NOW + 4 * DAY
+    assert blockers(row, NOW + 2 * DAY, NOW + 2 * DAY) == []
+    assert blockers(row, NOW + 3 * DAY, NOW + 3 * DAY) == ["too_early"]
+    assert blockers(row, NOW + 2 * DAY, NOW + 3 * DAY) == ["too_early"]
+    assert earliest_at(task("recheck"), NOW) is None
+    again = task("safety_24h", not_before_at=NOW + 4 * DAY, created_at=NOW, attempt=2)
+    assert earliest_at(again, NOW) == NOW + 4 * DAY

@@ -210,7 +210,7 @@ class FactSteps(ScreeningSteps):
         )
         is_supervisor = by.role is Role.SUPERVISOR
         expected = case.is_open and self.model.may_close_without_screening(
-            by_supervisor=is_supervisor
+            self.now, by_supervisor=is_supervisor
         )
 
         def call() -> None:

@@ -175,7 +175,8 @@ class BaseHistory:
         """Create a client with a case."""
         self.practice, self.team, self.counts = practice, {**practice.team}, counts
         self.random = random.Random(seed)  # noqa: S311 - repeatable on purpose
-        self.now = START
+        # The latest time at which anything was done.
+        self.now = self.latest = START
         self.trace: list[str] = []
         self.model = model.Client()
         self.alerts: dict[UUID, AlertSent] = {}
@@ -222,6 +223,7 @@ class BaseHistory:
 
         A history of the API sends the `request`, if there is one; every other one calls the operations.
         """
+        self.latest = max(self.latest, self.now)
         if request and self.programs:
             codes = self._send(request)
         else:

@@ -108,6 +108,9 @@ class Screening:
     at_least: dict[str, int] = field(default_factory=dict)
     """What circumstances raise items to, also items that weren't asked."""
 
+    behind: bool = False
+    """Recorded by a clock that was set back: what came before it has a later time."""
+
     @property
     def counting(self) -> dict[str, int]:
         """Return the levels that count: the answers, or what circumstances raise them to."""
@@ -598,7 +601,8 @@ class Client:
             if kind == "care"
             else self._safety_facts(hold, since, by, at)
         )
-        return None if expected and open_tasks else expected
+        is_behind = any(one.behind for one in (*hold.raising, *since))
+        return None if is_behind or (expected and open_tasks) else expected
 
     def _care_facts(self, hold: Hold, since: list[Screening], at: datetime) -> Expected:
         """Judge the two reassessments at none or watch, at least 7 days apart and with nothing worse in between."""
@@ -721,14 +725,14 @@ class Client:
             return False
         return None if self.holds else True
 
-    def may_close_without_screening(self, *, by_supervisor: bool) -> Expected:
+    def may_close_without_screening(self, at: datetime, *, by_supervisor: bool) -> Expected:
         """Tell whether a case may be closed for lost contact, during a safety hold only by a second person."""
         if "safety" in self.holds:
             if self.lost_at is None or not by_supervisor:
                 return False
             # A screening that a clock which ran ahead has dated later may count as a sign of life.
             is_ahead = any(one.session_at > self.lost_at for one in self.screenings)
-            return None if is_ahead else True
+            return None if is_ahead or self.lost_at > at else True
         return by_supervisor or self.is_calm
 
     # Handouts.

@@ -127,7 +127,7 @@ class ScreeningSteps(BaseHistory):
     def _take_in(self, found: Screening) -> None:
         """Let the model record a screening, and compare what the program did at once."""
         self.number += 1
-        new = replace(found, number=self.number)
+        new = replace(found, number=self.number, behind=self.now < self.latest)
         required = self.model.record(new)
         self._take_in_tasks(required)
         for kind, keys in new.holds.items():
@@ -156,8 +156,11 @@ class ScreeningSteps(BaseHistory):
         self.require(required.actions <= open_kinds, f"missing {required.actions - open_kinds}")
         for row in new:
             wait, due = model.NOT_BEFORE.get(row.kind), model.DUE.get(row.kind)
-            soonest = self.now + wait if wait else None
-            self.require(row.not_before_at == soonest, f"{row.kind} not before {row.not_before_at}")
+            if wait and row.not_before_at:
+                in_time = self.now <= row.not_before_at - wait <= self.latest
+            else:
+                in_time = wait == row.not_before_at
+            self.require(in_time, f"{row.kind} not before {row.not_before_at}")
             expected = self.now + due if due is not None else model.next_working_day(self.now, 2)
             slack = timedelta(0) if due is not None else timedelta(seconds=1)
             self.require(
@@ -169,7 +172,7 @@ class ScreeningSteps(BaseHistory):
             known[row.id] = Task(
                 row.kind,
                 self.screening_ids.get(row.episode_id),
-                soonest,
+                row.not_before_at,
                 self.now,
                 source=self.number,
             )
