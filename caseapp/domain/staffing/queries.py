@@ -32,7 +32,6 @@ from caseapp.domain.users.models import User
 from caseapp.domain.users.queries import list_users, select_visible_coaches
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from uuid import UUID
 
 
@@ -180,18 +179,18 @@ def lock_members(*user_ids: UUID) -> list[LockedMember]:
     )
     left = {one.id for one in accounts if one.disabled_at is not None}
     gone = left - set(db.session.scalars(has_clients.distinct())) if left else left
-    staying = [one for one in accounts if one.id not in gone]
-    return [_read_member(user_id, accounts, staying) for user_id in user_ids]
-
-
-def _read_member(user_id: UUID, accounts: Sequence[User], staying: Sequence[User]) -> LockedMember:
-    user = next((one for one in accounts if one.id == user_id), None)
-    if user is None:
-        raise NotFound
-    supervised = tuple(one for one in staying if one.supervisor_id == user_id and one.id != user_id)
-    return LockedMember(
-        user, tuple(list_responsibilities(user_id)), supervised, tuple(_list_named(user_id))
-    )
+    by_id, members = {one.id: one for one in accounts}, []
+    for user_id in user_ids:
+        if user_id not in by_id:
+            raise NotFound
+        supervised = tuple(
+            one
+            for one in accounts
+            if one.supervisor_id == user_id and one.id != user_id and one.id not in gone
+        )
+        clients, named = tuple(list_responsibilities(user_id)), tuple(_list_named(user_id))
+        members.append(LockedMember(by_id[user_id], clients, supervised, named))
+    return members
 
 
 def lock_member(user_id: UUID) -> LockedMember:

@@ -14,7 +14,11 @@ from caseapp.domain.followups.queries import lock_followup
 from caseapp.domain.safety_plans.operations import complete_task
 from caseapp.domain.screening.marks import HOLD_KINDS, list_marks
 from caseapp.domain.staffing.operations import change_supervisor, disable_member, hand_over
-from caseapp.domain.staffing.queries import list_responsibilities, lock_member
+from caseapp.domain.staffing.queries import (
+    list_responsibilities,
+    lock_member,
+    lock_members,
+)
 from caseapp.domain.users.models import User
 from tests.guarantees.races.race import Race, Team, count, recording_urgent
 from tests.support import builders, staff
@@ -77,7 +81,7 @@ def changing_supervisor(team: Team) -> Race:
     made = builders.case(leaver)
 
     def change() -> None:
-        change_supervisor(operator(), lock_member(leaver.id), lock_member(other.id))
+        change_supervisor(operator(), *lock_members(leaver.id, other.id))
 
     def marked(actor: Actor) -> bool:
         return made.client_id in {mark.client_id for mark in list_marks(actor.id, HOLD_KINDS)}
@@ -115,7 +119,7 @@ def moving_decision(team: Team) -> Race:
 
     return Race(
         decline,
-        lambda: change_supervisor(operator(), lock_member(leaver.id), lock_member(other.id)),
+        lambda: change_supervisor(operator(), *lock_members(leaver.id, other.id)),
         holds=moved,
     )
 
