@@ -94,6 +94,7 @@ def records(staff):
         "screening_id": coach.get(f"/clients/{held}/screenings").get_json()["items"][0]["id"],
         "followup_id": coach.get("/followups").get_json()["items"][0]["id"],
         "slug": "first-days-pause",
+        "group": "alerts",
     }
 
 
@@ -101,7 +102,8 @@ def who_asks(operation):
     """Choose a person whose role includes the action."""
     if operation.tags[0] in ADMINS:
         return "admin"
-    return "supervisor" if operation.path.endswith(("/release", "/recall")) else "coach"
+    is_supervisors = operation.path.endswith(("/release", "/recall", "/hand-over"))
+    return "supervisor" if is_supervisors or operation.tags[0] == "board" else "coach"
 
 
 def walk(operation, mode, token, records):

@@ -63,8 +63,20 @@ OWNED = {
     "upload_id",
     "screening_id",
 }
-SHARED = {"draft_id", "export_id", "key", "line_id", "name", "slug", "stamp", "token", "user_id"}
+SHARED = {
+    "draft_id",
+    "export_id",
+    "group",
+    "key",
+    "line_id",
+    "name",
+    "slug",
+    "stamp",
+    "token",
+    "user_id",
+}
 MISSING = {
+    "group": "no-such-group",
     "number": "C-1999-0001",
     "position": 9999,
     "slug": "no-such-sheet",
@@ -171,6 +183,7 @@ def make(app):
             "export_id": create_export(actors["admin"], ReportFilter(), "csv"),
             "draft_id": create_draft(actors["admin"], NewDraft("A walk", "en")),
             "slug": SLUG,
+            "group": "alerts",
             "key": "sans-400",
             "stamp": "0000000000",
             "name": "app.css",
@@ -251,6 +264,10 @@ def routes(app):
 API = "/api/v1"
 BODIES: dict[str, dict[str, object]] = {
     f"PATCH {API}/clients/<uuid:client_id>": {"pronouns": "they"},
+    f"POST {API}/clients/<uuid:client_id>/hand-over": {
+        "from_id": str(NOBODYS),
+        "heir_id": str(NOBODYS),
+    },
     f"PATCH {API}/cases/<uuid:case_id>": {"goal": "together"},
     f"PATCH {API}/notes/<uuid:note_id>": {"minutes": 45},
     f"PATCH {API}/followups/<uuid:followup_id>": {

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from caseapp.core.actor import Actor, require
 from caseapp.core.clock import now
 from caseapp.core.database import db
+from caseapp.core.errors import NotFound
 from caseapp.core.pagination import (
     Page,
     make_page,
@@ -117,7 +118,19 @@ def get_board(
     """
     require(actor, Action.BOARD_READ)
     keys = (show,) if show else GROUPS
-    groups = {key: _load_group(actor, key, person_id, cursor, limit) for key in keys}
+    return Board(_load_numbered(actor, keys, person_id, cursor, limit), show, person_id)
+
+
+def _load_numbered(
+    actor: Actor,
+    keys: Iterable[str],
+    person_id: UUID | None,
+    cursor: str | None,
+    limit: int,
+    cases: int | None = None,
+) -> dict[str, BoardGroup]:
+    """Load groups, note that their rows are shown, and add the numbers of the cases."""
+    groups = {key: _load_group(actor, key, person_id, cursor, limit, cases) for key in keys}
     shown = [row.client_id for group in groups.values() for row in group.page.items]
     note_shown(shown)
     numbers = get_case_numbers(shown)
@@ -125,10 +138,22 @@ def get_board(
     def add_number(row: BoardRow) -> BoardRow:
         return replace(row, number=numbers.get(row.client_id, ""))
 
-    numbered = {
-        key: replace(group, page=group.page.map(add_number)) for key, group in groups.items()
-    }
-    return Board(numbered, show, person_id)
+    return {key: replace(group, page=group.page.map(add_number)) for key, group in groups.items()}
+
+
+def list_board_rows(
+    actor: Actor, key: str, *, person_id: UUID | None, cursor: str | None, limit: int
+) -> Page[BoardRow]:
+    """List a page of the rows of one group; `person_id` chooses whose overdue actions are listed.
+
+    A page of levels may have fewer rows than `limit`, which is how many open cases are looked at for it. Raises
+    Forbidden for anybody but a supervisor, NotFound for an unknown group, and Invalid for a cursor that this
+    application did not create.
+    """
+    require(actor, Action.BOARD_READ)
+    if key not in GROUPS:
+        raise NotFound
+    return _load_numbered(actor, (key,), person_id, cursor, limit, limit)[key].page
 
 
 def count_board(actor: Actor) -> dict[str, int]:
@@ -141,12 +166,17 @@ def count_board(actor: Actor) -> dict[str, int]:
 
 
 def _load_group(
-    actor: Actor, key: str, person_id: UUID | None, cursor: str | None, limit: int
+    actor: Actor,
+    key: str,
+    person_id: UUID | None,
+    cursor: str | None,
+    limit: int,
+    cases: int | None = None,
 ) -> BoardGroup:
     if key == "actions":
         return _load_actions(actor, person_id, cursor, limit)
     if key == "levels":
-        return _load_levels(actor, cursor, limit)
+        return _load_levels(actor, cursor, limit, cases)
     if key == "notes":
         notes = list_unsigned_notes(actor, cursor, limit)
         page = notes.map(
@@ -228,9 +258,9 @@ LISTED = {
 }
 
 
-def _load_levels(actor: Actor, cursor: str | None, limit: int) -> BoardGroup:
-    """Load the clients with old levels among the next open cases; the whole board shows the first `limit` of them."""
-    found, following = list_old_levels(actor, list_marks(actor.id, HOLD_KINDS), cursor)
+def _load_levels(actor: Actor, cursor: str | None, limit: int, cases: int | None) -> BoardGroup:
+    """Load the clients with old levels among the next so many open cases; the whole board shows the first of them."""
+    found, following = list_old_levels(actor, list_marks(actor.id, HOLD_KINDS), cursor, cases)
     rows = [
         BoardRow(one.case_id, one.client_id, one.client, one.coach, one.since, levels=one.levels)
         for one in found

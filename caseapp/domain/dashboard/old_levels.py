@@ -49,21 +49,21 @@ class OldLevels:
 
 
 def list_old_levels(
-    actor: Actor, marks: list[Mark], cursor: str | None
+    actor: Actor, marks: list[Mark], cursor: str | None, cases: int | None = None
 ) -> tuple[list[OldLevels], str | None]:
-    """List the clients with old levels among the next WALKED open cases, the highest level and then the oldest first.
+    """List the clients with old levels among the next open cases, the highest level and then the oldest first.
 
-    Cases are walked from the one that was opened first. Of these clients only those are opened whose last full
-    screening is more than 14 days ago, or of whom a mark says that a hold is open. The cursor leads to the next cases,
-    None at the end. Raises Invalid for a cursor that this application did not create.
+    So many `cases` are looked at, by default WALKED, from the one that was opened first. Of these clients only those
+    are opened whose last full screening is more than 14 days ago, or of whom a mark says that a hold is open. The
+    cursor leads to the next cases, None at the end. Raises Invalid for a cursor that this application did not create.
     """
-    moment = now()
+    moment, limit = now(), cases or WALKED
     walked = page_soonest_first(
         sa.select(Case.id, Case.opened_at).where(IS_OPEN, sees_client(actor, Case.client_id)),
         Case.opened_at,
         Case.id,
         cursor,
-        WALKED,
+        limit,
     ).subquery()
     is_old = sa.or_(
         ClientSafety.last_full_at.is_(None),
@@ -89,7 +89,7 @@ def list_old_levels(
         .order_by(Case.opened_at, Case.id)
     )
     rows = db.session.execute(join_safety(query)).all()
-    opened = [row for row in rows[:WALKED] if row.is_old and row.safety_seq is not None]
+    opened = [row for row in rows[:limit] if row.is_old and row.safety_seq is not None]
     note_shown(row.client_id for row in opened)
     found = []
     for row in opened:
@@ -112,5 +112,5 @@ def list_old_levels(
                 )
             )
     found.sort(key=lambda one: (-max(one.levels.values()), one.since, one.client_id))
-    last = rows[WALKED - 1] if len(rows) > WALKED else None
+    last = rows[limit - 1] if len(rows) > limit else None
     return found, make_cursor(last.opened_at, last.case_id) if last else None

@@ -194,3 +194,49 @@ class TimelineEventResponseSchema(Schema):
     levels = fields.Dict(required=True, allow_none=True)
     link_kind = fields.String(required=True)
     link_id = fields.UUID(required=True)
+
+
+class BoardRowResponseSchema(Schema):
+    """A row of a group of the board in API responses.
+
+    `kind` is that of an alert or of a hold, if there is one. `title` is the action, the reason of a declined proposal,
+    or what an unattended client lacks: `responsible`, `second` or `action`. `number` is that of the newest case.
+    """
+
+    id = fields.UUID(required=True)
+    client_id = fields.UUID(required=True)
+    client = fields.String(required=True)
+    number = fields.String(required=True)
+    person = fields.String(required=True)
+    person_id = fields.UUID(required=True, allow_none=True)
+    since = fields.AwareDateTime(required=True)
+    kind = fields.String(required=True)
+    title = fields.String(required=True)
+    addressed_to = fields.List(fields.String(), required=True)
+    is_own = fields.Boolean(required=True)
+    levels = fields.Dict(keys=fields.String(), values=fields.Integer(), required=True)
+
+
+class PersonCountResponseSchema(Schema):
+    """How many overdue actions somebody has, and since when the oldest is due."""
+
+    id = fields.UUID(required=True)
+    name = fields.String(required=True)
+    count = fields.Integer(required=True)
+    since = fields.AwareDateTime(required=True)
+
+
+class BoardGroupResponseSchema(Schema):
+    """A group of the board: how much waits, and its most urgent rows; `is_truncated` when there may be more."""
+
+    group = fields.String(required=True)
+    count = fields.Integer(required=True)
+    is_truncated = fields.Boolean(required=True)
+    people = fields.List(fields.Nested(PersonCountResponseSchema), required=True)
+    rows = fields.List(fields.Nested(BoardRowResponseSchema), required=True)
+
+
+class BoardResponseSchema(Schema):
+    """The board of a supervisor."""
+
+    groups = fields.List(fields.Nested(BoardGroupResponseSchema), required=True)

@@ -90,3 +90,30 @@ class RestSchema(HeirSchema):
     def make(self, data: dict[str, Any], **_: object) -> HandOverOfRest:
         """Build the dataclass."""
         return HandOverOfRest(**data)
+
+
+@dataclass(frozen=True)
+class NewCoach:
+    """Who is responsible for a client from now on, instead of whom."""
+
+    from_id: UUID
+    heir_id: UUID
+
+
+class NewCoachSchema(HeirSchema):
+    """Input of who is responsible from now on (`heir_id`), instead of whom (`from_id`)."""
+
+    from_id = fields.UUID(required=True)
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> NewCoach:
+        """Build the dataclass."""
+        return NewCoach(**data)
+
+
+class HandOverResponseSchema(Schema):
+    """A client who was handed over, from whom, and to whom."""
+
+    client_id = fields.UUID(required=True)
+    from_id = fields.UUID(required=True)
+    heir_id = fields.UUID(required=True)
