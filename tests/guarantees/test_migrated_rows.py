@@ -19,6 +19,7 @@ from caseapp.core.vault import new_wrapped_key, seal, seal_json, unseal_text, un
 from caseapp.domain.models import METADATA
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import ModuleType
 
 pytestmark = [pytest.mark.both(every_set=True), pytest.mark.slow]
@@ -29,6 +30,8 @@ ROWS = 15
 START = datetime(2025, 1, 1, 12, tzinfo=UTC)
 LATER_COLUMNS = {
     ("assignment", "opened_at"),
+    ("bulk_assignment_item", "codes"),
+    ("bulk_assignment_item", "failure"),
     ("case_event", "from_coach_id"),
     ("case_event", "to_coach_id"),
     ("care_team", "ends_at"),
@@ -220,8 +223,6 @@ def value(column: sa.Column[Any], number: int) -> Any:
         return draft_answers(number)
     if codes := old_codes(column):
         return codes[number % len(codes)]
-    if reasons := NAMES.LIST_VALUES.get((column.table.name, name)):
-        return [*reasons][number % len(reasons) :]
     if name == "id" and isinstance(kind, sa.Uuid):
         return row_id(column.table.name, number)
     if isinstance(kind, sa.Uuid):
@@ -241,7 +242,18 @@ def value(column: sa.Column[Any], number: int) -> Any:
     return next(found for type_, found in made_up.items() if isinstance(kind, type_))
 
 
-FORMER_COLUMNS = {"note": {"unrecorded_level": draft_level}}
+def left_out_for(number: int) -> list[str]:
+    """Return the codes of one case of a bulk assignment: none when the handout was assigned."""
+    state = METADATA.tables["bulk_assignment_item"].c.state
+    codes = [*NAMES.LIST_VALUES["bulk_assignment_item", "reasons"]]
+    return [] if value(state, number) == "given" else codes[number % 5 :]
+
+
+FORMER_COLUMNS: dict[str, dict[str, Callable[[int], Any]]] = {
+    "bulk_assignment_item": {"reasons": left_out_for},
+    "note": {"unrecorded_level": draft_level},
+}
+FORMER_TYPES = {"reasons": SAFETY.JSON}
 
 
 def fill(connection: sa.Connection) -> None:
@@ -253,7 +265,10 @@ def fill(connection: sa.Connection) -> None:
         old = sa.table(
             OLD_TABLES.get(table.name, table.name),
             *(sa.column(old_name(column), column.type) for column in columns),
-            *(sa.column(name) for name in FORMER_COLUMNS.get(table.name, ())),
+            *(
+                sa.column(name, FORMER_TYPES.get(name))
+                for name in FORMER_COLUMNS.get(table.name, ())
+            ),
         )
         single = table.columns.get("id") is not None and table.c.id.info.get("range") == (1, 1)
         if single and connection.scalar(sa.select(sa.func.count()).select_from(old)):
@@ -338,6 +353,16 @@ def test_every_row_of_the_old_schema_comes_through_and_goes_back(old_database: s
     assert {row.pop("has_unrecorded"): row["status"] for row in after["note"]} == {
         True: "draft",
         False: "signed",
+    }
+    why = {
+        (row["state"], row.pop("failure"), row.pop("codes") is not None)
+        for row in after["bulk_assignment_item"]
+    }
+    assert why == {
+        ("assigned", None, False),
+        ("skipped", "creator_inactive", False),
+        ("skipped", None, True),
+        ("waiting", None, True),
     }
     opened_at = {row["id"]: row.pop("opened_at") for row in after["assignment"]}
     assert {row.pop("language") for row in after["practice"]} == {"en-GB"}

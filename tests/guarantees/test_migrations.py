@@ -27,6 +27,10 @@ from caseapp.domain.alerts.models import Alert, AlertRecipient
 from caseapp.domain.assignments.operations import assign_handout, mark_opened
 from caseapp.domain.assignments.queries import get_assignment_record
 from caseapp.domain.audit.operations import record, record_reads
+from caseapp.domain.bulk_assignments.models import BulkAssignmentItem
+from caseapp.domain.bulk_assignments.operations import start_bulk_assignment
+from caseapp.domain.bulk_assignments.queries import get_bulk_assignment
+from caseapp.domain.bulk_assignments.schemas import NewBulkAssignment
 from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.clients.queries import lock_client, take_client_lock
 from caseapp.domain.keys.queries import get_client_key
@@ -393,6 +397,38 @@ def test_draft_says_how_high_its_unrecorded_level_is_only_before_the_upgrade(eng
     ]
     assert [note.unrecorded_level for note in after.values()] == [None, 2, 3, None, None]
     assert (triggers(engine), differences(engine)) == (guards, [])
+
+
+def test_codes_of_a_bulk_assignment_are_plain_only_before_the_upgrade(engine, app):
+    coach = staff.add("coach")
+    names = ("Ines Okafor", "Noor Haddad", "Mara Lind", "Ada Brook")
+    held, asked, steady, lost = (builders.steady_case(coach, name) for name in names)
+    builders.screen(coach, held.client_id, sleep="concern")
+    cases = tuple(made.case_id for made in (held, asked, steady, lost))
+    read = {steady.case_id: frozenset({"later_stage"}), lost.case_id: frozenset({"later_stage"})}
+    with transaction():
+        bulk_id = start_bulk_assignment(
+            coach, "my-limits", NewBulkAssignment(None, "en", "print", "", None, cases, read)
+        )
+        failing = sa.update(BulkAssignmentItem).where(BulkAssignmentItem.case_id == lost.case_id)
+        db.session.execute(failing.values(state="skipped", failure="failed", codes=None))
+    before = get_bulk_assignment(coach, bulk_id).items
+    db.session.remove()
+    downgrade(engine.url, "0031")
+    with engine.connect() as connection:
+        metadata = sa.MetaData()
+        metadata.reflect(connection, only=["bulk_assignment_item"])
+        stored = metadata.tables["bulk_assignment_item"]
+        rows = connection.execute(sa.select(stored.c.case_id, stored.c.state, stored.c.reasons))
+        found = {uuid_of(row.case_id): (row.state, row.reasons) for row in rows}
+    assert found[held.case_id][0] == "skipped"
+    assert "hold_open" in found[held.case_id][1]
+    assert found[asked.case_id] == ("skipped", ["not_confirmed", "later_stage"])
+    assert found[steady.case_id] == ("waiting", ["later_stage"])
+    assert found[lost.case_id] == ("skipped", ["failed"])
+    upgrade(engine.url)
+    assert get_bulk_assignment(coach, bulk_id).items == before
+    assert differences(engine) == []
 
 
 def uuid_of(value):

@@ -13,6 +13,8 @@ from caseapp.core.ids import new_id
 from caseapp.domain.handouts.library import CHANNELS, LANGUAGES
 
 ITEM_STATES = WAITING, ASSIGNED, SKIPPED = "waiting", "assigned", "skipped"
+FAILURES = CASE_NOT_FOUND, CREATOR_INACTIVE, FAILED = "case_not_found", "creator_inactive", "failed"
+"""Why a case was skipped without looking at its client; these say nothing about them."""
 
 
 class BulkAssignment(Model):
@@ -32,9 +34,10 @@ class BulkAssignment(Model):
 
 
 class BulkAssignmentItem(Model):
-    """One case of a bulk assignment: waiting, assigned or skipped; `reasons` are codes.
+    """One case of a bulk assignment: waiting, assigned or skipped, either for a `failure` or for `reasons`.
 
-    While it waits, `reasons` are those that the coach confirmed. `message` is erased once it is done.
+    `reasons` are codes, which tell about holds and flags, so they are sealed (`codes`). While the case waits, they are
+    those that the coach confirmed. They are erased once it is assigned, and `message` once it is done.
     """
 
     __tablename__ = "bulk_assignment_item"
@@ -51,7 +54,8 @@ class BulkAssignmentItem(Model):
     message: Mapped[bytes | None] = mapped_column(info=PRINTED)
     confirmed: Mapped[bool]
     state: Mapped[str] = mapped_column(sa.String(10), info=one_of(ITEM_STATES))
-    reasons: Mapped[list[str]]
+    codes: Mapped[bytes | None]
+    failure: Mapped[str | None] = mapped_column(sa.String(20), info=one_of(FAILURES))
     attempts: Mapped[int] = mapped_column(default=0, info=between(0))
     assignment_id: Mapped[UUID | None] = mapped_column(sa.ForeignKey("assignment.id"))
     done_at: Mapped[datetime | None]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 import sqlalchemy as sa
 
@@ -14,12 +15,15 @@ from caseapp.core.database import db
 from caseapp.core.errors import NotFound, Reason, RuleBroken
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
-from caseapp.core.vault import seal, unseal_column
+from caseapp.core.vault import seal, unseal_column, unseal_json
 from caseapp.domain.assignments.operations import create_assignment, validate_due_on
 from caseapp.domain.assignments.queries import list_assigned_client_ids
 from caseapp.domain.audit.operations import record
 from caseapp.domain.bulk_assignments.models import (
     ASSIGNED,
+    CASE_NOT_FOUND,
+    CREATOR_INACTIVE,
+    FAILED,
     SKIPPED,
     WAITING,
     BulkAssignment,
@@ -38,11 +42,18 @@ from caseapp.domain.suitability.schemas import BLOCKED, CAUTION
 from caseapp.domain.users.queries import find_job_actor
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from uuid import UUID
+
+    from caseapp.core.vault import DataKey
     from caseapp.domain.bulk_assignments.queries import Candidate
     from caseapp.domain.bulk_assignments.schemas import NewBulkAssignment
 
 BULK_ASSIGNMENT = "bulk_assignment"
+NOT_CONFIRMED = "not_confirmed"
 MAX_ATTEMPTS = 3
+BLOCK_SIZE = 512
+"""Codes of reasons are filled up to a multiple of this, so that their length doesn't tell how many there are."""
 
 
 def start_bulk_assignment(actor: Actor, slug: str, wanted: NewBulkAssignment) -> UUID:
@@ -76,8 +87,8 @@ def start_bulk_assignment(actor: Actor, slug: str, wanted: NewBulkAssignment) ->
         created_at=now(),
         created_by=actor.id,
     )
-    items = [_build_item(bulk_assignment, candidate, wanted) for candidate in found]
-    if all(one.state == SKIPPED for one in items):
+    decided = [(candidate, _find_skip_codes(candidate, wanted)) for candidate in found]
+    if all(codes is not None for _, codes in decided):
         raise RuleBroken(
             Reason(
                 "no_eligible_client",
@@ -85,12 +96,17 @@ def start_bulk_assignment(actor: Actor, slug: str, wanted: NewBulkAssignment) ->
                 "Choose other clients or another handout.",
             ),
             *{
-                code: describe_reason(code, item.handout) for one in items for code in one.reasons
+                code: describe_reason(code, item.handout)
+                for _, codes in decided
+                for code in codes or ()
             }.values(),
         )
     db.session.add(bulk_assignment)
     db.session.flush()
-    db.session.add_all(items)
+    db.session.add_all(
+        _build_item(bulk_assignment, candidate, skipped_for, wanted.message)
+        for candidate, skipped_for in decided
+    )
     db.session.flush()
     record(
         actor,
@@ -103,36 +119,48 @@ def start_bulk_assignment(actor: Actor, slug: str, wanted: NewBulkAssignment) ->
             "number": item.handout.version,
             "channel": wanted.channel,
             "due_on": due_on.isoformat() if due_on else None,
-            "cases": len(items),
+            "cases": len(found),
         },
     )
     outbox.enqueue(BULK_ASSIGNMENT, {"bulk_assignment": bulk_assignment.id.hex})
     return bulk_assignment.id
 
 
+def _find_skip_codes(candidate: Candidate, wanted: NewBulkAssignment) -> list[str] | None:
+    """Return the codes for which a case is skipped from the start, or None when it waits."""
+    if candidate.outcome == BLOCKED:
+        return candidate.codes
+    read = wanted.confirmed.get(candidate.context.case.id)
+    if candidate.outcome == CAUTION and (read is None or not read.issuperset(candidate.codes)):
+        return [NOT_CONFIRMED, *candidate.codes]
+    return None
+
+
 def _build_item(
-    bulk_assignment: BulkAssignment, candidate: Candidate, wanted: NewBulkAssignment
+    bulk_assignment: BulkAssignment,
+    candidate: Candidate,
+    skipped_for: list[str] | None,
+    message: str,
 ) -> BulkAssignmentItem:
-    case, codes = candidate.context.case, candidate.codes
-    read = wanted.confirmed.get(case.id)
-    confirmed = candidate.outcome == CAUTION and read is not None and read.issuperset(codes)
-    unconfirmed = candidate.outcome == CAUTION and not confirmed
-    skipped = unconfirmed or candidate.outcome == BLOCKED
+    case, key, waits = candidate.context.case, candidate.context.key, skipped_for is None
     row = BulkAssignmentItem(
         id=new_id(),
         bulk_assignment_id=bulk_assignment.id,
         case_id=case.id,
         client_id=case.client_id,
-        confirmed=confirmed,
-        state=SKIPPED if skipped else WAITING,
-        reasons=["not_confirmed", *codes] if unconfirmed else codes,
+        confirmed=waits and candidate.outcome == CAUTION,
+        state=WAITING if waits else SKIPPED,
         attempts=0,
-        done_at=bulk_assignment.created_at if skipped else None,
+        done_at=None if waits else bulk_assignment.created_at,
     )
-    row.message = (
-        None if skipped else seal(row, "message", wanted.message or None, candidate.context.key)
-    )
+    row.codes = _seal_codes(row, candidate.codes if skipped_for is None else skipped_for, key)
+    row.message = seal(row, "message", message or None, key) if waits else None
     return row
+
+
+def _seal_codes(row: BulkAssignmentItem, codes: Iterable[str], key: DataKey) -> bytes | None:
+    text = json.dumps([*codes])
+    return seal(row, "codes", text.ljust(-(-len(text) // BLOCK_SIZE) * BLOCK_SIZE), key)
 
 
 def process_item(item_id: UUID) -> None:
@@ -150,28 +178,30 @@ def process_item(item_id: UUID) -> None:
         return
     item: BulkAssignmentItem = row.BulkAssignmentItem
     result = _assign_or_explain(item, row.BulkAssignment)
-    if isinstance(result, UUID):
-        item.state, item.assignment_id, item.reasons = ASSIGNED, result, []
-    else:
-        item.state, item.reasons = SKIPPED, result
-    item.message, item.done_at = None, now()
+    item.state = ASSIGNED if result.assignment_id else SKIPPED
+    item.assignment_id, item.codes = result.assignment_id, result.codes
+    item.failure, item.message, item.done_at = result.failure, None, now()
 
 
-def _assign_or_explain(
-    item: BulkAssignmentItem, bulk_assignment: BulkAssignment
-) -> UUID | list[str]:
-    """Return the new assignment's id, or the codes of its blockers.
+@dataclass(frozen=True)
+class _Result:
+    """The new assignment's id, or the sealed codes of its blockers, or what has failed."""
 
-    A confirmation only covers the reasons that were shown.
-    """
+    assignment_id: UUID | None = None
+    codes: bytes | None = None
+    failure: str | None = None
+
+
+def _assign_or_explain(item: BulkAssignmentItem, bulk_assignment: BulkAssignment) -> _Result:
+    """Assign the handout, or say why not; a confirmation only covers the reasons that were shown."""
     take_client_lock(item.client_id)
     actor = find_job_actor(bulk_assignment.created_by)
     if actor is None or not actor.may(Action.ASSIGNMENT_CREATE):
-        return ["creator_inactive"]
+        return _Result(failure=CREATOR_INACTIVE)
     try:
         case = lock_case(actor, item.case_id)
     except NotFound:
-        return ["case_not_found"]
+        return _Result(failure=CASE_NOT_FOUND)
     version = get_handout_version_by_id(bulk_assignment.handout_version_id)
     already_assigned = bool(
         list_assigned_client_ids(version, bulk_assignment.channel, {item.client_id})
@@ -184,12 +214,14 @@ def _assign_or_explain(
         already_assigned=already_assigned,
     )
     if found.outcome == BLOCKED:
-        return found.codes
-    if set(found.codes) - set(item.reasons):
-        return ["not_confirmed", *found.codes]
+        return _Result(codes=_seal_codes(item, found.codes, case.key))
+    if set(found.codes) - set(unseal_json(item, "codes", case.key) or ()):
+        return _Result(codes=_seal_codes(item, [NOT_CONFIRMED, *found.codes], case.key))
     message = unseal_column(item, "message", case.key) or ""
-    return create_assignment(
-        actor, case, version, message, bulk_assignment.channel, bulk_assignment.due_on, now()
+    return _Result(
+        create_assignment(
+            actor, case, version, message, bulk_assignment.channel, bulk_assignment.due_on, now()
+        )
     )
 
 
@@ -202,5 +234,5 @@ def count_failure(item_id: UUID) -> None:
     db.session.execute(
         sa.update(BulkAssignmentItem)
         .where(*here, BulkAssignmentItem.attempts >= MAX_ATTEMPTS)
-        .values(state=SKIPPED, reasons=["failed"], message=None, done_at=now())
+        .values(state=SKIPPED, codes=None, failure=FAILED, message=None, done_at=now())
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from caseapp.core.database import db
 from caseapp.core.errors import NotFound, Reason
 from caseapp.core.permissions import Action
 from caseapp.core.reads import note_shown
+from caseapp.core.vault import unseal_text
 from caseapp.domain.assignments.queries import list_assigned_client_ids
 from caseapp.domain.assignments.rules import WantedHandout, list_assignment_blockers
 from caseapp.domain.bulk_assignments.models import (
@@ -28,6 +30,8 @@ from caseapp.domain.clients.queries import visible_to
 from caseapp.domain.clients.rules import CONTACT_FROZEN
 from caseapp.domain.handouts.bars import GENERAL_WORDING, get_bars
 from caseapp.domain.handouts.queries import get_handout_version_by_id
+from caseapp.domain.keys.models import ClientKey
+from caseapp.domain.keys.queries import open_listed_key
 from caseapp.domain.practice.queries import HelpLines, get_practice_info
 from caseapp.domain.suitability.rules import ALLOWED_IN_HOLD_BY_NAME, PORTAL_NOT_SAFE, WAYS_OUT
 from caseapp.domain.suitability.schemas import BLOCKED, CAUTION, ELIGIBLE
@@ -185,23 +189,33 @@ def list_waiting_items(bulk_assignment_id: UUID, limit: int) -> Sequence[UUID]:
 
 def _shown_reasons(item: Any) -> list[str]:  # noqa: ANN401 - a result row
     """Give the codes to show; those of a waiting case are only what was confirmed."""
-    return list(item.reasons) if item.state == SKIPPED else []
+    if item.state != SKIPPED:
+        return []
+    if item.failure is not None:
+        return [item.failure]
+    key = open_listed_key(item.wrapped, item.client_id)
+    table = BulkAssignmentItem.__tablename__
+    return list(json.loads(unseal_text(table, "codes", item.id, item.codes, key) or "[]"))
 
 
 def _items(actor: Actor, bulk_assignment_id: UUID) -> Sequence[Any]:
     rows = db.session.execute(
         sa.select(
+            BulkAssignmentItem.id,
             BulkAssignmentItem.case_id,
             BulkAssignmentItem.client_id,
             Case.number,
             Client.name,
             BulkAssignmentItem.state,
-            BulkAssignmentItem.reasons,
+            BulkAssignmentItem.codes,
+            BulkAssignmentItem.failure,
             BulkAssignmentItem.assignment_id,
             BulkAssignmentItem.done_at,
+            ClientKey.wrapped,
         )
         .join(Case, Case.id == BulkAssignmentItem.case_id)
         .join(Client, Client.id == BulkAssignmentItem.client_id)
+        .join(ClientKey, ClientKey.client_id == BulkAssignmentItem.client_id)
         .where(
             BulkAssignmentItem.bulk_assignment_id == bulk_assignment_id,
             BulkAssignmentItem.client_id.in_(visible_to(actor)),

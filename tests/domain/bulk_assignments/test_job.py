@@ -12,6 +12,7 @@ from caseapp.core.database import db
 from caseapp.core.outbox import CLAIM_PERIOD, OutboxRow
 from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
+from caseapp.core.vault import unseal_json
 from caseapp.domain.assignments.models import Assignment
 from caseapp.domain.bulk_assignments.models import BulkAssignmentItem
 from caseapp.domain.bulk_assignments.operations import BULK_ASSIGNMENT, MAX_ATTEMPTS
@@ -21,6 +22,7 @@ from caseapp.domain.clients.models import CareTeamMember
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.handouts.operations import recall
 from caseapp.domain.handouts.queries import get_handout_version
+from caseapp.domain.keys.queries import get_client_key
 from caseapp.domain.screening.operations import set_manual_flag
 from caseapp.domain.users.models import User
 from caseapp.jobs.bulk_assignments import BATCH_SIZE, process_bulk_assignment
@@ -178,13 +180,13 @@ def test_job_transferred_or_closed_case_is_skipped(team, cases):
         session.execute(sa.update(Case).where(Case.id == cases[1].case_id).values(status="closed"))
     deliver()
     db.session.rollback()
-    found = {
-        row.case_id: (row.state, row.reasons)
-        for row in db.session.scalars(sa.select(BulkAssignmentItem))
-    }
-    assert found[cases[0].case_id] == ("skipped", ["case_not_found"])
-    assert found[cases[1].case_id] == ("skipped", ["case_closed"])
-    assert found[cases[2].case_id] == ("assigned", [])
+    found = {row.case_id: row for row in db.session.scalars(sa.select(BulkAssignmentItem))}
+    lost, closed, given = (found[one.case_id] for one in cases[:3])
+    assert (lost.state, lost.failure, lost.codes) == ("skipped", "case_not_found", None)
+    assert (closed.state, closed.failure) == ("skipped", None)
+    key = get_client_key(closed.client_id)
+    assert unseal_json(closed, "codes", key) == ["case_closed"]
+    assert (given.state, given.failure, given.codes) == ("assigned", None, None)
     assert get_bulk_assignment(team["coach"], bulk_assignment_id).skipped == 1
 
 

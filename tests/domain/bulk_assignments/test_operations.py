@@ -10,12 +10,13 @@ from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, Invalid, NotFound, RuleBroken
 from caseapp.core.outbox import OutboxRow
 from caseapp.core.transaction import transaction
+from caseapp.core.vault import SHORTEST_SEAL
 from caseapp.domain.assignments.models import Assignment
 from caseapp.domain.assignments.operations import assign_handout
 from caseapp.domain.assignments.queries import list_assignments
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.bulk_assignments.models import BulkAssignment, BulkAssignmentItem
-from caseapp.domain.bulk_assignments.operations import start_bulk_assignment
+from caseapp.domain.bulk_assignments.operations import BLOCK_SIZE, start_bulk_assignment
 from caseapp.domain.bulk_assignments.queries import (
     REASON_LABELS,
     describe_reason,
@@ -75,6 +76,17 @@ def test_start_seals_the_message_under_each_clients_key(team, cases):
     lines = db.session.scalars(sa.select(BulkAssignmentItem.message)).all()
     assert len(set(lines)) == 6
     assert not any(b"worry" in message for message in lines)
+
+
+def test_reasons_are_stored_sealed_and_all_of_one_length(team, cases):
+    coach, handout = team["coach"], "my-limits"
+    builders.screen(coach, cases[0].client_id, fear_at_home="concern")
+    begin(coach, cases[:3], handout, confirmed=read(cases[1]))
+    rows = db.session.execute(sa.text("SELECT * FROM bulk_assignment_item")).mappings().all()
+    assert {row["state"] for row in rows} == {"skipped", "waiting"}
+    assert {len(row["codes"]) for row in rows} == {SHORTEST_SEAL + BLOCK_SIZE}
+    stored = " ".join(str(dict(row)) for row in rows)
+    assert not [code for code in REASON_LABELS if code in stored]
 
 
 def test_start_skips_blocked_and_unconfirmed_cases(team, cases):
