@@ -38,7 +38,7 @@ from caseapp.domain.screening.schemas import (
 )
 from caseapp.domain.suitability import operations as suitability
 from caseapp.http.guard import current_actor, needs
-from caseapp.http.idempotency import run_api_once
+from caseapp.http.idempotency import create_api_once
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -52,6 +52,9 @@ blueprint = ApiBlueprint(
     "screenings",
     "Screenings, flags and holds. They support a coach's judgement. No clinician has approved the protocol yet.",
 )
+
+
+SCREENING_FIELDS = tuple(ScreeningResponseSchema().fields)
 
 
 class NewScreeningResponseSchema(ScreeningResponseSchema):
@@ -87,12 +90,12 @@ def create_screening(client_id: UUID, body: NewScreening) -> dict[str, Any]:
     """
     actor = current_actor()
     with transaction():
-        screening_id = run_api_once(
-            lambda: operations.record_screening(actor, lock_client(actor, client_id), body)
+        found = create_api_once(
+            lambda: operations.record_screening(actor, lock_client(actor, client_id), body),
+            lambda screening_id: queries.get_screening(actor, screening_id),
         )
-    found = queries.get_screening(actor, screening_id)
-    shown = {name: getattr(found, name) for name in ScreeningResponseSchema().fields}
-    return shown | {"suspended": list_client_suspended_assignments(actor, client_id)}
+        suspended = list_client_suspended_assignments(actor, client_id)
+    return {name: getattr(found, name) for name in SCREENING_FIELDS} | {"suspended": suspended}
 
 
 @blueprint.route("/clients/<uuid:client_id>/proposals")

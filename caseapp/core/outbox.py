@@ -5,6 +5,7 @@ Handlers are functions of `caseapp.jobs` and must be idempotent.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid5
@@ -21,7 +22,7 @@ from caseapp.core.ids import new_id
 from caseapp.core.transaction import after_commit, transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 MIN_RETRY_DELAY = timedelta(seconds=15)
 CLAIM_PERIOD = timedelta(minutes=5)
@@ -53,6 +54,18 @@ class OutboxRow(Model):
     delivered_at: Mapped[datetime | None]
 
 
+INSERT_ROWS = sa.insert(OutboxRow.__table__)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task to add: at once, or with a due time."""
+
+    kind: str
+    payload: dict[str, Any]
+    due_at: datetime | None = None
+
+
 def register_handler(kind: str, handler: Callable[[UUID, dict[str, Any]], None]) -> None:
     """Register the function that handles one kind of task."""
     runtime.current().outbox_handlers[kind] = handler
@@ -69,24 +82,42 @@ def enqueue(kind: str, payload: dict[str, Any], *, due_at: datetime | None = Non
     It is passed to the queue after the commit; with a due time the sweep delivers it then. Neither needs the process
     that added it.
     """
-    row_id, moment = new_id(), now()
-    row = OutboxRow(
-        id=row_id, kind=kind, payload=payload, created_at=moment, next_attempt_at=due_at or moment
-    )
-    db.session.add(row)
+    return enqueue_all([Task(kind, payload, due_at)])[0]
 
-    def dispatch() -> None:
-        call = runtime.current().dispatch
-        if call is None:
-            return
+
+def enqueue_all(tasks: Sequence[Task]) -> list[UUID]:
+    """Add tasks in the open transaction with one statement, as `enqueue` adds one; return their ids.
+
+    Raises RuntimeError outside a transaction.
+    """
+    if not tasks:
+        return []
+    ids, moment = [new_id() for _ in tasks], now()
+    at_once = [row_id for row_id, task in zip(ids, tasks, strict=True) if task.due_at is None]
+    after_commit(lambda: _dispatch(at_once))
+    rows = [
+        {
+            "id": row_id,
+            "kind": task.kind,
+            "payload": task.payload,
+            "created_at": moment,
+            "next_attempt_at": task.due_at or moment,
+        }
+        for row_id, task in zip(ids, tasks, strict=True)
+    ]
+    db.session.connection().execute(INSERT_ROWS, rows)
+    return ids
+
+
+def _dispatch(row_ids: Sequence[UUID]) -> None:
+    call = runtime.current().dispatch
+    if call is None:
+        return
+    for row_id in row_ids:
         try:
             call(row_id)
         except Exception:  # noqa: BLE001 - the row is stored; the sweep will deliver it
             log.warning("outbox.queue_unreachable", row=str(row_id))
-
-    if due_at is None:
-        after_commit(dispatch)
-    return row_id
 
 
 def enqueue_once(name: str, kind: str, payload: dict[str, Any], due_at: datetime) -> None:

@@ -119,7 +119,7 @@ def screen(
                 below_reason,
             ),
             session_at=session_at,
-        )
+        ).id
 
 
 def steady_case(actor, name=None, **changed):

@@ -11,9 +11,10 @@ from sqlalchemy.orm.attributes import set_committed_value
 from caseapp.core import outbox, urls
 from caseapp.core.actor import Actor, require, worker
 from caseapp.core.clock import now
-from caseapp.core.database import db
+from caseapp.core.database import db, run
 from caseapp.core.errors import Invalid, NotFound
 from caseapp.core.ids import new_id
+from caseapp.core.outbox import Task
 from caseapp.core.permissions import Action
 from caseapp.core.vault import seal
 from caseapp.domain.alerts.models import Alert, AlertRecipient, AlertStep
@@ -56,6 +57,9 @@ if TYPE_CHECKING:
 ALERT_STEP = "alert_step"
 ALERT_MAIL = "alert_mail"
 UNKNOWN = "Choose one of the options."
+INSERT_ALERT = sa.insert(Alert.__table__)  # type: ignore[arg-type]
+INSERT_STEPS = sa.insert(AlertStep.__table__)  # type: ignore[arg-type]
+INSERT_RECIPIENTS = sa.insert(AlertRecipient.__table__)  # type: ignore[arg-type]
 
 
 def raise_alert(actor: Actor, client: LockedClient, kind: str) -> UUID:
@@ -69,17 +73,27 @@ def raise_alert(actor: Actor, client: LockedClient, kind: str) -> UUID:
     alert = Alert(id=new_id(), client_id=client.id, opened_at=now(), opened_by=actor.id)
     sealed = seal(alert, "kind", kind, client.key)
     assert sealed is not None  # noqa: S101 - the text is not None
-    alert.kind = sealed
-    db.session.add(alert)
-    db.session.flush()
+    run(
+        INSERT_ALERT,
+        id=alert.id,
+        client_id=client.id,
+        kind=sealed,
+        opened_at=alert.opened_at,
+        opened_by=actor.id,
+    )
     due = plan_steps(kind, alert.opened_at, escalation.times, escalation.zone)
     steps = [AlertStep(alert_id=alert.id, step=step, due_at=due_at) for step, due_at in due.items()]
-    db.session.add_all(steps)
-    for step in steps:
-        if step.due_at is not None and step.due_at > alert.opened_at:
-            task = {"alert": alert.id.hex, "step": step.step}
-            outbox.enqueue(ALERT_STEP, task, due_at=step.due_at)
-    _take_due_steps(actor, alert, steps, escalation, set())
+    tasks = [
+        Task(ALERT_STEP, {"alert": alert.id.hex, "step": step}, due_at)
+        for step, due_at in due.items()
+        if due_at is not None and due_at > alert.opened_at
+    ]
+    _take_due_steps(actor, alert, steps, escalation, set(), tasks)
+    rows = [
+        {"alert_id": alert.id, "step": one.step, "due_at": one.due_at, "taken_at": one.taken_at}
+        for one in steps
+    ]
+    db.session.connection().execute(INSERT_STEPS, rows)
     return alert.id
 
 
@@ -143,11 +157,12 @@ def _take_due_steps(
     steps: Sequence[AlertStep],
     escalation: Escalation,
     recipients: set[UUID],
+    tasks: Sequence[Task] = (),
 ) -> set[UUID]:
     """Take the due steps of an alert whose client is locked: store whom they alert, and enqueue their emails.
 
-    `recipients` are those whom earlier steps have alerted: whoever no step names any more is removed. Returns whom the
-    alert has reached then.
+    `recipients` are those whom earlier steps have alerted: whoever no step names any more is removed. `tasks` are
+    enqueued with the emails. Returns whom the alert has reached then.
     """
     team, manager = escalation.team, escalation.manager
     coaches = {member.coach.id for member in team}
@@ -166,18 +181,22 @@ def _take_due_steps(
         alert.opened_at,
     )
     reached = recipients - removed
-    if not chosen and not removed:
-        return reached
     by_code = {step.step: step for step in steps}
+    added: dict[UUID, str] = {}
     for code in chosen:
         by_code[code].taken_at = now()
-        for user_id in sorted(people[code] - told):
-            db.session.add(AlertRecipient(alert_id=alert.id, user_id=user_id, step=code))
-            outbox.enqueue(ALERT_MAIL, {"alert": alert.id.hex, "user": user_id.hex})
-            reached.add(user_id)
-            if user_id not in coaches:
-                join_for(alert.client_id, user_id, ALERTED)
+        added |= dict.fromkeys(sorted(people[code] - told), code)
         told |= people[code]
+    mails = [Task(ALERT_MAIL, {"alert": alert.id.hex, "user": who.hex}) for who in added]
+    outbox.enqueue_all([*tasks, *mails])
+    if not chosen and not removed:
+        return reached
+    if added:
+        reached.update(added)
+        rows = [{"alert_id": alert.id, "user_id": who, "step": code} for who, code in added.items()]
+        db.session.connection().execute(INSERT_RECIPIENTS, rows)
+    for user_id in sorted(added.keys() - coaches):
+        join_for(alert.client_id, user_id, ALERTED)
     db.session.flush()
     if removed:
         _remove_recipients(alert, removed)

@@ -10,7 +10,7 @@ from sqlalchemy.orm import aliased
 
 from caseapp.core.actor import Actor, require
 from caseapp.core.clock import now
-from caseapp.core.database import db
+from caseapp.core.database import db, run
 from caseapp.core.errors import NotFound
 from caseapp.core.pagination import Page, literal_limit, make_page, page_newest_first
 from caseapp.core.permissions import Action, Role
@@ -122,7 +122,8 @@ def get_alert_setting() -> AlertSetting:
 
 def get_escalation(client_id: UUID) -> Escalation:
     """Load whom the alerts about a client reach, and when, with one statement."""
-    return _escalation(db.session.execute(ESCALATION, {"client_id": client_id}).all())
+    db.session.flush()
+    return _escalation(run(ESCALATION, client_id=client_id).all())
 
 
 def _escalation(rows: Sequence[Any]) -> Escalation:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -13,7 +14,7 @@ from caseapp.core.clock import get_week_start
 from caseapp.core.database import db, run
 from caseapp.core.errors import refuse_for
 from caseapp.core.pagination import Page, in_any, page_window
-from caseapp.core.permissions import Action
+from caseapp.core.permissions import Action, Role
 from caseapp.domain.assignments.models import Assignment
 from caseapp.domain.assignments.queries import (
     LockedAssignment,
@@ -27,7 +28,10 @@ from caseapp.domain.assignments.schemas import AssignmentRecord, HandoutChoice, 
 from caseapp.domain.cases.models import Case
 from caseapp.domain.cases.queries import CaseFilter, list_case_contexts, list_cases, newest_case_id
 from caseapp.domain.clients.models import Client
-from caseapp.domain.clients.queries import require_visible_client, take_client_lock
+from caseapp.domain.clients.queries import (
+    is_visible_client,
+    take_client_lock,
+)
 from caseapp.domain.handouts.queries import get_handouts_by_hash
 from caseapp.domain.practice.queries import today
 from caseapp.domain.suitability.queries import (
@@ -216,14 +220,25 @@ def list_suspended_assignments(actor: Actor, context: CaseContext) -> list[Assig
 
 
 def list_client_suspended_assignments(actor: Actor, client_id: UUID) -> list[AssignmentRecord]:
-    """List what is suspended in a client's open case; empty when no case is open.
+    """List what is suspended in a client's open case, newest first; empty for a client whom the actor doesn't see.
 
-    Raises NotFound.
+    The case is loaded only when it has assignments.
     """
     require(actor, Action.ASSIGNMENT_READ)
-    require_visible_client(actor, client_id)
-    case_id = db.session.scalar(
-        sa.select(Case.id).where(Case.client_id == client_id, Case.status == "open")
-    )
-    heads = list_case_contexts(actor, [case_id] if case_id else [])
-    return [record for context in heads for record in list_suspended_assignments(actor, context)]
+    rows = run(_select_current_in_open_case(actor.role), asks=actor.id, client=client_id).all()
+    if not rows:
+        return []
+    [context] = list_case_contexts(actor, {row.case_id for row in rows})
+    records = assignment_records(rows, recipient_in_case(context))
+    return [record for record in records if record.blockers]
+
+
+@cache
+def _select_current_in_open_case(role: Role) -> sa.Select[*tuple[Any, ...]]:
+    """Build, once for each role, the query for what was not withdrawn in the open case of a visible client."""
+    return select_assignments(
+        Case.client_id == sa.bindparam("client"),
+        Case.status == "open",
+        Assignment.withdrawn_at.is_(None),
+        is_visible_client(role, sa.bindparam("asks"), Case.client_id),
+    ).order_by(Assignment.assigned_at.desc(), Assignment.id.desc())

@@ -6,12 +6,13 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm.attributes import set_committed_value
 
 from caseapp.core import mail
 from caseapp.core.actor import Actor, require
 from caseapp.core.clock import now
-from caseapp.core.database import db
+from caseapp.core.database import db, run
 from caseapp.core.errors import Invalid, NotFound, Reason, RuleBroken
 from caseapp.core.i18n import in_language
 from caseapp.core.ids import new_id
@@ -56,6 +57,21 @@ if TYPE_CHECKING:
 
     from caseapp.domain.clients.queries import LockedClient
     from caseapp.domain.clients.schemas import ClientDetails
+
+
+def _insert_or_begin_again(
+    insert: sqlite.Insert | postgresql.Insert,
+) -> sqlite.Insert | postgresql.Insert:
+    return insert.on_conflict_do_update(
+        index_elements=["user_id", "client_id", "role"],
+        set_={"joined_at": insert.excluded.joined_at, "ends_at": None},
+    )
+
+
+INSERT_OR_BEGIN_AGAIN = {
+    name: _insert_or_begin_again(dialect.insert(CareTeamMember.__table__))
+    for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql))
+}
 
 
 def create_client(
@@ -240,14 +256,8 @@ def join_care_team(client: LockedClient, user_id: UUID) -> bool:
 
 def join_for(client_id: UUID, user_id: UUID, role: str) -> None:
     """Give a person a role in a locked client's care team, from now on and without an end so far."""
-    found = db.session.get(CareTeamMember, (user_id, client_id, role))
-    if found is None:
-        db.session.add(
-            CareTeamMember(user_id=user_id, client_id=client_id, role=role, joined_at=now())
-        )
-    else:
-        found.joined_at, found.ends_at = now(), None
-    db.session.flush()
+    join = INSERT_OR_BEGIN_AGAIN[db.engine.dialect.name]
+    run(join, user_id=user_id, client_id=client_id, role=role, joined_at=now())
 
 
 def leave_for(client_id: UUID, user_id: UUID, role: str) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import SQLColumnExpression
 from sqlalchemy.orm import QueryableAttribute, aliased
 
 from caseapp.core.actor import Actor, require
-from caseapp.core.database import db, run
+from caseapp.core.database import db, entity_from_row, run
 from caseapp.core.errors import NotFound
 from caseapp.core.pagination import literal_limit
 from caseapp.core.permissions import Action, Role
@@ -284,20 +284,29 @@ def lock_client(actor: Actor, client_id: UUID) -> LockedClient:
     """
     require(actor, Action.CLIENT_READ)
     take_client_lock(client_id)
-    row = _get_client_with_key(actor, client_id)
-    key = open_key(row.wrapped, client_id, "client", client_id)
-    return LockedClient(unseal_client(row.Client, key), key)
+    return LockedClient(*_get_client_with_key(actor, client_id))
 
 
-def _get_client_with_key(actor: Actor, client_id: UUID) -> sa.Row[Client, bytes]:
-    row = db.session.execute(
-        sa.select(Client, ClientKey.wrapped)
-        .join(ClientKey, ClientKey.client_id == Client.id)
-        .where(Client.id == client_id, is_visible_to(actor, Client.id))
-    ).first()
+def _get_client_with_key(actor: Actor, client_id: UUID) -> tuple[ClientRecord, DataKey]:
+    db.session.flush()
+    row = run(_select_client_with_key(actor.role), asks=actor.id, client=client_id).first()
     if row is None:
         raise NotFound
-    return row
+    key = open_key(row.wrapped, client_id, "client", client_id)
+    return unseal_client(entity_from_row(row, Client), key), key
+
+
+@cache
+def _select_client_with_key(role: Role) -> sa.Select[*tuple[Any, ...]]:
+    """Build, once for each role, the query for a visible client with their key."""
+    return (
+        sa.select(*Client.__table__.c, ClientKey.wrapped)
+        .join(ClientKey, ClientKey.client_id == Client.id)
+        .where(
+            Client.id == sa.bindparam("client"),
+            is_visible_client(role, sa.bindparam("asks"), Client.id),
+        )
+    )
 
 
 def unseal_client(client: Client, key: DataKey) -> ClientRecord:
@@ -330,8 +339,7 @@ def get_client_record(actor: Actor, client_id: UUID) -> ClientRecord:
     Raises NotFound.
     """
     require(actor, Action.CLIENT_READ)
-    row = _get_client_with_key(actor, client_id)
-    return unseal_client(row.Client, open_key(row.wrapped, client_id, "client", client_id))
+    return _get_client_with_key(actor, client_id)[0]
 
 
 def get_client_under_key(key: DataKey) -> ClientRecord:

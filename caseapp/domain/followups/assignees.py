@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from caseapp.core.database import db
+from caseapp.core.database import db, run
 from caseapp.core.permissions import Role
 from caseapp.domain.clients.codes import COACH
 from caseapp.domain.clients.models import CareTeamMember
@@ -23,20 +23,15 @@ def choose_assignee(client_id: UUID, wanted: Sequence[UUID], *, decides: bool = 
     The accounts of the coaches, and before a decision those of their supervisors, are locked until the transaction
     ends: whoever disables one of them, or gives a coach another supervisor, waits and then sees the task.
     """
-    team = sa.select(CareTeamMember.user_id).where(
-        CareTeamMember.client_id == client_id, CareTeamMember.role == COACH
-    )
     if decides:
+        team = sa.select(CareTeamMember.user_id).where(
+            CareTeamMember.client_id == client_id, CareTeamMember.role == COACH
+        )
         above = sa.select(User.supervisor_id).where(User.id.in_(team))
         both = sa.select(User.id).where(sa.or_(User.id.in_(team), User.id.in_(above)))
         db.session.execute(both.order_by(User.id).with_for_update(read=True)).all()
-    members = db.session.execute(
-        sa.select(User.id, User.supervisor_id, User.disabled_at, User.role)
-        .join(CareTeamMember, CareTeamMember.user_id == User.id)
-        .where(CareTeamMember.client_id == client_id, CareTeamMember.role == COACH)
-        .order_by(User.id)
-        .with_for_update(read=True, of=User)
-    ).all()
+    db.session.flush()
+    members = run(LOCK_COACHES, client=client_id).all()
     coaches = [row.id for row in members if row.disabled_at is None]
     if not decides and wanted[0] in coaches:
         return wanted[0]
@@ -51,6 +46,15 @@ def choose_assignee(client_id: UUID, wanted: Sequence[UUID], *, decides: bool = 
     ).all()
     own = [row.id for row in members if row.id in coaches and row.role == Role.SUPERVISOR]
     return choose_person(wanted, coaches, supervisors, [*supervisors, *own] if decides else ())
+
+
+LOCK_COACHES = (
+    sa.select(User.id, User.supervisor_id, User.disabled_at, User.role)
+    .join(CareTeamMember, CareTeamMember.user_id == User.id)
+    .where(CareTeamMember.client_id == sa.bindparam("client"), CareTeamMember.role == COACH)
+    .order_by(User.id)
+    .with_for_update(read=True, of=User)
+)
 
 
 def choose_person(

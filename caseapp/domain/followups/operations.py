@@ -54,6 +54,8 @@ if TYPE_CHECKING:
     from caseapp.domain.followups.queries import LockedFollowUp
     from caseapp.domain.followups.schemas import NewFollowUp, NewResult
 
+INSERT_FOLLOWUPS = sa.insert(FollowUp.__table__)  # type: ignore[arg-type]
+
 
 def create_followup(actor: Actor, client: LockedClient, new: NewFollowUp) -> UUID:
     """Create a task for the actor about one of their clients."""
@@ -84,36 +86,38 @@ def create_required_followups(
     origin_id: UUID,
     episode_id: UUID | None = None,
     latest_at: datetime | None = None,
+    open_kinds: Collection[str] | None = None,
 ) -> list[str]:
     """Create the tasks that a protocol requires and return the new kinds.
 
     `tasks` maps each kind to its due time. They are the tasks of `assigned_to`, or of whoever looks after the client
     instead, see `choose_assignee`. A kind that is open in the same episode is skipped; a task outside episodes
     also when its kind is open in one. `latest_at` is the latest time in the client's record: the time before which a
-    task can't be done is counted from it when the clock is behind.
+    task can't be done is counted from it when the clock is behind. `open_kinds` are the kinds that are open in an
+    episode which begins in this transaction: they need not be read.
     """
-    existing = list_open_kinds(client.id, episode_id)
+    existing = list_open_kinds(client.id, episode_id) if open_kinds is None else open_kinds
     missing = [kind for kind in tasks if kind not in existing]
     if not missing:
         return []
     person_id, moment = choose_assignee(client.id, [assigned_to]), now()
     began_at = max(moment, latest_at or moment)
-    db.session.add_all(
-        FollowUp(
-            client_id=client.id,
-            kind=kind,
-            due_at=tasks[kind],
-            not_before_at=not_before(kind, began_at),
-            assigned_to=person_id,
-            origin_kind=origin_kind,
-            origin_id=origin_id,
-            episode_id=episode_id,
-            created_at=moment,
-            created_by=actor.id,
-        )
+    rows = [
+        {
+            "client_id": client.id,
+            "kind": kind,
+            "due_at": tasks[kind],
+            "not_before_at": not_before(kind, began_at),
+            "assigned_to": person_id,
+            "origin_kind": origin_kind,
+            "origin_id": origin_id,
+            "episode_id": episode_id,
+            "created_at": moment,
+            "created_by": actor.id,
+        }
         for kind in missing
-    )
-    db.session.flush()
+    ]
+    db.session.connection().execute(INSERT_FOLLOWUPS, rows)
     return missing
 
 

@@ -221,7 +221,7 @@ def _record_answers(actor: Actor, note: LockedNote, found: NoteRecord) -> DraftS
     """Record the answers in a draft as it was found; return them with what they remember as recorded."""
     draft = found.draft
     session_at = find_session_time(found.session_at, draft.recorded, now())
-    screening_id = record_screening(
+    recorded = record_screening(
         actor,
         note.client,
         keep_right_days(draft.screening, today()),
@@ -229,8 +229,8 @@ def _record_answers(actor: Actor, note: LockedNote, found: NoteRecord) -> DraftS
         session_at=session_at,
         repeats=draft.repeats,
     )
-    note.row.screening_id = screening_id
-    return remember_recorded(draft, screening_id, session_at)
+    note.row.screening_id = recorded.id
+    return remember_recorded(draft, recorded.id, session_at)
 
 
 def _record(actor: Actor, action: Action, note: LockedNote, details: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ from uuid import UUID, uuid5
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from caseapp.core.database import db
+from caseapp.core.database import db, run
 from caseapp.core.pagination import literal_limit
 from caseapp.core.vault import seal_bound, unseal_bound
 from caseapp.domain.clients.codes import COACH
@@ -137,14 +137,18 @@ def _list_viewers(client_id: UUID) -> set[UUID]:
 
     Their rows are locked too: whoever gives a member another supervisor waits, and then sees these holds.
     """
-    rows = db.session.execute(
-        sa.select(User.id, User.supervisor_id)
-        .join(CareTeamMember, CareTeamMember.user_id == User.id)
-        .where(CareTeamMember.client_id == client_id, CareTeamMember.role == COACH)
-        .order_by(User.id)
-        .with_for_update(read=True, of=User)
-    )
+    db.session.flush()
+    rows = run(LOCK_VIEWERS, client=client_id)
     return {viewer for row in rows for viewer in row if viewer is not None}
+
+
+LOCK_VIEWERS = (
+    sa.select(User.id, User.supervisor_id)
+    .join(CareTeamMember, CareTeamMember.user_id == User.id)
+    .where(CareTeamMember.client_id == sa.bindparam("client"), CareTeamMember.role == COACH)
+    .order_by(User.id)
+    .with_for_update(read=True, of=User)
+)
 
 
 def _week(moment: datetime) -> int:

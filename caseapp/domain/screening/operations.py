@@ -51,7 +51,7 @@ from caseapp.domain.screening.rules import (
     starts_episode,
 )
 from caseapp.domain.screening.schemas import NewScreening
-from caseapp.domain.screening.state import apply
+from caseapp.domain.screening.state import apply, make_screening
 from caseapp.domain.screening.stream import append
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from caseapp.domain.clients.queries import LockedClient
+    from caseapp.domain.screening.records import ScreeningRecord
     from caseapp.domain.screening.schemas import Decisions
     from caseapp.domain.screening.sealing import CurrentSafety
 
@@ -73,7 +74,7 @@ def record_screening(
     note_id: UUID | None = None,
     session_at: datetime | None = None,
     repeats: Mapping[str, UUID] = NO_REPEATS,
-) -> UUID:
+) -> ScreeningRecord:
     """Record a screening with the holds, flags and tasks that it requires, in one transaction.
 
     When a hold of the required kind is already open, the reasons are added to it. `session_at` is when it was asked,
@@ -135,7 +136,7 @@ def record_screening(
             HoldRenewed(holds[kind], reasons) if kind in open_holds else HoldOpened(kind, reasons)
         )
         hold_facts.append((event_id, fact))
-    append(actor, client, current, [(screening_id, screening), *flags, *hold_facts])
+    recorded_at = append(actor, client, current, [(screening_id, screening), *flags, *hold_facts])
     for flag_id, _ in flags:
         record(actor, Action.FLAG_SET, "flag", flag_id, client_id=client.id)
     for hold_id in holds.values():
@@ -145,7 +146,8 @@ def record_screening(
         raise_alert(actor, client, min(required.holds, key=KINDS.index))
     _create_tasks(actor, client, current, stated, holds, screening_id, is_new=is_new)
     record(actor, Action.SCREENING_RECORD, "screening", screening_id, client_id=client.id)
-    return screening_id
+    place = (screening_id, client.id, current.seq + 1, recorded_at, actor.id)
+    return make_screening(RecordedEvent(*place, screening))
 
 
 def _create_tasks(
@@ -165,10 +167,11 @@ def _create_tasks(
     screening, so it blocks no release.
     """
     required = derive_required_actions(stated, local_now())
+    opened: list[str] = []
     for kind, hold_id in sorted(holds.items(), reverse=True):
         levels = {key: stated[key] for key in required.holds[kind]}
         own = derive_required_actions(levels, local_now())
-        create_required_followups(
+        opened += create_required_followups(
             actor,
             client,
             (required if kind == max(holds) else own).tasks,
@@ -177,6 +180,7 @@ def _create_tasks(
             origin_id=hold_id,
             episode_id=screening_id if is_new else _find_episode(client, current, hold_id),
             latest_at=current.state.latest_at,
+            open_kinds=opened if is_new else None,
         )
     if not holds:
         create_required_followups(

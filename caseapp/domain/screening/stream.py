@@ -20,6 +20,7 @@ from caseapp.domain.users.queries import require_active
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from datetime import datetime
     from uuid import UUID
 
     from caseapp.core.actor import Actor
@@ -75,15 +76,16 @@ def append(
     current: CurrentSafety,
     facts: Sequence[tuple[UUID, Fact]],
     stored: DerivedState | None = None,
-) -> None:
+) -> datetime:
     """Append facts with their ids to the events of a locked client, whose state `current` was read after the lock.
 
-    `stored` is the state that was stored, when the one to which the facts are added is another. Raises Unauthenticated
-    for somebody whose account has been disabled meanwhile: they couldn't be responsible.
+    `stored` is the state that was stored, when the one to which the facts are added is another. Returns when they are
+    recorded. Raises Unauthenticated for somebody whose account has been disabled meanwhile: they couldn't be
+    responsible.
     """
     require_active(actor)
-    key = client.key
-    rows, after = seal_events(current, key, actor.id, now(), facts)
+    key, moment = client.key, now()
+    rows, after = seal_events(current, key, actor.id, moment, facts)
     db.session.connection().execute(INSERT_EVENTS, rows)
     if current.seq:
         run(UPDATE_STATE, of=key.client_id, **seal_state(after, key))
@@ -97,6 +99,7 @@ def append(
         add_marks(new, key.client_id)
     if old := before - now_marked:
         remove_marks(old, key.client_id)
+    return moment
 
 
 def _change_second_people(before: Iterable[Hold], after: Iterable[Hold], client_id: UUID) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from caseapp.core.actor import SYSTEM_ID, Actor
-from caseapp.core.database import db
+from caseapp.core.database import db, run
 from caseapp.core.errors import NotFound, Unauthenticated
 from caseapp.core.permissions import Role
 from caseapp.domain.users.models import User
@@ -32,9 +32,15 @@ def require_active(actor: Actor) -> None:
     """
     if actor.id == SYSTEM_ID:
         return
-    active = sa.select(User.id).where(User.id == actor.id, User.disabled_at.is_(None))
-    if db.session.scalar(active.with_for_update(read=True, key_share=True)) is None:
+    if run(LOCK_ACTIVE, user=actor.id).first() is None:
         raise Unauthenticated
+
+
+LOCK_ACTIVE = (
+    sa.select(User.id)
+    .where(User.id == sa.bindparam("user"), User.disabled_at.is_(None))
+    .with_for_update(read=True, key_share=True)
+)
 
 
 def get_user_by_email(email: str) -> User:

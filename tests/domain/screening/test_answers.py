@@ -45,7 +45,7 @@ def answer(team, case, *, held=None, alone=True, full=True, **levels):
         client = lock_client(team["coach"], case.client_id)
         session_at = None if held is None else now() - held
         new = NewScreening(answers, asked_alone=alone, below_reason="Asked again at length.")
-        return record_screening(team["coach"], client, new, session_at=session_at)
+        return record_screening(team["coach"], client, new, session_at=session_at).id
 
 
 def test_screening_of_an_old_session_is_never_current(team, ines):

@@ -220,7 +220,7 @@ def record(team, case, reason="", *, session_at=None, alone=True, **levels):
     new = NewScreening(dict.fromkeys(KEYS) | levels, asked_alone=alone, below_reason=reason)
     with transaction():
         client = lock_client(team["coach"], case.client_id)
-        return record_screening(team["coach"], client, new, session_at=session_at)
+        return record_screening(team["coach"], client, new, session_at=session_at).id
 
 
 @pytest.mark.both
