@@ -96,6 +96,19 @@ def record(
         reads.note_changed(client_id)
 
 
+def record_all(actor: Actor, client_id: UUID, changes: Iterable[tuple[Action, str, UUID]]) -> None:
+    """Record changes of a client's record in the open transaction with one statement, in their order.
+
+    Each is an action with the kind and id of its object.
+    """
+    rows = [
+        _values(actor, action, "done", kind, object_id, client_id, None)
+        for action, kind, object_id in changes
+    ]
+    db.session.connection().execute(INSERT, rows)
+    reads.note_changed(client_id)
+
+
 @contextmanager
 def reads_recorded(actor: Actor) -> Iterator[None]:
     """Record what a command or job reads of clients' records, when it ends or fails."""

@@ -13,7 +13,7 @@ from caseapp.core.permissions import Action
 from caseapp.core.text import count_written
 from caseapp.domain.alerts.codes import KINDS
 from caseapp.domain.alerts.operations import raise_alert
-from caseapp.domain.audit.operations import record
+from caseapp.domain.audit.operations import record, record_all
 from caseapp.domain.clients.operations import withdraw_contact_confirmation
 from caseapp.domain.clients.rules import UNSAFE_FLAGS
 from caseapp.domain.followups.operations import create_required_followups
@@ -137,15 +137,16 @@ def record_screening(
         )
         hold_facts.append((event_id, fact))
     recorded_at = append(actor, client, current, [(screening_id, screening), *flags, *hold_facts])
-    for flag_id, _ in flags:
-        record(actor, Action.FLAG_SET, "flag", flag_id, client_id=client.id)
-    for hold_id in holds.values():
-        record(actor, Action.HOLD_OPEN, "hold", hold_id, client_id=client.id)
+    changes = [
+        *((Action.FLAG_SET, "flag", flag_id) for flag_id, _ in flags),
+        *((Action.HOLD_OPEN, "hold", hold_id) for hold_id in holds.values()),
+        (Action.SCREENING_RECORD, "screening", screening_id),
+    ]
+    record_all(actor, client.id, changes)
     if required.holds:
         # One alert, of the most urgent kind.
         raise_alert(actor, client, min(required.holds, key=KINDS.index))
     _create_tasks(actor, client, current, stated, holds, screening_id, is_new=is_new)
-    record(actor, Action.SCREENING_RECORD, "screening", screening_id, client_id=client.id)
     place = (screening_id, client.id, current.seq + 1, recorded_at, actor.id)
     return make_screening(RecordedEvent(*place, screening))
 
