@@ -3,6 +3,7 @@ from datetime import timedelta
 import pytest
 
 from caseapp.core.clock import at, now
+from caseapp.core.database import db
 from caseapp.domain.screening.protocol import ITEMS
 from tests.api.api_client import (
     assert_error,
@@ -19,6 +20,7 @@ from tests.api.api_client import (
 from tests.support import builders, safety_plans
 from tests.support import staff as sample_staff
 from tests.support.followups import result_body
+from tests.support.staff_pages import Statements
 
 CALM = {item.key: "none" for item in ITEMS} | {"asked_alone": True}
 LOWER = {"below_reason": "Asked twice, and alone."}
@@ -81,6 +83,16 @@ def test_concern_opens_hold_with_flags_and_tasks(coach, ines, hold):
     whole = coach.get(f"/holds/{hold['id']}")
     assert whole.headers["ETag"] == etag(hold)
     assert "screening_not_steady" in {reason["code"] for reason in whole.get_json()["blockers"]}
+
+
+@pytest.mark.both
+def test_screening_that_opens_a_hold_takes_few_statements(coach, ines):
+    """SQLite locks the whole database with BEGIN; PostgreSQL locks the client in a statement of its own."""
+    locks = int(db.engine.dialect.name == "postgresql")
+    with Statements() as writing:
+        answer = coach.post(f"/clients/{ines}/screenings", CALM | {"sleep": "urgent"})
+    assert answer.status_code == 201
+    assert len(writing.seen) == 20 + locks, writing.seen
 
 
 def test_screening_sent_twice_is_recorded_once(coach, ines):

@@ -20,7 +20,7 @@ from caseapp.domain.audit.models import AuditEvent, AuditEventClient
 from caseapp.domain.audit.queries import AuditFilter, list_audit_events
 from caseapp.domain.cases.queries import CaseFilter, get_case_context, list_cases
 from caseapp.domain.clients import search
-from caseapp.domain.clients.queries import require_visible_client
+from caseapp.domain.clients.queries import get_client_record
 from caseapp.domain.clients.search import list_clients
 from caseapp.domain.screening.models import ViewerMark
 from tests.bench import rows
@@ -142,7 +142,7 @@ def test_case_list_and_single_record_scan_no_table(app):
     case = list_cases(filled.supervisor, CaseFilter(), None, 1).items[0]
     for ask in (
         lambda who: get_case_context(who, case.id),
-        lambda who: require_visible_client(who, case.client_id),
+        lambda who: get_client_record(who, case.client_id),
     ):
         for sent in statements(lambda: ask(filled.supervisor)):  # noqa: B023 - run at once
             plan = plan_of(*sent)

@@ -47,7 +47,7 @@ from caseapp.domain.users.queries import list_users
 from caseapp.domain.users.staff_mail import send_staff_mail
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -82,16 +82,20 @@ def raise_alert(actor: Actor, client: LockedClient, kind: str) -> UUID:
         opened_by=actor.id,
     )
     due = plan_steps(kind, alert.opened_at, escalation.times, escalation.zone)
-    steps = [AlertStep(alert_id=alert.id, step=step, due_at=due_at) for step, due_at in due.items()]
     tasks = [
         Task(ALERT_STEP, {"alert": alert.id.hex, "step": step}, due_at)
         for step, due_at in due.items()
         if due_at is not None and due_at > alert.opened_at
     ]
-    _take_due_steps(actor, alert, steps, escalation, set(), tasks)
+    taken, _ = _take_due_steps(actor, alert, due, (), escalation, set(), tasks)
     rows = [
-        {"alert_id": alert.id, "step": one.step, "due_at": one.due_at, "taken_at": one.taken_at}
-        for one in steps
+        {
+            "alert_id": alert.id,
+            "step": step,
+            "due_at": due_at,
+            "taken_at": now() if step in taken else None,
+        }
+        for step, due_at in due.items()
     ]
     db.session.connection().execute(INSERT_STEPS, rows)
     return alert.id
@@ -125,10 +129,22 @@ def readdress_alerts(actor: Actor, client_id: UUID) -> set[UUID]:
 
 def _escalate(actor: Actor, alert: Alert, escalation: Escalation) -> set[UUID]:
     """Compare whom an alert has reached with whom it has to reach now; return whom it has reached then."""
-    steps = db.session.scalars(sa.select(AlertStep).where(AlertStep.alert_id == alert.id)).all()
+    found = db.session.scalars(sa.select(AlertStep).where(AlertStep.alert_id == alert.id))
+    steps = {step.step: step for step in found}
     received = sa.select(AlertRecipient.user_id).where(AlertRecipient.alert_id == alert.id)
     recipients = set(db.session.scalars(received))
-    return _take_due_steps(actor, alert, steps, escalation, recipients)
+    taken, reached = _take_due_steps(
+        actor,
+        alert,
+        {code: step.due_at for code, step in steps.items()},
+        {code for code, step in steps.items() if step.taken_at is not None},
+        escalation,
+        recipients,
+    )
+    for code in taken:
+        steps[code].taken_at = now()
+    db.session.flush()
+    return reached
 
 
 def enqueue_waiting_alerts() -> None:
@@ -136,8 +152,7 @@ def enqueue_waiting_alerts() -> None:
 
     Whoever has been named or enabled since is alerted then, and a step whose task was given up is taken.
     """
-    for alert_id in db.session.scalars(sa.select(Alert.id).where(Alert.acknowledged_at.is_(None))):
-        outbox.enqueue(ALERT_STEP, {"alert": alert_id.hex}, due_at=now())
+    _enqueue_steps(sa.select(Alert.id).where(Alert.acknowledged_at.is_(None)))
 
 
 def enqueue_alerts_of(user_id: UUID) -> None:
@@ -147,33 +162,37 @@ def enqueue_alerts_of(user_id: UUID) -> None:
         .join(AlertRecipient, AlertRecipient.alert_id == Alert.id)
         .where(AlertRecipient.user_id == user_id, Alert.acknowledged_at.is_(None))
     )
-    for alert_id in db.session.scalars(waiting).all():
-        outbox.enqueue(ALERT_STEP, {"alert": alert_id.hex}, due_at=now())
+    _enqueue_steps(waiting)
+
+
+def _enqueue_steps(alerts: sa.Select[UUID]) -> None:
+    found = db.session.scalars(alerts).all()
+    outbox.enqueue_all([Task(ALERT_STEP, {"alert": alert_id.hex}, now()) for alert_id in found])
 
 
 def _take_due_steps(
     actor: Actor,
     alert: Alert,
-    steps: Sequence[AlertStep],
+    due: Mapping[str, datetime | None],
+    taken: Collection[str],
     escalation: Escalation,
     recipients: set[UUID],
     tasks: Sequence[Task] = (),
-) -> set[UUID]:
+) -> tuple[list[str], set[UUID]]:
     """Take the due steps of an alert whose client is locked: store whom they alert, and enqueue their emails.
 
-    `recipients` are those whom earlier steps have alerted: whoever no step names any more is removed. `tasks` are
-    enqueued with the emails. Returns whom the alert has reached then.
+    `due` is when each step is due, `taken` are those that were taken before. `recipients` are those whom earlier steps
+    have alerted: whoever no step names any more is removed. `tasks` are enqueued with the emails. Returns the steps to
+    store as taken, and whom the alert has reached then.
     """
     team, manager = escalation.team, escalation.manager
     coaches = {member.coach.id for member in team}
-    people = {
-        step.step: {person.id for person in list_people(step.step, team, manager)} for step in steps
-    }
+    people = {step: {person.id for person in list_people(step, team, manager)} for step in due}
     removed = recipients - list_positions(team, manager)
     told = (recipients - removed) | {alert.opened_by}
     chosen = list_due_steps(
-        {step.step: step.due_at for step in steps},
-        {step.step for step in steps if step.taken_at is not None},
+        due,
+        taken,
         people,
         told,
         list_second_people(team, manager),
@@ -181,28 +200,25 @@ def _take_due_steps(
         alert.opened_at,
     )
     reached = recipients - removed
-    by_code = {step.step: step for step in steps}
     added: dict[UUID, str] = {}
     for code in chosen:
-        by_code[code].taken_at = now()
         added |= dict.fromkeys(sorted(people[code] - told), code)
         told |= people[code]
     mails = [Task(ALERT_MAIL, {"alert": alert.id.hex, "user": who.hex}) for who in added]
     outbox.enqueue_all([*tasks, *mails])
     if not chosen and not removed:
-        return reached
+        return [], reached
     if added:
         reached.update(added)
         rows = [{"alert_id": alert.id, "user_id": who, "step": code} for who, code in added.items()]
         db.session.connection().execute(INSERT_RECIPIENTS, rows)
     for user_id in sorted(added.keys() - coaches):
         join_for(alert.client_id, user_id, ALERTED)
-    db.session.flush()
     if removed:
         _remove_recipients(alert, removed)
     details = {"steps": chosen, "people": len(reached)}
     record(actor, Action.ALERT_SEND, "alert", alert.id, client_id=alert.client_id, details=details)
-    return reached
+    return chosen, reached
 
 
 def _remove_recipients(alert: Alert, removed: Collection[UUID]) -> None:

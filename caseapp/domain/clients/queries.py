@@ -197,18 +197,6 @@ class ClientRecord:
         return self.safe.warning
 
 
-def require_visible_client(actor: Actor, client_id: UUID) -> None:
-    """Require that the actor may see a client.
-
-    Raises NotFound, the same for a foreign client and for a missing one.
-    """
-    visible = db.session.scalar(
-        sa.select(Client.id).where(Client.id == client_id, is_visible_to(actor, Client.id))
-    )
-    if visible is None:
-        raise NotFound
-
-
 @dataclass(frozen=True)
 class LockedClient:
     """A client whose lock is held until the transaction ends, as read after the lock.
