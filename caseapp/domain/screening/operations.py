@@ -148,7 +148,7 @@ def record_screening(
         raise_alert(actor, client, min(required.holds, key=KINDS.index))
     _create_tasks(actor, client, current, stated, holds, screening_id, is_new=is_new)
     place = (screening_id, client.id, current.seq + 1, recorded_at, actor.id)
-    return make_screening(RecordedEvent(*place, screening))
+    return make_screening(RecordedEvent(*place, screening), known=known_before)
 
 
 def _create_tasks(
