@@ -110,7 +110,11 @@ FAULTS = {
         "notes.operations.opens_safety_hold",
         lambda *_given: False,
     ),
-    "actions are forgotten": ("holds", "screening.operations.create_required_followups", allow),
+    "actions are forgotten": (
+        "holds",
+        "screening.operations.create_required_followups",
+        lambda *_given, **_more: [],
+    ),
 }
 
 
