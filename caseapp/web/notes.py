@@ -21,6 +21,7 @@ from caseapp.domain.notes.codes import FORMAT_LABELS, MODALITIES
 from caseapp.domain.notes.operations import (
     create_note,
     discard_draft,
+    list_stated_levels,
     record_draft_screening,
     save_draft,
     sign_note,
@@ -255,7 +256,8 @@ def record_screening(note: LockedNote, change: DraftChange, sent: Sent) -> Done:
     """Save the draft and record its screening in one transaction."""
     before = note.row.screening_id
     saved = save_draft(sent.actor, note, change, sent.version)
-    is_recorded, levels = note.row.screening_id != before, note.record.draft.stated
+    is_recorded = note.row.screening_id != before
+    levels = list_stated_levels(note, note.record.draft)
     record_draft_screening(sent.actor, note, saved)
     if is_recorded or derive_required_actions(levels, now()).holds:
         return Done(_hold_page(sent), "hold_opened")
@@ -344,12 +346,15 @@ def sign_page(note: NoteRecord, forms: Forms) -> ResponseReturnValue:
         forms = editor.open_forms(note, {"note_id": note.id})
         forms.mark("save", problems, "Complete these before you sign")
         return _render_editor(note, forms), 422
+    context = get_case_context(current_actor(), note.case_id)
+    safety = context.safety
+    stated = note.draft.list_stated(safety.answers, safety.circumstances)
     return render_template(
         "notes/sign.html",
         note=note,
         forms=forms,
-        context=get_case_context(current_actor(), note.case_id),
-        required_actions=derive_required_actions(note.draft.stated, local_now()),
+        context=context,
+        required_actions=derive_required_actions(stated, local_now()),
         recorded=_find_screening(note),
         modalities=MODALITIES,
         format_labels=FORMAT_LABELS,
@@ -359,7 +364,7 @@ def sign_page(note: NoteRecord, forms: Forms) -> ResponseReturnValue:
 @signing.form(Action.NOTE_SIGN, BUTTON, lock=lock_note, refused="The note was not signed")
 def sign(note: LockedNote, _body: dict[str, Any], sent: Sent) -> Done:
     """Sign and lock a note."""
-    levels = note.record.draft.stated
+    levels = list_stated_levels(note, note.record.draft)
     sign_note(sent.actor, note, sent.version)
     if derive_required_actions(levels, now()).holds:
         return Done(_hold_page(sent), "note_signed hold_opened")

@@ -115,6 +115,16 @@ FAULTS = {
         "screening.operations.create_required_followups",
         lambda *_given, **_more: [],
     ),
+    "a circumstance in a draft opens nothing": (
+        "notes",
+        "notes.operations.list_stated_levels",
+        lambda _note, draft: draft.unrecorded,
+    ),
+    "a hold that was released by mistake stays released": (
+        "errors",
+        "screening.corrections._list_restored",
+        lambda *_given: {},
+    ),
 }
 
 

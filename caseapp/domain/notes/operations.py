@@ -32,6 +32,7 @@ from caseapp.domain.notes.rules import (
 from caseapp.domain.notes.schemas import NO_ANSWERS, DraftScreening, NoteRecord, draft_to_json
 from caseapp.domain.practice.queries import today
 from caseapp.domain.screening.correction_operations import mark_in_error
+from caseapp.domain.screening.current import get_current_safety
 from caseapp.domain.screening.operations import record_screening
 from caseapp.domain.screening.proposals import check_lasting_since, keep_right_days
 from caseapp.domain.screening.rules import opens_safety_hold
@@ -108,7 +109,8 @@ def save_draft(actor: Actor, note: LockedNote, change: DraftChange, expected_ver
         if change.screening is None
         else replace(change.screening, recorded=before.draft.recorded),
     )
-    opens_hold = any(opens_safety_hold(*answer) for answer in after.draft.stated.items())
+    stated = list_stated_levels(note, after.draft)
+    opens_hold = any(opens_safety_hold(*answer) for answer in stated.items())
     if after == before and not opens_hold:
         return row.version
     # Recording reads from the database: the row is changed after it, so that it is stored once.
@@ -127,6 +129,17 @@ def save_draft(actor: Actor, note: LockedNote, change: DraftChange, expected_ver
     ]
     _record(actor, Action.NOTE_WRITE, note, {"fields": changed})
     return row.version
+
+
+def list_stated_levels(note: LockedNote, draft: DraftScreening) -> dict[str, int]:
+    """List the levels, by item, of a note's draft that require something once they are recorded.
+
+    Circumstances also raise what earlier screenings of the client said, and one that never expires only once.
+    """
+    if not draft.circumstances:
+        return draft.list_stated()
+    state = get_current_safety(note.key).state
+    return draft.list_stated(state.answers, state.circumstances)
 
 
 def record_draft_screening(actor: Actor, note: LockedNote, expected_version: int) -> UUID:

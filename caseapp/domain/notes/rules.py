@@ -165,7 +165,7 @@ def forget_recorded(draft: DraftScreening, screening_id: UUID) -> DraftScreening
         ),
         recorded=remembered,
     )
-    stated = left.stated
+    stated = left.list_stated()
     answers = {
         key: level
         for key, level in draft.answers.items()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
@@ -20,7 +20,13 @@ from caseapp.domain.screening.schemas import (
     keep_days,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Container, Mapping
+
+    from caseapp.domain.screening.records import Answer
+
 MAX_NOTE_LENGTH = 100_000
+NO_EARLIER: Mapping[str, Answer] = {}
 
 
 @dataclass(frozen=True)
@@ -118,10 +124,16 @@ class DraftScreening:
         ticked = {*self.circumstances} & {*self.recorded.draft.circumstances}
         return {key: self.recorded.origins[key] for key in (*levels, *sorted(ticked))}
 
-    @property
-    def stated(self) -> dict[str, int]:
-        """Return the levels, by item, that require something once they are recorded, as far as the draft tells."""
-        return list_stated(self.screening, repeats=self.repeats)[1]
+    def list_stated(
+        self, answers: Mapping[str, Answer] = NO_EARLIER, known: Container[str] = ()
+    ) -> dict[str, int]:
+        """List the levels, by item, that require something once they are recorded.
+
+        `answers` are those that count for the client now, which circumstances can raise too, and `known` the
+        circumstances that were ticked before; without them, the levels are listed as far as the draft tells.
+        """
+        before = {item: answer.level for item, answer in answers.items()}
+        return list_stated(self.screening, before=before, known=known, repeats=self.repeats)[1]
 
     @property
     def restated(self) -> dict[str, int]:

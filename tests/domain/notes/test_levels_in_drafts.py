@@ -271,6 +271,25 @@ def test_supervisor_marks_a_screening_of_a_draft_and_of_a_signed_note(team, coac
     assert get_safety_state(case.client_id).hold is None
 
 
+def test_circumstance_that_raises_an_earlier_answer_counts_when_the_draft_is_saved(
+    coach, case, note_id
+):
+    builders.screen(coach, case.client_id, self_harm="watch")
+    save(coach, note_id, 1, {"sleep": 0}, about={"circumstances": ("weapons",)})
+    assert get_safety_state(case.client_id).hold == "safety"
+    assert list_recorded(case)[-1] == {"sleep": 0}
+    save(coach, note_id, 2, sections={"plan": "Another word."})
+    assert len(list_recorded(case)) == 2
+
+
+def test_circumstance_that_is_known_already_records_nothing_when_the_draft_is_saved(
+    coach, case, note_id
+):
+    builders.screen(coach, case.client_id, circumstances=("choking",))
+    save(coach, note_id, 1, {"sleep": 1}, about={"circumstances": ("choking",)})
+    assert len(list_recorded(case)) == 1
+
+
 def test_circumstance_recorded_in_error_leaves_the_draft(coach, case, note_id):
     save(coach, note_id, 1, {}, about={"circumstances": ("choking",)})
     mark(coach, get_note(coach, note_id).screening_id)

@@ -59,6 +59,11 @@ class ActionSteps(FactSteps):
             body = {"result": new.result, "method": new.method, "told": new.told, "note": new.note}
             return program.patch(path, body, version=program.get(path).get_json())
 
+        def page() -> Any:
+            new, path = result_for(task.kind, result), f"{self.pages}/follow-ups"
+            sent = {"result": new.result, "method": new.method, "told": new.told, "note": new.note}
+            return self.browse(by, path, sent, f"{path}/{task_id}")
+
         is_made = task.kind == "safety_plan" and (result or "done") == "done"
         if is_made and self.random.random() < 0.7:
             self._write_plans()
@@ -71,7 +76,7 @@ class ActionSteps(FactSteps):
             is_ahead = task.not_before and wait and task.not_before - wait > self.now
             expected = None if is_ahead else False
         if not self.attempt(
-            f"complete {task.kind} {result or ''} by {by.role.value}", expected, call, request
+            f"complete {task.kind} {result or ''} by {by.role.value}", expected, call, request, page
         ):
             return
         self.model.finish(task_id, self.now)
@@ -190,7 +195,13 @@ class ActionSteps(FactSteps):
                 return found
             return program.post(f"{path}/release", {"reason": REASON}, version=found.get_json())
 
-        if self.attempt(f"release_{kind} by {who}", expected, call, request):
+        def page() -> Any:
+            is_named = held.second == actor.id
+            path = f"/holds/{self.hold_ids[kind]}" if is_named else f"{self.pages}/hold"
+            action = f"{path}/release" if is_named else f"{path}/{self.hold_ids[kind]}/release"
+            return self.browse(actor, path, {"reason": REASON}, action)
+
+        if self.attempt(f"release_{kind} by {who}", expected, call, request, page):
             del self.model.holds[kind]
             self.model.released |= dict.fromkeys(held.items, self.now)
             if who == "manager":
@@ -211,6 +222,7 @@ class ActionSteps(FactSteps):
 
         if self.attempt(f"name {named.role.value}", named.role is Role.SUPERVISOR, call):
             self.model.holds[kind].second = named.id
+            self.named.append((kind, named.id))
 
     def step_recover(self) -> None:
         """Do what ends a hold, or nearly all of it, and try to release it."""
@@ -227,3 +239,27 @@ class ActionSteps(FactSteps):
                 self.compare()
         with at(self.now):
             self.step_release()
+
+    def step_take_back(self) -> None:
+        """Release a hold, and then mark the steady screenings that this rested on as recorded in error.
+
+        The answers of before count again: what they demand is open again, and a release needs new facts.
+        """
+        if not self.hold_ids:
+            self._record("raised")
+            self.compare()
+        before = {kind: hold.raising[-1].number for kind, hold in self.model.holds.items()}
+        self.step_recover()
+        ended = {number for kind, number in before.items() if kind not in self.model.holds}
+        steady = [
+            one
+            for one in self.model.screenings
+            if ended and one.number > min(ended) and one.number not in self.of_notes
+        ]
+        with at(self.now):
+            for one in reversed(steady):
+                if self.random.random() < 0.9:
+                    self._mark(one, self.team["supervisor"])
+            self.compare()
+            if steady:
+                self.step_release()

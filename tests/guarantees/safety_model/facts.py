@@ -141,7 +141,11 @@ class FactSteps(ScreeningSteps):
             body = {"to": to, "reason": REASON, "evidence": evidence}
             return self._post_to_case(case, "stage", body)
 
-        if self.attempt(f"move {case.stage} to {to}", expected, call, request):
+        def page() -> Any:
+            lines = {f"evidence.{key}": line for key, line in evidence.items()}
+            return self.browse(coach, f"{self.pages}/stage", {"to": to, "reason": REASON} | lines)
+
+        if self.attempt(f"move {case.stage} to {to}", expected, call, request, page):
             case.stage = to
             self.counts[f"stage: {to}"] += 1
 

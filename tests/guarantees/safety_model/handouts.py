@@ -70,8 +70,12 @@ class HandoutSteps(ActionSteps):
             body = {"slug": slug, "channel": channel, "confirmed": True}
             return self.programs[coach.id].post(f"/cases/{case.id}/assignments", body)
 
+        def page() -> Any:
+            sent = {"slugs": [slug], "channel": channel, "confirmed": "yes"}
+            return self.browse(coach, f"{self.pages}/handouts/assign", sent)
+
         if self.attempt(
-            f"assign {slug}, {channel}", self._may_assign(slug, channel), call, request
+            f"assign {slug}, {channel}", self._may_assign(slug, channel), call, request, page
         ):
             self._take_in_given()
 
@@ -113,7 +117,11 @@ class HandoutSteps(ActionSteps):
             body = {"slugs": slugs, "channel": channel, "confirmed": True}
             return self.programs[coach.id].post(f"/cases/{case.id}/assignments/batch", body)
 
-        self.attempt(f"pack {expected_of}, {channel}", some, call, request)
+        def page() -> Any:
+            sent = {"slugs": [*slugs], "channel": channel, "confirmed": "yes"}
+            return self.browse(coach, f"{self.pages}/handouts/assign", sent)
+
+        self.attempt(f"pack {expected_of}, {channel}", some, call, request, page)
         made = {row.slug for row in run(ASSIGNED, client=self.client_id) if row.id not in before}
         for slug, expected in expected_of.items():
             if expected is not None and expected is not (slug in made):

@@ -22,6 +22,7 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.alerts.models import Alert, AlertRecipient
 from caseapp.domain.assignments.models import Assignment
 from caseapp.domain.assignments.reading import get_reading_list, get_reading_list_item
+from caseapp.domain.cases.models import Case
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.handouts.models import HandoutVersion
 from caseapp.domain.screening.history import get_safety_history
@@ -35,9 +36,10 @@ from tests.guarantees.safety_model.model import (
 )
 from tests.support import builders
 from tests.support.portal_client import sign_in_client
+from tests.support.staff_pages import StaffBrowser, forms_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from uuid import UUID
 
     from flask import Flask
@@ -83,6 +85,7 @@ ASSIGNED = (
     .where(Assignment.client_id == sa.bindparam("client"))
     .order_by(Assignment.position)
 )
+CASE_NUMBER = sa.select(Case.number).where(Case.id == sa.bindparam("case"))
 ALERTS = (
     sa.select(Alert.id).where(Alert.client_id == sa.bindparam("client")).order_by(Alert.opened_at)
 )
@@ -102,6 +105,36 @@ class Practice:
     addresses: dict[UUID, str]
     sent: list[str] = field(default_factory=list)
     numbers: count[int] = field(default_factory=count)
+    desks: dict[UUID, Desk] = field(default_factory=dict)
+
+
+class Desk(StaffBrowser):
+    """The browser of a member of staff, who is signed in anew for each page, whatever the clock says."""
+
+    def __init__(self, app: Flask, actor: Actor) -> None:
+        """Start the browser."""
+        self.actor, self.browser = actor, app.test_client()
+
+    def fill_in(
+        self, path: str, action: str | None, target: str | None, changes: Mapping[str, Any]
+    ) -> Any:
+        """Send the form of a page that posts to `action`, or to the page itself; None when it has none."""
+        with transaction():
+            token = begin_session("staff", self.actor.id)
+        self.browser.set_cookie(COOKIES[Interface.STAFF], token, domain="localhost", secure=True)
+        shown = self.get(path)
+        if shown.status_code != HTTPStatus.OK:
+            return shown
+        try:
+            form = forms_in(shown.get_data(as_text=True), path, action)[0]
+        except AssertionError:
+            return None
+        fields = {**form.fields, **changes}
+        return self.browser.post(
+            target or form.action,
+            data={name: value for name, value in fields.items() if value is not None},
+            headers={"X-Requested-With": "autosave"} if target else {},
+        )
 
 
 @dataclass
@@ -157,6 +190,9 @@ class Draft:
     levels: dict[str, int | None]
     alone: bool
     recorded: dict[str, int | None] = field(default_factory=dict)
+    ticked: set[str] = field(default_factory=set)
+    counted: set[str] = field(default_factory=set)
+    """The circumstances that saving it has recorded."""
 
     @property
     def unrecorded(self) -> dict[str, int | None]:
@@ -189,12 +225,15 @@ class BaseHistory:
         self.screening_ids: dict[UUID, int] = {}
         self.of_notes: set[int] = set()
         self.told: list[UUID] = []
+        self.named: list[tuple[str, UUID]] = []
         self.gone: set[UUID] = set()
         self.is_over = False
         self.hold_ids: dict[str, UUID] = {}
         self.flag_ids: dict[str, UUID] = {}
-        interface = self.random.choices(("operations", "API", "portal"), (16, 2, 1))[0]
+        interfaces = ("operations", "API", "pages", "portal")
+        interface = self.random.choices(interfaces, (15, 2, 1, 1))[0]
         self.programs = practice.programs if interface == "API" else {}
+        self.is_web = interface == "pages"
         self.browser = None
         with at(self.now):
             if interface == "portal":
@@ -204,6 +243,7 @@ class BaseHistory:
                 made = builders.case(self.team["coach"])
                 self.client_id, case_id = made.client_id, made.case_id
         self.model.cases.append(model.Case(case_id))
+        self.numbers = {case_id: run(CASE_NUMBER, case=case_id).scalar_one()}
         self.reader = Actor(self.client_id, Role.CLIENT, "Ines", "portal")
 
     # Running and comparing.
@@ -218,14 +258,18 @@ class BaseHistory:
         expected: model.Expected,
         call: Callable[[], object],
         request: Callable[[], Any] | None = None,
+        page: Callable[[], Any] | None = None,
     ) -> bool:
         """Do something and compare whether it was refused; return whether it was done.
 
-        A history of the API sends the `request`, if there is one; every other one calls the operations.
+        A history of the API sends the `request` and one of the pages the form of a `page`, if there is one; every other
+        one calls the operations.
         """
         self.latest = max(self.latest, self.now)
         if request and self.programs:
             codes = self._send(request)
+        elif page and self.is_web:
+            codes = self._submit(page)
         else:
             codes = []
             try:
@@ -254,6 +298,42 @@ class BaseHistory:
         error = answer.get_json()["error"]
         self.require(answer.status_code in REFUSED_STATUS, f"API: {answer.status_code} {error}")
         return [reason["code"] for reason in error.get("reasons", ())] or [error["code"]]
+
+    def _submit(self, page: Callable[[], Any]) -> list[str]:
+        """Send a form of a page; return why it was refused, or that the page doesn't offer it."""
+        answer = page()
+        status = answer.status_code if answer else None
+        self.counts[f"pages: {status or 'no form'}"] += 1
+        if status in {HTTPStatus.SEE_OTHER, HTTPStatus.OK}:
+            return []
+        self.require(status is None or status in REFUSED_STATUS, f"page: {status}")
+        return [f"page_{status or 'without_form'}"]
+
+    @property
+    def pages(self) -> str:
+        """Return the address of the newest case's pages."""
+        return self.pages_of(self.model.cases[-1])
+
+    def pages_of(self, case: model.Case) -> str:
+        """Return the address of a case's pages."""
+        if case.id not in self.numbers:
+            self.numbers[case.id] = run(CASE_NUMBER, case=case.id).scalar_one()
+        return f"/case/{self.numbers[case.id]}"
+
+    def browse(
+        self,
+        actor: Actor,
+        path: str,
+        changes: Mapping[str, Any],
+        action: str | None = None,
+        target: str | None = None,
+    ) -> Any:
+        """Open a page as somebody's browser does, fill in its form and send it, perhaps to another `target`.
+
+        Returns the answer, that of the page itself if it isn't shown, or None when it has no such form.
+        """
+        desk = self.practice.desks.setdefault(actor.id, Desk(self.practice.app, actor))
+        return desk.fill_in(path, action, target, changes)
 
     def require(self, condition: object, what: str) -> None:
         """Raise unless a comparison holds."""

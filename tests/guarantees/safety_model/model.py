@@ -57,6 +57,8 @@ RAISED_BY = {
     "children_at_risk": [(FEAR, NONE, URGENT)],
     "coercive_control": [(FEAR, NONE, CONCERN)],
     "pregnancy": [],
+    "vital_medicine": [],
+    "leaving": [],
 }
 """(e), 4c, and the findings, point 9: which item a circumstance raises, from which level of it, and to which."""
 BAR_CONTACT = {"contact_block", "violence_flag", "client_harm_flag"}
@@ -102,11 +104,16 @@ class Screening:
     session_at: datetime
     recorded_at: datetime
     repeats: frozenset[str] = frozenset()
-    """Items whose answers of this session were recorded before: they require nothing twice."""
+    """Items and circumstances whose answers of this session were recorded before: they require nothing twice."""
 
     ticked: frozenset[str] = frozenset()
-    at_least: dict[str, int] = field(default_factory=dict)
-    """What circumstances raise items to, also items that weren't asked."""
+    raised: dict[str, dict[str, int]] = field(default_factory=dict)
+    """What each circumstance raises items to, also items that weren't asked."""
+
+    @property
+    def at_least(self) -> dict[str, int]:
+        """Return what circumstances raise items to."""
+        return highest(self.raised.values())
 
     behind: bool = False
     """Recorded by a clock that was set back: what came before it has a later time."""
@@ -114,15 +121,19 @@ class Screening:
     @property
     def counting(self) -> dict[str, int]:
         """Return the levels that count: the answers, or what circumstances raise them to."""
-        return {
-            key: max(levels.get(key, NONE) for levels in (self.levels, self.at_least))
-            for key in (*self.levels, *self.at_least)
-        }
+        return highest([self.levels, *self.raised.values()])
 
     @property
     def new_levels(self) -> dict[str, int]:
         """Return the levels that were not recorded before."""
-        return {key: level for key, level in self.counting.items() if key not in self.repeats}
+        answers = {key: level for key, level in self.levels.items() if key not in self.repeats}
+        found = [answers]
+        for name, raised in self.raised.items():
+            is_new = name not in self.repeats
+            # One that depends on an answer raises a new one, also when it was ticked before.
+            depends = {key for key, when, _level in RAISED_BY[name] if when > NONE} & {*answers}
+            found.append({key: level for key, level in raised.items() if is_new or key in depends})
+        return highest(found)
 
     @property
     def full(self) -> bool:
@@ -170,6 +181,15 @@ class Screening:
             for flag, causes in FLAGS_SET.items()
             if any(self.new_levels.get(key, NONE) >= level for key, level in causes)
         }
+
+
+def highest(found: Iterable[dict[str, int]]) -> dict[str, int]:
+    """Return the highest level of each item that has one."""
+    levels: dict[str, int] = {}
+    for each in found:
+        for key, level in each.items():
+            levels[key] = max(level, levels.get(key, NONE))
+    return levels
 
 
 def opens_safety_hold(key: str, level: int | None) -> bool:
@@ -341,15 +361,20 @@ class Client:
         again = replace(new, repeats=frozenset())
         return Required(new.actions, new.actions | again.actions, starts)
 
-    def raise_levels(self, levels: dict[str, int], ticked: Collection[str]) -> dict[str, int]:
-        """Return the levels to which circumstances raise items; what never expires raises them once."""
-        found: dict[str, int] = {}
+    def raise_levels(
+        self, levels: dict[str, int], ticked: Collection[str], repeats: Collection[str] = ()
+    ) -> dict[str, dict[str, int]]:
+        """Return the levels to which each circumstance raises items; what never expires raises them once."""
+        found = {}
         for name in ticked:
-            if name == "choking" and any(name in one.ticked for one in self.screenings):
+            is_known = any(name in one.ticked for one in self.screenings)
+            if name == "choking" and is_known and name not in repeats:
                 continue
-            for key, when, level in RAISED_BY[name]:
-                if levels.get(key, self.level(key)) >= when:
-                    found[key] = max(level, found.get(key, NONE))
+            found[name] = {
+                key: level
+                for key, when, level in RAISED_BY[name]
+                if levels.get(key, self.level(key)) >= when
+            }
         return found
 
     def needs_reason(self, new: Screening) -> Expected:
@@ -446,7 +471,7 @@ class Client:
         one = self.screenings[index]
         if one.at_least.get(FEAR, NONE) == URGENT or one.number < marked.number:
             return None
-        raised = replace(one, at_least=one.at_least | {FEAR: URGENT})
+        raised = replace(one, raised=one.raised | {"choking": {FEAR: URGENT}})
         self.screenings[index] = raised
         for hold in self.holds.values():
             hold.raising = [raised if each == one else each for each in hold.raising]
@@ -480,7 +505,7 @@ class Client:
                 one = next(each for each in self.screenings if each.number == number)
                 hold.add(one, {key: level}, at)
                 hold.episodes.add(number)
-            again = replace(hold.raising[-1], levels=found, at_least={}, repeats=frozenset())
+            again = replace(hold.raising[-1], levels=found, raised={}, repeats=frozenset())
             actions[kind] = again.actions
             if again.flags & SENDING_IS_UNSAFE:
                 self.confirmed = False

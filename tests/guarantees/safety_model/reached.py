@@ -23,8 +23,8 @@ OFTEN = set(
     move: done
     move: hold_open
     move: two_steady_screenings
+    pages: 303
     pack: done
-    pack: hold_open
     portal: barred
     portal: page refused
     portal: shown
@@ -39,6 +39,17 @@ SELDOM = set(
     API: 404
     API: 409
     draft: opens a hold
+    draft: opens a hold by a circumstance
+    draft: opens a hold on its page
+    draft: opens a hold through the API
+    draft: saved by a button
+    draft: saved by itself
+    holds: care opened again
+    holds: safety opened again
+    pages: 409
+    pages: 422
+    pages: no form
+    pack: hold_open
     release_care: task_open
     stage: contact
     sign: done

@@ -7,10 +7,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import sqlalchemy as sa
+
 from caseapp.core.clock import at
 from caseapp.core.database import run
 from caseapp.core.permissions import Role
 from caseapp.domain.clients.queries import lock_client
+from caseapp.domain.notes.models import Note
 from caseapp.domain.notes.operations import create_note, save_draft, sign_note
 from caseapp.domain.notes.queries import lock_case_for_note, lock_note
 from caseapp.domain.notes.schemas import DraftChange, DraftScreening, NewNote
@@ -43,6 +46,7 @@ from tests.guarantees.safety_model.model import (
 from tests.support import builders
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
     from uuid import UUID
 
     from caseapp.core.actor import Actor
@@ -50,6 +54,13 @@ if TYPE_CHECKING:
 
 WHY = "Asked again at length."
 LEVEL_NAMES = ("none", "watch", "concern", "urgent")
+NOTE_VERSION = sa.select(Note.version).where(Note.id == sa.bindparam("note"))
+
+
+def body_of(levels: Mapping[str, int | None], keys: Iterable[str] = ITEMS) -> dict[str, str]:
+    """Return the names of levels, as forms and programs send them."""
+    found = ((key, levels.get(key)) for key in keys)
+    return {key: "not_asked" if level is None else LEVEL_NAMES[level] for key, level in found}
 
 
 class ScreeningSteps(BaseHistory):
@@ -95,9 +106,9 @@ class ScreeningSteps(BaseHistory):
         session = session_at or self.now
         reason = WHY if self.random.random() < 0.95 else ""
         ticked = [self.random.choice([*model.RAISED_BY])] if self.random.random() < 0.06 else []
-        at_least = self.model.raise_levels(asked, ticked)
+        raised = self.model.raise_levels(asked, ticked)
         new = Screening(
-            0, by.id, asked, alone, session, self.now, ticked=frozenset(ticked), at_least=at_least
+            0, by.id, asked, alone, session, self.now, ticked=frozenset(ticked), raised=raised
         )
         needs_reason = self.model.needs_reason(new) if not reason else False
         expected = session <= self.now and (None if needs_reason is None else not needs_reason)
@@ -119,8 +130,14 @@ class ScreeningSteps(BaseHistory):
             program = self.programs[by.id]
             return program.post(f"/clients/{self.client_id}/screenings", names | body)
 
+        def page() -> Any:
+            sent = {"asked_alone": "yes" if alone else None} | body_of(levels)
+            about = {"below_reason": reason, "circumstances": ticked}
+            return self.browse(by, f"{self.pages}/screening", sent | about)
+
         self.say(f"{ {key: level for key, level in levels.items() if level} } {ticked} {reason}")
-        if self.attempt(called, expected, call, None if session_at else request):
+        interfaces = (None, None) if session_at else (request, page)
+        if self.attempt(called, expected, call, *interfaces):
             self._take_in(new)
             self.counts["screenings: circumstances"] += bool(ticked)
 
@@ -132,7 +149,7 @@ class ScreeningSteps(BaseHistory):
         self._take_in_tasks(required)
         for kind, keys in new.holds.items():
             levels = {key: new.new_levels[key] for key in keys}
-            own = replace(new, levels=levels, at_least={}, repeats=frozenset())
+            own = replace(new, levels=levels, raised={}, repeats=frozenset())
             self._require_open(kind, own.actions)
         if new.holds:
             self._take_in_alert("safety" if "safety" in new.holds else "care", new.by)
@@ -243,7 +260,7 @@ class ScreeningSteps(BaseHistory):
             self.model.declined[key] = self.now
 
     def step_draft(self) -> None:
-        """Start a note with answers, to be signed later."""
+        """Start a note with answers and perhaps a circumstance, to be signed later."""
         case, coach = self.model.cases[-1], self.team["coach"]
         if self.draft or not case.is_open:
             return
@@ -257,55 +274,106 @@ class ScreeningSteps(BaseHistory):
 
         if self.attempt("draft", DONE, call):
             self.draft = Draft(made[0], 1, session_at, {}, self.random.random() < 0.8)
-            self._save_draft(self.draft, levels)
+            self._save_draft(self.draft, levels, self._tick(0.2))
 
     def step_redraft(self) -> None:
-        """Change answers in the draft, perhaps back."""
+        """Change answers in the draft, perhaps back, or tick another circumstance."""
         if self.draft:
             changed = {
                 key: self.random.choice((NONE, WATCH, CONCERN, URGENT, None))
-                for key in self.random.sample(ITEMS, self.random.randint(1, 3))
+                for key in self.random.sample(ITEMS, self.random.randint(0, 3))
             }
-            self._save_draft(self.draft, changed)
+            self._save_draft(self.draft, changed, self._tick(0.4))
 
-    def _save_draft(self, draft: Draft, changed: dict[str, int | None]) -> None:
-        """Save answers in a draft: one that opens a safety hold counts at once, with everything asked so far."""
+    def _tick(self, chance: float) -> set[str]:
+        """Choose a circumstance, or none."""
+        is_chosen = self.random.random() < chance
+        return {self.random.choice([*model.RAISED_BY])} if is_chosen else set()
+
+    def _save_draft(
+        self, draft: Draft, changed: dict[str, int | None], ticked: Collection[str] = ()
+    ) -> None:
+        """Save answers in a draft: one that opens a safety hold counts at once, with everything asked so far.
+
+        So does a circumstance. It makes no difference whether the page saves by itself, a button is pressed, or a
+        program saves.
+        """
         coach, before = self.team["coach"], draft.version
         draft.levels |= changed
+        draft.ticked |= {*ticked}
+        about = {"below_reason": WHY, "circumstances": sorted(draft.ticked)}
 
         def call() -> None:
             change = DraftChange(
-                screening=DraftScreening(draft.levels, asked_alone=draft.alone, below_reason=WHY)
+                screening=DraftScreening(
+                    draft.levels,
+                    asked_alone=draft.alone,
+                    below_reason=WHY,
+                    circumstances=(*sorted(draft.ticked),),
+                )
             )
-            draft.version = save_draft(coach, lock_note(coach, draft.id), change, before)
+            save_draft(coach, lock_note(coach, draft.id), change, before)
 
-        opens = any(model.opens_safety_hold(*answer) for answer in draft.unrecorded.items())
+        def request() -> Any:
+            body = {"asked_alone": draft.alone, **about, **body_of(draft.levels, draft.levels)}
+            path, version = f"/notes/{draft.id}", {"version": before}
+            return self.programs[coach.id].patch(path, {"screening": body}, version=version)
+
+        def page() -> Any:
+            path = f"/note/{draft.id}"
+            by_itself = self.random.random() < 0.5
+            self.counts[f"draft: saved by {'itself' if by_itself else 'a button'}"] += 1
+            alone = {"asked_alone": "yes" if draft.alone else None}
+            sent = body_of(draft.levels, draft.levels) | alone | about
+            return self.browse(coach, path, sent, target=f"{path}/draft" if by_itself else None)
+
+        new = self._answers_in(draft)
+        opens = any(model.opens_safety_hold(*level) for level in new.new_levels.items())
         answers = {key: level for key, level in draft.levels.items() if level != NONE}
-        called = f"save of {draft.session_at:%m-%d %H:%M} alone={draft.alone} {answers}"
-        self.attempt(called, DONE, call)
+        called = f"save of {draft.session_at:%m-%d %H:%M} alone={draft.alone} {answers} {sorted(draft.ticked)}"
+        self.attempt(called, DONE, call, request, page)
+        draft.version = run(NOTE_VERSION, note=draft.id).scalar_one()
         if opens:
+            answered = any(model.opens_safety_hold(*each) for each in draft.unrecorded.items())
             self.counts["draft: opens a hold"] += 1
+            self.counts["draft: opens a hold by a circumstance"] += not answered
+            self.counts["draft: opens a hold through the API"] += bool(self.programs)
+            self.counts["draft: opens a hold on its page"] += self.is_web
             self._record_draft(draft)
 
-    def _record_draft(self, draft: Draft) -> None:
-        """Let the model record a draft's answers; what was recorded before requires nothing again."""
-        draft.session_at = min(draft.session_at, self.now)
-        repeats = frozenset(draft.levels.keys() - draft.unrecorded.keys())
+    def _answers_in(self, draft: Draft) -> Screening:
+        """Return a draft's answers as they would be recorded now; what was recorded before requires nothing again."""
+        repeats = frozenset({*draft.levels} - {*draft.unrecorded} | draft.ticked & draft.counted)
         asked = {key: level for key, level in draft.levels.items() if level is not None}
-        by = self.team["coach"].id
-        self._take_in(
-            Screening(0, by, asked, draft.alone, draft.session_at, self.now, repeats=repeats)
+        return Screening(
+            0,
+            self.team["coach"].id,
+            asked,
+            draft.alone,
+            min(draft.session_at, self.now),
+            self.now,
+            repeats=repeats,
+            ticked=frozenset(draft.ticked),
+            raised=self.model.raise_levels(asked, sorted(draft.ticked), repeats),
         )
-        draft.recorded = {**draft.levels}
+
+    def _record_draft(self, draft: Draft) -> None:
+        """Let the model record a draft's answers."""
+        new = self._answers_in(draft)
+        draft.session_at = new.session_at
+        self._take_in(new)
+        draft.recorded, draft.counted = {**draft.levels}, {*draft.ticked}
         self.of_notes.add(self.number)
 
     def step_error(self) -> None:
         """Mark a screening as recorded in error: soon by whoever recorded it, later by a supervisor."""
         found = [one for one in self.model.screenings if one.number not in self.of_notes]
-        if not found:
-            return
-        one = found[-1] if self.random.random() < 0.6 else self.random.choice(found)
-        by = self.team[self.random.choice(("coach", "supervisor"))]
+        if found:
+            one = found[-1] if self.random.random() < 0.6 else self.random.choice(found)
+            self._mark(one, self.team[self.random.choice(("coach", "supervisor"))])
+
+    def _mark(self, one: Screening, by: Actor) -> None:
+        """Mark one screening as recorded in error, if this person may."""
         screening_id = next(
             key for key, number in self.screening_ids.items() if number == one.number
         )
@@ -322,6 +390,9 @@ class ScreeningSteps(BaseHistory):
             expected,
             lambda: mark_in_error(by, lock_screening(by, screening_id), REASON),
             request,
+            lambda: self.browse(
+                by, f"{self.pages}/screening/{screening_id}/error", {"reason": REASON}
+            ),
         ):
             self._take_in_error(one, by)
 
@@ -359,7 +430,7 @@ class ScreeningSteps(BaseHistory):
         self.require(asked_again or not watched, "no recheck of an answer that counts again")
         for kind, actions in restored.items():
             self._require_open(kind, actions)
-            self.counts[f"error: {kind} hold opened again"] += 1
+            self.counts[f"holds: {kind} {'renewed' if kind in before else 'opened'} again"] += 1
         is_safety = any(model.opens_safety_hold(*answer) for answer in one.counting.items())
         is_safety |= "safety" in restored
         self._take_in_alert("safety" if is_safety else "care", by.id)
@@ -390,7 +461,12 @@ class ScreeningSteps(BaseHistory):
             f"sign of {draft.session_at:%m-%d %H:%M}",
             DONE,
             lambda: sign_note(coach, lock_note(coach, draft.id), draft.version),
+            lambda: self.programs[coach.id].post(
+                f"/notes/{draft.id}/sign", version={"version": draft.version}
+            ),
+            lambda: self.browse(coach, f"/note/{draft.id}/sign", {}),
         ):
-            if any(level is not None for level in draft.unrecorded.values()):
+            is_new = any(level is not None for level in draft.unrecorded.values())
+            if is_new or draft.ticked - draft.counted:
                 self._record_draft(draft)
             self.draft = None

@@ -66,14 +66,14 @@ PROFILES: dict[str, dict[str, int]] = {
     "contact": {"prepare": 8, "forward": 4, "calm": 8, "assign": 10, "pack": 4},
     "care": {"concern": 10, "allow": 14, "facts": 4, "assign": 4, "recover": 4},
     "handouts": {"assign": 14, "pack": 5, "bulk": 5, "calm": 8},
-    "errors": {"raised": 8, "brief": 4, "error": 14, "one_action": 4},
+    "errors": {"raised": 8, "brief": 4, "error": 14, "one_action": 4, "take_back": 8},
     "leaving": {"staff": 16, "raised": 6, "acknowledge": 4, "worker": 6, "recover": 6, "name": 4},
     "trend": {"watch": 12, "lasting": 10, "later": 8},
     "notes": {"draft": 10, "redraft": 6, "sign": 8, "earlier": 8, "ahead": 3},
     "flags": {"facts": 12, "clear": 20, "confirm": 3},
     "anything": {},
 }
-PROFILE_WEIGHTS = (6, 2, 4, 1, 4, 2, 1, 1, 4, 1, 2)
+PROFILE_WEIGHTS = (6, 2, 4, 1, 4, 3, 1, 1, 4, 1, 2)
 BASE = {
     "calm": 5,
     "raised": 2,
@@ -96,6 +96,7 @@ BASE = {
     "one_action": 3,
     "release": 2,
     "recover": 3,
+    "take_back": 1,
     "move": 3,
     "forward": 1,
     "prepare": 1,
@@ -181,13 +182,17 @@ class History(HandoutSteps):
         self.mailed |= {
             (alert_id, who) for alert_id, sent in self.alerts.items() for who in sent.alerted
         }
-        addresses = Counter(
-            self.practice.addresses[who]
-            for who in [*(who for _alert_id, who in wanted), *self.told]
-            if who not in self.gone
+        told = [*(who for _alert_id, who in wanted), *self.told]
+        holds = self.model.holds
+        # Whoever was named for a hold that has ended since need not be asked to release it.
+        named = [who for kind, who in self.named if kind in holds and holds[kind].second == who]
+        least, most = (
+            Counter(self.practice.addresses[who] for who in people if who not in self.gone)
+            for people in ([*told, *named], [*told, *(who for _kind, who in self.named)])
         )
         self.told.clear()
-        self.require(Counter(self.practice.sent) == addresses, f"mail {self.practice.sent}")
+        self.named.clear()
+        self.require(least <= Counter(self.practice.sent) <= most, f"mail {self.practice.sent}")
         self.counts["alerts: mailed"] += len(wanted)
 
     # Staff who leave.
@@ -263,6 +268,7 @@ class History(HandoutSteps):
             actor.id in sent.alerted,
             lambda: acknowledge_alert(actor, lock_alert(actor, alert_id)),
             lambda: self.programs[actor.id].post(f"/alerts/{alert_id}/acknowledge", {}),
+            lambda: self.browse(actor, "/alerts", {}, f"/alerts/{alert_id}/acknowledge"),
         ):
             is_own = actor is self.team["coach"] and sent.waits_for_second()
             self.counts["acknowledge: for the coach only"] += is_own
