@@ -32,7 +32,7 @@ from caseapp.domain.dashboard.listed_clients import (
     newest_case_number,
 )
 from caseapp.domain.dashboard.portal_items import MAX_PORTAL_ITEMS, list_portal_items
-from caseapp.domain.dashboard.rules import sort_by_urgency
+from caseapp.domain.dashboard.rules import is_pressing, sort_by_urgency
 from caseapp.domain.dashboard.schemas import (
     NamedHold,
     OpenHold,
@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from caseapp.domain.screening.records import Hold
 
 MAX_HOLDS = 25
+"""Today lists so many holds and proposals at the most, but every pressing hold that it finds."""
 MAX_DRAFTS = 50
 MAX_FOLLOWUPS = 8
 MAX_CASES_PER_STAGE = 200
@@ -83,6 +84,7 @@ def get_today(actor: Actor) -> Today:
     held = {client.id for client in clients if client.safety.holds}
     tasks = _list_followups(actor, moment + DUE_WITHIN, held)
     holds = _list_open_holds(actor, clients, tasks, moment)
+    shown = max(MAX_HOLDS, sum(is_pressing(hold, moment) for hold in holds))
     proposed = _list_proposed(marks, clients)
     due = [task for task in tasks if task.is_due]
     cases_by_stage = _count_by_stage(actor)
@@ -103,8 +105,8 @@ def get_today(actor: Actor) -> Today:
         more_portal_items=len(portal_items) > MAX_PORTAL_ITEMS,
         drafts=list_own_drafts(actor, MAX_DRAFTS),
         coaches_drafts=list_coaches_drafts(actor) if actor.role is Role.SUPERVISOR else [],
-        holds=holds[:MAX_HOLDS],
-        more_holds=len(holds) > MAX_HOLDS,
+        holds=holds[:shown],
+        more_holds=len(holds) > shown,
         proposed=proposed[:MAX_HOLDS],
         more_proposed=len(proposed) > MAX_HOLDS,
         followups=[task.record for task in due[:MAX_FOLLOWUPS]],

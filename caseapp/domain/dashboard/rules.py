@@ -44,12 +44,12 @@ def order_attention(today: Today) -> list[tuple[str, Any]]:
     return [
         *(("alert", alert) for alert in today.alerts),
         *(("draft", draft) for draft in today.unrecorded_concerns),
-        *(("hold", hold) for hold in today.holds if _rank(hold, today.now) in PRESSING),
+        *(("hold", hold) for hold in today.holds if is_pressing(hold, today.now)),
         *(("action", task) for task in _list_overdue(today)),
         *(("shared", item) for item in today.portal_items if item.kind == "shared"),
         *(("locked", item) for item in today.portal_items if item.kind == "locked"),
         *(("named", hold) for hold in today.named_holds),
-        *(("hold", hold) for hold in today.holds if _rank(hold, today.now) not in PRESSING),
+        *(("hold", hold) for hold in today.holds if not is_pressing(hold, today.now)),
         *(("proposed", found) for found in today.proposed),
     ]
 
@@ -73,6 +73,11 @@ def sort_by_urgency(holds: Iterable[OpenHold], moment: datetime) -> list[OpenHol
     """
     newest_first = sorted(holds, key=lambda hold: (hold.urgent_since, hold.id), reverse=True)
     return sorted(newest_first, key=lambda hold: URGENCY.index(_rank(hold, moment)))
+
+
+def is_pressing(hold: OpenHold, moment: datetime) -> bool:
+    """Tell whether a hold is a new safety hold or has an overdue action, so that no list leaves it out."""
+    return _rank(hold, moment) in PRESSING
 
 
 def _rank(hold: OpenHold, moment: datetime) -> tuple[str, str]:

@@ -85,7 +85,7 @@ def test_old_hold_with_an_overdue_action_is_not_cut_off_by_newer_ones(team):
     for _ in range(MAX_HOLDS + 2):
         builders.screen(coach, builders.case(coach).client_id, harm_to_others=2)
     for who in (coach, team["supervisor"]):
-        assert get_today(who).holds[0].client == "Overdue For Weeks"
+        assert "Overdue For Weeks" in {hold.client for hold in get_today(who).holds}
 
 
 def test_recent_cases_of_a_supervisor_are_those_of_all_their_coaches_by_activity(team):
