@@ -1,21 +1,36 @@
-"""The owner of the token, and the stage model."""
+"""The owner of the token with their password and sessions, and the stage model."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from flask import request
+
 from caseapp.api.blueprint import ApiBlueprint, ListQuerySchema, ListRequest
 from caseapp.core.pagination import page_in_memory
 from caseapp.core.permissions import ACTIONS_BY_ROLE, Action
+from caseapp.core.transaction import transaction
+from caseapp.domain.auth import operations, passwords, queries
+from caseapp.domain.auth.schemas import (
+    PasswordChange,
+    PasswordChangeSchema,
+    SessionResponseSchema,
+)
 from caseapp.domain.cases.schemas import StageResponseSchema
 from caseapp.domain.cases.stages import Stage, stages
 from caseapp.domain.users.schemas import MeResponseSchema
 from caseapp.http.guard import current_actor, needs
 
 if TYPE_CHECKING:
-    from caseapp.core.pagination import Page
+    from uuid import UUID
 
-blueprint = ApiBlueprint("me", "The owner of the token, and the stage model.")
+    from caseapp.core.actor import Actor
+    from caseapp.core.pagination import Page
+    from caseapp.core.sessions import Session
+
+blueprint = ApiBlueprint(
+    "me", "The owner of the token, their password and sessions, and the stage model."
+)
 
 
 @blueprint.route("/me")
@@ -23,9 +38,44 @@ blueprint = ApiBlueprint("me", "The owner of the token, and the stage model.")
 @blueprint.response_schema(MeResponseSchema())
 def get_me() -> dict[str, Any]:
     """Return the owner of the token and the actions their role allows."""
-    actor = current_actor()
+    return _describe(current_actor())
+
+
+def _describe(actor: Actor) -> dict[str, Any]:
     may = sorted(ACTIONS_BY_ROLE[actor.role])
     return {"id": actor.id, "name": actor.name, "role": actor.role, "may": may}
+
+
+@blueprint.route("/me/password", "POST", error_statuses=(429,))
+@needs(Action.ACCOUNT_EDIT)
+@blueprint.response_schema(MeResponseSchema())
+@blueprint.request_schema(PasswordChangeSchema())
+def change_password(body: PasswordChange) -> dict[str, Any]:
+    """Change your own password. It ends all of your sessions and tokens, this one too."""
+    actor = current_actor()
+    checked = passwords.check_change(actor, body, request.remote_addr or "")
+    with transaction():
+        passwords.change_password(checked)
+    return _describe(actor)
+
+
+@blueprint.route("/me/sessions")
+@needs(Action.SELF_READ)
+@blueprint.list_response_schema(SessionResponseSchema())
+@blueprint.query_params(ListQuerySchema())
+def list_sessions(query: ListRequest) -> Page[Session]:
+    """List the browsers in which you are signed in, by the time of signing in."""
+    found = queries.list_sessions(current_actor().id)
+    return page_in_memory(found, lambda session: (session.id.hex,), query.cursor, query.limit)
+
+
+@blueprint.route("/me/sessions/<uuid:session_id>/end", "POST")
+@needs(Action.ACCOUNT_EDIT)
+@blueprint.response_schema(SessionResponseSchema())
+def end_session(session_id: UUID) -> Session:
+    """End one of your sessions."""
+    with transaction():
+        return operations.end_own_session(current_actor(), session_id)
 
 
 @blueprint.route("/stages")

@@ -12,10 +12,11 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.auth.operations import (
     add_user,
     create_token,
+    end_sessions_of,
     reset_password,
     revoke_token,
 )
-from caseapp.domain.auth.queries import list_tokens
+from caseapp.domain.auth.queries import list_sessions, list_tokens
 from caseapp.domain.staffing.operations import change_supervisor, disable_member
 from caseapp.domain.staffing.queries import lock_members
 from caseapp.domain.users.queries import get_user_by_email, list_users
@@ -39,6 +40,10 @@ def read_password() -> str:
 
 def _day(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d}"
+
+
+def _minute(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
 @click.group()
@@ -109,11 +114,31 @@ def supervise(context: CommandContext, email: str, by: str) -> None:
 @click.argument("email")
 @click.pass_obj
 def reset(context: CommandContext, email: str) -> None:
-    """Set a new password, read from standard input, and end all sessions of the user."""
+    """Set a new password, read from standard input, and end all sessions and tokens of the user."""
     password = read_password()
     with context.open(), transaction():
         reset_password(operator(), email, password)
-    click.echo(f"{email} has a new password and is signed out everywhere.")
+    click.echo(f"{email} has a new password; all sessions and tokens have ended.")
+
+
+@user.command("sessions")
+@click.argument("email")
+@click.pass_obj
+def list_sessions_command(context: CommandContext, email: str) -> None:
+    """List where a user is signed in."""
+    with context.open():
+        for found in list_sessions(get_user_by_email(email).id):
+            click.echo(f"Signed in {_minute(found.created_at)}, used {_minute(found.last_seen_at)}")
+
+
+@user.command("sign-out")
+@click.argument("email")
+@click.pass_obj
+def sign_out(context: CommandContext, email: str) -> None:
+    """End all sessions of a user; tokens stay."""
+    with context.open(), transaction():
+        end_sessions_of(operator(), email)
+    click.echo(f"{email} is signed out everywhere.")
 
 
 @click.group()

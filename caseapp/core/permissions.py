@@ -22,6 +22,7 @@ class Action(StrEnum):
     """Something that a role may do; audit events carry the same codes."""
 
     SELF_READ = "self.read"
+    ACCOUNT_EDIT = "account.edit"
     SESSION_END = "session.end"
     FORM_DRAFT = "form.draft"
     TODAY_READ = "today.read"
@@ -85,6 +86,7 @@ class Action(StrEnum):
 _ALL_STAFF = frozenset(
     {
         Action.SELF_READ,
+        Action.ACCOUNT_EDIT,
         Action.SESSION_END,
         Action.FORM_DRAFT,
         Action.TODAY_READ,

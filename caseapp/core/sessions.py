@@ -95,12 +95,23 @@ def end_session(session_id: UUID) -> None:
     )
 
 
-def end_all_sessions(subject_id: UUID) -> None:
-    """End every session of one person."""
-    db.session.execute(
+def end_all_sessions(subject_id: UUID, *, but: UUID | None = None) -> None:
+    """End every session of one person, or every one but this."""
+    ending = (
         sa.update(Session)
         .where(Session.subject_id == subject_id, Session.ended_at.is_(None))
         .values(ended_at=now())
+    )
+    db.session.execute(ending if but is None else ending.where(Session.id != but))
+
+
+def is_unexpired(kind: str) -> sa.ColumnElement[bool]:
+    """Build the SQL condition for a session that has neither ended nor idled nor expired at this moment."""
+    moment = now()
+    return sa.and_(
+        Session.ended_at.is_(None),
+        Session.last_seen_at > moment - IDLE_TIMEOUT[kind],
+        Session.created_at > moment - ABSOLUTE_TIMEOUT,
     )
 
 

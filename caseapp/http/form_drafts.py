@@ -21,6 +21,7 @@ from caseapp.domain.form_drafts.queries import find_last_save
 from caseapp.http.form_keys import FormKey, open_form_key
 from caseapp.http.guard import current_actor, needs
 from caseapp.http.interfaces import Interface, current_interface
+from caseapp.http.request_parsing import words_to_keep
 from caseapp.http.template_helpers import flash
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def keep() -> ResponseReturnValue:
     too soon after the last time. Raises RuleBroken when the form isn't this person's.
     """
     key = _own_key()
-    words = {name: texts for name, texts in request.form.lists() if name != "csrf_token"}
+    words = words_to_keep(request.form)
     path = key.page.partition("?")[0]
     with transaction():
         if is_claimed(key.person_id, key.id.hex):

@@ -23,7 +23,7 @@ from caseapp.http.form_keys import FormKey, open_form_key
 from caseapp.http.form_merge import sent_texts, value_texts
 from caseapp.http.guard import current_actor
 from caseapp.http.page_forms import Forms, Refusal
-from caseapp.http.request_parsing import COMMON_FIELDS
+from caseapp.http.request_parsing import COMMON_FIELDS, SECRET_FIELDS, words_to_keep
 from caseapp.http.template_helpers import flash, zone
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ class FormRoute(Generic[View, Locked, Loaded]):
         key = self._find_key()
         if key is None:
             return None
-        words = {name: texts for name, texts in request.form.lists() if name != "csrf_token"}
+        words = words_to_keep(request.form)
         path = key.page.partition("?")[0]
         with transaction():
             if is_claimed(key.person_id, key.id.hex):
@@ -209,7 +209,9 @@ class FormRoute(Generic[View, Locked, Loaded]):
         return [
             (labels.get(name, name.replace("_", " ").capitalize()), text)
             for name, texts in sent_texts(form).items()
-            if name not in COMMON_FIELDS and name not in shown and self.is_free_text(name)
+            if name not in COMMON_FIELDS | SECRET_FIELDS
+            and name not in shown
+            and self.is_free_text(name)
             for text in texts
         ]
 

@@ -27,7 +27,7 @@ from caseapp.http.form_merge import (
 )
 from caseapp.http.guard import current_actor
 from caseapp.http.interfaces import find_endpoint
-from caseapp.http.request_parsing import COMMON_FIELDS, Form
+from caseapp.http.request_parsing import COMMON_FIELDS, SECRET_FIELDS, Form
 from caseapp.http.template_helpers import zone
 
 if TYPE_CHECKING:
@@ -277,8 +277,9 @@ def _as_sent(words: Mapping[str, Sequence[str]]) -> MultiDict[str, str]:
 
 
 def own_texts(typed: MultiDict[str, str]) -> Texts:
-    """Return the texts of a form's own fields, without those that every form has."""
-    return {name: texts for name, texts in sent_texts(typed).items() if name not in COMMON_FIELDS}
+    """Return the texts of a form's own fields, without those that every form has, and without secrets."""
+    left_out = COMMON_FIELDS | SECRET_FIELDS
+    return {name: texts for name, texts in sent_texts(typed).items() if name not in left_out}
 
 
 def _typed_values(form: PageForm, typed: MultiDict[str, str]) -> dict[str, Any]:
@@ -287,5 +288,5 @@ def _typed_values(form: PageForm, typed: MultiDict[str, str]) -> dict[str, Any]:
     return empty | {
         name: texts if len(texts) > 1 else texts[0]
         for name, texts in typed.lists()
-        if name not in COMMON_FIELDS
+        if name not in COMMON_FIELDS | SECRET_FIELDS
     }

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from werkzeug.datastructures import MultiDict
 
 COMMON_FIELDS = frozenset({"csrf_token", "form_key", "idempotency_key", "version"})
+SECRET_FIELDS = frozenset({"password", "new_password"})
+"""Fields whose text is neither kept nor shown again, whatever becomes of their form."""
 
 
 @dataclass
@@ -57,6 +59,15 @@ class Form:
         """Note that the page sends a field without showing it."""
         self.hidden.add(name)
         return ""
+
+
+def words_to_keep(form: MultiDict[str, str]) -> dict[str, list[str]]:
+    """Return the fields of a form that are kept when it isn't sent: all but its token and secrets."""
+    return {
+        name: texts
+        for name, texts in form.lists()
+        if name != "csrf_token" and name not in SECRET_FIELDS
+    }
 
 
 def read_form(schema: Schema) -> Any:  # noqa: ANN401 - a plain value

@@ -131,6 +131,10 @@ MESSAGES = {
         "You’ve been signed out. What you typed is kept. Sign in to find it in the form again."
     ),
     "words_discarded": lazy_gettext("What you typed was discarded."),
+    "password_changed": lazy_gettext(
+        "Password changed. You’re signed out everywhere else, and your API tokens have ended."
+    ),
+    "session_ended": lazy_gettext("Session ended."),
     "signed_out": lazy_gettext("You're signed out."),
 }
 

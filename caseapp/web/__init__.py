@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from caseapp.web import (
+    account,
     alert_settings,
     alerts,
     assignments,
@@ -48,6 +49,7 @@ def init_app(app: Flask) -> None:
     """
     modules = (
         sign_in,
+        account,
         today,
         board,
         staffing,

@@ -27,6 +27,7 @@ ACTION_LABELS = {
     Action.BOARD_READ: "Viewed the board",
     Action.TODAY_READ: "Viewed Today",
     Action.CLIENT_CREATE: "Added a client",
+    Action.ACCOUNT_EDIT: "Changed their own account",
     Action.CLIENT_READ: "Viewed a client's record",
     Action.CLIENT_EDIT: "Changed a client's record",
     Action.HAND_OVER: "Handed over a client",

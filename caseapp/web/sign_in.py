@@ -9,7 +9,7 @@ from flask import Blueprint, g, redirect, render_template, request, url_for
 from caseapp.core.errors import Invalid, TooManyAttempts, Unauthenticated
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
-from caseapp.domain.auth import operations as auth
+from caseapp.domain.auth import operations, passwords
 from caseapp.domain.auth.schemas import SignInSchema
 from caseapp.http.guard import current_actor, needs, public
 from caseapp.http.interfaces import Interface, find_page
@@ -44,9 +44,9 @@ def sign_in_page() -> ResponseReturnValue:
 def sign_in() -> ResponseReturnValue:
     """Check the password and begin a session."""
     try:
-        checked = auth.check_password(read_form(SignInSchema()), request.remote_addr or "")
+        checked = passwords.check_password(read_form(SignInSchema()), request.remote_addr or "")
         with transaction():
-            token = auth.sign_in(checked)
+            token = passwords.sign_in(checked)
     except Invalid as error:
         return render_template("sign_in/sign_in.html", form=submitted_form(error)), 422
     except Unauthenticated as error:
@@ -65,7 +65,7 @@ def sign_in() -> ResponseReturnValue:
 def sign_out() -> ResponseReturnValue:
     """End the session."""
     with transaction():
-        auth.sign_out(current_actor())
+        operations.sign_out(current_actor())
     flash("signed_out")
     return clear_session_cookie(
         redirect(url_for("sign_in.sign_in_page"), code=303), Interface.STAFF

@@ -3,7 +3,7 @@ import pytest
 from caseapp.core.actor import operator
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth.operations import create_token, revoke_token
-from tests.api.api_client import BASE, assert_error, assert_only_answers
+from tests.api.api_client import BASE, assert_error, assert_only_answers, assert_refuses
 from tests.support import staff as people
 
 
@@ -60,3 +60,41 @@ def test_list_stages_returns_seven_with_criteria(staff):
 def test_unknown_address_is_not_found(staff):
     assert_error(staff["coach"].get("/nowhere"), 404, "not_found")
     assert_error(staff["coach"].client.get("/api/v2/me"), 404, "not_found")
+
+
+NEW = {"password": people.PASSWORD, "new_password": "another good pass phrase"}
+
+
+def test_change_of_password_ends_sessions_and_tokens(app, staff):
+    coach = staff["coach"]
+    browser = app.test_client()
+    people.sign_in(browser, coach.actor)
+    wrong = [(name, NEW | {name: "qwertyuiopasdfgh"}) for name in NEW]
+    assert_refuses(coach, "POST", "/me/password", wrong)
+    assert coach.get("/me").status_code == 200
+    assert coach.post("/me/password", NEW).get_json()["id"] == str(coach.actor.id)
+    assert_error(coach.get("/me"), 401)
+    assert browser.get("/account").location == "/sign-in"
+    assert staff["coach2"].get("/me").status_code == 200
+
+
+def test_wrong_passwords_are_counted(staff):
+    codes = [
+        staff["coach"].post("/me/password", NEW | {"password": "wrong"}).status_code
+        for _ in range(9)
+    ]
+    assert codes == [422] * 8 + [429]
+
+
+def test_own_sessions_are_listed_and_ended(app, staff):
+    coach = staff["coach"]
+    browser = app.test_client()
+    people.sign_in(browser, coach.actor)
+    [found] = coach.get("/me/sessions").get_json()["items"]
+    assert found["ended_at"] is None
+    address = f"/me/sessions/{found['id']}/end"
+    assert_error(staff["coach2"].post(address, {}), 404)
+    assert coach.post(address, {}).get_json()["ended_at"]
+    assert browser.get("/account").location == "/sign-in"
+    assert_error(coach.post(address, {}), 404)
+    assert coach.get("/me/sessions").get_json()["items"] == []

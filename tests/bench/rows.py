@@ -165,7 +165,6 @@ def _user(who: str, role: Role, supervisor_id: UUID | None) -> dict[str, Any]:
         "email": f"{who}@bench.test",
         "name": f"Bench {who.title()}",
         "role": role.value,
-        "password_hash": "none",
         "supervisor_id": supervisor_id,
         "created_at": FIRST_OPENED_AT,
         "version": 1,

@@ -63,6 +63,18 @@ def test_user_add_reports_an_error_in_one_line(run_command, arguments, password,
     assert done.stderr.count("\n") == 1
 
 
+def test_sessions_of_a_user_are_listed_and_ended(app, run_command):
+    coach = staff.add("coach")
+    browser = app.test_client()
+    staff.sign_in(browser, coach)
+    assert run_command("user", "sessions", "coach@practice.test").output.startswith("Signed in 20")
+    done = run_command("user", "sign-out", "coach@practice.test")
+    assert done.output == "coach@practice.test is signed out everywhere.\n"
+    assert run_command("user", "sessions", "coach@practice.test").output == ""
+    assert browser.get("/today").status_code == 303
+    assert run_command("user", "sign-out", "nobody@practice.test").exit_code == 1
+
+
 def test_user_reset_and_disable_end_access(app, run_command):
     coach = staff.add("coach")
     browser = app.test_client()

@@ -13,11 +13,13 @@ from caseapp.core.actor import Actor, operator
 from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.permissions import Role
+from caseapp.core.sessions import begin_session
 from caseapp.core.transaction import transaction
 from caseapp.domain.alerts.models import Alert, AlertRecipient
 from caseapp.domain.assignments.operations import assign_handout
 from caseapp.domain.assignments.queries import list_assignments
 from caseapp.domain.auth.operations import create_token
+from caseapp.domain.auth.queries import find_staff_session
 from caseapp.domain.authoring.operations import create_draft
 from caseapp.domain.authoring.schemas import NewDraft
 from caseapp.domain.bulk_assignments.operations import start_bulk_assignment
@@ -60,6 +62,7 @@ OWNED = {
     "number",
     "plan_id",
     "position",
+    "session_id",
     "upload_id",
     "screening_id",
 }
@@ -148,6 +151,8 @@ def _belongings(app, coach, slugs):
     safety_plans.write(coach, found.client_id)
     safety_plans.show(coach, found.client_id)
     note_id = builders.draft(coach, found.case_id)
+    with transaction():
+        session_id = find_staff_session(begin_session("staff", coach.id)).actor.session_id
     number = db.session.scalar(
         sa.text("SELECT number FROM coaching_case ORDER BY opened_at DESC LIMIT 1")
     )
@@ -167,6 +172,7 @@ def _belongings(app, coach, slugs):
         "flag_id": list_flags(coach, found.client_id)[0].id,
         "assignment_id": assignments[0].id,
         "position": assignments[0].position,
+        "session_id": session_id,
         "upload_id": upload_id,
         "card_code": found.card_code,
     }

@@ -12,7 +12,14 @@ from caseapp.core.permissions import ACTIONS_BY_ROLE, STAFF_ROLES, Action, Role
 from caseapp.core.settings import ROOT
 from tests.guarantees import sample_data as w
 
-EVERY_MEMBER_OF_STAFF = {"self.read", "session.end", "form.draft", "today.read", "handout.read"}
+EVERY_MEMBER_OF_STAFF = {
+    "self.read",
+    "account.edit",
+    "session.end",
+    "form.draft",
+    "today.read",
+    "handout.read",
+}
 COACH = EVERY_MEMBER_OF_STAFF | {
     "client.create",
     "client.read",

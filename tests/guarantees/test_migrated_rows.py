@@ -62,6 +62,7 @@ LATER_TABLES = {
     "alert_step",
     "audit_event_client",
     "client_safety",
+    "credential",
     "form_draft",
     "key_ring",
     "safety_event",
@@ -252,6 +253,7 @@ def left_out_for(number: int) -> list[str]:
 FORMER_COLUMNS: dict[str, dict[str, Callable[[int], Any]]] = {
     "bulk_assignment_item": {"reasons": left_out_for},
     "note": {"unrecorded_level": draft_level},
+    "user_account": {"password_hash": "hash {}".format},
 }
 FORMER_TYPES = {"reasons": SAFETY.JSON}
 
@@ -348,7 +350,11 @@ def test_every_row_of_the_old_schema_comes_through_and_goes_back(old_database: s
     events = after.pop("safety_event")
     assert len(events) > ROWS * 3
     assert {row["client_id"] for row in events} == {row["client_id"] for row in before["hold"]}
-    empty = LATER_TABLES - {"safety_event"}
+    passwords = {str(row["person_id"]): row["secret"] for row in after.pop("credential")}
+    assert passwords == {
+        str(row["id"]): row["password_hash"].encode() for row in before["user_account"]
+    }
+    empty = LATER_TABLES - {"safety_event", "credential"}
     assert [table for table in empty if after.pop(table)] == ["alert_setting"]
     assert {row.pop("has_unrecorded"): row["status"] for row in after["note"]} == {
         True: "draft",

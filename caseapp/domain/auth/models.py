@@ -1,4 +1,7 @@
-"""Tables: bearer tokens, a client's portal access and counted sign-in attempts; secrets are kept as hashes."""
+"""Tables: what staff sign in with, bearer tokens, a client's portal access and counted sign-in attempts.
+
+Secrets are kept as hashes, those of passwords sealed.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,42 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from caseapp.core.database import Model, between
+from caseapp.core.database import Model, between, one_of, unconstrained
 from caseapp.core.ids import new_id
+
+CREDENTIAL_KINDS = ("password",)
+"""`password`: its Argon2id hash."""
+IN_USE = sa.text("ended_at IS NULL")
+
+
+class Credential(Model):
+    """Something by which a person shows who they are; `kind` says what `secret` holds.
+
+    It is sealed under key `ring_number` of the ring, for this row and person: whoever has only the database can guess
+    no password. Only a hash of a release before has no number; it is sealed when its owner next signs in. Of a
+    credential that has ended the times are kept, and nothing else.
+    """
+
+    __tablename__ = "credential"
+    __table_args__ = (
+        sa.Index(
+            "uq_credential_in_use",
+            "person_id",
+            "kind",
+            unique=True,
+            sqlite_where=IN_USE,
+            postgresql_where=IN_USE,
+        ),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    person_id: Mapped[UUID] = mapped_column(info=unconstrained("A member of staff or a client."))
+    kind: Mapped[str] = mapped_column(sa.String(10), info=one_of(CREDENTIAL_KINDS))
+    ring_number: Mapped[int | None] = mapped_column(info=between(1))
+    secret: Mapped[bytes | None]
+    created_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
 
 
 class Token(Model):

@@ -13,9 +13,9 @@ from caseapp.core.clock import now
 from caseapp.core.database import db, run
 from caseapp.core.errors import NotFound
 from caseapp.core.permissions import Action, Role
-from caseapp.core.sessions import Session, session_is_live, session_params
+from caseapp.core.sessions import Session, is_unexpired, session_is_live, session_params
 from caseapp.core.tokens import hash_token
-from caseapp.domain.auth.models import PortalAccess, Token
+from caseapp.domain.auth.models import Credential, PortalAccess, Token
 from caseapp.domain.auth.rules import SignInStep, derive_sign_in_step
 from caseapp.domain.clients.models import Client
 from caseapp.domain.practice.models import Practice
@@ -102,6 +102,26 @@ def find_token_actor(token: str) -> Actor | None:
     """Find the member of staff behind a bearer token, in one statement."""
     row = run(TOKEN_OWNER, secret=hash_token(token)).first()
     return None if row is None else Actor(row.id, Role(row.role), row.name, "api")
+
+
+def list_sessions(user_id: UUID) -> Sequence[Session]:
+    """List the sessions of a member of staff that last still, the latest used first."""
+    return db.session.scalars(
+        sa.select(Session)
+        .where(Session.subject_id == user_id, is_unexpired("staff"))
+        .order_by(Session.last_seen_at.desc(), Session.id)
+    ).all()
+
+
+def find_password_date(user_id: UUID) -> datetime | None:
+    """Return when the password of a member of staff was set; None without one."""
+    return db.session.scalar(
+        sa.select(Credential.created_at).where(
+            Credential.person_id == user_id,
+            Credential.kind == "password",
+            Credential.ended_at.is_(None),
+        )
+    )
 
 
 def list_tokens(user_id: UUID) -> Sequence[Token]:

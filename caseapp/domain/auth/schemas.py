@@ -1,14 +1,17 @@
-"""Schemas for signing in."""
+"""Schemas for signing in and for one's own account."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from marshmallow import Schema, fields, post_load, validate
 
 from caseapp.core.database import max_length
 from caseapp.domain.users.models import User
+
+if TYPE_CHECKING:
+    from uuid import UUID
 
 
 @dataclass(frozen=True)
@@ -16,7 +19,15 @@ class SignIn:
     """An email address and a password as they were submitted."""
 
     email: str
-    password: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class PasswordChange:
+    """A current password and the one that is to replace it, as they were submitted."""
+
+    password: str = field(repr=False)
+    new_password: str = field(repr=False)
 
 
 class SignInSchema(Schema):
@@ -29,3 +40,39 @@ class SignInSchema(Schema):
     def make(self, data: dict[str, Any], **_: object) -> SignIn:
         """Build the dataclass."""
         return SignIn(data["email"].strip().lower(), data["password"])
+
+
+class PasswordChangeSchema(Schema):
+    """The change of one's own password; the length is capped here, before any hashing."""
+
+    password = fields.String(
+        required=True,
+        validate=validate.Length(1, 1000),
+        metadata={"description": "The current password."},
+    )
+    new_password = fields.String(required=True, validate=validate.Length(1, 1000))
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> PasswordChange:
+        """Build the dataclass."""
+        return PasswordChange(**data)
+
+
+class SessionChoiceSchema(Schema):
+    """Input of which session is to end."""
+
+    session_id = fields.UUID(required=True, error_messages={"required": "Choose a session."})
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> UUID:
+        """Return the id."""
+        return data["session_id"]  # type: ignore[no-any-return]
+
+
+class SessionResponseSchema(Schema):
+    """One of one's own sessions."""
+
+    id = fields.UUID(required=True)
+    created_at = fields.AwareDateTime(required=True)
+    last_seen_at = fields.AwareDateTime(required=True)
+    ended_at = fields.AwareDateTime(required=True, allow_none=True)

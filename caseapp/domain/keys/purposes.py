@@ -10,6 +10,7 @@ Purpose = Literal[
     "safety",
     "audit",
     "signatures",
+    "credentials",
     "fingerprint_email",
     "fingerprint_phone",
     "fingerprint_name",
@@ -17,7 +18,8 @@ Purpose = Literal[
     "fingerprint_attempt",
 ]
 """`index`: blind indexes; `drafts`: unsent forms; `safety`: sealed safety data; `audit`: the chain of the log;
-`signatures`: signed notes; the others: keyed hashes for exact look-ups, a key for each kind."""
+`signatures`: signed notes; `credentials`: what people sign in with; the others: keyed hashes for exact look-ups, a key
+for each kind."""
 FingerprintKind = Literal["email", "phone", "name", "coach", "attempt"]
 
 PURPOSES: tuple[Purpose, ...] = get_args(Purpose)

@@ -24,7 +24,6 @@ class User(Model):
     role: Mapped[str] = mapped_column(
         sa.String(12), info=one_of(role for role in Role if role in STAFF_ROLES)
     )
-    password_hash: Mapped[str] = mapped_column(sa.String(160))
     supervisor_id: Mapped[UUID | None] = mapped_column(sa.ForeignKey("user_account.id"), index=True)
     deputy_id: Mapped[UUID | None] = mapped_column(sa.ForeignKey("user_account.id"))
     """Who is alerted when this supervisor doesn't acknowledge an alert."""

@@ -12,14 +12,24 @@ from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.errors import Forbidden
 from caseapp.core.permissions import Action
+from caseapp.core.sessions import begin_session
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import assign_handout, withdraw
 from caseapp.domain.assignments.queries import lock_assignment
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.audit.operations import record, record_reads, record_refusal
 from caseapp.domain.audit.queries import AuditFilter, list_audit_events
-from caseapp.domain.auth.operations import add_user, create_token, reset_password
+from caseapp.domain.auth.operations import (
+    add_user,
+    create_token,
+    end_own_session,
+    end_sessions_of,
+    reset_password,
+)
+from caseapp.domain.auth.passwords import change_password, check_change
 from caseapp.domain.auth.portal_access import invite_client
+from caseapp.domain.auth.queries import find_staff_session
+from caseapp.domain.auth.schemas import PasswordChange
 from caseapp.domain.cases.operations import (
     close_case,
     move_case,
@@ -136,6 +146,10 @@ def changes(team):
         builders.screen(coach, case.client_id, days_ago=9)
         builders.screen(coach, case.client_id)
     with transaction():
+        session_id = find_staff_session(begin_session("staff", supervisor.id)).actor.session_id
+    wish = PasswordChange(staff.PASSWORD, "another good pass phrase")
+    new_password = check_change(coach, wish, "192.0.2.1")
+    with transaction():
         closing = CaseClosing("other", "decision", "not_possible", "Gone.", NO, None)
         close_case(coach, lock_case(coach, closed.case_id), closing, 1)
         task_id = create_followup(
@@ -248,6 +262,9 @@ def changes(team):
         ),
         ("user.manage", lambda: disable_member(admin, lock_member(team["coach2"].id), None)),
         ("token.manage", lambda: create_token(admin, "coach@practice.test", "laptop")),
+        ("user.manage", lambda: end_sessions_of(admin, "coach@practice.test")),
+        ("account.edit", lambda: end_own_session(supervisor, session_id)),
+        ("account.edit", lambda: change_password(new_password)),
     ]
 
 

@@ -10,14 +10,14 @@ from caseapp.core.errors import Forbidden, Invalid, NotFound, Unauthenticated
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.auth import credentials
+from caseapp.domain.auth.models import Credential
 from caseapp.domain.auth.operations import (
     add_user,
-    check_password,
     create_token,
     reset_password,
     revoke_token,
-    sign_in,
 )
+from caseapp.domain.auth.passwords import check_password, sign_in
 from caseapp.domain.auth.queries import find_staff_session, find_token_actor
 from caseapp.domain.auth.schemas import SignIn
 from caseapp.domain.staffing.operations import disable_member
@@ -131,16 +131,22 @@ def test_sign_in_begins_a_session_of_that_user(app):
     assert (found.id, found.role, found.via) == (coach.id, coach.role, "web")
 
 
-def test_outdated_hash_is_renewed_at_sign_in(app):
+IN_USE = sa.select(Credential.secret).where(Credential.ended_at.is_(None))
+
+
+def test_outdated_hash_is_renewed_at_sign_in(app, monkeypatch):
     staff.add("coach")
-    old = PasswordHasher(time_cost=2, memory_cost=16, parallelism=1).hash(staff.PASSWORD)
+    today = credentials._hasher  # noqa: SLF001 - what the other tests run on
+    old = PasswordHasher(time_cost=2, memory_cost=16, parallelism=1)
+    monkeypatch.setattr(credentials, "_hasher", old)
     with transaction():
-        db.session.execute(sa.update(User).values(password_hash=old))
+        reset_password(operator(), "coach@practice.test", staff.PASSWORD)
+    monkeypatch.setattr(credentials, "_hasher", today)
+    sealed = db.session.scalar(IN_USE)
     enter(staff.PASSWORD)
-    kept = db.session.scalar(sa.select(User.password_hash))
-    assert kept != old
-    assert not credentials.needs_rehash(kept)
-    assert credentials.verify_secret(kept, staff.PASSWORD)
+    assert db.session.scalar(IN_USE) != sealed
+    checked = check_password(SignIn("coach@practice.test", staff.PASSWORD), "192.0.2.1")
+    assert not credentials.needs_rehash(checked.stored)
 
 
 def test_reset_password_replaces_the_old_one(app):

@@ -1,0 +1,219 @@
+"""Passwords of staff: checked at sign-in and before a change, set, changed.
+
+The Argon2id hash is sealed under a key of the ring, which is the pepper: without the vault key no password can be tried
+against a copy of the database (NIST SP 800-63B-4, 3.1.1.2, a keyed operation with a secret that is stored elsewhere).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from caseapp.core.actor import Actor, require
+from caseapp.core.clock import now
+from caseapp.core.database import db
+from caseapp.core.errors import Invalid, Unauthenticated
+from caseapp.core.i18n import lazy_gettext
+from caseapp.core.ids import new_id
+from caseapp.core.permissions import Action, Role
+from caseapp.core.sessions import begin_session, end_all_sessions
+from caseapp.core.vault import seal_bound, unseal_bound
+from caseapp.domain.audit.operations import record
+from caseapp.domain.auth.credentials import (
+    find_password_error,
+    hash_secret,
+    needs_rehash,
+    verify_secret,
+)
+from caseapp.domain.auth.models import Credential, Token
+from caseapp.domain.auth.throttling import Limit, clear_attempts, count_attempt, sign_in_limits
+from caseapp.domain.keys.queries import get_ring_key
+from caseapp.domain.practice.queries import get_practice
+from caseapp.domain.users.models import User
+from caseapp.domain.users.queries import require_active
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from caseapp.domain.auth.schemas import PasswordChange, SignIn
+
+NO_MATCH = lazy_gettext("That email and password do not match.")
+WRONG_PASSWORD = "That isn’t your current password."  # noqa: S105 - a message
+OWNER = (
+    sa.select(
+        User.id,
+        User.role,
+        User.name,
+        User.email,
+        Credential.id.label("credential_id"),
+        Credential.ring_number,
+        Credential.secret,
+    )
+    .join(Credential, Credential.person_id == User.id)
+    .where(
+        Credential.kind == "password",
+        Credential.ended_at.is_(None),
+        User.disabled_at.is_(None),
+    )
+)
+
+
+@dataclass(frozen=True)
+class CheckedPassword:
+    """Whose right password was entered, and its stored hash; only this module makes one."""
+
+    actor: Actor
+    credential_id: UUID
+    ring_number: int | None
+    password: str = field(repr=False)
+    stored: str = field(repr=False)
+    limits: list[Limit]
+
+
+def check_password(attempt: SignIn, address: str) -> CheckedPassword:
+    """Check a password; count the attempt in a transaction of its own, so that a wrong one counts too.
+
+    A wrong password and an unknown email address get the same answer in the same time. Raises Unauthenticated, or
+    TooManyAttempts when a limit is reached.
+    """
+    limits = sign_in_limits(attempt.email, address)
+    count_attempt(limits)
+    owner = db.session.execute(OWNER.where(User.email == attempt.email)).first()
+    stored = _open_hash(owner) if owner else None
+    if not verify_secret(stored, attempt.password) or owner is None or stored is None:
+        raise Unauthenticated(NO_MATCH)
+    actor = Actor(owner.id, Role(owner.role), owner.name, "web")
+    return CheckedPassword(
+        actor, owner.credential_id, owner.ring_number, attempt.password, stored, limits
+    )
+
+
+def check_own_password(actor: Actor, password: str, address: str) -> CheckedPassword:
+    """Check the password of somebody who is signed in; count the attempt as `check_password` does.
+
+    Raises Invalid naming `password` when it is wrong, and TooManyAttempts.
+    """
+    owner = db.session.execute(OWNER.where(User.id == actor.id)).first()
+    if owner is None:
+        raise Unauthenticated
+    limits = sign_in_limits(owner.email, address)
+    count_attempt(limits)
+    stored = _open_hash(owner)
+    if not verify_secret(stored, password):
+        raise Invalid({"password": [WRONG_PASSWORD]})
+    return CheckedPassword(actor, owner.credential_id, owner.ring_number, password, stored, limits)
+
+
+def _seal(credential_id: UUID, person_id: UUID, stored: str) -> tuple[int, bytes]:
+    """Seal a hash for its row; return the number of the key with it."""
+    key = get_ring_key("credentials")
+    return key.number, seal_bound(stored.encode(), _binding(credential_id, person_id), key)
+
+
+def _open_hash(owner: sa.Row[*tuple[Any, ...]]) -> str:
+    if owner.ring_number is None:
+        return str(owner.secret.decode())
+    key = get_ring_key("credentials", owner.ring_number)
+    return unseal_bound(owner.secret, _binding(owner.credential_id, owner.id), key).decode()
+
+
+def _binding(credential_id: UUID, person_id: UUID) -> bytes:
+    return f"credential\x1f{credential_id.hex}\x1f{person_id.hex}".encode()
+
+
+def sign_in(checked: CheckedPassword) -> str:
+    """Begin a session and return the token for the cookie.
+
+    Raises Unauthenticated when the password was changed or the account disabled since the check.
+    """
+    _use(checked)
+    token = begin_session("staff", checked.actor.id)
+    record(checked.actor, Action.SIGN_IN, "user", checked.actor.id)
+    return token
+
+
+def _use(checked: CheckedPassword) -> None:
+    """Note that a password was used, unless it has ended since the check, and forget the attempts before it.
+
+    What was made with other parameters, or sealed under another key, than today's is made anew. The row is written in
+    any case, so that a change of the password waits or is seen. Raises Unauthenticated.
+    """
+    values: dict[str, object] = {"used_at": now()}
+    outdated = needs_rehash(checked.stored)
+    if outdated or checked.ring_number != get_ring_key("credentials").number:
+        stored = hash_secret(checked.password) if outdated else checked.stored
+        number, secret = _seal(checked.credential_id, checked.actor.id, stored)
+        values |= {"ring_number": number, "secret": secret}
+    used = db.session.execute(
+        sa.update(Credential)
+        .where(Credential.id == checked.credential_id, Credential.ended_at.is_(None))
+        .values(values)
+        .returning(Credential.id)
+    ).scalar()
+    if used is None:
+        raise Unauthenticated(NO_MATCH)
+    require_active(checked.actor)
+    clear_attempts(checked.limits)
+
+
+@dataclass(frozen=True)
+class CheckedChange:
+    """A right current password and an acceptable new one; only `check_change` makes one."""
+
+    checked: CheckedPassword
+    new: str = field(repr=False)
+
+
+def check_change(actor: Actor, change: PasswordChange, address: str) -> CheckedChange:
+    """Check the current password of somebody who wants another one; a new one that won't do costs no attempt.
+
+    Raises Invalid naming `new_password` or `password`, and TooManyAttempts.
+    """
+    require(actor, Action.ACCOUNT_EDIT)
+    user = db.session.get_one(User, actor.id)
+    if error := find_fault(change.new_password, user.name, user.email):
+        raise Invalid({"new_password": [error]})
+    return CheckedChange(check_own_password(actor, change.password, address), change.new_password)
+
+
+def find_fault(password: str, name: str, email: str) -> str | None:
+    """Return what is wrong with a new password of somebody with this name and email address, or None."""
+    own = (*name.split(), email.split("@", maxsplit=1)[0])
+    return find_password_error(password, personal_words=own, names=(get_practice().name,))
+
+
+def change_password(change: CheckedChange) -> None:
+    """Change one's own password; end one's other sessions, and all of one's tokens.
+
+    Raises Unauthenticated when the current password was changed or the account disabled since the check.
+    """
+    actor = change.checked.actor
+    _use(change.checked)
+    set_password(actor.id, change.new, but_session=actor.session_id)
+    record(actor, Action.ACCOUNT_EDIT, "user", actor.id, details={"password": "changed"})
+
+
+def set_password(person_id: UUID, password: str, *, but_session: UUID | None = None) -> None:
+    """Give somebody a password in place of the one before, and end their sessions, but for one, and their tokens."""
+    moment = now()
+    db.session.execute(
+        sa.update(Credential)
+        .where(
+            Credential.person_id == person_id,
+            Credential.kind == "password",
+            Credential.ended_at.is_(None),
+        )
+        .values(ended_at=moment, ring_number=None, secret=None)
+    )
+    row = Credential(id=new_id(), person_id=person_id, kind="password", created_at=moment)
+    row.ring_number, row.secret = _seal(row.id, person_id, hash_secret(password))
+    db.session.add(row)
+    db.session.flush()
+    end_all_sessions(person_id, but=but_session)
+    db.session.execute(
+        sa.update(Token)
+        .where(Token.user_id == person_id, Token.revoked_at.is_(None))
+        .values(revoked_at=moment)
+    )

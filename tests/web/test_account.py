@@ -1,0 +1,116 @@
+"""One's own account: the page, its forms, and that no secret is kept or shown again."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from caseapp.core.sessions import end_all_sessions
+from caseapp.core.transaction import transaction
+from caseapp.domain.form_drafts.queries import list_form_drafts
+from tests.support import staff
+from tests.support.staff_pages import StaffBrowser
+
+pytestmark = pytest.mark.both
+
+PASSWORD_FORM, SESSION_FORM = "/account/password", "/account/sessions/end"
+NEW = "another good pass phrase"
+
+
+@pytest.fixture(params=["coach", "supervisor", "admin"])
+def browser(app, request):
+    return StaffBrowser(app, staff.add(request.param))
+
+
+@pytest.fixture
+def own(app):
+    return StaffBrowser(app, staff.add("coach"))
+
+
+def test_everybody_on_the_staff_reaches_their_account(browser):
+    assert 'href="/account"' in browser.text("/today")
+    assert "This browser" in browser.text("/account")
+
+
+def test_password_is_changed_and_other_browsers_are_signed_out(app, own):
+    other = StaffBrowser(app, own.actor)
+    answer = own.send("/account", PASSWORD_FORM, password=staff.PASSWORD, new_password=NEW)
+    assert (answer.status_code, answer.location) == (303, "/account")
+    assert "Password changed." in own.text("/account")
+    assert other.get("/account").location == "/sign-in"
+    page = other.get("/sign-in")
+    fields = {"csrf_token": staff.csrf(page), "email": "coach@practice.test", "password": NEW}
+    assert other.post("/sign-in", fields).status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"password": "wrong"}, "That isn’t your current password."),
+        ({"new_password": "too short"}, "Use 15 characters or more"),
+        ({"new_password": "qwertyuiopasdfgh"}, "harder to guess"),
+        ({"new_password": ""}, "Fill this in."),
+    ],
+)
+def test_refused_change_says_why_and_shows_no_password_again(own, changed, told):
+    fields = {"password": staff.PASSWORD, "new_password": NEW} | changed
+    answer = own.send("/account", PASSWORD_FORM, **fields)
+    text = answer.get_data(as_text=True)
+    assert answer.status_code == 422
+    assert told in text
+    assert not any(f'value="{secret}"' in text for secret in fields.values() if secret)
+
+
+def test_tries_are_counted(own):
+    fields = {"password": "wrong", "new_password": NEW}
+    codes = [own.send("/account", PASSWORD_FORM, **fields).status_code for _ in range(9)]
+    assert codes == [422] * 8 + [429]
+
+
+def test_password_of_an_ended_session_is_not_kept(own):
+    form = own.form("/account", PASSWORD_FORM)
+    with transaction():
+        end_all_sessions(own.actor.id)
+    answer = own.post(PASSWORD_FORM, form.fields | {"password": "first", "new_password": "second"})
+    assert answer.status_code == 303
+    [words] = list_form_drafts(own.actor.id, "/account").values()
+    # The form's key, which says where it stands.
+    assert words.words.keys() == {"form_key"}
+
+
+def test_script_keeps_no_password_either(own):
+    form = own.form("/account", PASSWORD_FORM)
+    fields = form.fields | {"password": "first", "new_password": "second"}
+    assert own.post("/drafts", fields).status_code == 204
+    text = own.text("/account")
+    assert "first" not in re.findall(r'value="([^"]*)"', text)
+    assert 'value="second"' not in text
+
+
+def test_sessions_are_listed_and_ended(app, own):
+    other = StaffBrowser(app, own.actor)
+    text = own.text("/account")
+    ids = re.findall(r'name="session_id" value="([^"]+)"', text)
+    assert len(ids) == 2
+    assert text.count("This browser") == text.count("Another browser") == 1
+    foreign = next(
+        id_ for id_ in ids if "and sign out" not in text.split(id_, 1)[1].split("</button>")[0]
+    )
+    answer = own.send("/account", SESSION_FORM, session_id=foreign)
+    assert (answer.status_code, answer.location) == (303, "/account")
+    assert "Session ended." in own.text("/account")
+    assert other.get("/account").location == "/sign-in"
+
+
+def test_ending_the_session_of_this_browser_signs_out(own):
+    [id_] = re.findall(r'name="session_id" value="([^"]+)"', own.text("/account"))
+    answer = own.send("/account", SESSION_FORM, session_id=id_)
+    assert own.get(answer.location).location == "/sign-in"
+
+
+def test_session_of_somebody_else_is_not_ended(app, own):
+    other = StaffBrowser(app, staff.add("coach2"))
+    [id_] = re.findall(r'name="session_id" value="([^"]+)"', other.text("/account"))
+    assert own.send("/account", SESSION_FORM, session_id=id_).status_code == 404
+    assert other.get("/account").status_code == 200
