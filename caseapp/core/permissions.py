@@ -83,6 +83,18 @@ class Action(StrEnum):
     PORTAL_PIN = "portal.pin"
 
 
+CONFIRMED_ACTIONS = frozenset(
+    {
+        Action.NOTE_SIGN,
+        Action.HOLD_RELEASE,
+        Action.REPORT_EXPORT,
+        Action.PRACTICE_EDIT,
+        Action.USER_MANAGE,
+        Action.TOKEN_MANAGE,
+    }
+)
+"""Actions whose forms ask a person to confirm who they are, when the last time is a while ago."""
+
 _ALL_STAFF = frozenset(
     {
         Action.SELF_READ,

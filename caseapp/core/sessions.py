@@ -37,6 +37,8 @@ class Session(Model):
     )
     created_at: Mapped[datetime]
     last_seen_at: Mapped[datetime]
+    authenticated_at: Mapped[datetime]
+    """When the person last showed who they are."""
     ended_at: Mapped[datetime | None]
     pin_verified: Mapped[bool] = mapped_column(default=True)
 
@@ -79,11 +81,24 @@ def begin_session(kind: str, subject_id: UUID, *, pin_verified: bool = True) -> 
             subject_id=subject_id,
             created_at=moment,
             last_seen_at=moment,
+            authenticated_at=moment,
             pin_verified=pin_verified,
         )
     )
     db.session.flush()
     return token
+
+
+def renew_session(session_id: UUID) -> str | None:
+    """Give a session whose person has shown again who they are a new token; None when it has ended."""
+    token = generate_token()
+    renewed = db.session.execute(
+        sa.update(Session)
+        .where(Session.id == session_id, Session.ended_at.is_(None))
+        .values(secret_hash=hash_token(token), authenticated_at=now())
+        .returning(Session.id)
+    ).scalar()
+    return None if renewed is None else token
 
 
 def end_session(session_id: UUID) -> None:

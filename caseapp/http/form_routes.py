@@ -17,13 +17,14 @@ from caseapp.core.schemas import PrintedString
 from caseapp.core.transaction import transaction
 from caseapp.domain.form_drafts.codes import REPLACED
 from caseapp.domain.form_drafts.operations import forget_form_drafts, save_form_draft
+from caseapp.http import confirmation
 from caseapp.http.errors import STATUS_CODES, record_refused_request
 from caseapp.http.form_bodies import Body, Done, Sent, Typed
 from caseapp.http.form_keys import FormKey, open_form_key
 from caseapp.http.form_merge import sent_texts, value_texts
 from caseapp.http.guard import current_actor
 from caseapp.http.page_forms import Forms, Refusal
-from caseapp.http.request_parsing import COMMON_FIELDS, SECRET_FIELDS, words_to_keep
+from caseapp.http.request_parsing import COMMON_FIELDS, SECRET_FIELDS, own_fields, words_to_keep
 from caseapp.http.template_helpers import flash, zone
 
 if TYPE_CHECKING:
@@ -85,9 +86,16 @@ class FormRoute(Generic[View, Locked, Loaded]):
     def answer(self, **args: Any) -> ResponseReturnValue:  # noqa: ANN401 - arguments of the address
         """Make the change and go on, or show the page again with what was typed.
 
-        Raises what the lock raises: NotFound, Forbidden.
+        Before an action that asks for it, the person may have to confirm first who they are; what they typed is kept
+        meanwhile. Raises what the lock raises: NotFound, Forbidden.
         """
-        sent = Sent(current_actor(), args, request.form, self._find_key())
+        key = self._find_key()
+        sent = Sent(current_actor(), args, own_fields(request.form), key)
+        # Nobody is asked to confirm a form of somebody else's, whose words the page would show: it is refused below.
+        if key and key.person_id == sent.actor.id and confirmation.is_due(self.action):
+            page = confirmation.ask(sent, key.page, self.keep_words)
+            if page is not None:
+                return page
         try:
             return self._respond(sent)
         except (Invalid, RuleBroken, Stale) as error:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from flask import request
 from marshmallow import Schema, ValidationError, fields
+from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import BadRequest
 
 from caseapp.core.errors import Invalid
@@ -18,10 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import tzinfo
 
-    from werkzeug.datastructures import MultiDict
-
 COMMON_FIELDS = frozenset({"csrf_token", "form_key", "idempotency_key", "version"})
-SECRET_FIELDS = frozenset({"password", "new_password"})
+CONFIRM_FIELD = "confirm_password"
+"""The password with which somebody confirms who they are; it comes beside the fields of any form."""
+SECRET_FIELDS = frozenset({"password", "new_password", CONFIRM_FIELD})
 """Fields whose text is neither kept nor shown again, whatever becomes of their form."""
 
 
@@ -59,6 +60,12 @@ class Form:
         """Note that the page sends a field without showing it."""
         self.hidden.add(name)
         return ""
+
+
+def own_fields(form: MultiDict[str, str]) -> MultiDict[str, str]:
+    """Return the fields of a form without the password that may have come along to confirm who sends it."""
+    pairs = [pair for pair in form.items(multi=True) if pair[0] != CONFIRM_FIELD]
+    return MultiDict(pairs)
 
 
 def words_to_keep(form: MultiDict[str, str]) -> dict[str, list[str]]:

@@ -48,6 +48,7 @@ LATER_COLUMNS = {
     ("idempotency_key", "message"),
     ("note", "has_unrecorded"),
     ("portal_access", "locked_at"),
+    ("session", "authenticated_at"),
     ("practice", "language"),
     ("worksheet_response", "shared_read_at"),
     ("worksheet_upload", "read_at"),
@@ -398,6 +399,7 @@ def test_every_row_of_the_old_schema_comes_through_and_goes_back(old_database: s
         (row.pop("deputy_id"), row.pop("phone"), row.pop("on_call_hours"))
         for row in after["user_account"]
     } == {(None, "", "")}
+    assert all(row.pop("authenticated_at") == row["created_at"] for row in after["session"])
     expected = {
         NAMES.TABLES.get(old, old): [renamed(NAMES.TABLES.get(old, old), row) for row in rows]
         for old, rows in before.items()

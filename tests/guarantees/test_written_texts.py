@@ -30,6 +30,7 @@ NOT_WRITTEN = {
     "email": "an address, which is matched or has to be one",
     "code": "compared with the code of a card",
     "password": "compared with the stored one",
+    "new_password": "judged by lists of common ones and by rules of its own",
     "pin": "six digits, checked where they are compared or kept",
     "start_code": "compared with the stored one",
     "again": "has to be the same as the PIN",

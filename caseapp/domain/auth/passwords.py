@@ -18,7 +18,7 @@ from caseapp.core.errors import Invalid, Unauthenticated
 from caseapp.core.i18n import lazy_gettext
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action, Role
-from caseapp.core.sessions import begin_session, end_all_sessions
+from caseapp.core.sessions import begin_session, end_all_sessions, renew_session
 from caseapp.core.vault import seal_bound, unseal_bound
 from caseapp.domain.audit.operations import record
 from caseapp.domain.auth.credentials import (
@@ -131,6 +131,20 @@ def sign_in(checked: CheckedPassword) -> str:
     _use(checked)
     token = begin_session("staff", checked.actor.id)
     record(checked.actor, Action.SIGN_IN, "user", checked.actor.id)
+    return token
+
+
+def confirm_session(checked: CheckedPassword) -> str:
+    """Note that somebody who is signed in has shown again who they are; return the session's new token for the cookie.
+
+    Raises Unauthenticated when the password was changed, the account disabled or the session ended since the check.
+    """
+    _use(checked)
+    actor = checked.actor
+    token = renew_session(actor.session_id) if actor.session_id else None
+    if token is None:
+        raise Unauthenticated
+    record(actor, Action.SIGN_IN, "user", actor.id, details={"again": True})
     return token
 
 

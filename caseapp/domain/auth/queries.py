@@ -32,6 +32,7 @@ STAFF_SESSION = (
         Session.id.label("session"),
         Session.created_at,
         Session.last_seen_at,
+        Session.authenticated_at,
         User.id,
         User.role,
         User.name,
@@ -67,12 +68,16 @@ TOKEN_OWNER = (
 
 @dataclass(frozen=True)
 class SignedIn:
-    """The actor behind a session cookie, their language, and when the session began and was last seen."""
+    """The actor behind a session cookie, their language, and when the session began and was last seen.
+
+    `authenticated_at` is when a member of staff last showed who they are.
+    """
 
     actor: Actor
     language: str
     created_at: datetime
     last_seen_at: datetime
+    authenticated_at: datetime | None = None
 
 
 def find_staff_session(token: str) -> SignedIn | None:
@@ -81,7 +86,7 @@ def find_staff_session(token: str) -> SignedIn | None:
     if row is None:
         return None
     actor = Actor(row.id, Role(row.role), row.name, "web", row.session)
-    return SignedIn(actor, row.language, row.created_at, row.last_seen_at)
+    return SignedIn(actor, row.language, row.created_at, row.last_seen_at, row.authenticated_at)
 
 
 def find_client_session(token: str) -> SignedIn | None:

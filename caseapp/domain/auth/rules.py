@@ -1,4 +1,4 @@
-"""Rules for portal access: when a client may be invited and may come in, and what a new PIN must be. Pure functions."""
+"""Rules of access: invitations, ways in, new PINs, and when staff confirm who they are. Pure functions."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from caseapp.core.errors import Reason, refuse_for
 from caseapp.core.i18n import gettext, lazy_gettext, ngettext
+from caseapp.core.permissions import CONFIRMED_ACTIONS
 from caseapp.domain.clients.rules import (
     is_contact_frozen,
     list_channel_blockers,
@@ -16,10 +17,13 @@ from caseapp.domain.clients.rules import (
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from datetime import datetime
 
+    from caseapp.core.permissions import Action
     from caseapp.domain.clients.queries import ClientRecord, LockedClient
 
 LINK_LIFETIME = timedelta(minutes=15)
+CONFIRM_AFTER = timedelta(minutes=5)
 MAX_PIN_ATTEMPTS = 5
 PIN_LENGTH = 6
 # What has to be safe for a client to come in by a mailed link, or by a card that the coach handed over.
@@ -32,6 +36,15 @@ LOCKED = Reason(
 PIN_NEEDED = Reason(
     "pin_needed", lazy_gettext("Your PIN is missing."), lazy_gettext("Enter your PIN first.")
 )
+
+
+def needs_confirmation(action: Action, authenticated_at: datetime, moment: datetime) -> bool:
+    """Tell whether somebody who last showed then who they are has to do so again before an action.
+
+    What is highly sensitive asks again for who somebody is, at most five minutes after the last time (OWASP ASVS 5.0,
+    7.5.1 and 7.5.3).
+    """
+    return action in CONFIRMED_ACTIONS and moment - authenticated_at > CONFIRM_AFTER
 
 
 class SignInStep(StrEnum):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -9,7 +10,7 @@ import sqlalchemy as sa
 
 from caseapp.core import sessions
 from caseapp.core.actor import Actor, operator
-from caseapp.core.clock import now
+from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.errors import (
     Forbidden,
@@ -35,6 +36,7 @@ from caseapp.domain.auth.passwords import (
     check_change,
     check_own_password,
     check_password,
+    confirm_session,
     sign_in,
 )
 from caseapp.domain.auth.queries import (
@@ -270,3 +272,25 @@ def test_own_password_of_a_disabled_account_is_not_checked(coach):
         staff.disable("coach@practice.test")
     with pytest.raises(Unauthenticated):
         check_own_password(coach, staff.PASSWORD, HERE)
+
+
+def test_confirming_renews_the_token_and_the_time_of_the_session(coach):
+    start = now()
+    reference = enter()
+    actor = actor_of(reference)
+    with at(start + timedelta(minutes=30)):
+        checked = check_own_password(actor, staff.PASSWORD, HERE)
+        with transaction():
+            renewed = confirm_session(checked)
+        assert actor_of(reference) is None
+        assert actor_of(renewed).session_id == actor.session_id
+        assert find_staff_session(renewed).authenticated_at == start + timedelta(minutes=30)
+
+
+def test_ended_session_is_not_confirmed(coach):
+    actor = actor_of(enter())
+    checked = check_own_password(actor, staff.PASSWORD, HERE)
+    with transaction():
+        sessions.end_all_sessions(coach.id)
+    with pytest.raises(Unauthenticated), transaction():
+        confirm_session(checked)

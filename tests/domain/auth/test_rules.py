@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from itertools import chain, combinations, pairwise, product
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from caseapp.core.permissions import CONFIRMED_ACTIONS, Action
 from caseapp.domain.auth.rules import (
     CHANNELS_BY_WAY,
     MAX_PIN_ATTEMPTS,
@@ -17,6 +19,7 @@ from caseapp.domain.auth.rules import (
     describe_wrong_attempt,
     find_pin_error,
     may_enter,
+    needs_confirmation,
 )
 from caseapp.domain.clients.rules import list_channel_blockers
 from caseapp.domain.clients.schemas import CHANNELS
@@ -64,6 +67,15 @@ def test_link_opens_nothing_while_contact_is_frozen_and_a_card_does(flag, confir
 
 def test_every_way_in_needs_the_portal():
     assert all("portal" in channels for channels in CHANNELS_BY_WAY.values())
+
+
+@pytest.mark.parametrize("action", Action)
+def test_confirmation_is_due_after_five_minutes_before_some_actions(action):
+    limit = contexts.NOW + timedelta(minutes=5)
+    assert not needs_confirmation(action, contexts.NOW, contexts.NOW)
+    assert not needs_confirmation(action, contexts.NOW, limit)
+    due = needs_confirmation(action, contexts.NOW, limit + timedelta(microseconds=1))
+    assert due == (action in CONFIRMED_ACTIONS)
 
 
 @pytest.mark.parametrize(

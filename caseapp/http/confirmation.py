@@ -1,0 +1,86 @@
+"""Confirmation: before some changes a person whose last sign-in is a while ago shows again who they are.
+
+The form that asked for it goes along, word for word, in the page that asks for the password; that page sends it on.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from flask import after_this_request, g, render_template, request
+
+from caseapp.core.clock import now
+from caseapp.core.errors import Invalid, TooManyAttempts
+from caseapp.core.transaction import transaction
+from caseapp.domain.auth.passwords import check_own_password, confirm_session
+from caseapp.domain.auth.rules import CONFIRM_AFTER, needs_confirmation
+from caseapp.http.interfaces import Interface
+from caseapp.http.request_parsing import CONFIRM_FIELD, Form
+from caseapp.http.sessions import set_session_cookie
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flask.typing import ResponseReturnValue
+    from werkzeug.wrappers import Response as AnyResponse
+
+    from caseapp.core.permissions import Action
+    from caseapp.http.form_bodies import Sent
+
+
+def is_due(action: Action) -> bool:
+    """Tell whether whoever sent this request has to confirm who they are before the action.
+
+    Only a session of the staff can be asked: a program with a token acts within what the token may do.
+    """
+    confirmed_at = g.get("authenticated_at")
+    return confirmed_at is not None and needs_confirmation(action, confirmed_at, now())
+
+
+def ask(sent: Sent, back: str, keep: Callable[[], object]) -> ResponseReturnValue | None:
+    """Ask for the password, or check the one that came along; None once it is right, and the form goes on its way.
+
+    `back` is the page of the form, and `keep` keeps the words for it, in case somebody goes back. A right password
+    renews the session's token, as signing in does.
+    """
+    password = request.form.get(CONFIRM_FIELD, "")
+    if CONFIRM_FIELD not in request.form:
+        keep()
+    if not password:
+        return _show(sent, back, Form(), HTTPStatus.FORBIDDEN)
+    try:
+        checked = check_own_password(sent.actor, password, request.remote_addr or "")
+    except Invalid as error:
+        found = Form(errors={CONFIRM_FIELD: error.fields["password"]})
+        return _show(sent, back, found, HTTPStatus.UNPROCESSABLE_ENTITY)
+    except TooManyAttempts as error:
+        page = _show(
+            sent,
+            back,
+            Form(errors={CONFIRM_FIELD: [str(error.message)]}),
+            HTTPStatus.TOO_MANY_REQUESTS,
+        )
+        return (*page, {"Retry-After": str(error.retry_after)})
+    with transaction():
+        token = confirm_session(checked)
+
+    @after_this_request
+    def renew(response: AnyResponse) -> AnyResponse:
+        return set_session_cookie(response, Interface.STAFF, token)
+
+    g.authenticated_at = now()
+    return None
+
+
+def _show(sent: Sent, back: str, form: Form, status: HTTPStatus) -> tuple[str, HTTPStatus]:
+    page = render_template(
+        "account/confirm.html",
+        form=form,
+        address=request.full_path.removesuffix("?"),
+        fields=[pair for pair in sent.fields.items(multi=True) if pair[0] != "csrf_token"],
+        has_file=any(file.filename for file in request.files.values()),
+        back=back,
+        minutes=CONFIRM_AFTER.seconds // 60,
+    )
+    return page, status
