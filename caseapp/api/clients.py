@@ -16,10 +16,9 @@ from caseapp.domain.clients.rules import list_usable_channels
 from caseapp.domain.clients.schemas import (
     ClientListItemResponseSchema,
     ClientResponseSchema,
-    ClientSchema,
     ContactConfirmationSchema,
-    NewClient,
-    NewClientSchema,
+    EnteredClient,
+    EnteredClientSchema,
 )
 from caseapp.domain.screening.current import get_safety_state
 from caseapp.http.guard import current_actor, needs
@@ -74,8 +73,8 @@ def list_clients(query: ListRequest) -> Page[ClientListItem]:
 @blueprint.response_schema(
     ClientResponseSchema(), 201, location=lambda client: f"/clients/{client['id']}"
 )
-@blueprint.request_schema(NewClientSchema())
-def create_client(body: NewClient) -> dict[str, Any]:
+@blueprint.request_schema(EnteredClientSchema())
+def create_client(body: EnteredClient) -> dict[str, Any]:
     """Create a client with you on the care team."""
     actor = current_actor()
     with transaction():
@@ -99,15 +98,17 @@ def get_client(client_id: UUID) -> dict[str, Any]:
 @blueprint.route("/clients/<uuid:client_id>", "PATCH")
 @needs(Action.CLIENT_EDIT)
 @blueprint.response_schema(ClientResponseSchema())
-@blueprint.request_schema(ClientSchema(partial=True))
+@blueprint.request_schema(EnteredClientSchema(partial=True))
 @blueprint.requires_if_match
 def update_client(client_id: UUID, body: dict[str, Any], version: int) -> dict[str, Any]:
     """Change the fields that are sent; the whole record is validated."""
     actor = current_actor()
-    current = to_json_types(serialize(_show_client(actor, client_id)))
-    details = merge_changes(ClientSchema(), current, body)
+    current = to_json_types(serialize(_show_client(actor, client_id))) | {"agreed": False}
+    entered = merge_changes(EnteredClientSchema(), current, body)
     with transaction():
-        operations.update_client(actor, lock_client(actor, client_id), details, version)
+        operations.update_client(
+            actor, lock_client(actor, client_id), entered.details, version, agreed=entered.agreed
+        )
     return _show_client(actor, client_id)
 
 

@@ -158,8 +158,12 @@ class Person:
             }
         )
         with transaction():
+            agreed = story.get("agreed", False)
             self.client_id = clients.create_client(
-                self.coach, details, coach_id=self.coach.id, agreed=story.get("agreed", False)
+                self.supervisor if agreed else self.coach,
+                details,
+                coach_id=self.coach.id,
+                agreed=agreed,
             )
             client = lock_client(self.coach, self.client_id)
             self.case_id = cases.open_case(

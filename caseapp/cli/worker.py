@@ -16,6 +16,7 @@ from caseapp.cli.context import CommandContext, print_error_lines
 from caseapp.core import heartbeat, outbox
 from caseapp.core.transaction import transaction
 from caseapp.domain.alerts.operations import ALERT_STEP, enqueue_waiting_alerts
+from caseapp.domain.clients.operations import enqueue_comparison
 from caseapp.domain.dashboard.weekly_mail import enqueue_board_mails
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class AlertTimer(threading.Thread):
                     with transaction():
                         enqueue_waiting_alerts()
                         enqueue_board_mails()
+                        enqueue_comparison()
                     self.next_retry = monotonic() + RETRY_SECONDS
                 outbox.sweep(kind=ALERT_STEP)
                 heartbeat.beat()

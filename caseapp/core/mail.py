@@ -6,7 +6,6 @@ import smtplib
 import ssl
 from contextlib import contextmanager
 from dataclasses import dataclass
-from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime
@@ -15,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from caseapp.core import settings
 from caseapp.core.clock import now
+from caseapp.core.email_addresses import address_for_mail
 from caseapp.core.ids import new_id
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def send(mail: MailMessage) -> None:
     if any(char in mail.to + mail.subject for char in "\r\n"):
         raise ValueError("A mail header cannot contain a line break.")
     message = EmailMessage()
-    message["To"] = _one_address(mail.to)
+    message["To"] = Address(addr_spec=address_for_mail(mail.to))
     message["From"] = settings.active().mail_from
     message["Subject"] = mail.subject
     message["Date"] = format_datetime(now())
@@ -56,20 +56,6 @@ def send(mail: MailMessage) -> None:
         folder = mail_folder()
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{new_id()}.eml").write_bytes(message.as_bytes())
-
-
-def _one_address(text: str) -> Address:
-    """Parse exactly one plain address, so that no second recipient can be added.
-
-    Raises ValueError that does not quote the text, since it is personal data.
-    """
-    try:
-        address = Address(addr_spec=text)
-    except (ValueError, IndexError, MessageError):
-        raise ValueError("This is not a single address.") from None
-    if address.addr_spec != text or not address.domain:
-        raise ValueError("This is not a single address.")
-    return address
 
 
 def mail_folder() -> Path:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import unicodedata
 from itertools import groupby
 
+from anyascii import anyascii
+
 PRINTED_AS_BLANKS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 """Letters and symbols that print as blanks: the fillers of Hangul, and the pattern of Braille without a dot."""
 COUNTED_IN_A_ROW = 3
@@ -12,9 +14,8 @@ COUNTED_IN_A_ROW = 3
 
 
 def fold_for_search(text: str) -> str:
-    """Return a text without case and accents: `Élodie` becomes `elodie`."""
-    decomposed = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(character for character in decomposed if not unicodedata.combining(character))
+    """Return a text in lower-case ASCII letters: `Élodie` becomes `elodie`, `Łukasz` `lukasz`, `Ольга` `ol'ga`."""
+    return anyascii(text.casefold()).lower()
 
 
 def count_written(text: str) -> int:

@@ -33,6 +33,7 @@ class _Transaction:
     """What an open transaction collects: functions to run after it, and the ids of the clients it has locked."""
 
     callbacks: list[Callable[[], None]] = field(default_factory=list)
+    rollback_callbacks: list[Callable[[], None]] = field(default_factory=list)
     locked: set[UUID] = field(default_factory=set)
 
 
@@ -44,20 +45,22 @@ def transaction() -> Iterator[Session]:
     """Run one change completely or not at all.
 
     Expires what was read before, takes the write lock at once, commits at the end and then runs the functions that
-    `after_commit` collected. Raises RuntimeError inside another transaction, and Stale when a row has a newer version
-    than the one the change started from.
+    `after_commit` collected, or after an error those of `after_rollback`. Raises RuntimeError inside another
+    transaction, and Stale when a row has a newer version than the one the change started from.
     """
     if _open.get() is not None:
         raise RuntimeError("A transaction is already open.")
     opened = _Transaction()
     token = _open.set(opened)
     session = db.session()
+    left = opened.rollback_callbacks
     try:
         session.expire_all()
         drop_kept(session)
         _begin_writing(session)
         yield session
         session.commit()
+        left = opened.callbacks
     except StaleDataError as error:
         session.rollback()
         raise Stale from error
@@ -67,8 +70,8 @@ def transaction() -> Iterator[Session]:
     finally:
         drop_kept(session)
         _open.reset(token)
-    for call in opened.callbacks:
-        call()
+        for call in left:
+            call()
 
 
 def _begin_writing(session: Session) -> Connection:
@@ -106,6 +109,14 @@ def after_commit(call: Callable[[], None]) -> None:
     if opened is None:
         raise RuntimeError("after_commit needs an open transaction.")
     opened.callbacks.append(call)
+
+
+def after_rollback(call: Callable[[], None]) -> None:
+    """Run `call` after the open transaction has been rolled back; a commit drops it."""
+    opened = _open.get()
+    if opened is None:
+        raise RuntimeError("after_rollback needs an open transaction.")
+    opened.rollback_callbacks.append(call)
 
 
 @contextmanager

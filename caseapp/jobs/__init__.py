@@ -11,11 +11,13 @@ from caseapp.domain.alerts.operations import ALERT_MAIL, ALERT_STEP
 from caseapp.domain.audit.operations import reads_recorded
 from caseapp.domain.auth.portal_access import LINK_MAIL
 from caseapp.domain.bulk_assignments.operations import BULK_ASSIGNMENT
+from caseapp.domain.clients.operations import COMPARISON
 from caseapp.domain.dashboard.weekly_mail import BOARD_MAIL
 from caseapp.domain.screening.hold_operations import SECOND_PERSON_MAIL
 from caseapp.domain.staffing.operations import HAND_OVER_MAIL
 from caseapp.jobs.alerts import mail_alert, take_alert_step
 from caseapp.jobs.bulk_assignments import process_bulk_assignment
+from caseapp.jobs.comparison import compare_clients
 from caseapp.jobs.expired_drafts import delete_expired_drafts
 from caseapp.jobs.expired_uploads import delete_expired_uploads
 from caseapp.jobs.portal_links import mail_link
@@ -38,6 +40,7 @@ def register_handlers() -> None:
         (LINK_MAIL, mail_link),
         (SECOND_PERSON_MAIL, mail_second_person),
         (BULK_ASSIGNMENT, process_bulk_assignment),
+        (COMPARISON, compare_clients),
     ):
         outbox.register_handler(kind, _recording(job))
 

@@ -35,9 +35,9 @@ from caseapp.domain.clients.queries import list_matches
 from caseapp.domain.clients.rules import UNSAFE_FLAGS, is_contact_frozen
 from caseapp.domain.clients.schemas import (
     CHANNELS,
-    ClientDetails,
-    ClientSchema,
     ContactConfirmationSchema,
+    EnteredClient,
+    EnteredClientSchema,
 )
 from caseapp.domain.dashboard.case_page import get_case_overview
 from caseapp.domain.screening.operations import set_manual_flag
@@ -199,15 +199,17 @@ def client_values(context: CaseContext) -> dict[str, object]:
 
 @details.form(
     Action.CLIENT_EDIT,
-    Body(ClientSchema, ClientDetails),
+    Body(EnteredClientSchema, EnteredClient),
     lock=lock_case,
     rule="/case/<string:number>/details/client",
     values=client_values,
     coupled=(("consent_on", "consent_method"), ("safe_channels", "phone", "email")),
 )
-def save_client(case: LockedCase, details: ClientDetails, sent: Sent) -> Done:
+def save_client(case: LockedCase, entered: EnteredClient, sent: Sent) -> Done:
     """Save a client's details."""
-    update_client(sent.actor, case.locked_client, details, sent.version)
+    update_client(
+        sent.actor, case.locked_client, entered.details, sent.version, agreed=entered.agreed
+    )
     return Done(url_for("cases.details_page", number=case.case.number), "saved")
 
 

@@ -158,7 +158,22 @@ def test_possible_conflict_is_refused_without_details(staff, coach, stranger, in
     seen = staff["supervisor"].post("/clients", partner)
     assert assert_refused(seen) == ["possible_conflict"]
     assert "Ines Okafor" in seen.get_data(as_text=True)
-    assert stranger.post("/clients", partner | {"agreed": True}).status_code == 201
+    refused = stranger.post("/clients", partner | {"agreed": True})
+    assert assert_refused(refused) == ["possible_conflict"]
+    assert staff["supervisor"].post("/clients", partner | {"agreed": True}).status_code == 201
+
+
+def test_changed_details_of_a_possible_conflict_are_refused(staff, coach, stranger, ines):
+    stranger.post("/clients", {"name": "Sam Weber", "safe_channels": ["call"]})
+    path, version = f"/clients/{ines['id']}", etag(ines)
+    for changed in ({"partner_name": "Sam Weber"}, {"name": "Weber, Samm", "agreed": True}):
+        answer = coach.patch(path, changed, version=version)
+        assert assert_refused(answer) == ["possible_conflict"]
+    changed = {"partner_name": "Sam Weber", "agreed": True}
+    saved = staff["supervisor"].patch(path, changed, version=version)
+    assert saved.get_json()["partner_name"] == "Sam Weber"
+    again = coach.patch(path, {"pronouns": "they/them"}, version=etag(saved.get_json()))
+    assert again.status_code == 200
 
 
 def test_foreign_client_looks_missing(staff, stranger, ines):

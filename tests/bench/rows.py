@@ -21,14 +21,14 @@ from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
 from caseapp.core.vault import new_wrapped_key, seal, seal_json, unwrap_client_key, wrapping_key_id
 from caseapp.domain.cases.models import Case
+from caseapp.domain.clients.comparison import compare_name, searched_words
 from caseapp.domain.clients.models import (
     CareTeamMember,
     Client,
     ClientNameWord,
     NameHash,
 )
-from caseapp.domain.clients.queries import name_hash
-from caseapp.domain.clients.rules import name_words
+from caseapp.domain.clients.queries import name_hashes
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.notes.models import Note
@@ -207,9 +207,12 @@ def _people(cases: int, coach_of) -> Iterator[dict]:
             ],
             CareTeamMember: [{"user_id": coach_id, "client_id": client_id, "joined_at": moment}],
             ClientNameWord: [
-                {"word": word, "client_id": client_id} for word in {*name_words(name)}
+                {"word": word, "client_id": client_id} for word in searched_words(name)
             ],
-            NameHash: [{"hash": name_hash(name), "client_id": client_id, "whose": "client"}],
+            NameHash: [
+                {"hash": value, "client_id": client_id, "whose": "client"}
+                for value in name_hashes(compare_name(name))
+            ],
             Case: [
                 {
                     "id": case.id,

@@ -7,7 +7,12 @@ import sqlalchemy as sa
 
 from caseapp.core.database import SQLITE_PRAGMAS, configure_engine, db
 from caseapp.core.errors import Stale
-from caseapp.core.transaction import after_commit, separate_transaction, transaction
+from caseapp.core.transaction import (
+    after_commit,
+    after_rollback,
+    separate_transaction,
+    transaction,
+)
 from caseapp.domain.practice.models import Practice
 from caseapp.domain.practice.queries import get_practice
 
@@ -93,6 +98,24 @@ def test_rollback_drops_after_commit_callbacks(app):
     assert ran == []
     with pytest.raises(RuntimeError, match="open transaction"):
         after_commit(print)
+
+
+def test_rollback_runs_its_callbacks_which_may_write(app):
+    def write():
+        with separate_transaction() as connection:
+            connection.execute(sa.update(Practice).values(name="Counted"))
+
+    with pytest.raises(LookupError), transaction():
+        after_rollback(write)
+        get_practice().name = "Half"
+        raise LookupError
+    assert name() == "Counted"
+    with transaction():
+        after_rollback(write)
+        get_practice().name = "Whole"
+    assert name() == "Whole"
+    with pytest.raises(RuntimeError):
+        after_rollback(write)
 
 
 def test_separate_transaction_is_atomic(app):

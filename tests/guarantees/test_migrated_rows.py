@@ -36,6 +36,7 @@ LATER_COLUMNS = {
     ("case_event", "to_coach_id"),
     ("care_team", "ends_at"),
     ("care_team", "role"),
+    ("client", "compared_as"),
     ("client", "contact_confirmed_at"),
     ("client", "contact_confirmed_by"),
     ("client", "language"),
@@ -63,9 +64,12 @@ LATER_TABLES = {
     "alert_step",
     "audit_event_client",
     "client_safety",
+    "conflict_question",
     "credential",
     "form_draft",
     "key_ring",
+    "phone_hash",
+    "possible_conflict",
     "safety_event",
     "safety_plan",
     "viewer_mark",
@@ -253,6 +257,7 @@ def left_out_for(number: int) -> list[str]:
 
 FORMER_COLUMNS: dict[str, dict[str, Callable[[int], Any]]] = {
     "bulk_assignment_item": {"reasons": left_out_for},
+    "client": {"phone_hash": "phone {}".format},
     "note": {"unrecorded_level": draft_level},
     "user_account": {"password_hash": "hash {}".format},
 }
@@ -355,7 +360,9 @@ def test_every_row_of_the_old_schema_comes_through_and_goes_back(old_database: s
     assert passwords == {
         str(row["id"]): row["password_hash"].encode() for row in before["user_account"]
     }
-    empty = LATER_TABLES - {"safety_event", "credential"}
+    hashes = {row["client_id"]: row["hash"] for row in after.pop("phone_hash")}
+    assert hashes == {row["id"]: row["phone_hash"] for row in before["client"]}
+    empty = LATER_TABLES - {"safety_event", "credential", "phone_hash"}
     assert [table for table in empty if after.pop(table)] == ["alert_setting"]
     assert {row.pop("has_unrecorded"): row["status"] for row in after["note"]} == {
         True: "draft",
@@ -377,7 +384,7 @@ def test_every_row_of_the_old_schema_comes_through_and_goes_back(old_database: s
         (None, None)
     }
     assert {row.pop("language") for row in after["client"]} <= {None, "es"}
-    for column in ("contact_confirmed_at", "contact_confirmed_by"):
+    for column in ("compared_as", "contact_confirmed_at", "contact_confirmed_by"):
         assert {row.pop(column) for row in after["client"]} == {None}
     coaches = {(row.pop("from_coach_id"), row.pop("to_coach_id")) for row in after["case_event"]}
     assert coaches == {(None, None)}

@@ -433,3 +433,23 @@ def test_codes_of_a_bulk_assignment_are_plain_only_before_the_upgrade(engine, ap
 
 def uuid_of(value):
     return value if isinstance(value, UUID) else UUID(value)
+
+
+def test_phone_number_of_a_client_keeps_a_hash_both_ways(engine, app):
+    coach = staff.add("coach")
+    made = builders.case(coach, phone="07700 900123 / 020 7946 0000")
+    builders.case(coach)
+    with engine.connect() as connection:
+        before = set(connection.scalars(sa.text("SELECT hash FROM phone_hash")))
+    db.session.remove()
+    downgrade(engine.url, "0034")
+    with engine.connect() as connection:
+        rows = connection.execute(sa.text("SELECT id, phone_hash FROM client")).all()
+    kept = {uuid_of(row.id): row.phone_hash for row in rows if row.phone_hash}
+    assert kept == {made.client_id: min(before)}
+    upgrade(engine.url)
+    with engine.connect() as connection:
+        rows = connection.execute(sa.text("SELECT client_id, hash FROM phone_hash")).all()
+        assert {uuid_of(row.client_id): row.hash for row in rows} == kept
+        assert set(connection.scalars(sa.text("SELECT compared_as FROM client"))) == {None}
+    assert differences(engine) == []

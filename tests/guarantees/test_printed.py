@@ -244,7 +244,7 @@ def test_printed_fields_are_found():
         "HelpLineSchema.hours",
         "HelpLineSchema.name",
         "LogoSchema.alternative",
-        "NewClientSchema.preferred_name",
+        "EnteredClientSchema.preferred_name",
         "PlanFormSchema.pets",
         "PracticeSchema.contact",
     }

@@ -18,7 +18,8 @@ from caseapp.core.database import db
 from caseapp.core.errors import DomainError, RuleBroken
 from caseapp.core.transaction import transaction
 from caseapp.domain.clients.models import Client
-from caseapp.domain.clients.operations import create_client
+from caseapp.domain.clients.operations import create_client, update_client
+from caseapp.domain.clients.queries import lock_client
 from tests.guarantees.races import MORE, RACES
 from tests.guarantees.races.race import Race, count
 from tests.guarantees.test_locks import checks, functions, is_locked, lock_functions, reached
@@ -142,5 +143,22 @@ def test_client_who_is_being_added_by_somebody_else_is_a_possible_conflict(
         return create_client(coach, wanted[number], coach_id=coach.id)
 
     race = Race(lambda: add(team["coach"], 0), lambda: add(team["coach2"], 1))
+    assert "possible_conflict" in run(app, race)
+    assert count(Client) == 1
+
+
+@pytest.mark.parametrize(
+    "database_url", [pytest.param("postgresql", marks=pytest.mark.postgresql)], indirect=True
+)
+def test_client_who_is_being_renamed_by_somebody_else_is_a_possible_conflict(app: Any) -> None:
+    team = staff.team()
+    client_id = builders.client(team["coach"], "Eva Blum")
+    db.session.rollback()
+    wanted = builders.details("Ines Okafor")
+
+    def rename() -> None:
+        update_client(team["coach"], lock_client(team["coach"], client_id), wanted, 1)
+
+    race = Race(rename, lambda: create_client(team["coach2"], wanted, coach_id=team["coach2"].id))
     assert "possible_conflict" in run(app, race)
     assert count(Client) == 1

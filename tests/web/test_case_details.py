@@ -1,7 +1,10 @@
 """Details of a case: client, facts, flags and safe contact."""
 
 import pytest
+import sqlalchemy as sa
 
+from caseapp.core.transaction import transaction
+from caseapp.domain.clients.models import PossibleConflict
 from caseapp.domain.clients.queries import get_client_record
 from caseapp.domain.clients.schemas import SafeContact
 from tests.support import builders
@@ -202,7 +205,45 @@ def test_invite_page_says_why_nobody_is_invited_while_contact_is_frozen(team, co
 
 
 def test_possible_conflicts_are_shown_to_supervisors_only(team, coach, supervisor, ines):
-    builders.client(team["coach2"], "Peter Okafor", partner_name="Ines Okafor", agreed=True)
+    builders.client(team["supervisor"], "Peter Okafor", partner_name="Ines Okafor", agreed=True)
     page = f"/case/{ines.number}/details"
     assert "Peter Okafor" in supervisor.text(page)
     assert "Peter Okafor" not in coach.text(page)
+
+
+def test_partner_added_later_is_decided_by_the_supervisor(team, coach, supervisor, ines):
+    builders.client(team["coach2"], "Peter Okafor")
+    page = f"/case/{ines.number}/details"
+    for agreed in (None, "yes"):
+        answer = coach.send(page, f"{page}/client", partner_name="Peter Okafor", agreed=agreed)
+        text = answer.get_data(as_text=True)
+        assert answer.status_code == 409
+        assert "Talk to your supervisor before saving." in text
+        assert "Jonas Adler" not in text
+        assert 'value="Peter Okafor"' in text
+    assert 'name="agreed"' not in coach.send(
+        page, f"{page}/client", partner_name="Peter Okafor"
+    ).get_data(as_text=True)
+    answer = supervisor.send(page, f"{page}/client", partner_name="Peter Okafor")
+    assert "Peter Okafor (coach: Jonas Adler) has the name" in answer.get_data(as_text=True)
+    assert 'name="agreed"' in answer.get_data(as_text=True)
+    answer = supervisor.send(page, f"{page}/client", partner_name="Peter Okafor", agreed="yes")
+    assert answer.status_code == 303
+    assert coach.send(page, f"{page}/client", pronouns="she/they").status_code == 303
+
+
+def test_conflict_that_waits_is_on_the_board_and_decided_under_details(
+    team, coach, supervisor, ines
+):
+    builders.client(team["supervisor"], "Peter Okafor", partner_name="Ines Okafor", agreed=True)
+    with transaction() as session:
+        session.execute(sa.update(PossibleConflict).values(decided_at=None, decided_by=None))
+    page = f"/case/{ines.number}/details"
+    assert "Possible conflicts" in supervisor.text("/board")
+    assert page in supervisor.text("/board?show=conflicts")
+    assert 'name="agreed"' not in coach.text(page)
+    assert "Once you have decided" in supervisor.text(page)
+    assert supervisor.send(page, f"{page}/client", agreed="yes").status_code == 303
+    assert "Somebody has decided" in supervisor.text(page)
+    assert 'name="agreed"' not in supervisor.text(page)
+    assert page not in supervisor.text("/board?show=conflicts")

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from caseapp.core.database import db
 from caseapp.domain.audit.queries import AuditFilter, list_audit_events
 from caseapp.domain.cases.models import Case
+from caseapp.domain.clients.codes import MOST_QUESTIONS
 from caseapp.domain.clients.models import Client
 from tests.support import builders
 from tests.support.staff_pages import StaffBrowser
@@ -130,17 +131,43 @@ def test_conflict_for_coach_only_refers_to_supervisor(coach, spouse):
     page = answer.get_data(as_text=True)
     assert answer.status_code == 409
     assert "Talk to your supervisor before saving." in page
-    assert "My supervisor knows and agrees" in page
+    assert 'name="agreed"' not in page
     assert "Jonas Adler" not in page
     assert page.count("Peter Okafor") == 1, "only in the field that the coach filled in"
     assert 'value="ines@example.org"' in page
     assert made() == [1, 0]
 
 
-def test_conflict_with_agreement_is_saved_and_recorded(team, coach, spouse):
-    assert coach.send("/cases/new", **ANSWERS, agreed="yes").status_code == 303
+def test_conflict_that_the_supervisor_decides_is_saved_and_recorded(
+    team, coach, supervisor, spouse
+):
+    answers = ANSWERS | {"agreed": "yes", "coach_id": str(team["coach"].id)}
+    assert coach.send("/cases/new", **ANSWERS, agreed="yes").status_code == 409
+    answer = supervisor.send("/cases/new", **answers)
+    assert answer.status_code == 303
+    assert coach.get(answer.headers["Location"]).status_code == 200
     found = list_audit_events(team["admin"], AuditFilter(action="client.create"), None, 10).items
-    assert found[0].details == {"possible_conflict": "supervisor asked"}
+    assert found[0].details == {"possible_conflict": "supervisor decided"}
+
+
+def test_own_client_is_named_and_the_coach_decides_that_it_is_somebody_else(team, coach):
+    number = builders.case(team["coach"], "Inès Okafor").number
+    answer = coach.send("/cases/new", **ANSWERS)
+    page = answer.get_data(as_text=True)
+    assert answer.status_code == 409
+    assert f"You have Inès Okafor, {number}, who has the same name." in page
+    assert "this is somebody else" in page
+    assert coach.send("/cases/new", **ANSWERS, agreed="yes").status_code == 303
+
+
+def test_questions_past_the_limit_are_not_answered(coach, spouse):
+    for _ in range(MOST_QUESTIONS):
+        assert coach.send("/cases/new", **ANSWERS).status_code == 409
+    other = ANSWERS | {"name": "Eva Blum", "partner_name": "Noor Haddad"}
+    answer = coach.send("/cases/new", **other)
+    assert answer.status_code == 409
+    assert f"told of {MOST_QUESTIONS} possible conflicts" in answer.get_data(as_text=True)
+    assert made() == [1, 0]
 
 
 def test_conflict_for_supervisor_shows_both_records(supervisor, spouse):

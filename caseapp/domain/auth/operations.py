@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from caseapp.core.actor import Actor, require
 from caseapp.core.clock import now
 from caseapp.core.database import db, max_length
+from caseapp.core.email_addresses import normalize_email
 from caseapp.core.errors import Invalid, NotFound
 from caseapp.core.fonts import name_missing_glyphs
 from caseapp.core.permissions import STAFF_ROLES, Action
@@ -40,14 +41,9 @@ def add_user(
     and NotFound for an unknown supervisor.
     """
     require(actor, Action.USER_MANAGE)
-    email = email.strip().lower()
     errors: dict[str, list[str]] = {}
-    if email.count("@") != 1 or email.startswith("@") or email.endswith("@") or " " in email:
-        errors["email"] = ["Enter a full email address, such as name@example.org."]
-    elif len(email) > max_length(User.email):
-        errors["email"] = [_too_long(User.email)]
-    elif db.session.scalar(sa.select(User.id).where(User.email == email)) is not None:
-        errors["email"] = ["Somebody already has that email address."]
+    if error := _find_email_error(email):
+        errors["email"] = [error]
     if role not in STAFF_ROLES:
         errors["role"] = ["Choose coach, supervisor or admin."]
     if not count_written(name):
@@ -61,7 +57,7 @@ def add_user(
     if errors:
         raise Invalid(errors)
     user = User(
-        email=email,
+        email=normalize_email(email),
         name=name.strip(),
         role=role,
         supervisor_id=get_user_by_email(supervisor).id if supervisor else None,
@@ -72,6 +68,17 @@ def add_user(
     set_password(user.id, password)
     record(actor, Action.USER_MANAGE, "user", user.id, details={"added": role})
     return user
+
+
+def _find_email_error(email: str) -> str | None:
+    if len(email) > max_length(User.email):
+        return _too_long(User.email)
+    try:
+        wanted = normalize_email(email)
+    except ValueError:
+        return "Enter a full email address, such as name@example.org."
+    taken = db.session.scalar(sa.select(User.id).where(User.email == wanted))
+    return None if taken is None else "Somebody already has that email address."
 
 
 def reset_password(actor: Actor, email: str, password: str) -> None:

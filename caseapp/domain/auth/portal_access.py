@@ -52,7 +52,7 @@ from caseapp.domain.auth.rules import (
 )
 from caseapp.domain.auth.throttling import Limit, clear_attempts, count_attempt, sign_in_limits
 from caseapp.domain.clients.models import Client
-from caseapp.domain.clients.queries import take_client_lock, unseal_client
+from caseapp.domain.clients.queries import email_hash, take_client_lock, unseal_client
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import fingerprint, open_key
 from caseapp.domain.screening.current import get_safety_state
@@ -117,7 +117,7 @@ def count_link_request(email: str, address: str) -> None:
 
     Raises TooManyAttempts.
     """
-    email = _normalize_email(email)
+    email = email_hash(email)
     quarter, hour = timedelta(minutes=15), timedelta(hours=1)
     count_attempt(
         [
@@ -134,12 +134,8 @@ def request_link(email: str) -> None:
 
     A known and an unknown address cause the same work here: one outbox row, whose handler looks up the address.
     """
-    email_hash, until = fingerprint("email", _normalize_email(email)), now() + LINK_LIFETIME
-    outbox.enqueue(LINK_MAIL, {"email": email_hash, "until": until.isoformat()})
-
-
-def _normalize_email(email: str) -> str:
-    return email.strip().lower()
+    until = now() + LINK_LIFETIME
+    outbox.enqueue(LINK_MAIL, {"email": email_hash(email), "until": until.isoformat()})
 
 
 def create_link(client_id: UUID) -> str:

@@ -12,7 +12,7 @@ from caseapp.core.i18n import lazy_gettext
 from caseapp.core.schemas import RequiredText, WrittenReason, explain_too_short
 from caseapp.domain.cases.facts import CLOSE_REASONS, FACTS, FINAL_SCREENING, GOALS, OUTCOMES, Fact
 from caseapp.domain.cases.stages import stage_by_id
-from caseapp.domain.clients.schemas import NewClient, NewClientSchema
+from caseapp.domain.clients.schemas import EnteredClient, EnteredClientSchema
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -84,7 +84,7 @@ class NewCase:
     """A case to open for an existing or a new client; without `coach_id` the actor coaches it."""
 
     client_id: UUID | None
-    client: NewClient | None
+    client: EnteredClient | None
     coach_id: UUID | None
     details: CaseDetails
 
@@ -93,7 +93,7 @@ class _NewCase(_Details):
     """Input of a new case; a new client is nested in `client`."""
 
     client_id = fields.UUID(load_default=None, allow_none=True)
-    client = fields.Nested(NewClientSchema, load_default=None, allow_none=True)
+    client = fields.Nested(EnteredClientSchema, load_default=None, allow_none=True)
     coach_id = fields.UUID(load_default=None, allow_none=True)
 
     @validates_schema

@@ -9,3 +9,20 @@ ALERTED = "alert"
 SECOND_PERSON = "release"
 CARE_TEAM_ROLES = (COACH, ALERTED, SECOND_PERSON)
 """The roles of a care team: who coaches the client, whom an alert has reached, and who was named to release a hold."""
+
+MATCH_REASONS = {
+    "same_name": "has the same name",
+    "is_partner": "has the name of this person's partner",
+    "has_partner": "names this person as their partner",
+    "similar_name": "has a similar name",
+    "similar_to_partner": "has a name like that of this person's partner",
+    "has_similar_partner": "names somebody with a similar name as their partner",
+    "same_contact": "has the same email or phone",
+}
+"""Why a record may be about the same person or their partner, the strongest reason first."""
+COACH_DECIDES = frozenset({"same_name", "similar_name"})
+"""With these, coaches decide about their own clients whether it is somebody else. Everything else, and whatever
+concerns another coach's client, is a supervisor's decision. Awaiting sign-off."""
+MOST_QUESTIONS = 10
+"""How often in QUESTION_HOURS somebody may be told that there is a possible conflict. Awaiting sign-off."""
+QUESTION_HOURS = 24

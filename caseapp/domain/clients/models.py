@@ -32,7 +32,11 @@ class Client(Model):
     birth_year: Mapped[bytes | None]
     safe_contact: Mapped[bytes | None]
     email_hash: Mapped[str | None] = mapped_column(sa.String(26), index=True)
-    phone_hash: Mapped[str | None] = mapped_column(sa.String(26), index=True)
+    compared_as: Mapped[str | None] = mapped_column(
+        sa.String(12),
+        info=unconstrained("The rules and the country by which the stored hashes were made."),
+    )
+    """By which rules the words and hashes of this client were made; others are made again every night."""
     consent_on: Mapped[date | None]
     consent_method: Mapped[str] = mapped_column(
         sa.String(12), default="", info=one_of(("", *CONSENT_METHODS))
@@ -97,8 +101,46 @@ class ClientNameWord(Model):
     client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"), primary_key=True)
 
 
+class PhoneHash(Model):
+    """The keyed hash of one of a client's phone numbers."""
+
+    __tablename__ = "phone_hash"
+    __table_args__ = (sa.Index("ix_phone_hash_client", "client_id"),)
+
+    hash: Mapped[str] = mapped_column(sa.String(26), primary_key=True)
+    client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"), primary_key=True)
+
+
+class PossibleConflict(Model):
+    """Two clients who may be one person or a couple, and who has decided that both can be coached here.
+
+    There is one row for both: `client_id` is the one whose id comes later. Why they match is worked out when it is
+    shown, so that no column ties a client to a partner.
+    """
+
+    __tablename__ = "possible_conflict"
+    __table_args__ = (sa.Index("ix_possible_conflict_other", "other_id"),)
+
+    client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"), primary_key=True)
+    other_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"), primary_key=True)
+    found_at: Mapped[datetime]
+    decided_at: Mapped[datetime | None]
+    decided_by: Mapped[UUID | None] = mapped_column(sa.ForeignKey("user_account.id"))
+
+
+class ConflictQuestion(Model):
+    """That somebody was told of a possible conflict. It is kept for as long as it counts; the log keeps the refusal."""
+
+    __tablename__ = "conflict_question"
+    __table_args__ = (sa.Index("ix_conflict_question_user", "user_id", "asked_at"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    user_id: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"))
+    asked_at: Mapped[datetime]
+
+
 class NameHash(Model):
-    """The keyed hash of a client's or partner's name, for finding duplicates and conflicts of interest."""
+    """The keyed hash of a form of a client's or partner's name, for finding duplicates and conflicts of interest."""
 
     __tablename__ = "name_hash"
     __table_args__ = (sa.Index("ix_name_hash_client", "client_id"),)

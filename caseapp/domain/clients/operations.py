@@ -3,59 +3,74 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm.attributes import set_committed_value
 
-from caseapp.core import mail
+from caseapp.core import mail, outbox
 from caseapp.core.actor import Actor, require
 from caseapp.core.clock import now
 from caseapp.core.database import db, run
-from caseapp.core.errors import Invalid, NotFound, Reason, RuleBroken
+from caseapp.core.errors import Invalid, NotFound, Reason, refuse_for
 from caseapp.core.i18n import in_language
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
+from caseapp.core.reads import note_shown
 from caseapp.core.sessions import end_all_sessions
 from caseapp.core.templating import render_text
-from caseapp.core.transaction import locked_clients
+from caseapp.core.transaction import after_rollback, locked_clients, separate_transaction
 from caseapp.core.vault import (
     DataKey,
     seal,
     seal_json,
 )
 from caseapp.domain.audit.operations import record
-from caseapp.domain.clients.codes import COACH
+from caseapp.domain.clients.codes import COACH, QUESTION_HOURS
+from caseapp.domain.clients.comparison import compare_name, searched_words
 from caseapp.domain.clients.models import (
     CareTeamMember,
     Client,
     ClientNameWord,
+    ConflictQuestion,
     NameHash,
+    PhoneHash,
+    PossibleConflict,
 )
 from caseapp.domain.clients.queries import (
+    count_questions,
+    current_comparison,
     describe_matches,
+    email_hash,
     find_possible_matches,
-    name_hash,
+    identify,
+    list_outdated_clients,
+    list_own_matches,
+    name_hashes,
+    phone_hashes,
+    take_client_lock,
     unseal_client,
 )
 from caseapp.domain.clients.rules import (
+    ASK_SUPERVISOR,
+    list_match_blockers,
+    list_question_blockers,
     may_be_mailed,
-    name_words,
     needs_new_confirmation,
-    phone_digits,
 )
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.operations import create_client_key
-from caseapp.domain.keys.queries import fingerprint, open_key
-from caseapp.domain.practice.queries import get_practice_info, lock_practice_row
+from caseapp.domain.keys.queries import open_key, open_listed_key
+from caseapp.domain.practice.queries import get_practice_info, lock_practice_row, today
 from caseapp.domain.users.queries import list_assignable_coaches
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from uuid import UUID
 
-    from caseapp.domain.clients.queries import LockedClient
+    from caseapp.domain.clients.queries import ClientRecord, Identity, LockedClient
     from caseapp.domain.clients.schemas import ClientDetails
 
 
@@ -72,6 +87,8 @@ INSERT_OR_BEGIN_AGAIN = {
     name: _insert_or_begin_again(dialect.insert(CareTeamMember.__table__))
     for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql))
 }
+COMPARISON = "comparison"
+"""The task of the outbox that makes outdated hashes of clients again."""
 
 
 def create_client(
@@ -79,20 +96,11 @@ def create_client(
 ) -> UUID:
     """Create a client with the coach on the care team, and return its id.
 
-    A possible duplicate or conflict of interest is refused: a coach is told only to ask their supervisor, a supervisor
-    sees the matching records. `agreed` confirms that the supervisor was asked; this is recorded. Clients are added one
-    at a time, so that two people who add the same one at the same moment don't miss each other. Raises RuleBroken.
+    A possible duplicate or conflict of interest is refused, see `require_decision`.
     """
     require(actor, Action.CLIENT_CREATE)
-    lock_practice_row()
     require_assignable_coach(actor, coach_id)
-    found = dict(
-        find_possible_matches(
-            details.name, details.partner_name, details.email, details.phone, exclude_id=None
-        )
-    )
-    if found and not agreed:
-        raise _build_conflict_error(actor, found)
+    decided = require_decision(actor, details, agreed=agreed)
     client = Client(
         id=new_id(), created_at=now(), created_by=actor.id, name=details.name, preferred_name=""
     )
@@ -104,14 +112,15 @@ def create_client(
     db.session.add(
         CareTeamMember(user_id=coach_id, client_id=client.id, role=COACH, joined_at=now())
     )
-    _index_names(client.id, details)
+    _write_hashes(client.id, identify(details))
+    _note_conflicts(client.id, decided, actor.id)
     record(
         actor,
         Action.CLIENT_CREATE,
         "client",
         client.id,
         client_id=client.id,
-        details={"possible_conflict": "supervisor asked"} if found else None,
+        details=_describe_decision(actor, decided),
     )
     return client.id
 
@@ -125,45 +134,129 @@ def require_assignable_coach(actor: Actor, coach_id: UUID) -> None:
         raise Invalid({"coach_id": ["Choose yourself or a coach you supervise."]})
 
 
-def _build_conflict_error(actor: Actor, found: dict[UUID, str]) -> RuleBroken:
-    if not actor.may(Action.CONFLICT_READ):
-        return RuleBroken(
-            Reason(
-                "possible_conflict",
-                "Talk to your supervisor before saving.",
-                "Your answers are still in the form. Tick the box once your supervisor agrees.",
-            )
-        )
-    return RuleBroken(
-        *(
-            Reason(
-                "possible_conflict",
-                f"{match.name} (coach: {' and '.join(match.coaches)}) {match.reason}.",
-                "Decide who can coach whom, then tick the box to save.",
-            )
-            for match in describe_matches(actor, found)
+def require_decision(
+    actor: Actor, details: ClientDetails, before: ClientRecord | None = None, *, agreed: bool
+) -> set[UUID]:
+    """Refuse details that fit other records until somebody who may has decided; return the clients decided about.
+
+    Only what is new since `before`, the client's present record, needs a decision; a supervisor who has decided has
+    looked at every match. A coach is told the names of their own
+    clients and of nobody else; a supervisor sees all matching records, and `agreed` is their decision. Whoever was told
+    of too many possible conflicts is told no more. Such details are saved one at a time, so that two people who enter
+    the same person at the same moment don't miss each other. Raises RuleBroken.
+    """
+    identity = identify(details)
+    may_decide = actor.may(Action.CONFLICT_READ)
+    has_decided = may_decide and agreed
+    if before is not None and identity == identify(before) and not has_decided:
+        return set()
+    lock_practice_row()
+    if not has_decided:
+        refuse_for(list_question_blockers(count_questions(actor)))
+    client_id = before.id if before else None
+    known = find_possible_matches(identify(before), exclude_id=client_id) if before else {}
+    matches = find_possible_matches(identity, exclude_id=client_id)
+    if has_decided:
+        return {*matches}
+    found = {other: reason for other, reason in matches.items() if known.get(other) != reason}
+    if may_decide:
+        reasons = _describe_conflicts(actor, found)
+    else:
+        own = list_own_matches(actor, found)
+        reasons = list_match_blockers(own, has_foreign=len(own) < len(found), agreed=agreed)
+    if any(reason.code == ASK_SUPERVISOR.code for reason in reasons):
+        after_rollback(lambda: _count_question(actor))
+    refuse_for(reasons)
+    return {*found}
+
+
+def _describe_decision(actor: Actor, decided: Collection[UUID]) -> dict[str, str]:
+    return {"possible_conflict": f"{actor.role} decided"} if decided else {}
+
+
+def _note_conflicts(
+    client_id: UUID, others: Collection[UUID], decided_by: UUID | None = None
+) -> None:
+    """Note which clients a client may be the same as or in conflict with, and who has decided about them."""
+    for other in others:
+        pair = max(client_id, other), min(client_id, other)
+        row = db.session.get(PossibleConflict, pair)
+        if row is None:
+            row = PossibleConflict(client_id=pair[0], other_id=pair[1], found_at=now())
+            db.session.add(row)
+        if decided_by is not None:
+            row.decided_at, row.decided_by = now(), decided_by
+    db.session.flush()
+
+
+def _forget_conflicts(client_id: UUID, identity: Identity) -> None:
+    """Forget the possible conflicts that nobody has decided about and that are none by the client's new details."""
+    matches = find_possible_matches(identity, exclude_id=client_id)
+    db.session.execute(
+        sa.delete(PossibleConflict).where(
+            PossibleConflict.decided_at.is_(None),
+            sa.or_(
+                sa.and_(
+                    PossibleConflict.client_id == client_id,
+                    PossibleConflict.other_id.not_in(matches),
+                ),
+                sa.and_(
+                    PossibleConflict.other_id == client_id,
+                    PossibleConflict.client_id.not_in(matches),
+                ),
+            ),
         )
     )
 
 
+def _count_question(actor: Actor) -> None:
+    """Count, after the refusal, that somebody was told of a possible conflict; forget what no longer counts."""
+    moment = now()
+    past = ConflictQuestion.asked_at <= moment - timedelta(hours=QUESTION_HOURS)
+    with separate_transaction() as connection:
+        connection.execute(sa.delete(ConflictQuestion).where(past))
+        connection.execute(
+            sa.insert(ConflictQuestion).values(id=new_id(), user_id=actor.id, asked_at=moment)
+        )
+
+
+def _describe_conflicts(actor: Actor, found: dict[UUID, str]) -> list[Reason]:
+    return [
+        Reason(
+            ASK_SUPERVISOR.code,
+            f"{match.name} (coach: {' and '.join(match.coaches)}) {match.reason}.",
+            "Decide who can coach whom, then tick the box to save.",
+        )
+        for match in describe_matches(actor, found)
+    ]
+
+
 def update_client(
-    actor: Actor, client: LockedClient, details: ClientDetails, expected_version: int
+    actor: Actor,
+    client: LockedClient,
+    details: ClientDetails,
+    expected_version: int,
+    *,
+    agreed: bool = False,
 ) -> None:
     """Replace a client's details.
 
+    A name, email address or phone number that fits another record is refused, see `require_decision`.
     A new channel, email address or phone number has to be confirmed anew where a confirmation is needed. Raises Stale
     when someone saved a newer version first.
     """
     require(actor, Action.CLIENT_EDIT)
+    decided = require_decision(actor, details, client.record, agreed=agreed)
     row = db.session.get_one(Client, client.id)
     set_committed_value(row, "version", expected_version)
     _fill_columns(row, details, client.key)
     if needs_new_confirmation(client.record, details):
         row.contact_confirmed_at = row.contact_confirmed_by = None
     db.session.flush()
-    for table in (ClientNameWord, NameHash):
-        db.session.execute(sa.delete(table).where(table.client_id == client.id))
-    _index_names(client.id, details)
+    if identify(details) != identify(client.record):
+        _write_hashes(client.id, identify(details))
+        _forget_conflicts(client.id, identify(details))
+    _note_conflicts(client.id, decided, actor.id)
     if not details.safe.allows("portal"):
         end_all_sessions(client.id)
     changed = [
@@ -177,7 +270,7 @@ def update_client(
         "client",
         client.id,
         client_id=client.id,
-        details={"fields": changed},
+        details={"fields": changed, **_describe_decision(actor, decided)},
     )
 
 
@@ -196,22 +289,68 @@ def _fill_columns(client: Client, details: ClientDetails, key: DataKey) -> None:
     year = str(details.birth_year) if details.birth_year else None
     client.birth_year = seal(client, "birth_year", year, key)
     client.safe_contact = seal_json(client, "safe_contact", asdict(details.safe), key)
-    client.email_hash = fingerprint("email", details.email) if details.email else None
-    digits = phone_digits(details.phone) if details.phone else ""
-    client.phone_hash = fingerprint("phone", digits) if digits else None
+    client.email_hash = email_hash(details.email) if details.email else None
+    client.compared_as = current_comparison()
     client.language = details.language
     client.consent_on = details.consent_on
     client.consent_method = details.consent_method
 
 
-def _index_names(client_id: UUID, details: ClientDetails) -> None:
-    words = {*name_words(details.name), *name_words(details.preferred_name)}
+def _write_hashes(client_id: UUID, identity: Identity) -> None:
+    """Write the words and hashes by which a client is found, in place of those that are stored."""
+    for table in (ClientNameWord, NameHash, PhoneHash):
+        db.session.execute(sa.delete(table).where(table.client_id == client_id))
+    words = searched_words(identity.name) | searched_words(identity.preferred_name)
+    names = {
+        "client": compare_name(identity.name, identity.preferred_name),
+        "partner": compare_name(identity.partner_name or ""),
+    }
     db.session.add_all(ClientNameWord(word=word, client_id=client_id) for word in words)
-    db.session.add(NameHash(hash=name_hash(details.name), client_id=client_id, whose="client"))
-    if details.partner_name and name_words(details.partner_name):
-        db.session.add(
-            NameHash(hash=name_hash(details.partner_name), client_id=client_id, whose="partner")
+    db.session.add_all(
+        NameHash(hash=value, client_id=client_id, whose=whose)
+        for whose, name in names.items()
+        for value in name_hashes(name)
+    )
+    db.session.add_all(
+        PhoneHash(hash=value, client_id=client_id) for value in phone_hashes(identity.phone)
+    )
+
+
+def enqueue_comparison() -> None:
+    """Enqueue, at most once a day, the comparison of clients whose hashes other rules have made.
+
+    Those are the clients of an earlier release, and all of them after the practice has moved to another country.
+    """
+    if list_outdated_clients(None, 1):
+        name = f"{COMPARISON} {current_comparison()} {today()}"
+        outbox.enqueue_once(name, COMPARISON, {}, now())
+
+
+def refresh_hashes(client_id: UUID) -> None:
+    """Make the words and hashes of a client again, by the present rules, and note whom the client may conflict with.
+
+    The record and its version stay as they are.
+    The client's key is used, but nobody is shown anything. Raises SealBroken for a record that doesn't open.
+    """
+    take_client_lock(client_id)
+    note_shown([client_id])
+    client, wrapped = db.session.execute(
+        sa.select(Client, ClientKey.wrapped)
+        .join(ClientKey, ClientKey.client_id == Client.id)
+        .where(Client.id == client_id)
+    ).one()
+    identity = identify(unseal_client(client, open_listed_key(wrapped, client_id)))
+    _write_hashes(client_id, identity)
+    _note_conflicts(client_id, find_possible_matches(identity, exclude_id=client_id))
+    # Not through the entity, whose version would count it as a change of the record.
+    db.session.execute(
+        sa.update(Client)
+        .where(Client.id == client_id)
+        .values(
+            email_hash=email_hash(identity.email) if identity.email else None,
+            compared_as=current_comparison(),
         )
+    )
 
 
 def confirm_contact(actor: Actor, client: LockedClient, expected_version: int) -> None:

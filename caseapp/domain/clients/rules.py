@@ -1,27 +1,37 @@
-"""Rules for clients: how names and phone numbers are compared, and which ways of contact are safe. Pure functions."""
+"""Rules for clients: who decides about a possible conflict, and which ways of contact are safe. Pure functions."""
 
 from __future__ import annotations
 
-import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from caseapp.core.errors import Reason
-from caseapp.core.text import fold_for_search
+from caseapp.domain.clients.codes import (
+    COACH_DECIDES,
+    MATCH_REASONS,
+    MOST_QUESTIONS,
+    QUESTION_HOURS,
+)
 from caseapp.domain.clients.schemas import CHANNELS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
     from datetime import datetime
 
     from caseapp.domain.clients.queries import ClientRecord
     from caseapp.domain.clients.schemas import ClientDetails
 
-MAX_WORD_LENGTH = 60
 # With one of these flags, somebody else may read what is sent. Content map, sections (e) and (f).
 UNSAFE_FLAGS = frozenset({"violence_flag", "unsafe_delivery"})
 # An order or a wish for no contact sets the first; violence or coercion in either direction bars contact too. Content
 # map, section (d), "The hold".
 CONTACT_BARRING_FLAGS = frozenset({"contact_block", "violence_flag", "client_harm_flag"})
+ASK_SUPERVISOR = Reason(
+    "possible_conflict",
+    "Talk to your supervisor before saving.",
+    "Your answers are still in the form. Your supervisor sees the records and decides who can be coached by whom; "
+    "only they can save this.",
+)
 CONTACT_FROZEN = Reason(
     "contact_frozen",
     "Nothing may be sent to this client until the safe ways of contact are confirmed again in person.",
@@ -34,15 +44,53 @@ NO_VOICEMAIL = Reason(
 )
 
 
-def name_words(name: str) -> list[str]:
-    """Split a name into folded words: no case, no accents, letters and digits only."""
-    return [word[:MAX_WORD_LENGTH] for word in re.findall(r"\w+", fold_for_search(name))]
+@dataclass(frozen=True)
+class OwnMatch:
+    """A client whom somebody sees and whom other details fit: the name, a case's number, a code of MATCH_REASONS."""
+
+    name: str
+    number: str | None
+    reason: str
 
 
-def phone_digits(phone: str) -> str:
-    """Return the last nine digits of a phone number, so that +44 and 0 compare as equal; "" when it is too short."""
-    digits = re.sub(r"\D", "", phone)
-    return digits[-9:] if len(digits) >= 5 else ""  # noqa: PLR2004
+def list_match_blockers(
+    own: Sequence[OwnMatch], *, has_foreign: bool, agreed: bool
+) -> list[Reason]:
+    """List why a coach can't save details that fit other records.
+
+    A client of their own is named, another coach's never. `agreed` says that the coach has looked at their own records
+    and that this is somebody else; where a supervisor has to decide, it changes nothing.
+    """
+    needs_supervisor = has_foreign or any(match.reason not in COACH_DECIDES for match in own)
+    if agreed and not needs_supervisor:
+        return []
+    named = [
+        Reason(
+            "possible_duplicate",
+            f"You have {', '.join(filter(None, (match.name, match.number)))}, who {MATCH_REASONS[match.reason]}.",
+            "Open that record if it is the same person. Otherwise tick the box to save.",
+        )
+        for match in own
+    ]
+    return [*named, ASK_SUPERVISOR] if needs_supervisor else named
+
+
+def list_question_blockers(questions: int) -> list[Reason]:
+    """List why somebody can't enter or change what is compared now.
+
+    `questions` is how often they were told of a possible conflict in the last QUESTION_HOURS. Past the limit nothing is
+    compared, so that nobody can find out name by name who is a client here.
+    """
+    if questions < MOST_QUESTIONS:
+        return []
+    return [
+        Reason(
+            "too_many_conflicts",
+            f"You were told of {questions} possible conflicts in the last {QUESTION_HOURS} hours, so names, email "
+            "addresses and phone numbers can’t be saved for now.",
+            "Ask a supervisor to save this, or try again tomorrow.",
+        )
+    ]
 
 
 def is_contact_frozen(flags: Collection[str], confirmed_at: datetime | None) -> bool:

@@ -17,6 +17,7 @@ from marshmallow import (
 )
 
 from caseapp.core.database import max_length
+from caseapp.core.email_addresses import normalize_email
 from caseapp.core.fonts import name_missing_glyphs
 from caseapp.core.i18n import LANGUAGES, gettext, lazy_gettext
 from caseapp.core.schemas import PrintedString, RequiredText
@@ -37,7 +38,19 @@ CHANNELS = {
 }
 ASK_IN_PERSON = "Ask the client in person, with nobody else present, then confirm it here."
 OLDEST_BIRTH_YEAR = 1900
-EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,180}\.[^@\s.]{2,}")
+
+
+def _load_email(value: str) -> str:
+    """Return an address in the form that is stored and compared.
+
+    Raises ValidationError unless mail can be sent to it.
+    """
+    try:
+        return normalize_email(value)
+    except ValueError:
+        raise ValidationError(
+            gettext("Enter a full email address, such as name@example.org.")
+        ) from None
 
 
 @dataclass(frozen=True)
@@ -140,8 +153,8 @@ class ClientSchema(Schema):
 
     @validates("email")
     def _check_email_address(self, value: str | None, **_: object) -> None:
-        if value and not EMAIL.fullmatch(value.strip()):
-            raise ValidationError(gettext("Enter a full email address, such as name@example.org."))
+        if value and value.strip():
+            _load_email(value)
 
     @validates("phone")
     def _check_phone_number(self, value: str | None, **_: object) -> None:
@@ -156,7 +169,7 @@ class ClientSchema(Schema):
             name=name,
             preferred_name=" ".join(data["preferred_name"].split()) or name.split()[0],
             pronouns=data["pronouns"].strip(),
-            email=(data["email"] or "").strip().lower() or None,
+            email=_load_email(data["email"]) if (data["email"] or "").strip() else None,
             phone=(data["phone"] or "").strip() or None,
             partner_name=" ".join((data["partner_name"] or "").split()) or None,
             birth_year=data["birth_year"],
@@ -173,22 +186,28 @@ class ClientSchema(Schema):
 
 
 @dataclass(frozen=True)
-class NewClient:
-    """A client to be created, and whether the supervisor was asked about a possible conflict."""
+class EnteredClient:
+    """The details of a client as they were entered, and whether a possible conflict was decided on."""
 
     details: ClientDetails
     agreed: bool
 
 
-class NewClientSchema(ClientSchema):
-    """Input for a new client; `agreed` confirms that the supervisor was asked about a possible conflict."""
+class EnteredClientSchema(ClientSchema):
+    """Input for a new client or new details of one, with a decision about records that they fit."""
 
-    agreed = fields.Boolean(load_default=False)
+    agreed = fields.Boolean(
+        load_default=False,
+        metadata={
+            "description": "Whether somebody has looked at the records that these details fit and decided that they "
+            "may be saved. Coaches decide so only about a same or similar name among their own clients."
+        },
+    )
 
     @post_load
-    def make(self, data: dict[str, Any], **_: object) -> NewClient:
+    def make(self, data: dict[str, Any], **_: object) -> EnteredClient:
         """Build the value."""
-        return NewClient(super().make(data), data["agreed"])
+        return EnteredClient(super().make(data), data["agreed"])
 
 
 class ContactConfirmationSchema(Schema):
@@ -254,13 +273,12 @@ class SignInLinkSchema(Schema):
 
     @validates("email")
     def _check_email_address(self, value: str, **_: object) -> None:
-        if not EMAIL.fullmatch(value.strip()):
-            raise ValidationError(gettext("Enter a full email address, such as name@example.org."))
+        _load_email(value)
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> str:
         """Return the email address."""
-        return str(data["email"]).strip().lower()
+        return _load_email(data["email"])
 
 
 class CardCodeSchema(Schema):

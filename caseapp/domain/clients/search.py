@@ -16,18 +16,21 @@ from caseapp.core.database import db
 from caseapp.core.pagination import Page, literal_limit, make_page, page_newest_first
 from caseapp.core.permissions import Action, Role
 from caseapp.core.reads import note_shown
+from caseapp.domain.clients.comparison import phone_numbers, search_words
 from caseapp.domain.clients.models import (
     Client,
     ClientNameWord,
+    PhoneHash,
 )
 from caseapp.domain.clients.queries import (
+    email_hash,
     has_any,
     is_visible_to,
     sees_client,
     visible_to,
 )
-from caseapp.domain.clients.rules import name_words, phone_digits
 from caseapp.domain.keys.queries import fingerprint
+from caseapp.domain.practice.queries import get_practice_info
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -116,10 +119,16 @@ def choose_clients(actor: Actor, q: str | None = None) -> ChosenClients:
         return ChosenClients(few, (visible,))
     text = q.strip()
     if "@" in text:
-        exact = Client.email_hash == fingerprint("email", text.lower())
-    elif (digits := phone_digits(text)) and not any(character.isalpha() for character in text):
-        exact = Client.phone_hash == fingerprint("phone", digits)
-    elif words := name_words(text):
+        exact = Client.email_hash == email_hash(text)
+    elif not any(character.isalpha() for character in text) and (
+        numbers := phone_numbers(text, get_practice_info().practice.country)
+    ):
+        exact = Client.id.in_(
+            sa.select(PhoneHash.client_id).where(
+                PhoneHash.hash.in_([fingerprint("phone", number) for number in numbers])
+            )
+        )
+    elif words := search_words(text):
 
         def check(client_id: SQLColumnExpression[UUID]) -> ColumnElement[bool]:
             return sees_client(actor, client_id)

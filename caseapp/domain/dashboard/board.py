@@ -26,7 +26,7 @@ from caseapp.core.reads import note_shown
 from caseapp.domain.alerts.codes import KINDS
 from caseapp.domain.alerts.queries import list_unacknowledged_alerts
 from caseapp.domain.clients.models import Client
-from caseapp.domain.clients.queries import sees_client
+from caseapp.domain.clients.queries import list_undecided_conflicts, sees_client
 from caseapp.domain.dashboard.declined_proposals import list_declined_proposals
 from caseapp.domain.dashboard.old_levels import list_old_levels
 from caseapp.domain.dashboard.queries import get_case_numbers
@@ -45,8 +45,9 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-GROUPS = ("alerts", "unattended", "holds", "actions", "levels", "declined", "notes")
+GROUPS = ("alerts", "unattended", "holds", "conflicts", "actions", "levels", "declined", "notes")
 MAX_DECLINED = 1000
+MAX_CONFLICTS = 1000
 SHOWN = 5
 """How many rows of each group the whole board shows."""
 
@@ -250,10 +251,16 @@ def _list_declined(actor: Actor) -> Iterable[BoardRow]:
         )
 
 
+def _list_conflicts(actor: Actor) -> Iterable[BoardRow]:
+    for found in list_undecided_conflicts(actor, MAX_CONFLICTS):
+        yield BoardRow(found.client_id, found.client_id, found.client, "", found.found_at)
+
+
 LISTED = {
     "alerts": _list_alerts,
     "unattended": _list_unattended,
     "holds": _list_holds,
+    "conflicts": _list_conflicts,
     "declined": _list_declined,
 }
 
