@@ -25,6 +25,7 @@ from caseapp.domain.worksheets.queries import lock_worksheet
 from tests.api.api_client import NOBODYS
 from tests.support import builders, safety_plans
 from tests.support.depth import times
+from tests.support.staff_pages import StaffBrowser
 
 CHECKS = [
     not_a_server_error,
@@ -54,7 +55,7 @@ def apart(app):
 
 
 @pytest.fixture
-def records(staff):
+def records(app, staff):
     """Create one record of each kind, so that half of the addresses exist."""
     coach, admin = staff["coach"], staff["admin"]
     made = builders.steady_case(coach.actor, "Ines Okafor")
@@ -76,6 +77,7 @@ def records(staff):
     assert bulk_assignment.status_code == 202
     export = admin.post("/exports", {"format": "csv"})
     assert (note.status_code, assignment.status_code, export.status_code) == (201, 201, 201)
+    StaffBrowser(app, coach.actor)
     held = builders.client(coach.actor)
     # The coach is alerted of what somebody else has recorded.
     builders.screen(staff["supervisor"].actor, held, sleep="concern")
@@ -92,6 +94,7 @@ def records(staff):
         "bulk_assignment_id": bulk_assignment.get_json()["id"],
         "hold_id": coach.get(f"/clients/{held}/holds").get_json()["items"][0]["id"],
         "screening_id": coach.get(f"/clients/{held}/screenings").get_json()["items"][0]["id"],
+        "session_id": coach.get("/me/sessions").get_json()["items"][0]["id"],
         "followup_id": coach.get("/followups").get_json()["items"][0]["id"],
         "slug": "first-days-pause",
         "group": "alerts",
