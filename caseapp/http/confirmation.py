@@ -79,7 +79,7 @@ def _show(sent: Sent, back: str, form: Form, status: HTTPStatus) -> tuple[str, H
         form=form,
         address=request.full_path.removesuffix("?"),
         fields=[pair for pair in sent.fields.items(multi=True) if pair[0] != "csrf_token"],
-        has_file=any(file.filename for file in request.files.values()),
+        has_file=any(file.stream.read(1) for file in request.files.values()),
         back=back,
         minutes=CONFIRM_AFTER.seconds // 60,
     )

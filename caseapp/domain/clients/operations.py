@@ -74,17 +74,19 @@ if TYPE_CHECKING:
     from caseapp.domain.clients.schemas import ClientDetails
 
 
-def _insert_or_begin_again(
-    insert: sqlite.Insert | postgresql.Insert,
+def _begin_again(
+    insert: sqlite.Insert | postgresql.Insert, key: list[str]
 ) -> sqlite.Insert | postgresql.Insert:
     return insert.on_conflict_do_update(
-        index_elements=["user_id", "client_id", "role"],
-        set_={"joined_at": insert.excluded.joined_at, "ends_at": None},
+        index_elements=key, set_={"joined_at": insert.excluded.joined_at, "ends_at": None}
     )
 
 
 INSERT_OR_BEGIN_AGAIN = {
-    name: _insert_or_begin_again(dialect.insert(CareTeamMember.__table__))
+    name: _begin_again(
+        dialect.insert(CareTeamMember.__table__),
+        [CareTeamMember.user_id.key, CareTeamMember.client_id.key, CareTeamMember.role.key],
+    )
     for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql))
 }
 COMPARISON = "comparison"

@@ -86,19 +86,24 @@ def _list_open_holds(history: SafetyHistory) -> list[Hold]:
 def _select_ways(moment: datetime, but: UUID | None = None) -> list[sa.Select[*tuple[UUID, UUID]]]:
     """Select clients with whoever could be their second person, in each of the two ways."""
     member, coach, second = aliased(CareTeamMember), aliased(User), aliased(User)
-    pairs = sa.select(member.client_id, second.id).where(
-        second.disabled_at.is_(None),
-        second.role == Role.SUPERVISOR,
-        sa.true() if but is None else second.id != but,
-    )
-    supervises = pairs.where(
-        member.role == COACH,
+
+    def select(role: str, *conditions: sa.ColumnElement[bool]) -> sa.Select[*tuple[UUID, UUID]]:
+        return sa.select(member.client_id, second.id).where(
+            member.role == role,
+            second.disabled_at.is_(None),
+            second.role == Role.SUPERVISOR,
+            sa.true() if but is None else second.id != but,
+            *conditions,
+        )
+
+    supervises = select(
+        COACH,
         coach.id == member.user_id,
         second.id == coach.supervisor_id,
         second.id != coach.id,
     )
-    is_named = pairs.where(
-        member.role == SECOND_PERSON,
+    is_named = select(
+        SECOND_PERSON,
         sa.or_(member.ends_at.is_(None), member.ends_at > moment),
         second.id == member.user_id,
     )
