@@ -23,7 +23,7 @@ HANDOUTS = (("first-days-pause", "en"), ("my-reasons", "en"), ("better-nights", 
 # What is typed here only signs a client in; nobody reads it.
 SIGN_IN_FORMS = {"/portal/sign-in", "/portal/card", "/portal/pin", "/portal/first"}
 WRITES = re.compile(r'<textarea|<input[^>]* type="(text|file|search)"')
-UNWATCHED = {"en": "Nobody reads this at once.", "es": "Nadie lee esto enseguida."}
+UNWATCHED = {"en": "Nobody reads this straight away.", "es": "Nadie lee esto enseguida."}
 NOTICE = re.compile(r'<div class="notice handout-notice">.*?</div></div>', re.DOTALL)
 
 
