@@ -152,7 +152,15 @@ def test_course_of_coaching_through_api(app):
         # The timeline tells all of it, newest first.
         kinds = [item["kind"] for item in coach.get(f"{case_path}/timeline").get_json()["items"]]
         assert kinds[0] == "handout"
-        assert set(kinds) == {"session", "screening", "hold", "handout", "stage", "followup"}
+        assert set(kinds) == {
+            "session",
+            "screening",
+            "hold",
+            "handout",
+            "stage",
+            "followup",
+            "plan",
+        }
 
         # The admin exports coded rows without a name.
         export = admin.post("/exports", {"format": "csv", "status": "open"}).get_json()

@@ -220,7 +220,7 @@ def test_correction_is_one_row_that_says_what_it_undid(team, limit):
     found = load_timeline(coach, case, limit=limit)
     assert len(found) == before + 2
     last, earlier = [item for item in found if item.title.endswith("recorded in error")]
-    assert earlier.text.startswith("Wrong key: she was never asked. Ended with it")
+    assert earlier.text.startswith("Wrong key: she was never asked. ")
     ended = [
         task.episode_id
         for task in list_client_followups(coach, case.client_id)
