@@ -21,7 +21,6 @@ from caseapp.domain.notes.codes import FORMAT_LABELS, MODALITIES
 from caseapp.domain.notes.operations import (
     create_note,
     discard_draft,
-    list_stated_levels,
     record_draft_screening,
     save_draft,
     sign_note,
@@ -34,6 +33,7 @@ from caseapp.domain.notes.queries import (
     list_case_notes,
     list_own_drafts,
     list_own_signed_notes,
+    list_stated_levels,
     lock_case_for_note,
     lock_note,
 )

@@ -12,6 +12,7 @@ from caseapp.domain.safety_plans.codes import EXIT, SAFETY
 from caseapp.domain.screening.operations import set_manual_flag
 from tests.api.api_client import BASE, NOBODYS, assert_error
 from tests.support import builders, safety_plans
+from tests.support.staff_pages import StaffBrowser
 
 UNFIT_CURSOR = "WzcuNV0"
 # Lists for admins and for supervisors; everybody else's coach asks for the others. Who opens a hold isn't alerted.
@@ -75,9 +76,11 @@ def test_every_list_takes_limit_and_cursor_and_answers_items_and_next(descriptio
 
 
 @pytest.fixture
-def records(staff):
+def records(app, staff):
     """Create at least two records for every list."""
     coach, supervisor, admin = staff["coach"], staff["supervisor"], staff["admin"]
+    for _ in range(2):
+        StaffBrowser(app, coach.actor)
     for name in ("Tom Vale", "Ines Okafor"):
         made = builders.steady_case(coach.actor, name)
         library = coach.get(f"/handouts?for_case={made.case_id}").get_json()["items"]

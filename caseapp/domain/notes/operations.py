@@ -16,7 +16,7 @@ from caseapp.core.permissions import Action
 from caseapp.core.vault import seal_json
 from caseapp.domain.audit.operations import record
 from caseapp.domain.notes.models import Note
-from caseapp.domain.notes.queries import locked_draft
+from caseapp.domain.notes.queries import list_stated_levels, locked_draft
 from caseapp.domain.notes.rules import (
     check_discard,
     check_draft,
@@ -32,7 +32,6 @@ from caseapp.domain.notes.rules import (
 from caseapp.domain.notes.schemas import NO_ANSWERS, DraftScreening, NoteRecord, draft_to_json
 from caseapp.domain.practice.queries import today
 from caseapp.domain.screening.correction_operations import mark_in_error
-from caseapp.domain.screening.current import get_current_safety
 from caseapp.domain.screening.operations import record_screening
 from caseapp.domain.screening.proposals import check_lasting_since, keep_right_days
 from caseapp.domain.screening.rules import opens_safety_hold
@@ -129,17 +128,6 @@ def save_draft(actor: Actor, note: LockedNote, change: DraftChange, expected_ver
     ]
     _record(actor, Action.NOTE_WRITE, note, {"fields": changed})
     return row.version
-
-
-def list_stated_levels(note: LockedNote, draft: DraftScreening) -> dict[str, int]:
-    """List the levels, by item, of a note's draft that require something once they are recorded.
-
-    Circumstances also raise what earlier screenings of the client said, and one that never expires only once.
-    """
-    if not draft.circumstances:
-        return draft.list_stated()
-    state = get_current_safety(note.key).state
-    return draft.list_stated(state.answers, state.circumstances)
 
 
 def record_draft_screening(actor: Actor, note: LockedNote, expected_version: int) -> UUID:

@@ -43,6 +43,7 @@ from caseapp.domain.notes.schemas import (
     NoteRecord,
     draft_from_json,
 )
+from caseapp.domain.screening.current import get_current_safety
 from caseapp.domain.screening.rules import highest_level
 from caseapp.domain.users.models import User
 
@@ -378,3 +379,14 @@ def find_previous_plan(actor: Actor, note: NoteRecord) -> NoteRecord | None:
         .limit(1)
     ).first()
     return None if row is None else _build_record(row)
+
+
+def list_stated_levels(note: LockedNote, draft: DraftScreening) -> dict[str, int]:
+    """List the levels, by item, of a note's draft that require something once they are recorded.
+
+    Circumstances also raise what earlier screenings of the client said, and one that never expires only once.
+    """
+    if not draft.circumstances:
+        return draft.list_stated()
+    state = get_current_safety(note.key).state
+    return draft.list_stated(state.answers, state.circumstances)
