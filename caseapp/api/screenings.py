@@ -15,9 +15,15 @@ from caseapp.domain.assignments.schemas import AssignmentResponseSchema
 from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.notes import operations as note_operations
-from caseapp.domain.screening import hold_operations, operations, queries
+from caseapp.domain.screening import (
+    circumstance_operations,
+    hold_operations,
+    operations,
+    queries,
+)
 from caseapp.domain.screening.history import get_safety_history
 from caseapp.domain.screening.response_schemas import (
+    CircumstanceResponseSchema,
     FlagResponseSchema,
     HoldDetailResponseSchema,
     HoldResponseSchema,
@@ -25,6 +31,8 @@ from caseapp.domain.screening.response_schemas import (
     ScreeningResponseSchema,
 )
 from caseapp.domain.screening.schemas import (
+    CircumstanceEnd,
+    CircumstanceEndSchema,
     Decisions,
     DecisionsSchema,
     ErrorReasonSchema,
@@ -46,7 +54,7 @@ if TYPE_CHECKING:
     from caseapp.core.actor import Actor
     from caseapp.core.pagination import Page
     from caseapp.domain.screening.proposals import Proposal
-    from caseapp.domain.screening.records import Flag, Hold, ScreeningRecord
+    from caseapp.domain.screening.records import CircumstanceRecord, Flag, Hold, ScreeningRecord
 
 blueprint = ApiBlueprint(
     "screenings",
@@ -144,6 +152,35 @@ def mark_screening_in_error(screening_id: UUID, body: dict[str, str]) -> Screeni
         screening = queries.lock_screening(actor, screening_id)
         note_operations.mark_screening_in_error(actor, screening, body["reason"])
     return queries.get_screening(actor, screening_id)
+
+
+@blueprint.route("/clients/<uuid:client_id>/circumstances")
+@needs(Action.SCREENING_READ)
+@blueprint.list_response_schema(CircumstanceResponseSchema())
+@blueprint.query_params(ListQuerySchema())
+def list_circumstances(client_id: UUID, query: ListRequest) -> Page[CircumstanceRecord]:
+    """List a client's circumstances: current ones first, then those that have ended, the last first."""
+    return page_in_memory(
+        queries.list_circumstances(current_actor(), client_id),
+        lambda found: (int(found.ended is not None), -found.seq, found.circumstance),
+        query.cursor,
+        query.limit,
+    )
+
+
+@blueprint.route("/clients/<uuid:client_id>/circumstances/end", "POST", error_statuses=(409,))
+@needs(Action.CIRCUMSTANCE_END)
+@blueprint.response_schema(CircumstanceResponseSchema())
+@blueprint.request_schema(CircumstanceEndSchema())
+def end_circumstance(client_id: UUID, body: CircumstanceEnd) -> CircumstanceRecord:
+    """Record that a circumstance has ended, with a reason: it is no longer current.
+
+    `mentioned_at` is that of the list: one that was mentioned again meanwhile doesn't end. Levels, holds, flags and
+    follow-ups stay as they are.
+    """
+    actor = current_actor()
+    with transaction():
+        return circumstance_operations.end_circumstance(actor, lock_client(actor, client_id), body)
 
 
 @blueprint.route("/clients/<uuid:client_id>/flags")

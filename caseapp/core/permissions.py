@@ -46,6 +46,7 @@ class Action(StrEnum):
     SCREENING_READ = "screening.read"
     SCREENING_RECORD = "screening.record"
     SCREENING_CORRECT = "screening.correct"
+    CIRCUMSTANCE_END = "circumstance.end"
     FLAG_SET = "flag.set"
     FLAG_CLEAR = "flag.clear"
     PLAN_READ = "plan.read"
@@ -123,6 +124,7 @@ _COACH = _ALL_STAFF | {
     Action.SCREENING_READ,
     Action.SCREENING_RECORD,
     Action.SCREENING_CORRECT,
+    Action.CIRCUMSTANCE_END,
     Action.FLAG_SET,
     Action.PLAN_READ,
     Action.PLAN_WRITE,

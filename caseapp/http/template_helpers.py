@@ -46,6 +46,7 @@ MESSAGES = {
     "client_added": lazy_gettext("Client added. Start with a full screening."),
     "screening_recorded": lazy_gettext("Screening recorded."),
     "decision_recorded": lazy_gettext("Decision recorded."),
+    "circumstance_ended": lazy_gettext("Recorded. This circumstance is no longer current."),
     "screening_in_error": lazy_gettext(
         "Marked as recorded in error. These answers no longer count."
     ),

@@ -49,6 +49,7 @@ ACTION_LABELS = {
     Action.SCREENING_READ: "Viewed a screening",
     Action.SCREENING_RECORD: "Recorded a screening",
     Action.SCREENING_CORRECT: "Marked a screening as recorded in error",
+    Action.CIRCUMSTANCE_END: "Recorded that a circumstance has ended",
     Action.FLAG_SET: "Set a flag",
     Action.FLAG_CLEAR: "Cleared a flag",
     Action.PLAN_READ: "Viewed a safety plan",

@@ -16,6 +16,7 @@ from caseapp.domain.cases.queries import LockedCase, get_case_context_by_number,
 from caseapp.domain.dashboard.trend import build_trend
 from caseapp.domain.notes.operations import mark_screening_in_error
 from caseapp.domain.practice.queries import get_practice_info
+from caseapp.domain.screening.circumstance_operations import end_circumstance
 from caseapp.domain.screening.history import get_safety_history
 from caseapp.domain.screening.operations import decide_proposals, record_screening
 from caseapp.domain.screening.protocol import (
@@ -42,6 +43,8 @@ from caseapp.domain.screening.rules import (
     opens_safety_hold,
 )
 from caseapp.domain.screening.schemas import (
+    CircumstanceEnd,
+    CircumstanceEndFormSchema,
     Decisions,
     DecisionsFormSchema,
     ErrorReasonSchema,
@@ -83,6 +86,12 @@ def screening_page(context: CasePage, forms: Forms) -> str:
         context=context,
         tab="Screening",
         forms=forms,
+        ended=[found for found in history.circumstances if found.ended],
+        endable={
+            key: CIRCUMSTANCES[key].label
+            for key in context.safety.circumstances
+            if not CIRCUMSTANCES[key].never_expires
+        },
         page=page_screenings(history, request.args.get("cursor"), PAGE_SIZE),
         trend=build_trend(history, (), context.safety.as_of),
         immediate_steps=list_immediate_steps(context.safety.levels),
@@ -139,6 +148,28 @@ def decide(case: LockedCase, decisions: Decisions, sent: Sent) -> Done:
     if decisions.concerns:
         return Done(url_for("holds.hold_page", number=number), "hold_opened")
     return Done(url_for("screenings.screening_page", number=number), "decision_recorded")
+
+
+def end_labels() -> dict[str, str]:
+    """Return what the fields for the end of a circumstance are called, by their names."""
+    return {"circumstance": "Which one has ended?", "reason": "How do you know that it has ended?"}
+
+
+@page.form(
+    Action.CIRCUMSTANCE_END,
+    Body(CircumstanceEndFormSchema, CircumstanceEnd),
+    lock=lock_case,
+    rule="/case/<string:number>/screening/circumstances",
+    labels=end_labels,
+    refused="The circumstance was not ended",
+)
+def end(case: LockedCase, found: CircumstanceEnd, sent: Sent) -> Done:
+    """Record that a circumstance has ended."""
+    end_circumstance(sent.actor, case.locked_client, found)
+    location = url_for(
+        "screenings.screening_page", number=case.case.number, _anchor="circumstances-h"
+    )
+    return Done(location, "circumstance_ended")
 
 
 @dataclass(frozen=True)

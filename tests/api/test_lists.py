@@ -91,7 +91,10 @@ def records(app, staff):
         lasting = {"eating": "watch", "work": "watch"}
         builders.screen(coach.actor, made.client_id, days_ago=20, **lasting)
         builders.screen(coach.actor, made.client_id, sleep="concern", **lasting)
-        builders.screen(coach.actor, made.client_id, self_harm="urgent", **lasting)
+        told = ["pregnancy", "leaving"]
+        builders.screen(
+            coach.actor, made.client_id, self_harm="urgent", circumstances=told, **lasting
+        )
     for kind in (SAFETY, EXIT):
         safety_plans.write(coach.actor, made.client_id, kind)
     for hour in (10, 11):
@@ -109,7 +112,9 @@ def ids(page):
     """Name the items of a page, whatever they are."""
     return [
         next(
-            item[name] for name in ("id", "slug", "case_id", "occurred_at", "item") if name in item
+            item[name]
+            for name in ("id", "slug", "case_id", "occurred_at", "item", "circumstance")
+            if name in item
         )
         for item in page["items"]
     ]

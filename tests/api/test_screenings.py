@@ -65,6 +65,35 @@ def test_circumstances_raise_a_level_and_are_returned(coach, ines):
     assert_refuses(coach, "POST", path, [("circumstances", {"circumstances": ["moon"]})])
 
 
+def test_circumstance_is_said_to_have_ended(coach, stranger, ines):
+    path, why = f"/clients/{ines}/circumstances", "He handed the rifle in at the police station."
+    coach.post(f"/clients/{ines}/screenings", {"circumstances": ["weapons", "choking"]})
+    choking, weapons = coach.get(path).get_json()["items"]
+    assert (weapons["circumstance"], weapons["ended"]) == ("weapons", None)
+    body = {name: weapons[name] for name in ("circumstance", "mentioned_at")} | {"reason": why}
+    assert_error(stranger.post(f"{path}/end", body), 404)
+    assert_refuses(
+        coach,
+        "POST",
+        f"{path}/end",
+        [
+            ("circumstance", body | {"circumstance": "moon"}),
+            ("reason", body | {"reason": "Gone."}),
+            ("mentioned_at", body | {"mentioned_at": None}),
+        ],
+    )
+    ended = coach.post(f"{path}/end", body)
+    assert ended.status_code == 200
+    assert ended.get_json()["ended"]["reason"] == why
+    assert coach.get(path).get_json()["items"] == [choking, ended.get_json()]
+    for refused, code in (
+        (body, "circumstance_not_current"),
+        (body | {"circumstance": "choking"}, "circumstance_never_ends"),
+    ):
+        answer = assert_error(coach.post(f"{path}/end", refused), 409)
+        assert [reason["code"] for reason in answer["reasons"]] == [code]
+
+
 def test_level_that_falls_steeply_needs_a_reason(coach, ines, hold):
     path = f"/clients/{ines}/screenings"
     refused = assert_error(coach.post(path, CALM), 422)

@@ -161,6 +161,11 @@ def let_sleep_last(world):
     }
 
 
+def tick_circumstance(world):
+    """Record that the client is pregnant."""
+    builders.screen(world.actors["coach"], world.own["client_id"], circumstances=["pregnancy"])
+
+
 REACHED_BY = {
     "assignments.mark_read": assign_on_paper,
     "authoring.publish": submit_draft,
@@ -176,6 +181,7 @@ REACHED_BY = {
     "holds.release_named": meet_release_conditions,
     "safety_plans.show": remove_plan,
     "screenings.decide": let_sleep_last,
+    "screenings.end": tick_circumstance,
     "settings.remove_logo": add_logo,
     "staffing.hand_over": let_coach_leave,
     "staffing.confirm_rest": let_coach_leave,

@@ -309,6 +309,11 @@ BODIES: dict[str, dict[str, object]] = {
         "reason": "Wrong key, she was never asked."
     },
     f"POST {API}/clients/<uuid:client_id>/proposals": {"concerns": ["sleep"]},
+    f"POST {API}/clients/<uuid:client_id>/circumstances/end": {
+        "circumstance": "weapons",
+        "mentioned_at": "2026-05-14T12:00:00Z",
+        "reason": "He handed the rifle in at the police station.",
+    },
     f"POST {API}/holds/<uuid:hold_id>/release": {"reason": "All is done and written down."},
     f"POST {API}/holds/<uuid:hold_id>/allowed-handout": {
         "handout": "my-reasons",

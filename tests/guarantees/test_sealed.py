@@ -32,9 +32,12 @@ from caseapp.domain.followups.schemas import NewFollowUp
 from caseapp.domain.form_drafts.operations import save_form_draft
 from caseapp.domain.models import METADATA
 from caseapp.domain.safety_plans.operations import complete_task
+from caseapp.domain.screening.circumstance_operations import end_circumstance
+from caseapp.domain.screening.current import get_safety_state
 from caseapp.domain.screening.hold_operations import release_hold
 from caseapp.domain.screening.operations import clear_flag
 from caseapp.domain.screening.queries import list_flags, list_holds, lock_hold
+from caseapp.domain.screening.schemas import CircumstanceEnd
 from caseapp.domain.worksheets.operations import save_answers, share_answers, store_upload
 from caseapp.domain.worksheets.queries import lock_worksheet
 from tests.support import builders, safety_plans, staff
@@ -52,6 +55,15 @@ SEALED = [
     for column in table.columns
     if isinstance(column.type, sa.LargeBinary) and (table.name, column.name) not in OPEN
 ]
+
+
+def tell_of_an_end(coach, client_id):
+    """Record a circumstance, and with the canary that it has ended."""
+    builders.screen(coach, client_id, circumstances=["leaving"])
+    with transaction():
+        [(circumstance, mentioned_at)] = get_safety_state(client_id).circumstances.items()
+        ended = CircumstanceEnd(circumstance, mentioned_at, CANARY)
+        end_circumstance(coach, lock_client(coach, client_id), ended)
 
 
 @pytest.fixture
@@ -74,6 +86,8 @@ def canaries(app):
         builders.screen(coach, made.client_id, self_harm="concern", comment=CANARY)
     with at(start - timedelta(days=12)):
         safety_plans.write(coach, made.client_id, text=CANARY, note=CANARY)
+    with at(start - timedelta(days=11)):
+        tell_of_an_end(coach, made.client_id)
     with at(start - timedelta(days=10)), transaction():
         tasks = sa.select(FollowUp).where(FollowUp.kind != "plan_review")
         for task in db.session.scalars(tasks):

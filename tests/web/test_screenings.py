@@ -14,7 +14,7 @@ from caseapp.domain.screening.history import get_safety_history
 from caseapp.domain.screening.protocol import ITEMS
 from tests.domain.alerts.steps import the_alert
 from tests.support import builders
-from tests.support.staff_pages import StaffBrowser, Statements
+from tests.support.staff_pages import StaffBrowser, Statements, forms_in
 
 NONE = {item.key: "none" for item in ITEMS}
 
@@ -67,6 +67,75 @@ def test_circumstances_are_ticked_and_shown(team, coach, ines, address):
     sent = coach.send(address, **NONE, asked_alone="yes", circumstances=["choking"])
     assert sent.headers["Location"].endswith("/hold")
     assert "Fear at home counts as Urgent." in coach.text(address)
+
+
+GONE = "He handed the rifle in at the police station."
+
+
+def test_circumstance_is_said_to_have_ended(coach, ines, address):
+    coach.send(address, **NONE, circumstances=["weapons", "leaving"])
+    form = f"{address}/circumstances"
+    sent = coach.send(address, form, circumstance="weapons", reason=GONE)
+    assert sent.headers["Location"] == f"{address}#circumstances-h"
+    text = coach.text(address)
+    assert "Recorded. This circumstance is no longer current." in text
+    assert GONE in text
+    assert f"by {coach.actor.name}" in text
+    assert "Recorded before: Is leaving the partner" in text
+    case_page = coach.text(f"/case/{ines.number}")
+    assert "Circumstance ended" in case_page
+    current = case_page.partition("<h3>Circumstances</h3>")[2].partition("</ul>")[0]
+    assert "Is leaving the partner" in current
+    assert "firearm" not in current
+
+
+def test_end_without_a_choice_or_a_reason_keeps_what_was_typed(coach, ines, address):
+    coach.send(address, **NONE, circumstances=["weapons", "leaving"])
+    form = f"{address}/circumstances"
+    for sent, field, kept in (
+        ({"circumstance": "weapons", "reason": "Gone."}, "reason", "Gone."),
+        ({"circumstance": "", "reason": GONE}, "circumstance", GONE),
+        ({"circumstance": "moon", "reason": GONE}, "circumstance", GONE),
+    ):
+        answer = coach.send(address, form, **sent)
+        assert answer.status_code == 422
+        text = answer.get_data(as_text=True)
+        assert f'href="#{field}"' in text
+        assert kept in text
+    assert "Write how it ended, in 20 characters or more." in coach.send(
+        address, form, circumstance="weapons", reason=""
+    ).get_data(as_text=True)
+    assert {one.ended for one in get_safety_history(ines.client_id).circumstances} == {None}
+
+
+def test_end_of_a_circumstance_that_was_mentioned_again_meanwhile_is_refused(coach, ines, address):
+    with at(now() - timedelta(days=1)):
+        builders.screen(coach.actor, ines.client_id, circumstances=["weapons"])
+    form = coach.form(address, f"{address}/circumstances")
+    builders.screen(coach.actor, ines.client_id, circumstances=["weapons"])
+    fields = form.fields | {"circumstance": ["weapons"], "reason": [GONE]}
+    refused = coach.post(form.action, fields)
+    text = refused.get_data(as_text=True)
+    assert refused.status_code == 409
+    assert "The circumstance was not ended" in text
+    assert "Check the day, then send it again" in text
+    assert GONE in text
+    shown = forms_in(text, address, form.action)[0]
+    assert coach.post(form.action, shown.fields).status_code == 303
+    [found] = get_safety_history(ines.client_id).circumstances
+    assert found.ended.reason == GONE
+
+
+def test_choking_cannot_end_and_the_page_says_what_to_do(coach, ines, address):
+    coach.send(address, **NONE, circumstances=["choking", "leaving"])
+    text = coach.text(address)
+    assert "This can’t end. If it was ticked by mistake, mark that screening as recorded" in text
+    form = coach.form(address, f"{address}/circumstances")
+    refused = coach.post(form.action, form.fields | {"circumstance": ["choking"], "reason": [GONE]})
+    assert refused.status_code == 409
+    assert "once it has happened, the danger stays" in refused.get_data(as_text=True)
+    coach.send(address, form.action, circumstance="leaving", reason=GONE)
+    assert "Which one has ended?" not in coach.text(address)
 
 
 def test_level_that_falls_steeply_needs_a_reason(coach, ines, address):

@@ -166,7 +166,7 @@ class TimelineEvent:
     """An event in a case's timeline.
 
     `link_kind` and `link_id` identify the record to open: note, screening, hold, plan, assignment, case or followup;
-    for `answers`, the assignment that was answered.
+    for `answers`, the assignment that was answered, and for `circumstance`, its end.
     """
 
     id: UUID

@@ -14,6 +14,7 @@ from caseapp.domain.handouts.queries import get_handouts_by_hash
 from caseapp.domain.notes.codes import MODALITIES
 from caseapp.domain.safety_plans.codes import CHANGE_LABELS
 from caseapp.domain.screening.events import (
+    CircumstanceEnded,
     FlagInError,
     HandoutAllowed,
     HoldInError,
@@ -23,7 +24,7 @@ from caseapp.domain.screening.events import (
     ScreeningRecorded,
     SecondPersonNamed,
 )
-from caseapp.domain.screening.protocol import ITEMS_BY_KEY, LEVEL_LABELS, Level
+from caseapp.domain.screening.protocol import CIRCUMSTANCES, ITEMS_BY_KEY, LEVEL_LABELS, Level
 from caseapp.domain.screening.state import change_holds, list_ended_exceptions
 
 if TYPE_CHECKING:
@@ -118,6 +119,8 @@ def _list_safety_events(history: SafetyHistory, records: CaseRecords) -> Iterato
             title = "Screening marked as recorded in error"
             text = f"{_sentence(fact.reason)}{_describe_undone(history, event, fact, ended)}"
             yield _about_screening(event, fact.screening_id, title, text)
+        elif isinstance(fact, CircumstanceEnded):
+            yield _circumstance_ended(event, fact)
         elif isinstance(fact, HoldOpened):
             hold = history.holds[event.id]
             badge = "" if hold.released_at else "Open"
@@ -162,6 +165,19 @@ def _about_screening(
         text,
         badge,
         levels,
+    )
+
+
+def _circumstance_ended(event: RecordedEvent, fact: CircumstanceEnded) -> TimelineEvent:
+    return TimelineEvent(
+        event.id,
+        event.recorded_at,
+        "screening",
+        "Circumstance ended",
+        event.recorded_by_name or NO_PERSON,
+        "circumstance",
+        event.id,
+        f"“{CIRCUMSTANCES[fact.circumstance].label}”: {shorten(fact.reason)}",
     )
 
 

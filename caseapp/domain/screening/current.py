@@ -39,7 +39,7 @@ class SafetyState:
 
     Each answer has its own date: a check that asked a few questions changes nothing about the others.
     `last_full_protocol` is the version of the protocol of which every question was last asked, `circumstances` are
-    those that were ever ticked, with the time of the newest session.
+    those that were ticked and have not ended since, with the time of the newest session.
     """
 
     holds: tuple[Hold, ...]

@@ -146,6 +146,15 @@ class FlagInError:
     flag_id: UUID
 
 
+@dataclass(frozen=True)
+class CircumstanceEnded:
+    """A circumstance has ended, with a written reason; `mentioned_at` is when it was mentioned last."""
+
+    circumstance: str
+    mentioned_at: datetime
+    reason: str = field(repr=False)
+
+
 Fact = (
     ScreeningRecorded
     | HoldOpened
@@ -160,6 +169,7 @@ Fact = (
     | FlagInError
     | SecondPersonNamed
     | HandoutAllowed
+    | CircumstanceEnded
 )
 # These names are stored and never change.
 FACTS: dict[str, type[Fact]] = {
@@ -176,6 +186,7 @@ FACTS: dict[str, type[Fact]] = {
     "screening_in_error": ScreeningInError,
     "hold_in_error": HoldInError,
     "flag_in_error": FlagInError,
+    "circumstance_ended": CircumstanceEnded,
 }
 NAMES = {fact: name for name, fact in FACTS.items()}
 

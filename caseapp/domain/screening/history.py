@@ -17,7 +17,9 @@ from caseapp.domain.clients.codes import SECOND_PERSON
 from caseapp.domain.clients.queries import has_role, is_visible_to
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_key
+from caseapp.domain.screening.events import CircumstanceEnded
 from caseapp.domain.screening.models import ClientSafety, SafetyEvent
+from caseapp.domain.screening.records import CircumstanceRecord, EndedRecord
 from caseapp.domain.screening.rules import HoldScreenings, list_episodes
 from caseapp.domain.screening.sealing import NO_TAG, open_event
 from caseapp.domain.screening.state import (
@@ -81,6 +83,27 @@ class SafetyHistory:
         """Return active and cleared flags by id, oldest first."""
         none: dict[UUID, Flag] = {}
         return reduce(change_flags, self.events, none)
+
+    @cached_property
+    def circumstances(self) -> list[CircumstanceRecord]:
+        """List the circumstances: those that are current first, then those that have ended, the last first."""
+        current = [
+            CircumstanceRecord(key, moment)
+            for key, moment in fold(self.events).circumstances.items()
+        ]
+        ended = [
+            CircumstanceRecord(
+                event.fact.circumstance,
+                event.fact.mentioned_at,
+                EndedRecord(
+                    event.recorded_at, event.recorded_by, event.fact.reason, event.recorded_by_name
+                ),
+                event.seq,
+            )
+            for event in reversed(self.events)
+            if isinstance(event.fact, CircumstanceEnded)
+        ]
+        return current + ended
 
     def find_hold_screenings(self, hold: Hold) -> HoldScreenings:
         """Find the screenings that the release of a hold depends on."""

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from caseapp.core.errors import Reason
     from caseapp.core.vault import DataKey
     from caseapp.domain.screening.proposals import Proposal
-    from caseapp.domain.screening.records import Flag, Hold, ScreeningRecord
+    from caseapp.domain.screening.records import CircumstanceRecord, Flag, Hold, ScreeningRecord
 
 
 def list_screenings(
@@ -129,6 +129,15 @@ def list_flags(actor: Actor, client_id: UUID) -> list[Flag]:
     require(actor, Action.SCREENING_READ)
     flags = get_visible_history(actor, client_id).flags.values()
     return [flag for flag in flags if flag.cleared_at is None]
+
+
+def list_circumstances(actor: Actor, client_id: UUID) -> list[CircumstanceRecord]:
+    """List a client's circumstances: those that are current first, then those that have ended, the last first.
+
+    Raises NotFound.
+    """
+    require(actor, Action.SCREENING_READ)
+    return get_visible_history(actor, client_id).circumstances
 
 
 def list_client_proposals(actor: Actor, client_id: UUID) -> list[Proposal]:

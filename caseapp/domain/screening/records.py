@@ -43,6 +43,29 @@ class InError:
 
 
 @dataclass(frozen=True)
+class EndedRecord:
+    """That a circumstance has ended: when and by whom this was recorded, and why."""
+
+    ended_at: datetime
+    ended_by: UUID
+    reason: str = field(repr=False)
+    ended_by_name: str = ""
+
+
+@dataclass(frozen=True)
+class CircumstanceRecord:
+    """A circumstance that was ticked, with the time of the newest session with it until it ended, if it has.
+
+    `seq` is the place of the end among the client's safety events.
+    """
+
+    circumstance: str
+    mentioned_at: datetime
+    ended: EndedRecord | None = None
+    seq: int = 0
+
+
+@dataclass(frozen=True)
 class ScreeningRecord:
     """A screening. `session_at` is when it was asked, `seq` its place among the client's safety events.
 

@@ -45,6 +45,22 @@ class ScreeningResponseSchema(Schema):
     in_error = fields.Nested(InErrorResponseSchema, required=True, allow_none=True)
 
 
+class EndedResponseSchema(Schema):
+    """That a circumstance has ended, and why."""
+
+    ended_at = fields.AwareDateTime(required=True)
+    ended_by = fields.UUID(required=True)
+    reason = fields.String(required=True)
+
+
+class CircumstanceResponseSchema(Schema):
+    """A circumstance that was ticked; `ended` is null while it is current."""
+
+    circumstance = fields.String(required=True)
+    mentioned_at = fields.AwareDateTime(required=True)
+    ended = fields.Nested(EndedResponseSchema, required=True, allow_none=True)
+
+
 class HoldResponseSchema(Schema):
     """A hold; one that ended `in_error` at `released_at` had no reason left and was not released."""
 

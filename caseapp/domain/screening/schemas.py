@@ -20,7 +20,7 @@ from caseapp.domain.screening.protocol import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from datetime import date
+    from datetime import date, datetime
     from uuid import UUID
 
 MONTH_LENGTH = len("2026-03")
@@ -137,7 +137,10 @@ ScreeningSchema = _Answers.from_dict(
     {item.key: level_field() for item in ITEMS}, name="ScreeningSchema"
 )
 MIN_REASON = 20
-"""The least length of a reason why a lasting watch is no concern, or a handout is allowed. Awaiting sign-off."""
+"""The least length of a reason why a lasting watch is no concern, a circumstance has ended or a handout is allowed.
+
+Awaiting sign-off.
+"""
 _ITEM = validate.OneOf(LASTING_ITEMS)
 _DECLINED_BECAUSE = WrittenReason(
     lazy_gettext("Write why this is not a concern"), MIN_REASON, MAX_REASON
@@ -205,6 +208,51 @@ class DecisionsFormSchema(Schema):
             raise ValidationError(problems)
         notes = [text for item in concerns if (text := reasons.get(item, "").strip())]
         return Decisions(concerns, declined, "\n".join(notes))
+
+
+@dataclass(frozen=True)
+class CircumstanceEnd:
+    """A circumstance that is said to have ended, and why; `mentioned_at` is what the person saw as its last mention."""
+
+    circumstance: str
+    mentioned_at: datetime | None
+    reason: str = field(repr=False)
+
+
+class _EndBase(Schema):
+    circumstance = fields.String(
+        required=True,
+        validate=validate.OneOf([*CIRCUMSTANCES], error="Choose a circumstance."),
+        error_messages={"required": "Choose a circumstance."},
+    )
+    reason = WrittenReason(lazy_gettext("Write how it ended"), MIN_REASON, MAX_REASON)
+
+
+class CircumstanceEndSchema(_EndBase):
+    """Input of the end of a circumstance."""
+
+    mentioned_at = fields.AwareDateTime(required=True)
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> CircumstanceEnd:
+        """Build the dataclass."""
+        return CircumstanceEnd(**data)
+
+
+class CircumstanceEndFormSchema(_EndBase):
+    """Input of the form for the end of a circumstance; the page sends when each was mentioned last."""
+
+    mentioned_at = fields.Dict(
+        keys=fields.String(validate=validate.OneOf([*CIRCUMSTANCES])),
+        values=fields.AwareDateTime(format="iso"),
+        load_default=dict,
+    )
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> CircumstanceEnd:
+        """Build the dataclass."""
+        key = data["circumstance"]
+        return CircumstanceEnd(key, data["mentioned_at"].get(key), data["reason"])
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from caseapp.domain.screening.events import (
+    CircumstanceEnded,
     FlagCleared,
     FlagConfirmed,
     FlagInError,
@@ -47,7 +48,7 @@ class DerivedState:
 
     `last_full_at` is the time of the session in which every question was last asked, and recorded in time,
     `last_full_protocol` the version of the protocol that had these questions. `raised` has the items at watch or above,
-    `circumstances` those that were ever ticked, with the time of the newest session.
+    `circumstances` those that were ticked and have not ended since, with the time of the newest session.
     """
 
     holds: tuple[Hold, ...] = ()
@@ -79,7 +80,12 @@ def _apply(state: DerivedState, event: RecordedEvent, in_error: Collection[UUID]
         screening = make_screening(event, in_error, state.circumstances)
         counting = dict(_list_answers(screening, state.answers))
         raised = _change_raised(state, screening, counting)
-        said = {key: _last_said(state, key, screening) for key in screening.circumstances}
+        said = {
+            key: _last_said(state, key, screening)
+            for key in screening.circumstances
+            # What a note had recorded already has ended since, if it isn't current any more.
+            if key in state.circumstances or key not in event.fact.repeats
+        }
         state = replace(
             state,
             answers=state.answers | counting,
@@ -99,6 +105,10 @@ def _apply(state: DerivedState, event: RecordedEvent, in_error: Collection[UUID]
     if isinstance(event.fact, FlagSet | FlagCleared | FlagConfirmed | FlagInError):
         flags = change_flags({flag.id: flag for flag in state.flags}, event)
         return replace(state, flags=tuple(f for f in flags.values() if f.cleared_at is None))
+    if isinstance(event.fact, CircumstanceEnded):
+        ended = event.fact.circumstance
+        current = {key: at for key, at in state.circumstances.items() if key != ended}
+        return replace(state, circumstances=current)
     if isinstance(event.fact, ProposalDeclined):
         return replace(state, raised=_decline(state.raised, event, event.fact))
     holds = change_holds({hold.id: hold for hold in state.holds}, event)
@@ -309,6 +319,8 @@ def list_screenings(
             found.append((event, screening))
             if event.id not in in_error:
                 known.update(screening.circumstances)
+        elif isinstance(event.fact, CircumstanceEnded):
+            known.discard(event.fact.circumstance)
     return found
 
 

@@ -21,12 +21,18 @@ from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.operations import complete_followup, create_followup
 from caseapp.domain.followups.queries import lock_followup
 from caseapp.domain.followups.schemas import NewFollowUp
+from caseapp.domain.screening.circumstance_operations import end_circumstance
 from caseapp.domain.screening.current import get_safety_state
 from caseapp.domain.screening.history import get_safety_history
 from caseapp.domain.screening.hold_operations import name_second_person, release_hold
 from caseapp.domain.screening.operations import decide_proposals, record_screening, set_manual_flag
 from caseapp.domain.screening.queries import list_flags, lock_hold
-from caseapp.domain.screening.schemas import Decisions, NewException, NewScreening
+from caseapp.domain.screening.schemas import (
+    CircumstanceEnd,
+    Decisions,
+    NewException,
+    NewScreening,
+)
 from caseapp.domain.suitability.operations import allow_handout
 from tests.domain.screening.hold_helpers import blockers, finish_tasks, only_hold
 from tests.support import builders
@@ -239,6 +245,21 @@ def deciding(team: Team) -> Race:
     )
 
 
+def ending_a_circumstance(team: Team) -> Race:
+    """End a circumstance while a client mentions it again."""
+    coach, made = team["coach"], builders.case(team["coach"])
+    builders.screen(coach, made.client_id, circumstances=["leaving"])
+    mentioned_at = get_safety_state(made.client_id).circumstances["leaving"]
+    again = NewScreening({}, circumstances=("leaving",))
+    end = CircumstanceEnd("leaving", mentioned_at, "She has lived alone for four months now.")
+    return Race(
+        lambda: record_screening(coach, lock_client(coach, made.client_id), again),
+        lambda: end_circumstance(coach, lock_client(coach, made.client_id), end),
+        "circumstance_mentioned_again",
+        lambda: [*get_safety_state(made.client_id).circumstances] == ["leaving"],
+    )
+
+
 def flagging(team: Team) -> Race:
     """Set a flag while it is being set: it is set once."""
     coach, made = team["coach"], builders.case(team["coach"])
@@ -320,6 +341,7 @@ CASES = {
     "confirm_contact": confirming,
     "record_screening": screening,
     "decide_proposals": deciding,
+    "end_circumstance": ending_a_circumstance,
     "set_manual_flag": flagging,
     "create_followup": adding_a_task,
     "complete_followup": completing,
