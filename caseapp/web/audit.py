@@ -57,7 +57,7 @@ ACTION_LABELS = {
     Action.HOLD_READ: "Viewed a hold",
     Action.HOLD_OPEN: "Opened a hold",
     Action.HOLD_RELEASE: "Released a hold",
-    Action.HOLD_NAME: "Named who releases a hold",
+    Action.HOLD_NAME: "Named a supervisor to release a hold",
     Action.HOLD_ALLOW: "Allowed one handout during a hold",
     Action.FOLLOWUP_READ: "Viewed follow-ups",
     Action.FOLLOWUP_WRITE: "Edited a follow-up",

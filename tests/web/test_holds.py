@@ -340,7 +340,7 @@ def test_supervisor_allows_one_handout_in_spite_of_a_care_hold(
     )
     builders.screen(team["coach"], ines.client_id, sleep="concern")
     assert "can be assigned in this case" not in supervisor.text(address)
-    assert "Care hold no longer allows the handout" in coach.text(f"/case/{ines.number}")
+    assert "Care hold: handout no longer allowed" in coach.text(f"/case/{ines.number}")
 
 
 def test_no_handout_is_allowed_while_a_safety_hold_is_open(

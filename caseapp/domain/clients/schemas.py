@@ -147,7 +147,7 @@ class ClientSchema(Schema):
         if missing := name_missing_glyphs(first_word):
             raise ValidationError(
                 f"We cannot print these characters: {missing}. "
-                "Enter the name that the client uses in letters that handouts can show.",
+                "Enter the client’s preferred name in characters that handouts can show.",
                 "preferred_name",
             )
 

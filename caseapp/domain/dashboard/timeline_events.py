@@ -125,15 +125,15 @@ def _list_safety_events(history: SafetyHistory, records: CaseRecords) -> Iterato
             hold = history.holds[event.id]
             badge = "" if hold.released_at else "Open"
             badge = "Recorded in error" if hold.in_error else badge
-            yield _about_hold(event, hold, "opened", _describe_reasons(hold), badge)
+            yield _about_hold(event, hold, " opened", _describe_reasons(hold), badge)
         elif isinstance(fact, HoldReleased):
-            yield _about_hold(event, history.holds[fact.hold_id], "released", shorten(fact.reason))
+            yield _about_hold(event, history.holds[fact.hold_id], " released", shorten(fact.reason))
         elif isinstance(fact, SecondPersonNamed):
             name = records.names.get(fact.user_id, "A former member of staff")
             yield _about_hold(
                 event,
                 history.holds[fact.hold_id],
-                "has a second person",
+                ": second person named",
                 f"{name} was named to release it.",
             )
         elif isinstance(fact, HandoutAllowed):
@@ -141,7 +141,7 @@ def _list_safety_events(history: SafetyHistory, records: CaseRecords) -> Iterato
             yield _about_hold(
                 event,
                 history.holds[fact.hold_id],
-                "allows one handout",
+                ": one handout allowed",
                 f"“{title}”: {shorten(fact.reason)}",
             )
 
@@ -188,7 +188,7 @@ def _about_hold(
         event.id,
         event.recorded_at,
         "hold",
-        f"{HOLD_LABELS[hold.kind]} {what}",
+        f"{HOLD_LABELS[hold.kind]}{what}",
         event.recorded_by_name or NO_PERSON,
         "hold",
         hold.id,
@@ -199,10 +199,10 @@ def _about_hold(
 
 def _exception_ended(event: RecordedEvent, hold: Hold, records: CaseRecords) -> TimelineEvent:
     title = records.titles.get(hold.allowed_handout, hold.allowed_handout)
-    why = "a safety hold opened" if isinstance(event.fact, HoldOpened) else "it was renewed"
+    why = "a safety hold opened" if isinstance(event.fact, HoldOpened) else "the hold was renewed"
     # The opening of the safety hold has a row of its own.
     event = replace(event, id=uuid5(event.id, hold.id.hex))
-    return _about_hold(event, hold, "no longer allows the handout", f"“{title}”: {why}.")
+    return _about_hold(event, hold, ": handout no longer allowed", f"“{title}”: {why}.")
 
 
 def _sentence(text: str) -> str:

@@ -114,7 +114,7 @@ FORMS = {
     ),
     EXIT: PlanForm(
         "Exit plan",
-        "For fear at home: how to get out safely, also with children. It never tells anybody to stay or to leave.",
+        "For fear at home: how to get out safely, alone or with children. It never tells anybody to stay or to leave.",
         "dv_block",
         "services",
         (
@@ -127,7 +127,7 @@ FORMS = {
             PlanStep(
                 "where_to",
                 lazy_gettext("Where I go"),
-                "A first place and a second one, at any hour.",
+                "A first place and a second one where you can go at any hour.",
                 required=True,
             ),
             PlanStep(

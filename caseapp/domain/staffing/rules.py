@@ -78,7 +78,7 @@ def list_leaving_blockers(
             Reason(
                 "second_person",
                 f"Nobody else could release a hold of these clients: {', '.join(named)}.",
-                "Let the coach name another supervisor on the page of the hold, or give the coach a supervisor.",
+                "Ask the coach to name another supervisor on the page of the hold, or give the coach a supervisor.",
             )
         )
     if people and not has_successor:

@@ -166,8 +166,8 @@ def test_timeline_shows_who_was_named_and_what_was_allowed_during_a_hold(team):
     for kind in (None, "hold"):
         found = {item.title: item for item in load_timeline(coach, case, kind)}
         named, allowed = (
-            found["Care hold has a second person"],
-            found["Care hold allows one handout"],
+            found["Care hold: second person named"],
+            found["Care hold: one handout allowed"],
         )
         assert named.text == f"{other.name} was named to release it."
         assert named.byline == coach.name

@@ -138,11 +138,11 @@ def test_timeline_says_when_it_was_allowed_and_when_that_ended(team, made):
         with at(now() + timedelta(days=days, hours=1)):
             builders.screen(team["coach"], made.client_id, **levels)
     title = "“What am I hoping for, and why?”"
-    allowed = ("Care hold allows one handout", f"{title}: {WHY}")
-    ended = "Care hold no longer allows the handout"
+    allowed = ("Care hold: one handout allowed", f"{title}: {WHY}")
+    ended = "Care hold: handout no longer allowed"
     found = listed(team, made)
     assert found[0][0] == "Care hold opened"
-    assert found[1:4] == [allowed, (ended, f"{title}: it was renewed."), allowed]
+    assert found[1:4] == [allowed, (ended, f"{title}: the hold was renewed."), allowed]
     assert {*found[4:]} == {
         (ended, f"{title}: a safety hold opened."),
         ("Safety hold opened", "Self-harm at concern."),
