@@ -13,7 +13,7 @@ from marshmallow import fields, validate
 from caseapp.core.errors import Invalid, Reason, RuleBroken, Stale
 from caseapp.core.i18n import lazy_gettext
 from caseapp.core.idempotency import claim_key, is_claimed
-from caseapp.core.schemas import PrintedString
+from caseapp.core.schemas import PrintedString, RequiredText
 from caseapp.core.transaction import transaction
 from caseapp.domain.form_drafts.codes import REPLACED
 from caseapp.domain.form_drafts.operations import forget_form_drafts, save_form_draft
@@ -236,7 +236,8 @@ class FormRoute(Generic[View, Locked, Loaded]):
         if kind is None or isinstance(kind, fields.Dict):
             return True
         has_choices = any(isinstance(each, validate.OneOf) for each in kind.validators)
-        return type(kind) in {fields.String, PrintedString} and not has_choices
+        is_text = type(kind) is fields.String or isinstance(kind, PrintedString | RequiredText)
+        return is_text and not has_choices
 
 
 def _own_key(sent: Sent) -> FormKey:

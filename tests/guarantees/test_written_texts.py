@@ -15,7 +15,9 @@ from caseapp.core.errors import Invalid
 from caseapp.core.schemas import RequiredText, WrittenReason
 from caseapp.core.text import COUNTED_IN_A_ROW
 from caseapp.domain.screening.schemas import LevelField
+from caseapp.http.forms import Body
 from caseapp.http.request_parsing import load
+from tests.guarantees.test_forms import FORMS
 
 FILES_OF_A_RELEASE = {"caseapp.domain.protocol.schemas", "caseapp.domain.handouts.library"}
 """Schemas of files, which no form and no request loads; a practice's own handouts: tests/domain/authoring."""
@@ -179,3 +181,15 @@ def test_every_required_word_of_a_command_is_known():
         "user add name",
         "token create name",
     }
+
+
+def test_what_was_written_is_shown_where_its_form_is_no_longer(session_app):
+    """An error page and a page without the form list what somebody wrote: also a text of a type of its own."""
+    left_out = {
+        f"{name}.{field}"
+        for name, form in FORMS.items()
+        if isinstance(form.body, Body)
+        for field, kind in form.body.schema().load_fields.items()
+        if isinstance(kind, RequiredText) and not form.is_free_text(field)
+    }
+    assert left_out == set()

@@ -215,6 +215,19 @@ def test_release_sent_twice_releases_once(team, supervisor, ines, care_hold, add
     assert supervisor.text(address).count("Released by") == 1
 
 
+def test_reason_of_a_release_that_somebody_else_was_first_with_is_shown(
+    team, supervisor, ines, care_hold, address
+):
+    complete_required_actions(team, ines)
+    forms = [supervisor.form(address, f"{address}/{care_hold.id}/release") for _ in range(2)]
+    first, late = (
+        supervisor.post(form.action, form.fields | {"reason": f"{number} times calm and rested."})
+        for number, form in enumerate(forms, start=1)
+    )
+    assert (first.status_code, late.status_code) == (303, 409)
+    assert "2 times calm and rested." in late.get_data(as_text=True)
+
+
 def test_release_under_another_case_is_not_found(team, supervisor, ines, care_hold):
     other = builders.case(team["coach"], "Aoife Brennan")
     complete_required_actions(team, ines)
