@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flask import request
-
 from caseapp.api.blueprint import ApiBlueprint, ListQuerySchema, ListRequest
 from caseapp.core.pagination import page_in_memory
 from caseapp.core.permissions import ACTIONS_BY_ROLE, Action
@@ -53,7 +51,7 @@ def _describe(actor: Actor) -> dict[str, Any]:
 def change_password(body: PasswordChange) -> dict[str, Any]:
     """Change your own password. It ends all of your sessions and tokens, this one too."""
     actor = current_actor()
-    checked = passwords.check_change(actor, body, request.remote_addr or "")
+    checked = passwords.check_change(actor, body)
     with transaction():
         passwords.change_password(checked)
     return _describe(actor)

@@ -50,7 +50,7 @@ def ask(sent: Sent, back: str, keep: Callable[[], object]) -> ResponseReturnValu
     if not password:
         return _show(sent, back, Form(), HTTPStatus.FORBIDDEN)
     try:
-        checked = check_own_password(sent.actor, password, request.remote_addr or "")
+        checked = check_own_password(sent.actor, password)
     except Invalid as error:
         found = Form(errors={CONFIRM_FIELD: error.fields["password"]})
         return _show(sent, back, found, HTTPStatus.UNPROCESSABLE_ENTITY)

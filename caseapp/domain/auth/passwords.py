@@ -28,7 +28,13 @@ from caseapp.domain.auth.credentials import (
     verify_secret,
 )
 from caseapp.domain.auth.models import Credential, Token
-from caseapp.domain.auth.throttling import Limit, clear_attempts, count_attempt, sign_in_limits
+from caseapp.domain.auth.throttling import (
+    Limit,
+    clear_attempts,
+    confirmation_limits,
+    count_attempt,
+    sign_in_limits,
+)
 from caseapp.domain.keys.queries import get_ring_key
 from caseapp.domain.practice.queries import get_practice
 from caseapp.domain.users.models import User
@@ -90,7 +96,7 @@ def check_password(attempt: SignIn, address: str) -> CheckedPassword:
     )
 
 
-def check_own_password(actor: Actor, password: str, address: str) -> CheckedPassword:
+def check_own_password(actor: Actor, password: str) -> CheckedPassword:
     """Check the password of somebody who is signed in; count the attempt as `check_password` does.
 
     Raises Invalid naming `password` when it is wrong, and TooManyAttempts.
@@ -98,7 +104,7 @@ def check_own_password(actor: Actor, password: str, address: str) -> CheckedPass
     owner = db.session.execute(OWNER.where(User.id == actor.id)).first()
     if owner is None:
         raise Unauthenticated
-    limits = sign_in_limits(owner.email, address)
+    limits = confirmation_limits(actor.id)
     count_attempt(limits)
     stored = _open_hash(owner)
     if not verify_secret(stored, password):
@@ -180,7 +186,7 @@ class CheckedChange:
     new: str = field(repr=False)
 
 
-def check_change(actor: Actor, change: PasswordChange, address: str) -> CheckedChange:
+def check_change(actor: Actor, change: PasswordChange) -> CheckedChange:
     """Check the current password of somebody who wants another one; a new one that won't do costs no attempt.
 
     Raises Invalid naming `new_password` or `password`, and TooManyAttempts.
@@ -189,7 +195,7 @@ def check_change(actor: Actor, change: PasswordChange, address: str) -> CheckedC
     user = db.session.get_one(User, actor.id)
     if error := find_fault(change.new_password, user.name, user.email):
         raise Invalid({"new_password": [error]})
-    return CheckedChange(check_own_password(actor, change.password, address), change.new_password)
+    return CheckedChange(check_own_password(actor, change.password), change.new_password)
 
 
 def find_fault(password: str, name: str, email: str) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
@@ -14,6 +15,9 @@ from caseapp.core.i18n import lazy_gettext
 from caseapp.core.transaction import separate_transaction
 from caseapp.domain.auth.models import SignInAttempt
 from caseapp.domain.keys.queries import fingerprint
+
+if TYPE_CHECKING:
+    from uuid import UUID
 
 # The number of a PostgreSQL advisory lock; nothing else in the application uses it.
 LOCK_NUMBER = 7_403_001
@@ -41,6 +45,16 @@ def sign_in_limits(account: str, address: str) -> list[Limit]:
         Limit(fingerprint("attempt", f"account\n{account}"), 100, hour),
         Limit(fingerprint("attempt", "all"), 2000, quarter),
     ]
+
+
+def confirmation_limits(person_id: UUID) -> list[Limit]:
+    """Return the limit for one attempt of somebody who is signed in to show again who they are.
+
+    They can only try their own password, so neither their colleagues behind the same network address nor a stranger who
+    tries the account at the sign-in page count against them.
+    """
+    scope = fingerprint("attempt", f"confirmation\n{person_id.hex}")
+    return [Limit(scope, 8, timedelta(minutes=15))]
 
 
 def count_attempt(limits: list[Limit]) -> None:

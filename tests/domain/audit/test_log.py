@@ -148,7 +148,7 @@ def changes(team):
     with transaction():
         session_id = find_staff_session(begin_session("staff", supervisor.id)).actor.session_id
     wish = PasswordChange(staff.PASSWORD, "another good pass phrase")
-    new_password = check_change(coach, wish, "192.0.2.1")
+    new_password = check_change(coach, wish)
     with transaction():
         closing = CaseClosing("other", "decision", "not_possible", "Gone.", NO, None)
         close_case(coach, lock_case(coach, closed.case_id), closing, 1)

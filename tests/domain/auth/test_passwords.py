@@ -74,7 +74,7 @@ def actor_of(reference):
 
 
 def change(actor, password=staff.PASSWORD, new=NEW):
-    checked = check_change(actor, PasswordChange(password, new), HERE)
+    checked = check_change(actor, PasswordChange(password, new))
     with transaction():
         change_password(checked)
 
@@ -179,16 +179,28 @@ def test_wrong_current_passwords_are_counted_and_weak_new_ones_are_not(coach):
         change(actor)
 
 
+def test_colleagues_behind_one_address_and_strangers_block_nobody_who_confirms(coach):
+    actor = actor_of(enter())
+    for number in range(12):
+        with pytest.raises(Unauthenticated):
+            check_password(SignIn("coach@practice.test", "wrong"), f"198.51.100.{number % 2}")
+    for _ in range(50):
+        checked = check_own_password(actor, staff.PASSWORD)
+        with transaction():
+            confirm_session(checked)
+    assert enter()
+
+
 def test_client_has_no_password_to_change(coach):
     client = Actor(builders.client(coach), Role.CLIENT, "", "portal")
     with pytest.raises(Forbidden):
-        check_change(client, PasswordChange("a", NEW), HERE)
+        check_change(client, PasswordChange("a", NEW))
 
 
 @pytest.mark.parametrize("meanwhile", ["reset", "disabled"])
 def test_change_after_a_change_since_the_check_is_refused(coach, meanwhile):
     actor = actor_of(enter())
-    checked = check_change(actor, PasswordChange(staff.PASSWORD, NEW), HERE)
+    checked = check_change(actor, PasswordChange(staff.PASSWORD, NEW))
     with transaction():
         if meanwhile == "reset":
             reset_password(operator(), "coach@practice.test", "yet another pass phrase")
@@ -201,7 +213,7 @@ def test_change_after_a_change_since_the_check_is_refused(coach, meanwhile):
 def test_one_of_two_changes_at_once_is_made(coach, app):
     actor = actor_of(enter())
     checked = [
-        check_change(actor, PasswordChange(staff.PASSWORD, f"{NEW} {number}"), HERE)
+        check_change(actor, PasswordChange(staff.PASSWORD, f"{NEW} {number}"))
         for number in range(2)
     ]
     db.session.rollback()
@@ -271,7 +283,7 @@ def test_own_password_of_a_disabled_account_is_not_checked(coach):
     with transaction():
         staff.disable("coach@practice.test")
     with pytest.raises(Unauthenticated):
-        check_own_password(coach, staff.PASSWORD, HERE)
+        check_own_password(coach, staff.PASSWORD)
 
 
 def test_confirming_renews_the_token_and_the_time_of_the_session(coach):
@@ -279,7 +291,7 @@ def test_confirming_renews_the_token_and_the_time_of_the_session(coach):
     reference = enter()
     actor = actor_of(reference)
     with at(start + timedelta(minutes=30)):
-        checked = check_own_password(actor, staff.PASSWORD, HERE)
+        checked = check_own_password(actor, staff.PASSWORD)
         with transaction():
             renewed = confirm_session(checked)
         assert actor_of(reference) is None
@@ -289,7 +301,7 @@ def test_confirming_renews_the_token_and_the_time_of_the_session(coach):
 
 def test_ended_session_is_not_confirmed(coach):
     actor = actor_of(enter())
-    checked = check_own_password(actor, staff.PASSWORD, HERE)
+    checked = check_own_password(actor, staff.PASSWORD)
     with transaction():
         sessions.end_all_sessions(coach.id)
     with pytest.raises(Unauthenticated), transaction():
