@@ -32,7 +32,7 @@ from caseapp.domain.dashboard.listed_clients import (
     newest_case_number,
 )
 from caseapp.domain.dashboard.portal_items import MAX_PORTAL_ITEMS, list_portal_items
-from caseapp.domain.dashboard.rules import is_pressing, sort_by_urgency
+from caseapp.domain.dashboard.rules import is_overdue_action, is_pressing, sort_by_urgency
 from caseapp.domain.dashboard.schemas import (
     NamedHold,
     OpenHold,
@@ -41,8 +41,9 @@ from caseapp.domain.dashboard.schemas import (
     StageCount,
     Today,
 )
+from caseapp.domain.followups.codes import CUSTOM
 from caseapp.domain.followups.models import FollowUp
-from caseapp.domain.followups.queries import unseal_followup
+from caseapp.domain.followups.queries import is_overdue, unseal_followup
 from caseapp.domain.followups.rules import DueState, get_due_state
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_key
@@ -63,6 +64,8 @@ MAX_HOLDS = 25
 """Today lists so many holds and proposals at the most, but every pressing hold that it finds."""
 MAX_DRAFTS = 50
 MAX_FOLLOWUPS = 8
+MAX_OVERDUE = 100
+"""Today lists so many overdue required actions of a person at the most, however many other tasks they have."""
 MAX_CASES_PER_STAGE = 200
 DUE_WITHIN = timedelta(days=7)
 
@@ -82,7 +85,7 @@ def get_today(actor: Actor) -> Today:
     listed = list_clients(actor, {mark.client_id for mark in marks}, moment)
     clients = [client for client in listed if client.is_seen]
     held = {client.id for client in clients if client.safety.holds}
-    tasks = _list_followups(actor, moment + DUE_WITHIN, held)
+    tasks = _list_followups(actor, moment, held)
     holds = _list_open_holds(actor, clients, tasks, moment)
     shown = max(MAX_HOLDS, sum(is_pressing(hold, moment) for hold in holds))
     proposed = _list_proposed(marks, clients)
@@ -111,6 +114,7 @@ def get_today(actor: Actor) -> Today:
         more_proposed=len(proposed) > MAX_HOLDS,
         followups=[task.record for task in due[:MAX_FOLLOWUPS]],
         more_followups=len(due) > MAX_FOLLOWUPS,
+        overdue=[task.record for task in due if is_overdue_action(task.record, moment)],
         recent_cases=[
             _build_recent_case(client, case, counts.get(case.id, (0, 0))) for client, case in recent
         ],
@@ -206,15 +210,26 @@ class ListedFollowUp:
 
 
 def _list_followups(
-    actor: Actor, until: datetime, held_client_ids: Collection[UUID]
+    actor: Actor, moment: datetime, held_client_ids: Collection[UUID]
 ) -> list[ListedFollowUp]:
-    """List the actor's own tasks due until a moment, and the next one that a client's hold requires, by due time."""
-    is_due = sa.and_(FollowUp.assigned_to == actor.id, FollowUp.due_at <= until)
-    due = (
+    """List the actor's own tasks that are due soon, and the next one that a client's hold requires, by due time.
+
+    Of the actor's own tasks these are the first ones, and all overdue required actions, up to MAX_OVERDUE.
+    """
+    until = moment + DUE_WITHIN
+    own = (
         sa.select(FollowUp.id)
-        .where(is_due, FollowUp.completed_at.is_(None), sees_client(actor, FollowUp.client_id))
+        .where(
+            FollowUp.assigned_to == actor.id,
+            FollowUp.due_at <= until,
+            FollowUp.completed_at.is_(None),
+            sees_client(actor, FollowUp.client_id),
+        )
         .order_by(FollowUp.due_at, FollowUp.id)
-        .limit(literal_limit(MAX_FOLLOWUPS + 1))
+    )
+    due = own.limit(literal_limit(MAX_FOLLOWUPS + 1))
+    overdue = own.where(FollowUp.kind != CUSTOM, is_overdue(moment)).limit(
+        literal_limit(MAX_OVERDUE)
     )
     rank = (
         sa.func.row_number()
@@ -239,7 +254,7 @@ def _list_followups(
         )
         .join(Client, Client.id == FollowUp.client_id)
         .join(ClientKey, ClientKey.client_id == FollowUp.client_id)
-        .where(in_any(FollowUp.id, due, sa.select(ranked.c.id).where(ranked.c.rank == 1)))
+        .where(in_any(FollowUp.id, due, overdue, sa.select(ranked.c.id).where(ranked.c.rank == 1)))
         .order_by(FollowUp.due_at, FollowUp.id)
     )
     found = []

@@ -57,10 +57,14 @@ def order_attention(today: Today) -> list[tuple[str, Any]]:
 def _list_overdue(today: Today) -> Iterator[FollowUpRecord]:
     """List the reader's overdue required actions, without those of a hold that is listed itself."""
     held = {hold.id for hold in today.holds}
-    for task in today.followups:
-        is_overdue = get_due_state(task, today.now) is DueState.OVERDUE
-        if is_overdue and task.kind != CUSTOM and task.origin_id not in held:
+    for task in today.overdue:
+        if task.origin_id not in held:
             yield task
+
+
+def is_overdue_action(task: FollowUpRecord, moment: datetime) -> bool:
+    """Tell whether a task is a required action that is overdue at a moment, so that no list leaves it out."""
+    return task.kind != CUSTOM and get_due_state(task, moment) is DueState.OVERDUE
 
 
 def sort_by_urgency(holds: Iterable[OpenHold], moment: datetime) -> list[OpenHold]:

@@ -123,6 +123,7 @@ class NamedHold:
 class Today:
     """What needs one person's attention now; an admin's has nothing about clients.
 
+    `followups` are the person's own tasks that are due first, `overdue` all of their overdue required actions.
     `suspended` counts the suspended handouts in all open cases, or in the `suspended_scope` newest ones.
     """
 
@@ -139,6 +140,7 @@ class Today:
     more_proposed: bool = False
     followups: list[FollowUpRecord] = field(default_factory=list)
     more_followups: bool = False
+    overdue: list[FollowUpRecord] = field(default_factory=list)
     recent_cases: list[RecentCase] = field(default_factory=list)
     cases_by_stage: list[StageCount] = field(default_factory=list)
     case_numbers: dict[UUID, str] = field(default_factory=dict)

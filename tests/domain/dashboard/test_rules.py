@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from caseapp.domain.dashboard.rules import order_attention, sort_by_urgency
+from caseapp.domain.dashboard.rules import is_overdue_action, order_attention, sort_by_urgency
 from caseapp.domain.dashboard.schemas import OpenHold, PortalItem, Today
 from caseapp.domain.followups.schemas import FollowUpRecord
 
@@ -73,7 +73,7 @@ def test_shared_answers_stand_below_what_is_known_to_be_urgent_and_above_all_els
         "drafts": drafts,
         "holds": ORDERED,
         "proposed": ["proposed"],
-        "followups": [*others, late],
+        "overdue": [found for found in (*others, late) if is_overdue_action(found, NOON)],
     }
     assert order_attention(Today(NOON, **parts)) == [
         ("alert", "alert"),

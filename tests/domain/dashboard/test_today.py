@@ -9,7 +9,13 @@ from caseapp.domain.assignments.reading import SUSPENDED_PAGE_SIZE
 from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.dashboard.listed_clients import MAX_RECENT_CASES
-from caseapp.domain.dashboard.queries import MAX_CASES_PER_STAGE, MAX_HOLDS, get_today
+from caseapp.domain.dashboard.queries import (
+    MAX_CASES_PER_STAGE,
+    MAX_FOLLOWUPS,
+    MAX_HOLDS,
+    get_today,
+)
+from caseapp.domain.dashboard.rules import order_attention
 from caseapp.domain.followups.operations import create_followup
 from caseapp.domain.followups.queries import list_client_followups
 from caseapp.domain.followups.schemas import NewFollowUp
@@ -204,6 +210,20 @@ def test_admin_sees_no_clients(team):
         found.followups,
         found.cases_by_stage,
     ) == ([],) * 5
+
+
+def test_overdue_action_is_listed_below_any_number_of_own_tasks_that_are_older(team):
+    coach = team["coach"]
+    case = builders.case(coach, "Late Recheck")
+    builders.screen(coach, case.client_id, sleep=1, days_ago=40)
+    [recheck] = list_client_followups(coach, case.client_id, open_only=True)
+    for number in range(MAX_FOLLOWUPS + 1):
+        add_task(coach, case.client_id, f"Ring number {number}", now() - timedelta(days=60))
+    found = get_today(coach)
+    assert {task.kind for task in found.followups} == {"custom"}
+    actions = [task.id for what, task in order_attention(found) if what == "action"]
+    assert actions == [recheck.id]
+    assert found.case_numbers == {case.client_id: case.number}
 
 
 @pytest.mark.slow
