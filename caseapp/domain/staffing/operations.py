@@ -27,7 +27,7 @@ from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.keys.queries import get_client_key
 from caseapp.domain.screening.current import get_current_safety
 from caseapp.domain.screening.marks import KINDS, add_marks, list_marked, list_marks, remove_marks
-from caseapp.domain.staffing.queries import has_supervised_heir, lacks_second
+from caseapp.domain.staffing.queries import has_supervised_heir, is_in_team, lacks_second
 from caseapp.domain.staffing.rules import (
     check_disable,
     list_heir_faults,
@@ -54,8 +54,8 @@ def hand_over(
     The new person becomes the client's coach, of the open case too, and gets the open follow-ups and the marks of open
     holds. Alerts that nobody has acknowledged reach them and their supervisor, and no longer whoever has nothing to do
     with the client. A new person whom no alert reaches is mailed, unless `tell` is false. Drafts of notes stay their
-    author's. Raises NotFound when the person isn't responsible for the client, and Invalid for somebody who can't be,
-    or under whom nobody could release an open hold.
+    author's. Raises NotFound when the person isn't responsible for the client, or is their coach in another team, and
+    Invalid for somebody who can't be, or under whom nobody could release an open hold.
     """
     require(actor, Action.HAND_OVER)
     heir = db.session.scalar(
@@ -66,6 +66,8 @@ def hand_over(
         raise Invalid({"heir_id": [str(fault.message) for fault in faults]})
     state = get_current_safety(client.key).state
     membership = db.session.get(CareTeamMember, (leaver_id, client.id, COACH))
+    if membership is not None and not is_in_team(actor, leaver_id):
+        raise NotFound
     marked = list_marked(state, client.id)
     if membership is not None:
         remove_marks(marked, client.id)

@@ -16,6 +16,7 @@ from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.cases.operations import close_case, reopen_case
 from caseapp.domain.cases.queries import get_case_context, lock_case
 from caseapp.domain.cases.schemas import CaseClosing
+from caseapp.domain.clients.operations import join_care_team
 from caseapp.domain.clients.queries import get_client_record, lock_client
 from caseapp.domain.dashboard.queries import get_today
 from caseapp.domain.dashboard.timeline import list_timeline
@@ -374,6 +375,19 @@ def test_page_lists_only_clients_whom_the_supervisor_sees_and_counts_the_others(
     give(other, made, supervisor, stranger)
     assert assigned(other, made) == {stranger.id}
     assert get_hand_over(supervisor, supervisor.id).hidden == 0
+
+
+def test_coach_of_another_team_is_not_replaced_by_whoever_sees_the_client(team):
+    supervisor, coach = team["supervisor"], team["coach"]
+    stranger = staff.add("coach3", role="coach", supervisor="supervisor2")
+    made = builders.case(stranger, "Ines Okafor")
+    with transaction():
+        join_care_team(lock_client(stranger, made.client_id), coach.id)
+    with pytest.raises(NotFound):
+        give(supervisor, made, stranger, coach)
+    with transaction():
+        assert lock_client(stranger, made.client_id)
+    give(team["supervisor2"], made, stranger, coach)
 
 
 def test_successor_takes_over_people_who_have_left_and_still_have_clients(team):
