@@ -387,9 +387,9 @@ def change_holds(holds: Mapping[UUID, Hold], event: RecordedEvent) -> dict[UUID,
             seq=event.seq,
         )
     elif isinstance(fact, HoldRenewed):
-        before = _end_exception(changed[fact.hold_id])
+        before = changed[fact.hold_id]
         changed[before.id] = replace(
-            before,
+            _end_exception(before),
             reasons=[*before.reasons, *fact.reasons],
             version=before.version + 1,
             renewed_at=event.recorded_at,

@@ -115,11 +115,14 @@ def test_screening_that_renews_the_hold_ends_it_until_it_is_allowed_again(team, 
     given = assign(team["coach"], made)
     builders.screen(team["coach"], made.client_id, sleep="watch")
     assert suspended(team, given) == []
+    version = holds(made)["care"].version
     builders.screen(team["coach"], made.client_id, sleep="concern")
     assert suspended(team, given) == ["hold_open"]
     [hold] = list_holds(team["coach"], made.client_id)
     assert hold == holds(made)["care"]
     assert (hold.allowed_handout, hold.allowed_by, hold.allowed_reason) == ("", None, "")
+    # States that were stored before a renewal ended it have the same versions as the events.
+    assert hold.version == version + 1
     allow(team["supervisor"], made)
     assert suspended(team, given) == []
 
