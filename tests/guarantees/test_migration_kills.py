@@ -52,8 +52,8 @@ def test_migration_killed_at_a_statement_changes_nothing_and_next_start_recovers
     path = tmp_path / "older.db"
     with sa.create_engine(database_url, poolclass=sa.NullPool).connect() as connection:
         connection.exec_driver_sql(f"VACUUM INTO '{path}'")
-    found = kills(path, 1 if EVERY else 23)
-    assert found
+    found = kills(path, 1 if EVERY else 71)
+    assert len(found) >= 12
     assert [kill for kill in found if not (kill["unchanged"] and kill["recovered"])] == []
 
 
