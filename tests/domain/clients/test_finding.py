@@ -274,6 +274,7 @@ def test_details_that_are_not_compared_ask_nothing(team, ines):
     with at(now() - timedelta(days=1)):
         before = builders.client(team["supervisor"], "Ines Okafor", agreed=True)
     edit(team["supervisor"], before, pronouns="they/them")
+    assert "possible_conflict" not in decision(before, "client.edit")
 
 
 def ask(actor, times=1):
