@@ -17,6 +17,7 @@ from caseapp.domain.auth.operations import (
     revoke_token,
 )
 from caseapp.domain.auth.queries import list_sessions, list_tokens
+from caseapp.domain.auth.second_factor import remove_second_factor_of
 from caseapp.domain.staffing.operations import change_supervisor, disable_member
 from caseapp.domain.staffing.queries import lock_members
 from caseapp.domain.users.queries import get_user_by_email, list_users
@@ -139,6 +140,16 @@ def sign_out(context: CommandContext, email: str) -> None:
     with context.open(), transaction():
         end_sessions_of(operator(), email)
     click.echo(f"{email} is signed out everywhere.")
+
+
+@user.command("remove-factor")
+@click.argument("email")
+@click.pass_obj
+def remove_factor(context: CommandContext, email: str) -> None:
+    """Remove the second factor of somebody who has lost it, and end all of their sessions."""
+    with context.open(), transaction():
+        remove_second_factor_of(operator(), email)
+    click.echo(f"{email} has no second factor any more and is signed out everywhere.")
 
 
 @click.group()

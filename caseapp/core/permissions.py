@@ -23,6 +23,7 @@ class Action(StrEnum):
 
     SELF_READ = "self.read"
     ACCOUNT_EDIT = "account.edit"
+    FACTOR_MANAGE = "factor.manage"
     SESSION_END = "session.end"
     FORM_DRAFT = "form.draft"
     TODAY_READ = "today.read"
@@ -86,6 +87,7 @@ class Action(StrEnum):
 
 CONFIRMED_ACTIONS = frozenset(
     {
+        Action.FACTOR_MANAGE,
         Action.NOTE_SIGN,
         Action.HOLD_RELEASE,
         Action.REPORT_EXPORT,
@@ -100,6 +102,7 @@ _ALL_STAFF = frozenset(
     {
         Action.SELF_READ,
         Action.ACCOUNT_EDIT,
+        Action.FACTOR_MANAGE,
         Action.SESSION_END,
         Action.FORM_DRAFT,
         Action.TODAY_READ,

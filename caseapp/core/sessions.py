@@ -7,6 +7,7 @@ A session belongs to a subject (a member of staff or a client) that this module 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from enum import IntEnum
 from typing import Any
 from uuid import UUID
 
@@ -14,13 +15,21 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from caseapp.core.clock import now
-from caseapp.core.database import Model, db, one_of, unconstrained
+from caseapp.core.database import Model, between, db, one_of, unconstrained
 from caseapp.core.ids import new_id
 from caseapp.core.reads import write_with_reads
 from caseapp.core.tokens import generate_token, hash_token
 
 IDLE_TIMEOUT = {"staff": timedelta(minutes=60), "client": timedelta(minutes=20)}
 ABSOLUTE_TIMEOUT = timedelta(hours=12)
+
+
+class Assurance(IntEnum):
+    """How somebody has shown who they are; a session that waits for a second factor opens nothing."""
+
+    WAITS = 0
+    ONE_FACTOR = 1
+    TWO_FACTORS = 2
 
 
 class Session(Model):
@@ -41,6 +50,9 @@ class Session(Model):
     """When the person last showed who they are."""
     ended_at: Mapped[datetime | None]
     pin_verified: Mapped[bool] = mapped_column(default=True)
+    assurance_level: Mapped[int] = mapped_column(
+        default=Assurance.ONE_FACTOR, info=between(Assurance.WAITS, Assurance.TWO_FACTORS)
+    )
 
 
 def session_is_live() -> sa.ColumnElement[bool]:
@@ -70,7 +82,13 @@ def session_ends_at(kind: str, created_at: datetime, last_seen_at: datetime) -> 
     return min(last_seen_at + IDLE_TIMEOUT[kind], created_at + ABSOLUTE_TIMEOUT)
 
 
-def begin_session(kind: str, subject_id: UUID, *, pin_verified: bool = True) -> str:
+def begin_session(
+    kind: str,
+    subject_id: UUID,
+    *,
+    pin_verified: bool = True,
+    level: Assurance = Assurance.ONE_FACTOR,
+) -> str:
     """Begin a session for a `staff` member or a `client` and return the token for the cookie."""
     token = generate_token()
     moment = now()
@@ -83,22 +101,39 @@ def begin_session(kind: str, subject_id: UUID, *, pin_verified: bool = True) -> 
             last_seen_at=moment,
             authenticated_at=moment,
             pin_verified=pin_verified,
+            assurance_level=level,
         )
     )
     db.session.flush()
     return token
 
 
-def renew_session(session_id: UUID) -> str | None:
-    """Give a session whose person has shown again who they are a new token; None when it has ended."""
+def renew_session(session_id: UUID, level: Assurance) -> str | None:
+    """Give a session whose person has shown again who they are a new token; None when it has ended.
+
+    Its level rises to `level`, and never falls.
+    """
     token = generate_token()
     renewed = db.session.execute(
         sa.update(Session)
         .where(Session.id == session_id, Session.ended_at.is_(None))
-        .values(secret_hash=hash_token(token), authenticated_at=now())
+        .values(
+            secret_hash=hash_token(token),
+            authenticated_at=now(),
+            assurance_level=sa.case(
+                (Session.assurance_level < level, level), else_=Session.assurance_level
+            ),
+        )
         .returning(Session.id)
     ).scalar()
     return None if renewed is None else token
+
+
+def set_assurance_level(session_id: UUID, level: Assurance) -> None:
+    """Set the level of a session whose person has set up or removed a second factor in it."""
+    db.session.execute(
+        sa.update(Session).where(Session.id == session_id).values(assurance_level=level)
+    )
 
 
 def end_session(session_id: UUID) -> None:

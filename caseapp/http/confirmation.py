@@ -15,6 +15,8 @@ from caseapp.core.errors import Invalid, TooManyAttempts
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth.passwords import check_own_password, confirm_session
 from caseapp.domain.auth.rules import CONFIRM_AFTER, needs_confirmation
+from caseapp.domain.auth.second_factor import check_code, has_second_factor, show_code
+from caseapp.domain.auth.throttling import confirmation_limits
 from caseapp.http.interfaces import Interface
 from caseapp.http.request_parsing import CONFIRM_FIELD, Form
 from caseapp.http.sessions import set_session_cookie
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
     from werkzeug.wrappers import Response as AnyResponse
 
+    from caseapp.core.actor import Actor
     from caseapp.core.permissions import Action
     from caseapp.http.form_bodies import Sent
 
@@ -39,20 +42,22 @@ def is_due(action: Action) -> bool:
 
 
 def ask(sent: Sent, back: str, keep: Callable[[], object]) -> ResponseReturnValue | None:
-    """Ask for the password, or check the one that came along; None once it is right, and the form goes on its way.
+    """Ask for the password, or for a code of whoever has a second factor; None once it is right, and the form goes on.
 
-    `back` is the page of the form, and `keep` keeps the words for it, in case somebody goes back. A right password
+    `back` is the page of the form, and `keep` keeps the words for it, in case somebody goes back. A right answer
     renews the session's token, as signing in does.
     """
-    password = request.form.get(CONFIRM_FIELD, "")
+    typed = request.form.get(CONFIRM_FIELD, "")
     if CONFIRM_FIELD not in request.form:
         keep()
-    if not password:
+    if not typed:
         return _show(sent, back, Form(), HTTPStatus.FORBIDDEN)
     try:
-        checked = check_own_password(sent.actor, password)
+        show = _check(sent.actor, typed)
     except Invalid as error:
-        found = Form(errors={CONFIRM_FIELD: error.fields["password"]})
+        found = Form(
+            errors={CONFIRM_FIELD: [text for texts in error.fields.values() for text in texts]}
+        )
         return _show(sent, back, found, HTTPStatus.UNPROCESSABLE_ENTITY)
     except TooManyAttempts as error:
         page = _show(
@@ -63,7 +68,7 @@ def ask(sent: Sent, back: str, keep: Callable[[], object]) -> ResponseReturnValu
         )
         return (*page, {"Retry-After": str(error.retry_after)})
     with transaction():
-        token = confirm_session(checked)
+        token = show()
 
     @after_this_request
     def renew(response: AnyResponse) -> AnyResponse:
@@ -71,6 +76,15 @@ def ask(sent: Sent, back: str, keep: Callable[[], object]) -> ResponseReturnValu
 
     g.authenticated_at = now()
     return None
+
+
+def _check(actor: Actor, typed: str) -> Callable[[], str]:
+    """Check what was typed; return what notes it, for the transaction."""
+    if has_second_factor(actor.id):
+        code = check_code(actor, typed, confirmation_limits(actor.id))
+        return lambda: show_code(code)
+    password = check_own_password(actor, typed)
+    return lambda: confirm_session(password)
 
 
 def _show(sent: Sent, back: str, form: Form, status: HTTPStatus) -> tuple[str, HTTPStatus]:
@@ -82,5 +96,6 @@ def _show(sent: Sent, back: str, form: Form, status: HTTPStatus) -> tuple[str, H
         has_file=any(file.stream.read(1) for file in request.files.values()),
         back=back,
         minutes=CONFIRM_AFTER.seconds // 60,
+        by_code=has_second_factor(sent.actor.id),
     )
     return page, status

@@ -53,7 +53,7 @@ def _from_cookie() -> Actor | None:
         touch_session(found.actor.session_id)
         last_seen_at = now()
     use_language(found.language)
-    g.authenticated_at = found.authenticated_at
+    g.authenticated_at, g.lacks_factor = found.authenticated_at, found.lacks_factor
     g.session_ends_at = session_ends_at(kind, found.created_at, last_seen_at)
     return found.actor
 

@@ -135,6 +135,7 @@ MESSAGES = {
     "password_changed": lazy_gettext(
         "Password changed. You’re signed out everywhere else, and your API tokens have ended."
     ),
+    "factor_removed": lazy_gettext("Second factor removed. Your password alone signs you in."),
     "session_ended": lazy_gettext("Session ended."),
     "signed_out": lazy_gettext("You're signed out."),
 }

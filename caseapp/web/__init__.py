@@ -29,6 +29,7 @@ from caseapp.web import (
     reports,
     safety_plans,
     screenings,
+    second_factor,
     settings,
     sign_in,
     staffing,
@@ -44,12 +45,13 @@ if TYPE_CHECKING:
 def init_app(app: Flask) -> None:
     """Register the blueprints of all staff pages.
 
-    Intake and stages share the blueprint of cases, the authoring editor that of authoring, and the settings of alerts
-    that of settings.
+    Intake and stages share the blueprint of cases, the authoring editor that of authoring, the settings of alerts that
+    of settings, and the second factor that of the account.
     """
     modules = (
         sign_in,
         account,
+        second_factor,
         today,
         board,
         staffing,

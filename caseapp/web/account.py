@@ -17,6 +17,7 @@ from caseapp.domain.auth.schemas import (
     PasswordChangeSchema,
     SessionChoiceSchema,
 )
+from caseapp.domain.auth.second_factor import has_second_factor
 from caseapp.http.forms import Body, Done, FormPage, Forms, Sent, no_lock
 from caseapp.http.guard import current_actor
 from caseapp.http.template_helpers import flash
@@ -34,16 +35,19 @@ blueprint = Blueprint("account", __name__)
 
 @dataclass(frozen=True)
 class Account:
-    """The sessions of somebody, and when their password was set."""
+    """The sessions of somebody, when their password was set, and whether they have a second factor."""
 
     sessions: Sequence[Session]
     password_set_at: datetime | None
+    has_factor: bool
 
 
 def load_account() -> Account:
     """Load one's own account."""
     actor = current_actor()
-    return Account(list_sessions(actor.id), find_password_date(actor.id))
+    return Account(
+        list_sessions(actor.id), find_password_date(actor.id), has_second_factor(actor.id)
+    )
 
 
 page = FormPage(blueprint, "/account", Action.SELF_READ, load_account)

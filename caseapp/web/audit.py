@@ -28,6 +28,7 @@ ACTION_LABELS = {
     Action.TODAY_READ: "Viewed Today",
     Action.CLIENT_CREATE: "Added a client",
     Action.ACCOUNT_EDIT: "Changed their own account",
+    Action.FACTOR_MANAGE: "Changed their second factor",
     Action.CLIENT_READ: "Viewed a client's record",
     Action.CLIENT_EDIT: "Changed a client's record",
     Action.HAND_OVER: "Handed over a client",

@@ -75,6 +75,16 @@ def test_sessions_of_a_user_are_listed_and_ended(app, run_command):
     assert run_command("user", "sign-out", "nobody@practice.test").exit_code == 1
 
 
+def test_second_factor_of_a_user_is_removed(app, run_command):
+    coach = staff.add("coach")
+    staff.set_up_app(coach)
+    assert staff.sign_in(app.test_client(), coach).location == "/sign-in/code"
+    done = run_command("user", "remove-factor", "coach@practice.test")
+    assert done.exit_code == 0
+    assert "no second factor any more" in done.output
+    assert staff.sign_in(app.test_client(), coach).location == "/today"
+
+
 def test_user_reset_and_disable_end_access(app, run_command):
     coach = staff.add("coach")
     browser = app.test_client()

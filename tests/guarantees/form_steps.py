@@ -10,6 +10,7 @@ from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import assign_handout
+from caseapp.domain.auth.queries import find_staff_session
 from caseapp.domain.authoring.models import HandoutDraft
 from caseapp.domain.authoring.operations import save_draft
 from caseapp.domain.authoring.schemas import DraftContentSchema
@@ -26,7 +27,7 @@ from caseapp.domain.screening.operations import set_manual_flag
 from caseapp.domain.screening.queries import list_holds
 from caseapp.domain.worksheets.models import WorksheetUpload
 from tests.guarantees import sample_data as w
-from tests.support import builders, followups
+from tests.support import builders, followups, staff
 
 
 def close_case(world):
@@ -166,7 +167,15 @@ def tick_circumstance(world):
     builders.screen(world.actors["coach"], world.own["client_id"], circumstances=["pregnancy"])
 
 
+def set_up_app(world):
+    """Give the coach a second factor, without signing their browser out."""
+    cookie = world.browsers["coach"].get_cookie("__Host-desk")
+    staff.set_up_app(find_staff_session(cookie.value).actor)
+
+
 REACHED_BY = {
+    "account.make_recovery_codes": set_up_app,
+    "account.remove_factor": set_up_app,
     "assignments.mark_read": assign_on_paper,
     "authoring.publish": submit_draft,
     "authoring.return_draft": submit_draft,

@@ -15,6 +15,7 @@ from tests.guarantees import sample_data as w
 EVERY_MEMBER_OF_STAFF = {
     "self.read",
     "account.edit",
+    "factor.manage",
     "session.end",
     "form.draft",
     "today.read",

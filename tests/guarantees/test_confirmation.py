@@ -10,6 +10,7 @@ from flask import redirect
 from caseapp.core.clock import at, now
 from caseapp.core.permissions import CONFIRMED_ACTIONS
 from caseapp.domain.auth.rules import CONFIRM_AFTER
+from caseapp.domain.auth.second_factor import has_second_factor
 from caseapp.http.forms import Done, PostRoute
 from caseapp.http.guard import iter_routes
 from tests.guarantees import sample_data as w
@@ -86,7 +87,8 @@ def test_form_is_asked_kept_and_sent_on_once(world, name, monkeypatch):
         assert (wrong.status_code, made) == (422, [])
         assert "wrong" not in confirmation_in(wrong, sample).fields["confirm_password"]
         before = browser.get_cookie(DESK).value
-        right = form.fields | {"confirm_password": staff.PASSWORD}
+        shown = staff.code() if has_second_factor(sample.person_id) else staff.PASSWORD
+        right = form.fields | {"confirm_password": shown}
         done = browser.post(sample.button, data=right)
         assert (done.status_code, done.location, len(made)) == (303, "/today", 1)
         assert {field: made[0].getlist(field) for field in made[0]} | {"csrf_token": ""} == (

@@ -50,6 +50,8 @@ LATER_COLUMNS = {
     ("note", "has_unrecorded"),
     ("portal_access", "locked_at"),
     ("session", "authenticated_at"),
+    ("session", "assurance_level"),
+    ("practice", "second_factor_roles"),
     ("practice", "language"),
     ("worksheet_response", "shared_read_at"),
     ("worksheet_upload", "read_at"),
@@ -406,6 +408,8 @@ def test_every_row_of_the_old_schema_comes_through_and_goes_back(old_database: s
         (row.pop("deputy_id"), row.pop("phone"), row.pop("on_call_hours"))
         for row in after["user_account"]
     } == {(None, "", "")}
+    assert all(row.pop("assurance_level") == 1 for row in after["session"])
+    assert {str(row.pop("second_factor_roles")) for row in after["practice"]} == {"[]"}
     assert all(row.pop("authenticated_at") == row["created_at"] for row in after["session"])
     expected = {
         NAMES.TABLES.get(old, old): [renamed(NAMES.TABLES.get(old, old), row) for row in rows]

@@ -84,11 +84,14 @@ def test_every_route_is_declared_and_public_ones_give_a_reason(session_app):
         "GET /readyz",
         "GET /robots.txt",
         "GET /sign-in",
+        "GET /sign-in/code",
         "POST /exit",
         "POST /portal/card",
         "POST /portal/enter",
         "POST /portal/sign-in",
         "POST /sign-in",
+        "POST /sign-in/again",
+        "POST /sign-in/code",
     }
 
 

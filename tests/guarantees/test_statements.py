@@ -21,7 +21,8 @@ pytestmark = [pytest.mark.both, pytest.mark.slow]
 
 # As the coach opens it, or the first of supervisor and admin who may; in the portal as the client.
 PAGES = {
-    "account.account_page": 6,
+    "account.account_page": 7,
+    "account.factor_page": 8,
     "alerts.alert_list": 7,
     "alerts.alert_page": 8,
     "assignments.assign_page": 9,
@@ -120,6 +121,7 @@ NO_PAGES = {
     "reports.download",
     "safety_plans.download",
     "session_time.look",
+    "sign_in.code_page",
     "sign_in.home",
     "worksheets.upload",
 }

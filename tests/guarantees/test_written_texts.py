@@ -33,6 +33,8 @@ NOT_WRITTEN = {
     "code": "compared with the code of a card",
     "password": "compared with the stored one",
     "new_password": "judged by lists of common ones and by rules of its own",
+    "factor_code": "compared with the codes of an app",
+    "factor_secret": "sealed by the page that offers it",
     "pin": "six digits, checked where they are compared or kept",
     "start_code": "compared with the stored one",
     "again": "has to be the same as the PIN",

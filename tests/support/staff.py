@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import re
 
+import pyotp
+import sqlalchemy as sa
+
 from caseapp.core.actor import Actor, operator
 from caseapp.core.clock import now
+from caseapp.core.database import db
 from caseapp.core.permissions import Role
 from caseapp.core.sessions import end_all_sessions
 from caseapp.core.transaction import transaction
+from caseapp.domain.auth import second_factor
+from caseapp.domain.auth.models import Credential
 from caseapp.domain.auth.operations import add_user
 from caseapp.domain.users.queries import get_user_by_email
 
 PASSWORD = "correct horse battery staple"
+APP_SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 NAMES = {
     "coach": "Marta Lindqvist",
     "coach2": "Jonas Adler",
@@ -76,3 +83,22 @@ def sign_in(visitor, actor):
 def email_of(actor):
     """Return the email address of a sample member of staff."""
     return next(f"{who}@practice.test" for who, name in NAMES.items() if name == actor.name)
+
+
+def code():
+    """Return the code that the app of the sample staff shows now."""
+    return pyotp.TOTP(APP_SECRET).at(now())
+
+
+def set_up_app(actor):
+    """Set up the app of somebody and return their recovery codes."""
+    with transaction():
+        return second_factor.set_up(actor, APP_SECRET, code())
+
+
+def enter_code(visitor, address):
+    """Complete a sign-in that waits for a code, as if no code had been used in this half minute."""
+    with transaction():
+        db.session.execute(sa.update(Credential).values(last_step=None))
+    page = visitor.get(address)
+    return visitor.post(address, data={"csrf_token": csrf(page), "code": code()})

@@ -14,8 +14,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from caseapp.core.database import Model, between, one_of, unconstrained
 from caseapp.core.ids import new_id
 
-CREDENTIAL_KINDS = ("password",)
-"""`password`: its Argon2id hash."""
+CREDENTIAL_KINDS = ("password", "totp", "recovery")
+"""`password`: its Argon2id hash; `totp`: the secret of an app; `recovery`: the hashes of the codes that are left."""
 IN_USE = sa.text("ended_at IS NULL")
 
 
@@ -44,6 +44,8 @@ class Credential(Model):
     kind: Mapped[str] = mapped_column(sa.String(10), info=one_of(CREDENTIAL_KINDS))
     ring_number: Mapped[int | None] = mapped_column(info=between(1))
     secret: Mapped[bytes | None]
+    last_step: Mapped[int | None] = mapped_column(info=between(0))
+    """The time step of the last code of an app that was accepted."""
     created_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]

@@ -7,7 +7,7 @@ against a copy of the database (NIST SP 800-63B-4, 3.1.1.2, a keyed operation wi
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
@@ -18,8 +18,7 @@ from caseapp.core.errors import Invalid, Unauthenticated
 from caseapp.core.i18n import lazy_gettext
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action, Role
-from caseapp.core.sessions import begin_session, end_all_sessions, renew_session
-from caseapp.core.vault import seal_bound, unseal_bound
+from caseapp.core.sessions import Assurance, end_all_sessions, renew_session
 from caseapp.domain.audit.operations import record
 from caseapp.domain.auth.credentials import (
     find_password_error,
@@ -28,6 +27,7 @@ from caseapp.domain.auth.credentials import (
     verify_secret,
 )
 from caseapp.domain.auth.models import Credential, Token
+from caseapp.domain.auth.sealing import open_secret, seal_secret
 from caseapp.domain.auth.throttling import (
     Limit,
     clear_attempts,
@@ -87,7 +87,11 @@ def check_password(attempt: SignIn, address: str) -> CheckedPassword:
     limits = sign_in_limits(attempt.email, address)
     count_attempt(limits)
     owner = db.session.execute(OWNER.where(User.email == attempt.email)).first()
-    stored = _open_hash(owner) if owner else None
+    stored = (
+        open_secret(owner.credential_id, owner.id, owner.ring_number, owner.secret)
+        if owner
+        else None
+    )
     if not verify_secret(stored, attempt.password) or owner is None or stored is None:
         raise Unauthenticated(NO_MATCH)
     actor = Actor(owner.id, Role(owner.role), owner.name, "web")
@@ -106,38 +110,10 @@ def check_own_password(actor: Actor, password: str) -> CheckedPassword:
         raise Unauthenticated
     limits = confirmation_limits(actor.id)
     count_attempt(limits)
-    stored = _open_hash(owner)
+    stored = open_secret(owner.credential_id, owner.id, owner.ring_number, owner.secret)
     if not verify_secret(stored, password):
         raise Invalid({"password": [WRONG_PASSWORD]})
     return CheckedPassword(actor, owner.credential_id, owner.ring_number, password, stored, limits)
-
-
-def _seal(credential_id: UUID, person_id: UUID, stored: str) -> tuple[int, bytes]:
-    """Seal a hash for its row; return the number of the key with it."""
-    key = get_ring_key("credentials")
-    return key.number, seal_bound(stored.encode(), _binding(credential_id, person_id), key)
-
-
-def _open_hash(owner: sa.Row[*tuple[Any, ...]]) -> str:
-    if owner.ring_number is None:
-        return str(owner.secret.decode())
-    key = get_ring_key("credentials", owner.ring_number)
-    return unseal_bound(owner.secret, _binding(owner.credential_id, owner.id), key).decode()
-
-
-def _binding(credential_id: UUID, person_id: UUID) -> bytes:
-    return f"credential\x1f{credential_id.hex}\x1f{person_id.hex}".encode()
-
-
-def sign_in(checked: CheckedPassword) -> str:
-    """Begin a session and return the token for the cookie.
-
-    Raises Unauthenticated when the password was changed or the account disabled since the check.
-    """
-    _use(checked)
-    token = begin_session("staff", checked.actor.id)
-    record(checked.actor, Action.SIGN_IN, "user", checked.actor.id)
-    return token
 
 
 def confirm_session(checked: CheckedPassword) -> str:
@@ -145,16 +121,16 @@ def confirm_session(checked: CheckedPassword) -> str:
 
     Raises Unauthenticated when the password was changed, the account disabled or the session ended since the check.
     """
-    _use(checked)
+    use_password(checked)
     actor = checked.actor
-    token = renew_session(actor.session_id) if actor.session_id else None
+    token = renew_session(actor.session_id, Assurance.ONE_FACTOR) if actor.session_id else None
     if token is None:
         raise Unauthenticated
     record(actor, Action.SIGN_IN, "user", actor.id, details={"again": True})
     return token
 
 
-def _use(checked: CheckedPassword) -> None:
+def use_password(checked: CheckedPassword) -> None:
     """Note that a password was used, unless it has ended since the check, and forget the attempts before it.
 
     What was made with other parameters, or sealed under another key, than today's is made anew. The row is written in
@@ -164,7 +140,7 @@ def _use(checked: CheckedPassword) -> None:
     outdated = needs_rehash(checked.stored)
     if outdated or checked.ring_number != get_ring_key("credentials").number:
         stored = hash_secret(checked.password) if outdated else checked.stored
-        number, secret = _seal(checked.credential_id, checked.actor.id, stored)
+        number, secret = seal_secret(checked.credential_id, checked.actor.id, stored)
         values |= {"ring_number": number, "secret": secret}
     used = db.session.execute(
         sa.update(Credential)
@@ -210,7 +186,7 @@ def change_password(change: CheckedChange) -> None:
     Raises Unauthenticated when the current password was changed or the account disabled since the check.
     """
     actor = change.checked.actor
-    _use(change.checked)
+    use_password(change.checked)
     set_password(actor.id, change.new, but_session=actor.session_id)
     record(actor, Action.ACCOUNT_EDIT, "user", actor.id, details={"password": "changed"})
 
@@ -228,12 +204,17 @@ def set_password(person_id: UUID, password: str, *, but_session: UUID | None = N
         .values(ended_at=moment, ring_number=None, secret=None)
     )
     row = Credential(id=new_id(), person_id=person_id, kind="password", created_at=moment)
-    row.ring_number, row.secret = _seal(row.id, person_id, hash_secret(password))
+    row.ring_number, row.secret = seal_secret(row.id, person_id, hash_secret(password))
     db.session.add(row)
     db.session.flush()
+    end_access(person_id, but_session=but_session)
+
+
+def end_access(person_id: UUID, *, but_session: UUID | None = None) -> None:
+    """End the sessions of somebody whose credentials have changed, but for one, and their tokens."""
     end_all_sessions(person_id, but=but_session)
     db.session.execute(
         sa.update(Token)
         .where(Token.user_id == person_id, Token.revoked_at.is_(None))
-        .values(revoked_at=moment)
+        .values(revoked_at=now())
     )

@@ -13,10 +13,15 @@ from caseapp.core.clock import now
 from caseapp.core.database import db, run
 from caseapp.core.errors import NotFound
 from caseapp.core.permissions import Action, Role
-from caseapp.core.sessions import Session, is_unexpired, session_is_live, session_params
+from caseapp.core.sessions import Assurance, Session, is_unexpired, session_is_live, session_params
 from caseapp.core.tokens import hash_token
 from caseapp.domain.auth.models import Credential, PortalAccess, Token
-from caseapp.domain.auth.rules import SignInStep, derive_sign_in_step
+from caseapp.domain.auth.rules import (
+    SignInStep,
+    derive_sign_in_step,
+    is_wait_over,
+    lacks_factor,
+)
 from caseapp.domain.clients.models import Client
 from caseapp.domain.practice.models import Practice
 from caseapp.domain.users.models import User
@@ -27,16 +32,29 @@ if TYPE_CHECKING:
 
 PRACTICE_LANGUAGE = sa.select(Practice.language).scalar_subquery()
 CLIENT_LANGUAGE = sa.func.coalesce(Client.language, PRACTICE_LANGUAGE)
+HAS_FACTOR = (
+    sa.select(Credential.id)
+    .where(
+        Credential.person_id == User.id,
+        Credential.kind == "totp",
+        Credential.ended_at.is_(None),
+    )
+    .exists()
+)
+PRACTICE_ROLES = sa.select(Practice.second_factor_roles).scalar_subquery()
 STAFF_SESSION = (
     sa.select(
         Session.id.label("session"),
         Session.created_at,
         Session.last_seen_at,
         Session.authenticated_at,
+        Session.assurance_level,
         User.id,
         User.role,
         User.name,
         PRACTICE_LANGUAGE.label("language"),
+        HAS_FACTOR.label("has_factor"),
+        PRACTICE_ROLES.label("factor_roles"),
     )
     .join(User, User.id == Session.subject_id)
     .where(session_is_live(), User.disabled_at.is_(None))
@@ -70,7 +88,8 @@ TOKEN_OWNER = (
 class SignedIn:
     """The actor behind a session cookie, their language, and when the session began and was last seen.
 
-    `authenticated_at` is when a member of staff last showed who they are.
+    `authenticated_at` is when a member of staff last showed who they are, and `lacks_factor` tells whether the practice
+    requires a second factor of their role and they have neither shown nor set up one.
     """
 
     actor: Actor
@@ -78,15 +97,35 @@ class SignedIn:
     created_at: datetime
     last_seen_at: datetime
     authenticated_at: datetime | None = None
+    lacks_factor: bool = False
 
 
 def find_staff_session(token: str) -> SignedIn | None:
     """Find the member of staff behind a session cookie, in one statement."""
     row = run(STAFF_SESSION, **session_params("staff", token)).first()
-    if row is None:
+    if row is None or row.assurance_level == Assurance.WAITS:
         return None
     actor = Actor(row.id, Role(row.role), row.name, "web", row.session)
-    return SignedIn(actor, row.language, row.created_at, row.last_seen_at, row.authenticated_at)
+    return SignedIn(
+        actor,
+        row.language,
+        row.created_at,
+        row.last_seen_at,
+        row.authenticated_at,
+        lacks_factor(
+            row.role,
+            row.factor_roles,
+            has_factor=row.has_factor or row.assurance_level == Assurance.TWO_FACTORS,
+        ),
+    )
+
+
+def find_waiting_person(token: str) -> Actor | None:
+    """Find the member of staff whose sign-in waits for a second factor, by the session cookie."""
+    row = run(STAFF_SESSION, **session_params("staff", token)).first()
+    if row is None or row.assurance_level != Assurance.WAITS or is_wait_over(row.created_at, now()):
+        return None
+    return Actor(row.id, Role(row.role), row.name, "web", row.session)
 
 
 def find_client_session(token: str) -> SignedIn | None:
@@ -116,6 +155,11 @@ def list_sessions(user_id: UUID) -> Sequence[Session]:
         .where(Session.subject_id == user_id, is_unexpired("staff"))
         .order_by(Session.last_seen_at.desc(), Session.id)
     ).all()
+
+
+def get_email(user_id: UUID) -> str:
+    """Return the email address with which a member of staff signs in."""
+    return db.session.get_one(User, user_id).email
 
 
 def find_password_date(user_id: UUID) -> datetime | None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 LINK_LIFETIME = timedelta(minutes=15)
 CONFIRM_AFTER = timedelta(minutes=5)
+FACTOR_WAIT = timedelta(minutes=10)
 MAX_PIN_ATTEMPTS = 5
 PIN_LENGTH = 6
 # What has to be safe for a client to come in by a mailed link, or by a card that the coach handed over.
@@ -45,6 +46,16 @@ def needs_confirmation(action: Action, authenticated_at: datetime, moment: datet
     7.5.1 and 7.5.3).
     """
     return action in CONFIRMED_ACTIONS and moment - authenticated_at > CONFIRM_AFTER
+
+
+def lacks_factor(role: str, roles: Collection[str], *, has_factor: bool) -> bool:
+    """Tell whether somebody of this role has to set up a second factor first, since the practice requires it."""
+    return role in roles and not has_factor
+
+
+def is_wait_over(began_at: datetime, moment: datetime) -> bool:
+    """Tell whether a sign-in has waited too long for a second factor to go on."""
+    return moment - began_at > FACTOR_WAIT
 
 
 class SignInStep(StrEnum):

@@ -76,3 +76,29 @@ class SessionResponseSchema(Schema):
     created_at = fields.AwareDateTime(required=True)
     last_seen_at = fields.AwareDateTime(required=True)
     ended_at = fields.AwareDateTime(required=True, allow_none=True)
+    assurance_level = fields.Integer(
+        required=True,
+        metadata={
+            "description": "How you have shown who you are there: 1 with one factor, 2 with two; 0 still waits for a code."
+        },
+    )
+
+
+@dataclass(frozen=True)
+class NewFactor:
+    """A sealed secret of an app, as its page offered it, and a code of that app."""
+
+    secret: str = field(repr=False)
+    code: str = field(repr=False)
+
+
+class NewFactorSchema(Schema):
+    """Input of a second factor that is being set up."""
+
+    factor_secret = fields.String(required=True, validate=validate.Length(1, 300))
+    factor_code = fields.String(required=True, validate=validate.Length(1, 40))
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> NewFactor:
+        """Build the dataclass."""
+        return NewFactor(data["factor_secret"], data["factor_code"])

@@ -57,6 +57,19 @@ def confirmation_limits(person_id: UUID) -> list[Limit]:
     return [Limit(scope, 8, timedelta(minutes=15))]
 
 
+def code_limits(person_id: UUID) -> list[Limit]:
+    """Return the limits for one code of a second factor at a sign-in; the first is the one that a success clears.
+
+    A stranger gets there only with the right password. A day's limit keeps somebody who has it from trying a good part
+    of the million codes, three of which are right at any moment.
+    """
+    scope = f"code\n{person_id.hex}"
+    return [
+        Limit(fingerprint("attempt", scope), 8, timedelta(minutes=15)),
+        Limit(fingerprint("attempt", f"{scope}\nday"), 60, timedelta(days=1)),
+    ]
+
+
 def count_attempt(limits: list[Limit]) -> None:
     """Count one attempt before it is checked, so that simultaneous attempts count too.
 

@@ -49,6 +49,10 @@ class Practice(Model):
     )
     paper: Mapped[str] = mapped_column(sa.String(6), default="A4", info=one_of(PAPER_SIZES))
     paper_code: Mapped[bool] = mapped_column(default=False)
+    second_factor_roles: Mapped[list[str]] = mapped_column(
+        default=list, server_default=sa.text("'[]'")
+    )
+    """The roles of the staff who must have a second factor."""
     exit_url: Mapped[str] = mapped_column(sa.String(200))
     help_lines_confirmed_on: Mapped[date | None]
     help_lines_confirmed_by: Mapped[UUID | None] = mapped_column(

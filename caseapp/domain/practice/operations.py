@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 from sqlalchemy.orm.attributes import set_committed_value
 
+from caseapp.core import settings
 from caseapp.core.actor import Actor, require
 from caseapp.core.clock import now
 from caseapp.core.database import db
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from caseapp.domain.practice.schemas import NewHelpLine, PracticeChange
+
+FACTOR_ROLES = ["admin", "supervisor"]
+"""Who must have a second factor in a practice that has just been set up; a demo or a test asks nobody."""
 
 
 def set_up_practice(
@@ -36,6 +40,7 @@ def set_up_practice(
                 country=country,
                 zone=zone,
                 exit_url=NEUTRAL_SITE,
+                second_factor_roles=FACTOR_ROLES if settings.active().env == "production" else [],
                 updated_at=now(),
             )
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import available_timezones
@@ -19,6 +19,7 @@ from marshmallow import (
 
 from caseapp.core.database import max_length
 from caseapp.core.i18n import LANGUAGES, SOURCE_LANGUAGE, lazy_gettext
+from caseapp.core.permissions import STAFF_ROLES
 from caseapp.core.schemas import PrintedString, RequiredPrintedText
 from caseapp.domain.practice.help_lines import KINDS, countries
 from caseapp.domain.practice.models import (
@@ -43,6 +44,7 @@ class PracticeChange:
     paper_code: bool
     exit_url: str
     language: str = SOURCE_LANGUAGE
+    second_factor_roles: list[str] = field(default_factory=list)
 
 
 class PracticeSchema(Schema):
@@ -67,6 +69,9 @@ class PracticeSchema(Schema):
     paper_code = fields.Boolean(load_default=False)
     exit_url = fields.String(
         required=True, validate=validate.Length(1, max_length(Practice.exit_url))
+    )
+    second_factor_roles = fields.List(
+        fields.String(validate=validate.OneOf(sorted(STAFF_ROLES))), load_default=list
     )
 
     @validates("country")

@@ -30,6 +30,12 @@ from caseapp.domain.auth.passwords import change_password, check_change
 from caseapp.domain.auth.portal_access import invite_client
 from caseapp.domain.auth.queries import find_staff_session
 from caseapp.domain.auth.schemas import PasswordChange
+from caseapp.domain.auth.second_factor import (
+    make_recovery_codes,
+    remove_second_factor,
+    remove_second_factor_of,
+    set_up,
+)
 from caseapp.domain.cases.operations import (
     close_case,
     move_case,
@@ -145,6 +151,7 @@ def changes(team):
     for case in (made, held, moving):
         builders.screen(coach, case.client_id, days_ago=9)
         builders.screen(coach, case.client_id)
+    staff.set_up_app(supervisor)
     with transaction():
         session_id = find_staff_session(begin_session("staff", supervisor.id)).actor.session_id
     wish = PasswordChange(staff.PASSWORD, "another good pass phrase")
@@ -265,6 +272,10 @@ def changes(team):
         ("user.manage", lambda: end_sessions_of(admin, "coach@practice.test")),
         ("account.edit", lambda: end_own_session(supervisor, session_id)),
         ("account.edit", lambda: change_password(new_password)),
+        ("factor.manage", lambda: set_up(supervisor, staff.APP_SECRET, staff.code())),
+        ("factor.manage", lambda: make_recovery_codes(supervisor)),
+        ("user.manage", lambda: remove_second_factor_of(admin, "supervisor@practice.test")),
+        ("factor.manage", lambda: remove_second_factor(supervisor)),
     ]
 
 

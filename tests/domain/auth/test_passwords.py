@@ -37,7 +37,6 @@ from caseapp.domain.auth.passwords import (
     check_own_password,
     check_password,
     confirm_session,
-    sign_in,
 )
 from caseapp.domain.auth.queries import (
     find_password_date,
@@ -46,6 +45,7 @@ from caseapp.domain.auth.queries import (
     list_sessions,
 )
 from caseapp.domain.auth.schemas import PasswordChange, SignIn
+from caseapp.domain.auth.second_factor import sign_in
 from caseapp.domain.keys.queries import get_ring_key
 from tests.support import builders, staff
 from tests.support.concurrency import run_concurrently

@@ -18,6 +18,8 @@ from caseapp.domain.auth.rules import (
     derive_sign_in_step,
     describe_wrong_attempt,
     find_pin_error,
+    is_wait_over,
+    lacks_factor,
     may_enter,
     needs_confirmation,
 )
@@ -67,6 +69,18 @@ def test_link_opens_nothing_while_contact_is_frozen_and_a_card_does(flag, confir
 
 def test_every_way_in_needs_the_portal():
     assert all("portal" in channels for channels in CHANNELS_BY_WAY.values())
+
+
+@pytest.mark.parametrize("role", ["coach", "supervisor", "admin"])
+@pytest.mark.parametrize("roles", [[], ["admin", "supervisor"], ["coach"]])
+@pytest.mark.parametrize("has_factor", [False, True])
+def test_second_factor_is_lacking_only_where_the_practice_requires_it(role, roles, has_factor):
+    assert lacks_factor(role, roles, has_factor=has_factor) == (role in roles and not has_factor)
+
+
+def test_sign_in_waits_ten_minutes_for_a_code():
+    assert not is_wait_over(contexts.NOW, contexts.NOW + timedelta(minutes=10))
+    assert is_wait_over(contexts.NOW, contexts.NOW + timedelta(minutes=10, seconds=1))
 
 
 @pytest.mark.parametrize("action", Action)

@@ -12,6 +12,8 @@ from caseapp.core.actor import operator
 from caseapp.core.clock import at
 from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, NotFound, Stale
+from caseapp.core.settings import active as active_settings
+from caseapp.core.settings import use as use_settings
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.practice.help_lines import KINDS, STALE_AFTER_DAYS, countries
@@ -205,3 +207,21 @@ def test_practice_schema_with_invalid_setting_names_the_field(changed, field):
 def test_help_line_schema_accepts_only_diallable_numbers(changed, valid):
     raw = {"kind": "dv", "name": "Refuge", "phone": "01632 960123", **changed}
     assert (not HelpLineSchema().validate(raw)) == valid
+
+
+@pytest.mark.parametrize(
+    ("env", "roles"),
+    [("production", ["admin", "supervisor"]), ("demo", []), ("test", [])],
+)
+def test_new_practice_requires_a_second_factor_of_supervisors_and_admins(app, env, roles):
+    """A demo requires it of nobody."""
+    with transaction():
+        db.session.execute(sa.delete(Practice))
+    before = active_settings()
+    use_settings(replace(before, env=env))
+    try:
+        with transaction():
+            set_up_practice()
+    finally:
+        use_settings(before)
+    assert get_practice().second_factor_roles == roles

@@ -17,9 +17,10 @@ from caseapp.domain.auth.operations import (
     reset_password,
     revoke_token,
 )
-from caseapp.domain.auth.passwords import check_password, sign_in
+from caseapp.domain.auth.passwords import check_password
 from caseapp.domain.auth.queries import find_staff_session, find_token_actor
 from caseapp.domain.auth.schemas import SignIn
+from caseapp.domain.auth.second_factor import sign_in
 from caseapp.domain.staffing.operations import disable_member
 from caseapp.domain.staffing.queries import lock_member
 from caseapp.domain.users.models import User

@@ -1,0 +1,288 @@
+"""The second factor of staff: a code from an app that changes every 30 seconds (TOTP, RFC 6238), or a recovery code.
+
+The app's secret is sealed under a key of the ring. No code is accepted twice: the time step of the last one is stored,
+and a recovery code is removed in the statement that accepts it. Every try is counted before it is checked.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyotp
+import sqlalchemy as sa
+
+from caseapp.core.actor import Actor, require
+from caseapp.core.clock import now
+from caseapp.core.database import db
+from caseapp.core.errors import Invalid, Reason, RuleBroken, Unauthenticated
+from caseapp.core.i18n import lazy_gettext
+from caseapp.core.ids import new_id
+from caseapp.core.permissions import Action
+from caseapp.core.sessions import Assurance, begin_session, renew_session, set_assurance_level
+from caseapp.core.tokens import generate_code, hash_token, normalize_code
+from caseapp.domain.audit.operations import record
+from caseapp.domain.auth.models import Credential
+from caseapp.domain.auth.passwords import CheckedPassword, end_access, use_password
+from caseapp.domain.auth.rules import lacks_factor
+from caseapp.domain.auth.sealing import open_secret, seal_secret
+from caseapp.domain.auth.throttling import Limit, clear_attempts, code_limits, count_attempt
+from caseapp.domain.practice.queries import get_practice
+from caseapp.domain.users.queries import get_user_by_email, require_active
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
+
+STEP_SECONDS = 30
+RECOVERY_CODES = 10
+REQUIRED = Reason(
+    "second_factor_required",
+    "The practice requires a second factor of your role.",
+    "To use another app, set it up here: it takes the place of this one.",
+)
+WRONG_CODE = lazy_gettext("That code isn’t right, or has been used already. Wait for the next one.")
+
+
+def new_secret() -> str:
+    """Draw the secret of an app: 160 bits, as RFC 4226 recommends."""
+    return pyotp.random_base32()
+
+
+def app_address(secret: str, email: str, practice: str) -> str:
+    """Return the address that an app reads from the QR code."""
+    return pyotp.TOTP(secret).provisioning_uri(name=email, issuer_name=practice)
+
+
+def find_step(secret: str, code: str, moment: datetime) -> int | None:
+    """Return the time step that a code of an app is for, or None for a wrong one.
+
+    One step to either side is accepted for clocks that differ and for slow hands (RFC 6238, 5.2).
+    """
+    typed = "".join(code.split())
+    current = int(moment.timestamp()) // STEP_SECONDS
+    found = None
+    for step in (current - 1, current, current + 1):
+        if hmac.compare_digest(pyotp.HOTP(secret).at(step).encode(), typed.encode()):
+            found = step
+    return found
+
+
+def has_second_factor(person_id: UUID) -> bool:
+    """Tell whether somebody has set up an app."""
+    return _find(person_id, "totp") is not None
+
+
+def count_recovery_codes(person_id: UUID) -> int:
+    """Count the recovery codes that somebody has left."""
+    row = _find(person_id, "recovery")
+    return len(_open_hashes(row)) if row else 0
+
+
+def _find(person_id: UUID, kind: str) -> Credential | None:
+    return db.session.scalar(
+        sa.select(Credential)
+        .where(
+            Credential.person_id == person_id,
+            Credential.kind == kind,
+            Credential.ended_at.is_(None),
+        )
+        .execution_options(populate_existing=True)
+    )
+
+
+def _open_hashes(row: Credential) -> list[str]:
+    found: list[str] = json.loads(open_secret(row.id, row.person_id, row.ring_number, row.secret))
+    return found
+
+
+def _lock(person_id: UUID) -> None:
+    """Lock what somebody signs in with, so that a sign-in at the same moment comes before or after the change."""
+    db.session.execute(
+        sa.select(Credential.id)
+        .where(Credential.person_id == person_id, Credential.ended_at.is_(None))
+        .order_by(Credential.id)
+        .with_for_update()
+    )
+
+
+def set_up(actor: Actor, secret: str, code: str) -> list[str]:
+    """Set up an app in place of one before, and return new recovery codes, shown only once.
+
+    One's other sessions end, and all of one's tokens.
+
+    Raises Invalid naming `factor_code` unless the code is one of the app's.
+    """
+    require(actor, Action.FACTOR_MANAGE)
+    require_active(actor)
+    _lock(actor.id)
+    step = find_step(secret, code, now())
+    if step is None:
+        raise Invalid({"factor_code": [str(WRONG_CODE)]})
+    _replace(actor.id, "totp", secret, last_step=step)
+    codes = _make_codes(actor.id)
+    end_access(actor.id, but_session=actor.session_id)
+    if actor.session_id:
+        set_assurance_level(actor.session_id, Assurance.TWO_FACTORS)
+    record(actor, Action.FACTOR_MANAGE, "user", actor.id, details={"app": "set_up"})
+    return codes
+
+
+def make_recovery_codes(actor: Actor) -> list[str]:
+    """Make new recovery codes, shown only once; those of before end. Raises Invalid without a second factor."""
+    require(actor, Action.FACTOR_MANAGE)
+    require_active(actor)
+    _lock(actor.id)
+    if not has_second_factor(actor.id):
+        raise Invalid({"codes": ["Set up an app first."]})
+    codes = _make_codes(actor.id)
+    record(actor, Action.FACTOR_MANAGE, "user", actor.id, details={"codes": "made"})
+    return codes
+
+
+def remove_second_factor(actor: Actor) -> None:
+    """Remove one's own app and recovery codes; one's other sessions end, and all of one's tokens.
+
+    Raises RuleBroken when the practice requires a second factor of the person's role.
+    """
+    require(actor, Action.FACTOR_MANAGE)
+    if lacks_factor(actor.role, get_practice().second_factor_roles, has_factor=False):
+        raise RuleBroken(REQUIRED)
+    _lock(actor.id)
+    _end(actor.id)
+    end_access(actor.id, but_session=actor.session_id)
+    if actor.session_id:
+        set_assurance_level(actor.session_id, Assurance.ONE_FACTOR)
+    record(actor, Action.FACTOR_MANAGE, "user", actor.id, details={"app": "removed"})
+
+
+def remove_second_factor_of(actor: Actor, email: str) -> None:
+    """Remove the app and the recovery codes of somebody who has lost both, and end their sessions and tokens.
+
+    Raises NotFound.
+    """
+    require(actor, Action.USER_MANAGE)
+    user = get_user_by_email(email)
+    _lock(user.id)
+    _end(user.id)
+    end_access(user.id)
+    record(actor, Action.USER_MANAGE, "user", user.id, details={"app": "removed"})
+
+
+def _end(person_id: UUID, *kinds: str) -> None:
+    db.session.execute(
+        sa.update(Credential)
+        .where(
+            Credential.person_id == person_id,
+            Credential.kind.in_(kinds or ("totp", "recovery")),
+            Credential.ended_at.is_(None),
+        )
+        .values(ended_at=now(), ring_number=None, secret=None)
+    )
+
+
+def _replace(person_id: UUID, kind: str, secret: str, *, last_step: int | None = None) -> None:
+    _end(person_id, kind)
+    row = Credential(
+        id=new_id(), person_id=person_id, kind=kind, created_at=now(), last_step=last_step
+    )
+    row.ring_number, row.secret = seal_secret(row.id, person_id, secret)
+    db.session.add(row)
+    db.session.flush()
+
+
+def _make_codes(person_id: UUID) -> list[str]:
+    """Make recovery codes of 49 bits each; only their hashes are stored, and those are sealed."""
+    codes = [generate_code(2, 5) for _ in range(RECOVERY_CODES)]
+    hashes = [hash_token(normalize_code(code)) for code in codes]
+    _replace(person_id, "recovery", json.dumps(hashes))
+    return codes
+
+
+@dataclass(frozen=True)
+class CheckedCode:
+    """A right code of a person; only `check_code` makes one. `changes` is what accepting it stores in its row."""
+
+    actor: Actor
+    credential_id: UUID
+    before: Any
+    changes: dict[str, Any]
+    limits: list[Limit]
+
+
+def check_code(actor: Actor, code: str, limits: list[Limit] | None = None) -> CheckedCode:
+    """Check a code of the person's app or a recovery code; count the try in a transaction of its own.
+
+    `limits` are those of a sign-in, unless somebody who is signed in confirms who they are. Raises Invalid naming
+    `code`, and TooManyAttempts when a limit is reached.
+    """
+    limits = limits or code_limits(actor.id)
+    count_attempt(limits)
+    app, recovery = _find(actor.id, "totp"), _find(actor.id, "recovery")
+    if app is not None:
+        secret = open_secret(app.id, actor.id, app.ring_number, app.secret)
+        step = find_step(secret, code, now())
+        if step is not None and (app.last_step is None or app.last_step < step):
+            return CheckedCode(actor, app.id, app.last_step, {"last_step": step}, limits)
+    if recovery is not None:
+        hashes, typed = _open_hashes(recovery), hash_token(normalize_code(code))
+        if typed in hashes:
+            left = json.dumps([each for each in hashes if each != typed])
+            number, sealed = seal_secret(recovery.id, actor.id, left)
+            changes = {"ring_number": number, "secret": sealed}
+            return CheckedCode(actor, recovery.id, recovery.secret, changes, limits)
+    raise Invalid({"code": [str(WRONG_CODE)]})
+
+
+def _accept(checked: CheckedCode) -> None:
+    """Accept a code, unless it or another one of its kind was accepted since the check.
+
+    Raises Unauthenticated.
+    """
+    is_app = "last_step" in checked.changes
+    column = Credential.last_step if is_app else Credential.secret
+    accepted = db.session.execute(
+        sa.update(Credential)
+        .where(
+            Credential.id == checked.credential_id,
+            Credential.ended_at.is_(None),
+            column.is_(None) if checked.before is None else column == checked.before,
+        )
+        .values(**checked.changes, used_at=now())
+        .returning(Credential.id)
+    ).scalar()
+    if accepted is None:
+        raise Unauthenticated(WRONG_CODE)
+    require_active(checked.actor)
+    clear_attempts(checked.limits)
+
+
+def sign_in(checked: CheckedPassword) -> str:
+    """Begin a session and return the token for the cookie; with a second factor it waits for a code, and opens nothing.
+
+    Raises Unauthenticated when the password was changed or the account disabled since the check.
+    """
+    use_password(checked)
+    actor = checked.actor
+    waits = has_second_factor(actor.id)
+    level = Assurance.WAITS if waits else Assurance.ONE_FACTOR
+    token = begin_session("staff", actor.id, level=level)
+    record(actor, Action.SIGN_IN, "user", actor.id, details={"awaits": "code"} if waits else None)
+    return token
+
+
+def show_code(checked: CheckedCode) -> str:
+    """Note that somebody has shown a code: a sign-in that waited for it is complete, or they confirmed who they are.
+
+    Return the session's new token for the cookie. Raises Unauthenticated when the code was accepted elsewhere, or the
+    session has ended, since the check.
+    """
+    _accept(checked)
+    actor = checked.actor
+    token = renew_session(actor.session_id, Assurance.TWO_FACTORS) if actor.session_id else None
+    if token is None:
+        raise Unauthenticated
+    record(actor, Action.SIGN_IN, "user", actor.id, details={"code": True})
+    return token
