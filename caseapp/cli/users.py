@@ -146,10 +146,10 @@ def sign_out(context: CommandContext, email: str) -> None:
 @click.argument("email")
 @click.pass_obj
 def remove_factor(context: CommandContext, email: str) -> None:
-    """Remove the second factor of somebody who has lost it, and end all of their sessions."""
+    """Remove the second factor of somebody who has lost it, and end all of their sessions and tokens."""
     with context.open(), transaction():
         remove_second_factor_of(operator(), email)
-    click.echo(f"{email} has no second factor any more and is signed out everywhere.")
+    click.echo(f"{email} has no second factor any more; all sessions and tokens have ended.")
 
 
 @click.group()

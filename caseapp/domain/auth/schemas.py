@@ -79,7 +79,7 @@ class SessionResponseSchema(Schema):
     assurance_level = fields.Integer(
         required=True,
         metadata={
-            "description": "How you have shown who you are there: 1 with one factor, 2 with two; 0 still waits for a code."
+            "description": "How you have shown who you are: 1 one factor, 2 two factors; 0 waits for a code."
         },
     )
 
