@@ -35,7 +35,7 @@ CHECKS = [
     response_schema_conformance,
 ]
 ADMINS = {"exports", "audit"}
-EXAMPLES = times(14)
+EXAMPLES = times(9)
 
 
 def apart(app):

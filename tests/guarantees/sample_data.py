@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import re
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -354,6 +356,23 @@ LEFT_BY_READING = {
     "worksheet_response": {"shared_read_at"},
     "worksheet_upload": {"read_at"},
 }
+WRITTEN_BY_READING = {*LEFT_BY_READING, "audit_event", "audit_event_client"}
+
+
+@contextmanager
+def written_tables():
+    """Give the names of the tables that are written within the block."""
+    found: set[str] = set()
+
+    def record(_connection, _cursor, statement, *_rest):
+        if written := re.match(r"\s*(?:INSERT INTO|UPDATE|DELETE FROM)\s+\"?(\w+)", statement):
+            found.add(written[1])
+
+    sa.event.listen(db.engine, "before_cursor_execute", record)
+    try:
+        yield found
+    finally:
+        sa.event.remove(db.engine, "before_cursor_execute", record)
 
 
 def digest(*, but=("audit_event", "audit_event_client")):

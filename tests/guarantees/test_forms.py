@@ -19,7 +19,7 @@ from tests.guarantees import sample_data as w
 from tests.guarantees.form_cases import CASES, CHANGES_ONCE, open_sample
 from tests.guarantees.form_steps import REACHED_BY
 
-pytestmark = pytest.mark.both(every_set=True)
+pytestmark = pytest.mark.both
 
 # Forms that are not declared, each with its reason. The list may only shrink.
 NO_RECORD = "a script sends it; it changes no record and holds no words of its own"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from importlib import import_module
 from inspect import signature
 from pathlib import Path
@@ -24,20 +25,24 @@ from tests.support import builders, staff
 from tests.support.lock_guard import UnlockedChange, locks_watched
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 PACKAGE = Path(caseapp.__file__).parent
 DOMAIN = PACKAGE / "domain"
 
 
-def functions(module: str) -> Iterator[tuple[str, ast.FunctionDef]]:
-    """Yield the functions of every module whose name ends with this, each with its package."""
-    for path in sorted(DOMAIN.glob(f"*/*{module}.py")):
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
-            if isinstance(node, ast.FunctionDef):
-                yield path.parent.name, node
+@cache
+def functions(module: str) -> list[tuple[str, ast.FunctionDef]]:
+    """Return the functions of every module whose name ends with this, each with its package."""
+    return [
+        (path.parent.name, node)
+        for path in sorted(DOMAIN.glob(f"*/*{module}.py"))
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.FunctionDef)
+    ]
 
 
+@cache
 def calls(node: ast.FunctionDef) -> set[str]:
     """Return the names that a function calls directly."""
     found = [call.func for call in ast.walk(node) if isinstance(call, ast.Call)]

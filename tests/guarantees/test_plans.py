@@ -175,15 +175,20 @@ def name_of(actor):
 
 @pytest.mark.slow
 @pytest.mark.soak
-@pytest.mark.parametrize("statistics", ["fresh", "none"])
-def test_search_reads_its_indexes_and_takes_few_milliseconds(app, statistics):
+def test_search_reads_its_indexes_and_takes_few_milliseconds(app):
     """Also before PostgreSQL knows how common names are, or with a plan made for any name."""
     filled = rows.fill(SEARCHED_CASES, OWN)
-    if statistics == "none" and db.engine.dialect.name == "postgresql":
+    search_for_names(filled, "fresh")
+    if db.engine.dialect.name == "postgresql":
         with db.engine.connect() as connection:
             connection.exec_driver_sql(
                 "DELETE FROM pg_statistic WHERE starelid = CAST('client_name_word' AS regclass)"
             )
+        search_for_names(filled, "none")
+
+
+def search_for_names(filled, statistics):
+    """Search as a coach and as a supervisor, with `statistics` about the names, or before there are any."""
     rare = name_of(filled.coach).split()[1]
     for actor in (filled.coach, filled.supervisor):
         for q in (
@@ -279,7 +284,7 @@ def log_of(clients, lists, each):
 @pytest.mark.slow
 def test_who_saw_a_client_is_an_index_look_up(team):
     clients = [new_id() for _ in range(2000)]
-    log_of(clients, 20_000, 5)
+    log_of(clients, 8000, 5)
     everything = AuditFilter(client_id=clients[7])
     for wanted in (
         everything,
@@ -298,5 +303,5 @@ def test_who_saw_a_client_is_an_index_look_up(team):
             cursor = page.next
             if cursor is None:
                 break
-        assert len({event.id for event in found}) == len(found) == 50 + 10
+        assert len({event.id for event in found}) == len(found) == 20 + 4
         assert found == sorted(found, key=lambda event: (event.occurred_at, event.id), reverse=True)

@@ -41,7 +41,7 @@ def console(folder, *arguments, **chosen):
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("command", ["serve", "worker", "check"])
+@pytest.mark.parametrize("command", ["serve", "worker"])
 def test_all_wrong_settings_are_reported_at_once(tmp_path, command):
     done = console(tmp_path, command, **WRONG, COLOUR="green")
     assert done.returncode == 2

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from axe_playwright_python.base import AXE_SCRIPT, AxeResults
 
+from tests.support.depth import ROUNDS
+
 WIDE, PHONE, NARROW = (1440, 900), (390, 844), (320, 640)
+EACH_ONCE = ((WIDE, "light"), (PHONE, "dark"))
+"""Each width and each theme once; `make soak` looks at a page in each theme at each width."""
+LOOKS = EACH_ONCE if ROUNDS == 1 else (*EACH_ONCE, (WIDE, "dark"), (PHONE, "light"))
 # Where one is has to be seen without pushing a strip sideways first.
 OUT_OF_SIGHT = """[...document.querySelectorAll("nav [aria-current]")].filter((one) => {
   const box = one.getBoundingClientRect();
@@ -49,7 +54,7 @@ class Look:
         page.on("pageerror", lambda error: self.said.append(str(error)))
 
     def at(self, name):
-        """Look at this page in every width and theme; `name` tells which one failed.
+        """Look at this page in each width and theme; `name` tells which one failed.
 
         A click ends when the answer begins, so the rest of the page is waited for.
         """
@@ -59,14 +64,11 @@ class Look:
         assert page.title(), f"{name}: no title"
         # What is inside noscript is text to a browser with scripts, and a style can show it.
         assert "</a>" not in page.inner_text("body"), f"{name}: markup is shown as text"
-        for width, height in (WIDE, PHONE):
+        for (width, height), theme in LOOKS:
             page.set_viewport_size({"width": width, "height": height})
-            for theme in ("light", "dark"):
-                page.emulate_media(color_scheme=theme, reduced_motion="reduce")
-                found = violations(page)
-                assert found.violations_count == 0, (
-                    f"{name} {width} {theme}\n{found.generate_report()}"
-                )
+            page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+            found = violations(page)
+            assert found.violations_count == 0, f"{name} {width} {theme}\n{found.generate_report()}"
         page.set_viewport_size({"width": NARROW[0], "height": NARROW[1]})
         over = page.evaluate(
             "document.documentElement.scrollWidth - document.documentElement.clientWidth"

@@ -58,46 +58,45 @@ def found(team):
     return search
 
 
-@pytest.mark.parametrize(
-    ("q", "who"),
-    [
-        ("zoe", {"zoe"}),
-        ("ZOË", {"zoe"}),
-        ("Zoe\u0308", {"zoe"}),
-        ("mul", {"zoe"}),
-        ("müll step", {"zoe"}),
-        ("step zo", {"zoe"}),
-        ("zoe okafor", set()),
-        ("ine", {"ines"}),
-        ("okaf", {"ines"}),
-        ("kafor", set()),
-        ("obrien", {"bjorn"}),
-        ("bjorn", {"bjorn"}),
-        ("muellerstepanek", {"zoe"}),
-        ("brien", {"bjorn"}),
-        ("o'brien", {"bjorn"}),
-        ("李", {"li"}),
-        ("小", {"li"}),
-        ("zoe@example.test", {"zoe"}),
-        (" ZOE@Example.test ", {"zoe"}),
-        ("zoe@example", set()),
-        ("07700 900123", {"ines"}),
-        ("+447700900123", {"ines"}),
-        ("(0)7700-900-123", {"ines"}),
-        ("\u0660\u0667\u0667\u0660\u0660 \u0669\u0660\u0660\u0661\u0662\u0663", {"ines"}),
-        ("020 7946 0000", {"ines"}),
-        ("900123", set()),
-        ("zoe@bücher.example", {"bjorn"}),
-        ("zoe@xn--bcher-kva.example", {"bjorn"}),
-        ("%", set()),
-        ("_", set()),
-        ("' OR 1=1 --", set()),
-        ("\x00", set()),
-        ("x" * 5000, set()),
-    ],
-)
-def test_search_matches_word_beginnings_or_exact_contact(found, q, who):
-    assert found(q) == who
+SEARCHES = [
+    ("zoe", {"zoe"}),
+    ("ZOË", {"zoe"}),
+    ("Zoe\u0308", {"zoe"}),
+    ("mul", {"zoe"}),
+    ("müll step", {"zoe"}),
+    ("step zo", {"zoe"}),
+    ("zoe okafor", set()),
+    ("ine", {"ines"}),
+    ("okaf", {"ines"}),
+    ("kafor", set()),
+    ("obrien", {"bjorn"}),
+    ("bjorn", {"bjorn"}),
+    ("muellerstepanek", {"zoe"}),
+    ("brien", {"bjorn"}),
+    ("o'brien", {"bjorn"}),
+    ("李", {"li"}),
+    ("小", {"li"}),
+    ("zoe@example.test", {"zoe"}),
+    (" ZOE@Example.test ", {"zoe"}),
+    ("zoe@example", set()),
+    ("07700 900123", {"ines"}),
+    ("+447700900123", {"ines"}),
+    ("(0)7700-900-123", {"ines"}),
+    ("\u0660\u0667\u0667\u0660\u0660 \u0669\u0660\u0660\u0661\u0662\u0663", {"ines"}),
+    ("020 7946 0000", {"ines"}),
+    ("900123", set()),
+    ("zoe@bücher.example", {"bjorn"}),
+    ("zoe@xn--bcher-kva.example", {"bjorn"}),
+    ("%", set()),
+    ("_", set()),
+    ("' OR 1=1 --", set()),
+    ("\x00", set()),
+    ("x" * 5000, set()),
+]
+
+
+def test_search_matches_word_beginnings_or_exact_contact(found):
+    assert [(q, found(q)) for q, _ in SEARCHES] == SEARCHES
 
 
 @pytest.mark.parametrize("q", [None, "", "   "])
@@ -160,6 +159,7 @@ def ines(team):
     )
 
 
+@pytest.mark.both
 @pytest.mark.parametrize(("new", "reason"), MATCHES)
 @pytest.mark.parametrize("agreed", [False, True])
 def test_possible_conflict_tells_another_coach_no_details(team, ines, new, reason, agreed):
@@ -182,6 +182,7 @@ def test_possible_conflict_tells_another_coach_no_details(team, ines, new, reaso
         assert word not in shown
 
 
+@pytest.mark.both
 @pytest.mark.parametrize(("new", "reason"), MATCHES)
 def test_possible_conflict_tells_a_supervisor_both_sides(team, ines, new, reason):
     with pytest.raises(RuleBroken) as refused:
@@ -190,6 +191,7 @@ def test_possible_conflict_tells_a_supervisor_both_sides(team, ines, new, reason
     assert given.message == f"Ines Okafor (coach: Marta Lindqvist) {reason}."
 
 
+@pytest.mark.both
 @pytest.mark.parametrize(("new", "reason"), MATCHES)
 def test_coach_is_told_which_client_of_their_own_it_may_be(team, new, reason):
     number = builders.case(
@@ -221,6 +223,7 @@ def decision(client_id, action="client.create", number=1):
     return db.session.scalars(found.order_by(AuditEvent.occurred_at)).all()[number - 1]
 
 
+@pytest.mark.both
 @pytest.mark.parametrize(("new", "reason"), MATCHES)
 def test_conflict_that_a_supervisor_decides_is_saved_and_recorded(team, ines, new, reason):
     client_id = builders.client(team["supervisor"], agreed=True, **new)

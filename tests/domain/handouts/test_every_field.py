@@ -1,8 +1,8 @@
 """Tests of every payload in every merge field, with text extracted from real PDFs (SEC-33).
 
-tests.domain.handouts.test_merge_fields compares the documents before rendering. Here many payloads share a field and
-many pages a document, each small enough that a slow machine renders it within the ten-second limit. No database is
-used.
+tests.domain.handouts.test_merge_fields compares the documents of all payloads before rendering. Here many payloads
+share a field and many pages a document, each small enough that a slow machine renders it within the ten-second limit. A
+normal run renders some of the documents, `make soak` all of them. No database is used.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from tests.domain.handouts.test_merge_fields import (
     without_quotes,
 )
 from tests.domain.handouts.test_payloads import CORPUS, without_whitespace
+from tests.support.depth import sample
 from tests.support.pdf_checks import list_handout_problems, run_poppler
 
 PAYLOADS = tuple(dict.fromkeys((*CORPUS, *TEMPLATE_PAYLOADS)))
@@ -129,6 +130,7 @@ def test_join_payloads_keeps_every_payload():
 
 
 @pytest.mark.pdf
+@pytest.mark.soak
 @pytest.mark.parametrize("document", ["handout", "cover"])
 def test_letterhead_logo_names_and_message_print_payloads_as_text(session_app, picture, document):
     handout = replace(practice_handout("x"), body="## A walk\n\nAround the lake.")
@@ -148,7 +150,7 @@ def test_letterhead_logo_names_and_message_print_payloads_as_text(session_app, p
         )
         return body_content(packet, "<article")
 
-    for group in split_into_groups(join_payloads(250), PAGES_PER_DOCUMENT):
+    for group in sample(split_into_groups(join_payloads(250), PAGES_PER_DOCUMENT), 2):
         pages, content = pages_of([body(text) for text in group], picture=picture)
         for text, page in zip(group, pages, strict=True):
             assert without_whitespace(page).count(without_whitespace(text)) == times, text
@@ -161,6 +163,7 @@ def as_rendered(text):
 
 
 @pytest.mark.pdf
+@pytest.mark.soak
 def test_local_help_lines_print_payloads_as_text(session_app):
     """The name is rendered as Markdown, hours and hint are printed unchanged."""
     handout = library()["help-right-now", "en"]
@@ -181,7 +184,7 @@ def test_local_help_lines_print_payloads_as_text(session_app):
             prefix=f"{number}_",
         )
 
-    groups = split_into_groups(PRINTABLE_PAYLOADS, 20)
+    groups = sample(split_into_groups(PRINTABLE_PAYLOADS, 20), 6)
     pages, _ = pages_of([body(number, group) for number, group in enumerate(groups)])
     for group, page in zip(groups, pages, strict=True):
         said = without_quotes(page).lower()
@@ -192,9 +195,11 @@ def test_local_help_lines_print_payloads_as_text(session_app):
 
 
 @pytest.mark.pdf
+@pytest.mark.soak
 def test_practice_handout_fields_print_payloads_as_text(session_app):
     letterhead, not_personalized = Letterhead("P"), printing.NOT_PERSONALIZED
-    for group in split_into_groups(join_payloads(110, PRINTABLE_PAYLOADS), PAGES_PER_DOCUMENT):
+    groups = split_into_groups(join_payloads(110, PRINTABLE_PAYLOADS), PAGES_PER_DOCUMENT)
+    for group in sample(groups, 3):
         pages, content = pages_of(
             [
                 printing.render_print_body(
@@ -227,6 +232,7 @@ def test_text_that_becomes_unprintable_raises_before_rendering(session_app, plac
 
 
 @pytest.mark.pdf
+@pytest.mark.soak
 def test_case_report_prints_payloads_as_text(session_app):
     def body(text):
         practice = {"name": text, "tagline": text, "contact": text, "zone": text, "paper": "A4"}
@@ -244,7 +250,7 @@ def test_case_report_prints_payloads_as_text(session_app):
             )
         )
 
-    for group in split_into_groups(join_payloads(250), PAGES_PER_DOCUMENT):
+    for group in sample(split_into_groups(join_payloads(250), PAGES_PER_DOCUMENT), 2):
         pages, content = pages_of([body(text) for text in group], style="report.css")
         for text, page in zip(group, pages, strict=True):
             # Name, tagline, contact, zone and total; the name in the footer; two for a filter, one for a table.
