@@ -27,6 +27,7 @@ from caseapp.core.settings import active as active_settings
 from caseapp.core.settings import load_settings
 from caseapp.core.settings import use as use_settings
 from caseapp.core.transaction import transaction
+from caseapp.domain.audit import operations as audit
 from caseapp.domain.auth import credentials
 from caseapp.domain.handouts.operations import publish_library
 from caseapp.domain.handouts.provenance import claims
@@ -130,53 +131,83 @@ def use_engine(engine: sa.Engine) -> sa.Engine:
     return before
 
 
-def _fill(app, engine):
+def _new_practice(url):
+    """Bring an empty database up to date, with a practice and the library."""
+    upgrade(url)
+    open_ring()
+    with transaction():
+        set_up_practice()
+        publish_library()
+
+
+def _add_team(_url):
+    """Add the usual people to a practice."""
+    load_ring()
+    staff.team()
+
+
+def _fill(app, engine, fill):
+    """Fill a database that tests are given copies of."""
     with app.app_context():
         before = use_engine(engine)
         try:
-            upgrade(engine.url)
-            open_ring()
-            with transaction():
-                set_up_practice()
-                publish_library()
+            fill(engine.url)
             db.session.remove()
         finally:
             use_engine(before)
     engine.dispose()
 
 
-@pytest.fixture(scope="session")
-def sqlite_template(session_app, data_dir):
-    path = data_dir / "template.db"
+def _fill_sqlite(app, path, fill):
     engine = sa.create_engine(f"sqlite:///{path}")
     configure_engine(engine)
-    _fill(session_app, engine)
+    _fill(app, engine, fill)
     with sa.create_engine(f"sqlite:///{path}", poolclass=sa.NullPool).connect() as connection:
         connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     return path
 
 
 @pytest.fixture(scope="session")
-def postgres_template(session_app, postgres):
-    with postgres.connect() as connection:
-        connection.exec_driver_sql("CREATE DATABASE template_case")
-    url = postgres.url.set(database="template_case")
-    engine = sa.create_engine(url)
-    _fill(session_app, engine)
+def sqlite_template(session_app, data_dir):
+    return _fill_sqlite(session_app, data_dir / "template.db", _new_practice)
+
+
+@pytest.fixture(scope="session")
+def sqlite_team_template(session_app, data_dir, sqlite_template):
+    path = shutil.copy(sqlite_template, data_dir / "template-team.db")
+    return _fill_sqlite(session_app, path, _add_team)
+
+
+def _fill_postgres(app, admin, name, fill, template="template1"):
+    with admin.connect() as connection:
+        connection.exec_driver_sql(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    url = admin.url.set(database=name)
+    _fill(app, sa.create_engine(url), fill)
     return url
+
+
+@pytest.fixture(scope="session")
+def postgresql_template(session_app, postgres):
+    return _fill_postgres(session_app, postgres, "template_case", _new_practice)
+
+
+@pytest.fixture(scope="session")
+def postgresql_team_template(session_app, postgres, postgresql_template):
+    name, template = "template_team", postgresql_template.database
+    return _fill_postgres(session_app, postgres, name, _add_team, template)
 
 
 @pytest.fixture
 def database_url(request, tmp_path):
     """Give the address of a fresh, complete database: SQLite, and PostgreSQL too in tests marked `both`."""
+    people = "_team" if "team_in_template" in request.fixturenames else ""
+    template = request.getfixturevalue(f"{request.param}{people}_template")
     if request.param == "sqlite":
-        template = request.getfixturevalue("sqlite_template")
         path = tmp_path / "test.db"
         shutil.copy(template, path)
         yield sa.make_url(f"sqlite:///{path}")
         return
     admin = request.getfixturevalue("postgres")
-    template = request.getfixturevalue("postgres_template")
     name = f"t{os.getpid()}_{tmp_path.name}".lower().replace("-", "_")[:60]
     with admin.connect() as connection:
         connection.exec_driver_sql(f'CREATE DATABASE "{name}" TEMPLATE "{template.database}"')
@@ -235,8 +266,9 @@ def app(session_app, database_url, moment):
     engine = engine_for(database_url)
     with session_app.app_context():
         before = use_engine(engine)
-        # As an application does at its start.
+        # As an application does at its start; the same people in another test's database have read nothing here.
         load_ring()
+        audit._recorded.pop(engine, None)  # noqa: SLF001
         yield session_app
         db.session.remove()
         use_engine(before)
@@ -244,9 +276,14 @@ def app(session_app, database_url, moment):
 
 
 @pytest.fixture
-def team(app):
+def team_in_template():
+    """Have the test's database copied from one with the usual people."""
+
+
+@pytest.fixture
+def team(team_in_template, app):
     """Give the usual people of a practice by their roles."""
-    return staff.team()
+    return staff.find_team()
 
 
 @pytest.fixture

@@ -50,9 +50,9 @@ class ApiClient:
         return self.send("PATCH", path, body, **more)
 
 
-def staffed(app):
-    """Add the sample staff with an API client for each."""
-    return {who: program(app, actor) for who, actor in staff.team().items()}
+def staffed(app, team):
+    """Give each of the sample staff an API client."""
+    return {who: program(app, actor) for who, actor in team.items()}
 
 
 def etag(record):

@@ -8,9 +8,9 @@ from tests.api.api_client import staffed
 
 
 @pytest.fixture
-def staff(app):
-    """Add the sample staff with an API client for each."""
-    return staffed(app)
+def staff(app, team):
+    """Give each of the sample staff an API client."""
+    return staffed(app, team)
 
 
 @pytest.fixture

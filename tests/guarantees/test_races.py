@@ -106,8 +106,9 @@ def run(app: Any, race: Race) -> set[str]:
     "database_url", [pytest.param("postgresql", marks=pytest.mark.postgresql)], indirect=True
 )
 @pytest.mark.parametrize("operation", sorted(RACES | MORE))
-def test_operation_that_waits_for_a_change_is_decided_after_it(app: Any, operation: str) -> None:
-    team = staff.team()
+def test_operation_that_waits_for_a_change_is_decided_after_it(
+    app: Any, team: Any, operation: str
+) -> None:
     for _ in range(times(2)):
         with at(now() - timedelta(hours=1)):
             race = (RACES | MORE)[operation](team)

@@ -56,8 +56,8 @@ def suitability(options, slug):
 
 
 @pytest.mark.pdf
-def test_course_of_coaching_through_api(app):
-    staff = staffed(app)
+def test_course_of_coaching_through_api(app, team):
+    staff = staffed(app, team)
     coach, supervisor, admin = staff["coach"], staff["supervisor"], staff["admin"]
     today = now()
 

@@ -29,6 +29,7 @@ NAMES = {
     "supervisor4": "Owen Blake",
     "admin": "Ade Bello",
 }
+TEAM = ("supervisor", "coach", "coach2", "admin")
 
 
 def add(who, *, role=None, supervisor=None):
@@ -55,6 +56,12 @@ def team():
         "coach2": add("coach2"),
         "admin": add("admin"),
     }
+
+
+def find_team():
+    """Return the people that `team` has added, who are in the template that tests with a team are given."""
+    found = {who: get_user_by_email(f"{who}@practice.test") for who in TEAM}
+    return {who: Actor(user.id, Role(user.role), user.name, "web") for who, user in found.items()}
 
 
 def disable(email):

@@ -19,10 +19,8 @@ TIMES = {
 
 
 @pytest.fixture
-def team(app):
-    team = staff.team()
-    team["supervisor2"] = staff.add("supervisor2", role="supervisor")
-    return team
+def team(team):
+    return team | {"supervisor2": staff.add("supervisor2", role="supervisor")}
 
 
 @pytest.fixture

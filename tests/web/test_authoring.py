@@ -82,8 +82,7 @@ COMPLETE_FORM = {
 
 
 @pytest.fixture
-def browsers(app):
-    team = staff.team()
+def browsers(app, team):
     return {who: StaffBrowser(app, team[who]) for who in ("supervisor", "admin", "coach")}
 
 

@@ -17,7 +17,7 @@ from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.handouts.operations import recall
 from caseapp.domain.handouts.queries import get_handout_version
 from tests.domain.dashboard import bulk_rows
-from tests.support import builders, staff
+from tests.support import builders
 from tests.support.staff_pages import StaffBrowser, Statements, forms_in
 
 SLUG = "my-limits"
@@ -25,9 +25,9 @@ CHOOSE, GIVE = f"/handouts/{SLUG}/bulk-assign", f"/handouts/{SLUG}/bulk-assignme
 
 
 @pytest.fixture
-def team(app, monkeypatch):
+def team(team, monkeypatch):
     monkeypatch.setattr(runtime.current(), "dispatch", None)
-    return staff.team()
+    return team
 
 
 @pytest.fixture

@@ -24,16 +24,6 @@ NAME = "Ines Okafor"
 SECOND = timedelta(seconds=1)
 
 
-@pytest.fixture
-def team(app):
-    return staff.team()
-
-
-@pytest.fixture
-def coach(app, team):
-    return StaffBrowser(app, team["coach"])
-
-
 def keep(browser, form, **changes):
     return browser.post("/drafts", form.fields | changes)
 

@@ -10,8 +10,8 @@ from tests.support.staff_pages import StaffBrowser, forms_in
 
 
 @pytest.fixture
-def team(app):
-    return staff.team() | {"heir": staff.add("coach3", role="coach", supervisor="supervisor")}
+def team(team):
+    return team | {"heir": staff.add("coach3", role="coach", supervisor="supervisor")}
 
 
 @pytest.fixture

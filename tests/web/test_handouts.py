@@ -13,7 +13,7 @@ from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.handouts.bars import EFFECT_LABELS, HOLD_MARK_LABELS, TAG_LABELS
 from caseapp.domain.handouts.library import library
 from caseapp.domain.handouts.models import HandoutVersionReview
-from tests.support import builders, staff
+from tests.support import builders
 from tests.support.bars_table import CODES, TABLE
 from tests.support.staff_pages import StaffBrowser, forms_in
 from tests.web.assigned_handouts import count, given, opened
@@ -48,9 +48,9 @@ def test_handout_page_shows_claims_sources_versions_and_own_clients(app):
 
 
 @pytest.mark.parametrize("key", [*library()], ids=".".join)
-def test_handout_page_says_exactly_when_the_handout_is_blocked_or_needs_caution(app, key):
+def test_handout_page_says_exactly_when_the_handout_is_blocked_or_needs_caution(app, team, key):
     slug, language = key
-    browser = StaffBrowser(app, staff.team()["coach"])
+    browser = StaffBrowser(app, team["coach"])
     page = browser.text(f"/handouts/{slug}?language={language}")
     shown = re.search(r'id="h-care".*?</ul>', page, re.DOTALL)[0]
     row = TABLE[slug]

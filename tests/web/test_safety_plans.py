@@ -13,14 +13,14 @@ from caseapp.domain.followups.queries import list_client_followups
 from caseapp.domain.practice.queries import today
 from caseapp.domain.safety_plans.codes import EXIT, FORMS, SAFETY
 from caseapp.domain.safety_plans.queries import get_plan_id, list_plan_versions
-from tests.support import builders, safety_plans, staff
+from tests.support import builders, safety_plans
 from tests.support.pdf_checks import extract_text
 from tests.support.staff_pages import StaffBrowser
 
 
 @pytest.fixture
-def coach(app):
-    return StaffBrowser(app, staff.team()["coach"])
+def coach(app, team):
+    return StaffBrowser(app, team["coach"])
 
 
 @pytest.fixture

@@ -8,5 +8,5 @@ from tests.support import staff
 
 
 @pytest.fixture
-def team(app):
-    return staff.team() | {"supervisor2": staff.add("supervisor2", role="supervisor")}
+def team(team):
+    return team | {"supervisor2": staff.add("supervisor2", role="supervisor")}

@@ -4,14 +4,14 @@ import pytest
 
 from caseapp.core import runtime
 from tests.domain.bulk_assignments.steps import NAMES
-from tests.support import builders, staff
+from tests.support import builders
 
 
 @pytest.fixture
-def team(app, monkeypatch):
+def team(team, monkeypatch):
     # The test's own outbox hands nothing to a queue: each test delivers when it wants to.
     monkeypatch.setattr(runtime.current(), "dispatch", None)
-    return staff.team()
+    return team
 
 
 @pytest.fixture

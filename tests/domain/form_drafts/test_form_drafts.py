@@ -27,7 +27,7 @@ from caseapp.domain.keys.operations import rewrap_client_keys, rewrap_ring
 from caseapp.domain.keys.queries import load_ring
 from caseapp.jobs import delete_expired
 from caseapp.jobs.expired_drafts import delete_expired_drafts
-from tests.support import builders, staff
+from tests.support import builders
 from tests.support.concurrency import run_concurrently
 
 pytestmark = pytest.mark.both
@@ -38,8 +38,8 @@ SECOND = timedelta(seconds=1)
 
 
 @pytest.fixture
-def coach(app):
-    return staff.team()["coach"]
+def coach(team):
+    return team["coach"]
 
 
 @pytest.fixture

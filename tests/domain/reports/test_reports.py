@@ -29,7 +29,7 @@ from caseapp.domain.reports.queries import (
 )
 from caseapp.domain.reports.schemas import ExportSchema, ReportFilter
 from caseapp.http.request_parsing import load
-from tests.support import builders, staff
+from tests.support import builders
 from tests.support.staff_pages import Statements
 
 pytestmark = [pytest.mark.both, pytest.mark.usefixtures("on_release_day")]
@@ -49,8 +49,8 @@ FACTS = {
 
 
 @pytest.fixture
-def cast(app):
-    return staff.team()
+def cast(team):
+    return team
 
 
 def export_rows(actor, filters=None):

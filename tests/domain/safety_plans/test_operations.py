@@ -37,15 +37,10 @@ from caseapp.domain.safety_plans.schemas import NewPlan, NewReview
 from caseapp.domain.screening.operations import set_manual_flag
 from caseapp.domain.screening.queries import list_release_blockers
 from tests.domain.screening.hold_helpers import START, only_hold
-from tests.support import builders, followups, safety_plans, staff
+from tests.support import builders, followups, safety_plans
 
 pytestmark = pytest.mark.both
 DAY = timedelta(days=1)
-
-
-@pytest.fixture
-def team(app):
-    return staff.team()
 
 
 @pytest.fixture

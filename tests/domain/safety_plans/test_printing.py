@@ -14,7 +14,7 @@ from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.safety_plans.codes import FORMS, MAX_LENGTH, MAX_LINES, SAFETY
 from caseapp.domain.safety_plans.printing import plan_pdf
 from caseapp.domain.safety_plans.queries import list_plan_versions
-from tests.support import builders, safety_plans, staff
+from tests.support import builders, safety_plans
 from tests.support.pdf_checks import extract_text, list_handout_problems
 
 LINE = "Call Anne on 01632 960123, then Ben on 01632 960987, and walk.\n"
@@ -23,8 +23,8 @@ TITLES = {"en-GB": "My plan", "es": "Mi plan"}
 
 
 @pytest.fixture
-def coach(app):
-    return staff.team()["coach"]
+def coach(team):
+    return team["coach"]
 
 
 @pytest.fixture

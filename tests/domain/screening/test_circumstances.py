@@ -27,7 +27,7 @@ from caseapp.domain.screening.schemas import NewScreening
 from caseapp.domain.screening.state import fold
 from caseapp.domain.suitability.rules import situation_in_case
 from tests.domain.screening.hold_helpers import KEYS
-from tests.support import builders, staff
+from tests.support import builders
 from tests.support.contexts import NOW, SUPERVISOR
 
 # By circumstance: the answers, the levels that they are raised to. Content map, section (e), 4a to 4c.
@@ -112,11 +112,6 @@ def test_level_falls_steeply_by_two_steps_or_from_urgent(before, after, is_steep
     ]
     assert list_steep_falls(*levels) == ({"sleep": (before, after)} if is_steep else {})
     assert list_steep_falls({}, levels[1]) == {}
-
-
-@pytest.fixture
-def team(app):
-    return staff.team()
 
 
 @pytest.fixture

@@ -40,11 +40,6 @@ WHY = "It keeps her from writing to him at night."
 
 
 @pytest.fixture
-def team(app):
-    return staff.team()
-
-
-@pytest.fixture
 def made(team):
     with at(now() - timedelta(hours=1)):
         found = builders.case(team["coach"])
