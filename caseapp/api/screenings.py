@@ -97,9 +97,14 @@ def create_screening(client_id: UUID, body: NewScreening) -> dict[str, Any]:
     `suspended` lists the assignments that are suspended now.
     """
     actor = current_actor()
+
+    def create() -> ScreeningRecord:
+        client, current = queries.lock_client_with_safety(actor, client_id)
+        return operations.record_screening(actor, client, body, current=current)
+
     with transaction():
         found = create_api_once(
-            lambda: operations.record_screening(actor, lock_client(actor, client_id), body),
+            create,
             lambda screening_id: queries.get_screening(actor, screening_id),
         )
         suspended = list_client_suspended_assignments(actor, client_id)

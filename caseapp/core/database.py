@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import wraps
 from time import monotonic
@@ -16,7 +17,7 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.orm import DeclarativeBase, registry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from sqlalchemy.engine import Connection, Dialect, Engine
     from sqlalchemy.orm import InstrumentedAttribute, Session
@@ -143,12 +144,21 @@ db = SQLAlchemy(
 )
 
 
+writing_connection: ContextVar[Connection | None] = ContextVar("writing_connection", default=None)
+"""The session's connection while `core.transaction.transaction` is open: asking the session for it takes long."""
+
+
 def run(statement: sa.Executable, **values: Any) -> sa.CursorResult[Any]:  # noqa: ANN401 - bound values
     """Run a prebuilt statement on the session's connection and return rows, not entities.
 
     Building a statement and loading entities cost several times as much as running it, so the busiest paths do neither.
     """
-    return db.session.connection().execute(statement, values)
+    return (writing_connection.get() or db.session.connection()).execute(statement, values)
+
+
+def run_for_each(statement: sa.Executable, rows: Sequence[dict[str, Any]]) -> None:
+    """Run a prebuilt statement once for each of some rows, which are at least one, in one call of the driver."""
+    (writing_connection.get() or db.session.connection()).execute(statement, rows)
 
 
 T = TypeVar("T")

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from caseapp.core import runtime
 from caseapp.core.clock import now
-from caseapp.core.database import Model, between, db, unconstrained
+from caseapp.core.database import Model, between, db, run_for_each, unconstrained
 from caseapp.core.ids import new_id
 from caseapp.core.transaction import after_commit, transaction
 
@@ -105,7 +105,7 @@ def enqueue_all(tasks: Sequence[Task]) -> list[UUID]:
         }
         for row_id, task in zip(ids, tasks, strict=True)
     ]
-    db.session.connection().execute(INSERT_ROWS, rows)
+    run_for_each(INSERT_ROWS, rows)
     return ids
 
 

@@ -6,6 +6,7 @@ import os
 import shlex
 import shutil
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 from urllib.parse import urlsplit
@@ -48,13 +49,13 @@ class Settings:
         """Return the address under which clients find the portal: its own, or that of the site."""
         return self.portal_url or self.base_url
 
-    @property
+    @cached_property
     def portal_host(self) -> str | None:
         """Return the host of the portal where it has one of its own, as a browser names it, else None."""
         host = get_host(self.portal_base)
         return None if host == self.staff_host else host
 
-    @property
+    @cached_property
     def staff_host(self) -> str:
         """Return the host of the staff pages and the API, as a browser names it."""
         return get_host(self.base_url)

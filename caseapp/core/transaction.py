@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import event
 from sqlalchemy.orm.exc import StaleDataError
 
-from caseapp.core.database import db, drop_kept, run
+from caseapp.core.database import db, drop_kept, run, run_for_each, writing_connection
 from caseapp.core.errors import Stale
 
 if TYPE_CHECKING:
@@ -30,7 +30,12 @@ WRITES: dict[str, dict[str, Any]] = {
 
 @dataclass
 class _Transaction:
-    """What an open transaction collects: functions to run after it, and the ids of the clients it has locked."""
+    """What an open transaction collects.
+
+    These are rows to insert at its end, functions to run after it, and the ids of the clients it has locked.
+    """
+
+    inserts: dict[sa.Insert, list[dict[str, Any]]] = field(default_factory=dict)
 
     callbacks: list[Callable[[], None]] = field(default_factory=list)
     rollback_callbacks: list[Callable[[], None]] = field(default_factory=list)
@@ -57,8 +62,10 @@ def transaction() -> Iterator[Session]:
     try:
         session.expire_all()
         drop_kept(session)
-        _begin_writing(session)
+        writing_connection.set(_begin_writing(session))
         yield session
+        for statement, rows in opened.inserts.items():
+            run_for_each(statement, rows)
         session.commit()
         left = opened.callbacks
     except StaleDataError as error:
@@ -69,6 +76,7 @@ def transaction() -> Iterator[Session]:
         raise
     finally:
         drop_kept(session)
+        writing_connection.set(None)
         _open.reset(token)
         for call in left:
             call()
@@ -101,6 +109,17 @@ def locked_clients() -> set[UUID]:
     if opened is None:
         raise RuntimeError("A lock needs an open transaction.")
     return opened.locked
+
+
+def insert_at_end(statement: sa.Insert, row: dict[str, Any]) -> None:
+    """Insert a row at the end of the open transaction, in one statement with the others that were given for it.
+
+    Raises RuntimeError outside `transaction()`.
+    """
+    opened = _open.get()
+    if opened is None:
+        raise RuntimeError("insert_at_end needs an open transaction.")
+    opened.inserts.setdefault(statement, []).append(row)
 
 
 def after_commit(call: Callable[[], None]) -> None:

@@ -36,9 +36,10 @@ def current_interface() -> Interface:
     belongs to the other one doesn't exist. A host that is neither of them answers nothing but files and health.
     """
     found = interface_of(request.path)
-    portal_host, host = settings.active().portal_host, request.host.lower()
+    portal_host = settings.active().portal_host
     if portal_host is None:
         return found
+    host = request.host.lower()
     if host == portal_host:
         return found if found in ON_PORTAL_HOST else Interface.PORTAL
     if host == settings.active().staff_host:

@@ -11,7 +11,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 from caseapp.core import outbox, urls
 from caseapp.core.actor import Actor, require, worker
 from caseapp.core.clock import now
-from caseapp.core.database import db, run
+from caseapp.core.database import db, run, run_for_each
 from caseapp.core.errors import Invalid, NotFound
 from caseapp.core.ids import new_id
 from caseapp.core.outbox import Task
@@ -62,14 +62,13 @@ INSERT_STEPS = sa.insert(AlertStep.__table__)  # type: ignore[arg-type]
 INSERT_RECIPIENTS = sa.insert(AlertRecipient.__table__)  # type: ignore[arg-type]
 
 
-def raise_alert(actor: Actor, client: LockedClient, kind: str) -> UUID:
+def raise_alert(actor: Actor, client: LockedClient, kind: str, escalation: Escalation) -> UUID:
     """Alert everybody who must know what a kind of alert says, in the transaction that makes it so.
 
     The first steps are taken at once; each later one is stored as a task with its due time. The actor, who knows, is
-    not alerted.
+    not alerted. `escalation` is whom alerts about the client reach, read after the client's lock.
     """
     require(actor, Action.ALERT_SEND)
-    escalation = get_escalation(client.id)
     alert = Alert(id=new_id(), client_id=client.id, opened_at=now(), opened_by=actor.id)
     sealed = seal(alert, "kind", kind, client.key)
     assert sealed is not None  # noqa: S101 - the text is not None
@@ -97,7 +96,7 @@ def raise_alert(actor: Actor, client: LockedClient, kind: str) -> UUID:
         }
         for step, due_at in due.items()
     ]
-    db.session.connection().execute(INSERT_STEPS, rows)
+    run_for_each(INSERT_STEPS, rows)
     return alert.id
 
 
@@ -211,7 +210,7 @@ def _take_due_steps(
     if added:
         reached.update(added)
         rows = [{"alert_id": alert.id, "user_id": who, "step": code} for who, code in added.items()]
-        db.session.connection().execute(INSERT_RECIPIENTS, rows)
+        run_for_each(INSERT_RECIPIENTS, rows)
     for user_id in sorted(added.keys() - coaches):
         join_for(alert.client_id, user_id, ALERTED)
     if removed:

@@ -20,7 +20,7 @@ from caseapp.core.database import db, run
 from caseapp.core.ids import new_id
 from caseapp.core.logging import request_id
 from caseapp.core.permissions import Action, Role
-from caseapp.core.transaction import run_separately, separate_transaction
+from caseapp.core.transaction import insert_at_end, run_separately, separate_transaction
 from caseapp.domain.audit.models import AuditEvent, AuditEventClient
 
 if TYPE_CHECKING:
@@ -87,26 +87,13 @@ def record(
     client_id: UUID | None = None,
     details: dict[str, Any] | None = None,
 ) -> None:
-    """Record a change in the open transaction.
+    """Record a change in the open transaction: all changes of one transaction are stored at its end, in their order.
 
     `details` takes codes and the names of changed fields, never their content.
     """
-    run(INSERT, **_values(actor, action, "done", kind, object_id, client_id, details))
+    insert_at_end(INSERT, _values(actor, action, "done", kind, object_id, client_id, details))
     if client_id is not None:
         reads.note_changed(client_id)
-
-
-def record_all(actor: Actor, client_id: UUID, changes: Iterable[tuple[Action, str, UUID]]) -> None:
-    """Record changes of a client's record in the open transaction with one statement, in their order.
-
-    Each is an action with the kind and id of its object.
-    """
-    rows = [
-        _values(actor, action, "done", kind, object_id, client_id, None)
-        for action, kind, object_id in changes
-    ]
-    db.session.connection().execute(INSERT, rows)
-    reads.note_changed(client_id)
 
 
 @contextmanager

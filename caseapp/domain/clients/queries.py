@@ -47,7 +47,7 @@ from caseapp.domain.users.models import User
 from caseapp.domain.users.queries import is_visible_coach, select_visible_coaches_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from datetime import date, datetime
     from uuid import UUID
 
@@ -269,6 +269,44 @@ def _select_owner_for_lock(column: QueryableAttribute[Any]) -> sa.Select[UUID]:
     return sa.select(Client.id).where(found).with_for_update(key_share=True)
 
 
+@dataclass(frozen=True)
+class LockedTeam:
+    """The coaches of a client's care team, whose accounts are locked until the transaction ends.
+
+    Only `lock_team` makes one. Each coach has `id`, `supervisor_id`, `disabled_at` and `role`.
+    """
+
+    coaches: Sequence[sa.Row[tuple[UUID, UUID | None, datetime | None, str]]]
+
+    @property
+    def viewers(self) -> set[UUID]:
+        """Return who may see the client: the coaches and their supervisors."""
+        found = {who for row in self.coaches for who in (row.id, row.supervisor_id)}
+        return {who for who in found if who is not None}
+
+    def has_active(self, user_id: UUID) -> bool:
+        """Tell whether somebody is one of the coaches and has an active account."""
+        return any(row.id == user_id and row.disabled_at is None for row in self.coaches)
+
+
+def lock_team(client_id: UUID) -> LockedTeam:
+    """Lock the accounts of a locked client's coaches and read them.
+
+    Whoever disables one of them, or gives one another supervisor, waits and then sees what this transaction stored.
+    """
+    db.session.flush()
+    return LockedTeam(run(LOCK_TEAM, client=client_id).all())
+
+
+LOCK_TEAM = (
+    sa.select(User.id, User.supervisor_id, User.disabled_at, User.role)
+    .join(CareTeamMember, CareTeamMember.user_id == User.id)
+    .where(CareTeamMember.client_id == sa.bindparam("client"), CareTeamMember.role == COACH)
+    .order_by(User.id)
+    .with_for_update(read=True, of=User)
+)
+
+
 def take_locks_of_coached(coaches: sa.Select[UUID]) -> None:
     """Take the locks of all clients whom any of these people coach, always in the same order.
 
@@ -297,15 +335,20 @@ def lock_client(actor: Actor, client_id: UUID) -> LockedClient:
 
 def _get_client_with_key(actor: Actor, client_id: UUID) -> tuple[ClientRecord, DataKey]:
     db.session.flush()
-    row = run(_select_client_with_key(actor.role), asks=actor.id, client=client_id).first()
+    row = run(select_client_with_key(actor.role), asks=actor.id, client=client_id).first()
     if row is None:
         raise NotFound
-    key = open_key(row.wrapped, client_id, "client", client_id)
+    return open_client(row)
+
+
+def open_client(row: sa.Row[*tuple[Any, ...]]) -> tuple[ClientRecord, DataKey]:
+    """Open a client and their key, from a row of `select_client_with_key`."""
+    key = open_key(row.wrapped, row.id, "client", row.id)
     return unseal_client(entity_from_row(row, Client), key), key
 
 
 @cache
-def _select_client_with_key(role: Role) -> sa.Select[*tuple[Any, ...]]:
+def select_client_with_key(role: Role) -> sa.Select[*tuple[Any, ...]]:
     """Build, once for each role, the query for a visible client with their key."""
     return (
         sa.select(*Client.__table__.c, ClientKey.wrapped)

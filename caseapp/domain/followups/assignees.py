@@ -6,32 +6,41 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from caseapp.core.database import db, run
+from caseapp.core.database import db
 from caseapp.core.permissions import Role
 from caseapp.domain.clients.codes import COACH
 from caseapp.domain.clients.models import CareTeamMember
+from caseapp.domain.clients.queries import lock_team
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from uuid import UUID
 
+    from caseapp.domain.clients.queries import LockedTeam
 
-def choose_assignee(client_id: UUID, wanted: Sequence[UUID], *, decides: bool = False) -> UUID:
+
+def choose_assignee(
+    client_id: UUID,
+    wanted: Sequence[UUID],
+    *,
+    decides: bool = False,
+    team: LockedTeam | None = None,
+) -> UUID:
     """Choose whose task a new task about a locked client is; see `choose_person`.
 
-    The accounts of the coaches, and before a decision those of their supervisors, are locked until the transaction
-    ends: whoever disables one of them, or gives a coach another supervisor, waits and then sees the task.
+    `team` is the client's care team as this transaction has locked it; without it, it is locked here. The accounts of
+    the coaches, and before a decision those of their supervisors, are locked until the transaction ends: whoever
+    disables one of them, or gives a coach another supervisor, waits and then sees the task.
     """
     if decides:
-        team = sa.select(CareTeamMember.user_id).where(
+        coached = sa.select(CareTeamMember.user_id).where(
             CareTeamMember.client_id == client_id, CareTeamMember.role == COACH
         )
-        above = sa.select(User.supervisor_id).where(User.id.in_(team))
-        both = sa.select(User.id).where(sa.or_(User.id.in_(team), User.id.in_(above)))
+        above = sa.select(User.supervisor_id).where(User.id.in_(coached))
+        both = sa.select(User.id).where(sa.or_(User.id.in_(coached), User.id.in_(above)))
         db.session.execute(both.order_by(User.id).with_for_update(read=True)).all()
-    db.session.flush()
-    members = run(LOCK_COACHES, client=client_id).all()
+    members = (team or lock_team(client_id)).coaches
     coaches = [row.id for row in members if row.disabled_at is None]
     if not decides and wanted[0] in coaches:
         return wanted[0]
@@ -46,15 +55,6 @@ def choose_assignee(client_id: UUID, wanted: Sequence[UUID], *, decides: bool = 
     ).all()
     own = [row.id for row in members if row.id in coaches and row.role == Role.SUPERVISOR]
     return choose_person(wanted, coaches, supervisors, [*supervisors, *own] if decides else ())
-
-
-LOCK_COACHES = (
-    sa.select(User.id, User.supervisor_id, User.disabled_at, User.role)
-    .join(CareTeamMember, CareTeamMember.user_id == User.id)
-    .where(CareTeamMember.client_id == sa.bindparam("client"), CareTeamMember.role == COACH)
-    .order_by(User.id)
-    .with_for_update(read=True, of=User)
-)
 
 
 def choose_person(

@@ -9,7 +9,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from caseapp.core.actor import Actor, require
 from caseapp.core.clock import now
-from caseapp.core.database import db
+from caseapp.core.database import db, run_for_each
 from caseapp.core.errors import Invalid
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from caseapp.core.errors import Reason
-    from caseapp.domain.clients.queries import LockedClient
+    from caseapp.domain.clients.queries import LockedClient, LockedTeam
     from caseapp.domain.followups.queries import LockedFollowUp
     from caseapp.domain.followups.schemas import NewFollowUp, NewResult
 
@@ -87,6 +87,7 @@ def create_required_followups(
     episode_id: UUID | None = None,
     latest_at: datetime | None = None,
     open_kinds: Collection[str] | None = None,
+    team: LockedTeam | None = None,
 ) -> list[str]:
     """Create the tasks that a protocol requires and return the new kinds.
 
@@ -94,13 +95,13 @@ def create_required_followups(
     instead, see `choose_assignee`. A kind that is open in the same episode is skipped; a task outside episodes
     also when its kind is open in one. `latest_at` is the latest time in the client's record: the time before which a
     task can't be done is counted from it when the clock is behind. `open_kinds` are the kinds that are open in an
-    episode which begins in this transaction: they need not be read.
+    episode which begins in this transaction: they need not be read. `team` is as for `choose_assignee`.
     """
     existing = list_open_kinds(client.id, episode_id) if open_kinds is None else open_kinds
     missing = [kind for kind in tasks if kind not in existing]
     if not missing:
         return []
-    person_id, moment = choose_assignee(client.id, [assigned_to]), now()
+    person_id, moment = choose_assignee(client.id, [assigned_to], team=team), now()
     began_at = max(moment, latest_at or moment)
     rows = [
         {
@@ -117,7 +118,7 @@ def create_required_followups(
         }
         for kind in missing
     ]
-    db.session.connection().execute(INSERT_FOLLOWUPS, rows)
+    run_for_each(INSERT_FOLLOWUPS, rows)
     return missing
 
 

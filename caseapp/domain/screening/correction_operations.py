@@ -11,6 +11,7 @@ from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
 from caseapp.domain.alerts.codes import KINDS
 from caseapp.domain.alerts.operations import raise_alert
+from caseapp.domain.alerts.queries import get_escalation
 from caseapp.domain.audit.operations import record
 from caseapp.domain.clients.operations import withdraw_contact_confirmation
 from caseapp.domain.clients.queries import find_coach_id
@@ -90,7 +91,7 @@ def mark_in_error(actor: Actor, locked: LockedScreening, reason: str) -> None:
     is_safety = any(opens_safety_hold(*answer) for answer in screening.counting.items())
     # One alert, of the most urgent kind.
     kinds = {"safety_in_error" if is_safety else "in_error", *holds}
-    raise_alert(actor, client, min(kinds, key=KINDS.index))
+    raise_alert(actor, client, min(kinds, key=KINDS.index), get_escalation(client.id))
     record(actor, Action.SCREENING_CORRECT, "screening", screening.id, client_id=client.id)
 
 

@@ -147,7 +147,7 @@ def safety_from_row(row: sa.Row[*tuple[Any, ...]], key: DataKey) -> SafetyState:
 
     Raises SealBroken when the state was changed, or is older than the client's events.
     """
-    state = _open_current(row, key).state
+    state = current_from_row(row, key).state
     flags = frozenset(flag.kind for flag in state.flags)
     return SafetyState(
         state.holds,
@@ -160,7 +160,11 @@ def safety_from_row(row: sa.Row[*tuple[Any, ...]], key: DataKey) -> SafetyState:
     )
 
 
-def _open_current(row: Any, key: DataKey) -> CurrentSafety:  # noqa: ANN401 - a result row
+def current_from_row(row: Any, key: DataKey) -> CurrentSafety:  # noqa: ANN401 - a result row
+    """Open the state of one client, for the next event, from a row of a statement made with `join_safety`.
+
+    Raises SealBroken when the state was changed, or is older than the client's events.
+    """
     if row.safety_is_behind:
         raise SealBroken("A client's safety state is older than their safety events.")
     if row.safety_seq is None:
@@ -194,4 +198,4 @@ def get_current_safety(key: DataKey) -> CurrentSafety:
 
     Raises SealBroken.
     """
-    return _open_current(run(CLIENT_SAFETY_QUERY, client=key.client_id).one(), key)
+    return current_from_row(run(CLIENT_SAFETY_QUERY, client=key.client_id).one(), key)

@@ -17,20 +17,19 @@ from uuid import UUID, uuid5
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from caseapp.core.database import db, run
+from caseapp.core.database import db, run_for_each
 from caseapp.core.pagination import literal_limit
 from caseapp.core.vault import seal_bound, unseal_bound
-from caseapp.domain.clients.codes import COACH
-from caseapp.domain.clients.models import CareTeamMember
+from caseapp.domain.clients.queries import lock_team
 from caseapp.domain.keys.queries import get_ring_key
 from caseapp.domain.screening.models import ViewerMark
 from caseapp.domain.screening.proposals import list_coming_proposals
-from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
     from datetime import datetime
 
+    from caseapp.domain.clients.queries import LockedTeam
     from caseapp.domain.screening.state import DerivedState
 
 HOLD_KINDS = ("safety", "care")
@@ -78,17 +77,20 @@ def _mark_of_items(client_id: UUID, kind: str, moment: datetime) -> Marked:
     return Marked(uuid5(client_id, f"{kind} {week}"), kind, week)
 
 
-def add_marks(marked: Iterable[Marked], client_id: UUID) -> None:
-    """Mark something of a locked client for everybody who may see the client; marks that stand are left alone."""
-    viewers = _list_viewers(client_id)
+def add_marks(marked: Iterable[Marked], client_id: UUID, team: LockedTeam | None = None) -> None:
+    """Mark something of a locked client for everybody who may see the client; marks that stand are left alone.
+
+    `team` is the client's care team as this transaction has locked it; without it, it is locked here.
+    """
+    viewers = (team or lock_team(client_id)).viewers
     rows = [_make_row(each, client_id, viewer) for each in marked for viewer in viewers]
     if rows:
-        db.session.connection().execute(INSERT_UNLESS_PRESENT[db.engine.dialect.name], rows)
+        run_for_each(INSERT_UNLESS_PRESENT[db.engine.dialect.name], rows)
 
 
-def remove_marks(marked: Iterable[Marked], client_id: UUID) -> None:
-    """Remove marks of a locked client."""
-    viewers = _list_viewers(client_id)
+def remove_marks(marked: Iterable[Marked], client_id: UUID, team: LockedTeam | None = None) -> None:
+    """Remove marks of a locked client; `team` is as for `add_marks`."""
+    viewers = (team or lock_team(client_id)).viewers
     ids = [_mark_id(each.id, viewer) for each in marked for viewer in viewers]
     db.session.execute(sa.delete(ViewerMark).where(ViewerMark.id.in_(ids)))
 
@@ -130,25 +132,6 @@ def list_marks(
     order = (marks.c.rank, marks.c.week.desc(), marks.c.id.desc())
     rows = db.session.execute(sa.select(marks).order_by(*order))
     return [_open_mark(row.id, row.sealed, KINDS[row.rank]) for row in rows]
-
-
-def _list_viewers(client_id: UUID) -> set[UUID]:
-    """List the coaches of a client's care team and their supervisors.
-
-    Their rows are locked too: whoever gives a member another supervisor waits, and then sees these holds.
-    """
-    db.session.flush()
-    rows = run(LOCK_VIEWERS, client=client_id)
-    return {viewer for row in rows for viewer in row if viewer is not None}
-
-
-LOCK_VIEWERS = (
-    sa.select(User.id, User.supervisor_id)
-    .join(CareTeamMember, CareTeamMember.user_id == User.id)
-    .where(CareTeamMember.client_id == sa.bindparam("client"), CareTeamMember.role == COACH)
-    .order_by(User.id)
-    .with_for_update(read=True, of=User)
-)
 
 
 def _week(moment: datetime) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from caseapp.core.actor import Actor, require
 from caseapp.core.clock import now
@@ -13,12 +14,14 @@ from caseapp.core.permissions import Action
 from caseapp.core.text import count_written
 from caseapp.domain.alerts.codes import KINDS
 from caseapp.domain.alerts.operations import raise_alert
-from caseapp.domain.audit.operations import record, record_all
+from caseapp.domain.alerts.queries import get_escalation
+from caseapp.domain.audit.operations import record
 from caseapp.domain.clients.operations import withdraw_contact_confirmation
+from caseapp.domain.clients.queries import lock_team
 from caseapp.domain.clients.rules import UNSAFE_FLAGS
 from caseapp.domain.followups.operations import create_required_followups
 from caseapp.domain.followups.queries import find_newest_episode
-from caseapp.domain.practice.queries import local_day, local_now, today
+from caseapp.domain.practice.queries import local_day, today
 from caseapp.domain.protocol.file import PROTOCOL
 from caseapp.domain.screening.current import get_current_safety
 from caseapp.domain.screening.events import (
@@ -58,8 +61,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from caseapp.domain.clients.queries import LockedClient
+    from caseapp.domain.clients.queries import LockedClient, LockedTeam
     from caseapp.domain.screening.records import ScreeningRecord
+    from caseapp.domain.screening.rules import RequiredActions
     from caseapp.domain.screening.schemas import Decisions
     from caseapp.domain.screening.sealing import CurrentSafety
 
@@ -74,20 +78,23 @@ def record_screening(
     note_id: UUID | None = None,
     session_at: datetime | None = None,
     repeats: Mapping[str, UUID] = NO_REPEATS,
+    current: CurrentSafety | None = None,
 ) -> ScreeningRecord:
     """Record a screening with the holds, flags and tasks that it requires, in one transaction.
 
     When a hold of the required kind is already open, the reasons are added to it. `session_at` is when it was asked,
     by default now. `repeats` are the answers and circumstances, by key, that an earlier screening has recorded already:
-    they require nothing more. Raises Invalid when nothing was asked or ticked, for a session in the future, for an item
-    that is said to have lasted since a day in the future or too long ago, and when a level falls steeply without a
-    reason. Where a hold is opened, no reason is asked for: that never waits.
+    they require nothing more. `current` is the client's state as read after the lock, where that was done already.
+    Raises Invalid when nothing was asked or ticked, for a session in the future, for an item that is said to have
+    lasted since a day in the future or too long ago, and when a level falls steeply without a reason. Where a hold is
+    opened, no reason is asked for: that never waits.
     """
     require(actor, Action.SCREENING_RECORD)
     answers = merge_levels(new.levels)
     if not (answers or new.circumstances):
         raise Invalid({"levels": ["Record at least one answer other than “Not asked”."]})
-    screening_id, moment, current = new_id(), now(), get_current_safety(client.key)
+    screening_id, moment = new_id(), now()
+    current = current or get_current_safety(client.key)
     if session_at and session_at > moment:
         raise Invalid({"session_at": [SESSION_IN_FUTURE]})
     if new.lasting_since:
@@ -111,7 +118,9 @@ def record_screening(
         below_reason=new.below_reason,
         ever_at_least=list_ever_at_least(new, before=before, known=known_before, repeats=repeats),
     )
-    required = derive_required_actions(stated, local_now())
+    team, escalation = lock_team(client.id), get_escalation(client.id)
+    local = moment.astimezone(ZoneInfo(escalation.zone))
+    required = derive_required_actions(stated, local)
     if not required.holds:
         place = (screening_id, client.id, current.seq + 1, moment, actor.id)
         after = apply(current.state, RecordedEvent(*place, screening))
@@ -136,62 +145,70 @@ def record_screening(
             HoldRenewed(holds[kind], reasons) if kind in open_holds else HoldOpened(kind, reasons)
         )
         hold_facts.append((event_id, fact))
-    recorded_at = append(actor, client, current, [(screening_id, screening), *flags, *hold_facts])
-    changes = [
-        *((Action.FLAG_SET, "flag", flag_id) for flag_id, _ in flags),
-        *((Action.HOLD_OPEN, "hold", hold_id) for hold_id in holds.values()),
-        (Action.SCREENING_RECORD, "screening", screening_id),
-    ]
-    record_all(actor, client.id, changes)
+    facts = [(screening_id, screening), *flags, *hold_facts]
+    recorded_at = append(actor, client, current, facts, team=team)
+    for flag_id, _ in flags:
+        record(actor, Action.FLAG_SET, "flag", flag_id, client_id=client.id)
+    for hold_id in holds.values():
+        record(actor, Action.HOLD_OPEN, "hold", hold_id, client_id=client.id)
+    record(actor, Action.SCREENING_RECORD, "screening", screening_id, client_id=client.id)
     if required.holds:
         # One alert, of the most urgent kind.
-        raise_alert(actor, client, min(required.holds, key=KINDS.index))
-    _create_tasks(actor, client, current, stated, holds, screening_id, is_new=is_new)
+        raise_alert(actor, client, min(required.holds, key=KINDS.index), escalation)
+    tasks = _list_tasks(required, stated, local)
+    _create_tasks(actor, client, current, tasks, holds, screening_id, team, is_new=is_new)
     place = (screening_id, client.id, current.seq + 1, recorded_at, actor.id)
     return make_screening(RecordedEvent(*place, screening), known=known_before)
+
+
+def _list_tasks(
+    required: RequiredActions, stated: Mapping[str, int], local: datetime
+) -> dict[str, dict[str, datetime]]:
+    """List the tasks that a screening's levels require by the kind of hold, or by "" without one, with their due times.
+
+    All of them belong to the strictest hold; another hold waits for its own too. `local` is when the screening is
+    recorded, in the practice's time zone.
+    """
+    kinds = sorted(required.holds, reverse=True) or [""]
+    found = {kinds[0]: required.tasks}
+    for kind in kinds[1:]:
+        levels = {key: stated[key] for key in required.holds[kind]}
+        found[kind] = derive_required_actions(levels, local).tasks
+    return found
 
 
 def _create_tasks(
     actor: Actor,
     client: LockedClient,
     current: CurrentSafety,
-    stated: Mapping[str, int],
+    tasks: Mapping[str, dict[str, datetime]],
     holds: Mapping[str, UUID],
     screening_id: UUID,
+    team: LockedTeam,
     *,
     is_new: bool,
 ) -> None:
-    """Create the tasks of a screening's levels; it opened or renewed `holds`, given by kind, and may start an episode.
+    """Create the tasks that a screening requires, which opened or renewed `holds`, given by kind.
 
-    They belong to the strictest hold. Without an episode of their own, they go on in the newest one of each hold:
-    another hold waits for its own actions too, where its newest episode is not the same. A recheck alone belongs to the
-    screening, so it blocks no release.
+    Unless it starts an episode, they go on in the newest one of each hold: another hold waits for its own actions too,
+    where its newest episode is not the same. A recheck alone belongs to the screening, so it blocks no release.
     """
-    required = derive_required_actions(stated, local_now())
     opened: list[str] = []
-    for kind, hold_id in sorted(holds.items(), reverse=True):
-        levels = {key: stated[key] for key in required.holds[kind]}
-        own = derive_required_actions(levels, local_now())
+    for kind, wanted in tasks.items():
+        hold_id, episode_id = holds.get(kind), None
+        if hold_id is not None:
+            episode_id = screening_id if is_new else _find_episode(client, current, hold_id)
         opened += create_required_followups(
             actor,
             client,
-            (required if kind == max(holds) else own).tasks,
+            wanted,
             assigned_to=actor.id,
-            origin_kind="hold",
-            origin_id=hold_id,
-            episode_id=screening_id if is_new else _find_episode(client, current, hold_id),
+            origin_kind="screening" if hold_id is None else "hold",
+            origin_id=hold_id or screening_id,
+            episode_id=episode_id,
             latest_at=current.state.latest_at,
             open_kinds=opened if is_new else None,
-        )
-    if not holds:
-        create_required_followups(
-            actor,
-            client,
-            required.tasks,
-            assigned_to=actor.id,
-            origin_kind="screening",
-            origin_id=screening_id,
-            latest_at=current.state.latest_at,
+            team=team,
         )
 
 

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from caseapp.core.actor import Actor, require
 from caseapp.core.clock import now
+from caseapp.core.database import run
 from caseapp.core.errors import NotFound
 from caseapp.core.pagination import Page, page_in_memory
 from caseapp.core.permissions import Action, Role
-from caseapp.domain.clients.queries import LockedClient, lock_client, take_lock_of_owner
+from caseapp.domain.clients.queries import (
+    LockedClient,
+    lock_client,
+    open_client,
+    select_client_with_key,
+    take_client_lock,
+    take_lock_of_owner,
+)
 from caseapp.domain.followups.queries import has_episode_result, list_hold_tasks
 from caseapp.domain.followups.rules import list_unfinished
 from caseapp.domain.screening.corrections import correction_blockers
+from caseapp.domain.screening.current import SAFETY_COLUMNS, current_from_row, join_safety
 from caseapp.domain.screening.history import (
     SafetyHistory,
     get_history_of_named,
@@ -36,10 +46,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from uuid import UUID
 
+    import sqlalchemy as sa
+
     from caseapp.core.errors import Reason
     from caseapp.core.vault import DataKey
     from caseapp.domain.screening.proposals import Proposal
     from caseapp.domain.screening.records import CircumstanceRecord, Flag, Hold, ScreeningRecord
+    from caseapp.domain.screening.sealing import CurrentSafety
 
 
 def list_screenings(
@@ -170,6 +183,26 @@ def list_release_blockers(hold: Hold, actor: Actor) -> list[Reason]:
 def list_open_kinds(hold: Hold, key: DataKey) -> list[str]:
     """List the kinds of the tasks of a hold that still need a result."""
     return list_unfinished(list_hold_tasks(key, {hold.id: list_episodes(hold)}))
+
+
+def lock_client_with_safety(actor: Actor, client_id: UUID) -> tuple[LockedClient, CurrentSafety]:
+    """Lock a client that the actor may see, and read them with their safety state, in one statement after the lock.
+
+    Raises NotFound, SealBroken, and RuntimeError outside `transaction()`.
+    """
+    require(actor, Action.CLIENT_READ)
+    take_client_lock(client_id)
+    row = run(_select_client_with_safety(actor.role), asks=actor.id, client=client_id).first()
+    if row is None:
+        raise NotFound
+    client = LockedClient(*open_client(row))
+    return client, current_from_row(row, client.key)
+
+
+@cache
+def _select_client_with_safety(role: Role) -> sa.Select[*tuple[Any, ...]]:
+    """Build, once for each role, the query for a visible client with their key and safety state."""
+    return join_safety(select_client_with_key(role).add_columns(*SAFETY_COLUMNS))
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from caseapp.core.clock import now
-from caseapp.core.database import db, run
+from caseapp.core.database import db, run, run_for_each
 from caseapp.domain.clients.codes import SECOND_PERSON
 from caseapp.domain.clients.operations import join_for, leave_for
 from caseapp.domain.screening.current import get_current_safety
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from caseapp.core.actor import Actor
-    from caseapp.domain.clients.queries import LockedClient
+    from caseapp.domain.clients.queries import LockedClient, LockedTeam
     from caseapp.domain.screening.events import Fact
     from caseapp.domain.screening.queries import LockedHold
     from caseapp.domain.screening.records import Hold
@@ -66,7 +66,7 @@ def derive_missing_states() -> int:
         if marked := list_marked(current.state, history.client_id):
             add_marks(marked, history.client_id)
     if rows:
-        db.session.connection().execute(INSERT_STATES, rows)
+        run_for_each(INSERT_STATES, rows)
     return len(rows)
 
 
@@ -76,17 +76,19 @@ def append(
     current: CurrentSafety,
     facts: Sequence[tuple[UUID, Fact]],
     stored: DerivedState | None = None,
+    team: LockedTeam | None = None,
 ) -> datetime:
     """Append facts with their ids to the events of a locked client, whose state `current` was read after the lock.
 
-    `stored` is the state that was stored, when the one to which the facts are added is another. Returns when they are
-    recorded. Raises Unauthenticated for somebody whose account has been disabled meanwhile: they couldn't be
-    responsible.
+    `stored` is the state that was stored, when the one to which the facts are added is another. `team` is the client's
+    care team as this transaction has locked it. Returns when the facts are recorded. Raises Unauthenticated for
+    somebody whose account has been disabled meanwhile: they couldn't be responsible.
     """
-    require_active(actor)
+    if team is None or not team.has_active(actor.id):
+        require_active(actor)
     key, moment = client.key, now()
     rows, after = seal_events(current, key, actor.id, moment, facts)
-    db.session.connection().execute(INSERT_EVENTS, rows)
+    run_for_each(INSERT_EVENTS, rows)
     if current.seq:
         run(UPDATE_STATE, of=key.client_id, **seal_state(after, key))
     else:
@@ -96,9 +98,9 @@ def append(
     before = list_marked(stood, key.client_id)
     now_marked = list_marked(after.state, key.client_id)
     if new := now_marked - before:
-        add_marks(new, key.client_id)
+        add_marks(new, key.client_id, team)
     if old := before - now_marked:
-        remove_marks(old, key.client_id)
+        remove_marks(old, key.client_id, team)
     return moment
 
 
