@@ -427,7 +427,7 @@ class NoteRecord:
     @property
     def unrecorded_level(self) -> int | None:
         """Return the highest level in a draft that is not recorded yet."""
-        return highest_level(self.draft.unrecorded)
+        return highest_level(self.draft.unrecorded) if self.draft.answers else None
 
     @property
     def ordered_sections(self) -> list[tuple[str, Section, str]]:
