@@ -270,7 +270,7 @@ def _select_owner_for_lock(column: QueryableAttribute[Any]) -> sa.Select[UUID]:
 
 
 @dataclass(frozen=True)
-class LockedTeam:
+class TeamAccounts:
     """The coaches of a client's care team, whose accounts are locked until the transaction ends.
 
     Only `lock_team` makes one. Each coach has `id`, `supervisor_id`, `disabled_at` and `role`.
@@ -289,13 +289,13 @@ class LockedTeam:
         return any(row.id == user_id and row.disabled_at is None for row in self.coaches)
 
 
-def lock_team(client_id: UUID) -> LockedTeam:
+def lock_team(client_id: UUID) -> TeamAccounts:
     """Lock the accounts of a locked client's coaches and read them.
 
     Whoever disables one of them, or gives one another supervisor, waits and then sees what this transaction stored.
     """
     db.session.flush()
-    return LockedTeam(run(LOCK_TEAM, client=client_id).all())
+    return TeamAccounts(run(LOCK_TEAM, client=client_id).all())
 
 
 LOCK_TEAM = (

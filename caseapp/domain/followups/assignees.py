@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from uuid import UUID
 
-    from caseapp.domain.clients.queries import LockedTeam
+    from caseapp.domain.clients.queries import TeamAccounts
 
 
 def choose_assignee(
@@ -25,7 +25,7 @@ def choose_assignee(
     wanted: Sequence[UUID],
     *,
     decides: bool = False,
-    team: LockedTeam | None = None,
+    team: TeamAccounts | None = None,
 ) -> UUID:
     """Choose whose task a new task about a locked client is; see `choose_person`.
 

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from caseapp.core.errors import Reason
-    from caseapp.domain.clients.queries import LockedClient, LockedTeam
+    from caseapp.domain.clients.queries import LockedClient, TeamAccounts
     from caseapp.domain.followups.queries import LockedFollowUp
     from caseapp.domain.followups.schemas import NewFollowUp, NewResult
 
@@ -87,7 +87,7 @@ def create_required_followups(
     episode_id: UUID | None = None,
     latest_at: datetime | None = None,
     open_kinds: Collection[str] | None = None,
-    team: LockedTeam | None = None,
+    team: TeamAccounts | None = None,
 ) -> list[str]:
     """Create the tasks that a protocol requires and return the new kinds.
 

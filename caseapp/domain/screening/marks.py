@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
     from datetime import datetime
 
-    from caseapp.domain.clients.queries import LockedTeam
+    from caseapp.domain.clients.queries import TeamAccounts
     from caseapp.domain.screening.state import DerivedState
 
 HOLD_KINDS = ("safety", "care")
@@ -77,7 +77,7 @@ def _mark_of_items(client_id: UUID, kind: str, moment: datetime) -> Marked:
     return Marked(uuid5(client_id, f"{kind} {week}"), kind, week)
 
 
-def add_marks(marked: Iterable[Marked], client_id: UUID, team: LockedTeam | None = None) -> None:
+def add_marks(marked: Iterable[Marked], client_id: UUID, team: TeamAccounts | None = None) -> None:
     """Mark something of a locked client for everybody who may see the client; marks that stand are left alone.
 
     `team` is the client's care team as this transaction has locked it; without it, it is locked here.
@@ -88,7 +88,9 @@ def add_marks(marked: Iterable[Marked], client_id: UUID, team: LockedTeam | None
         run_for_each(INSERT_UNLESS_PRESENT[db.engine.dialect.name], rows)
 
 
-def remove_marks(marked: Iterable[Marked], client_id: UUID, team: LockedTeam | None = None) -> None:
+def remove_marks(
+    marked: Iterable[Marked], client_id: UUID, team: TeamAccounts | None = None
+) -> None:
     """Remove marks of a locked client; `team` is as for `add_marks`."""
     viewers = (team or lock_team(client_id)).viewers
     ids = [_mark_id(each.id, viewer) for each in marked for viewer in viewers]

@@ -61,7 +61,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from caseapp.domain.clients.queries import LockedClient, LockedTeam
+    from caseapp.domain.clients.queries import LockedClient, TeamAccounts
+    from caseapp.domain.screening.events import Fact
     from caseapp.domain.screening.records import ScreeningRecord
     from caseapp.domain.screening.rules import RequiredActions
     from caseapp.domain.screening.schemas import Decisions
@@ -145,7 +146,7 @@ def record_screening(
             HoldRenewed(holds[kind], reasons) if kind in open_holds else HoldOpened(kind, reasons)
         )
         hold_facts.append((event_id, fact))
-    facts = [(screening_id, screening), *flags, *hold_facts]
+    facts: list[tuple[UUID, Fact]] = [(screening_id, screening), *flags, *hold_facts]
     recorded_at = append(actor, client, current, facts, team=team)
     for flag_id, _ in flags:
         record(actor, Action.FLAG_SET, "flag", flag_id, client_id=client.id)
@@ -184,7 +185,7 @@ def _create_tasks(
     tasks: Mapping[str, dict[str, datetime]],
     holds: Mapping[str, UUID],
     screening_id: UUID,
-    team: LockedTeam,
+    team: TeamAccounts,
     *,
     is_new: bool,
 ) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from caseapp.core.actor import Actor
-    from caseapp.domain.clients.queries import LockedClient, LockedTeam
+    from caseapp.domain.clients.queries import LockedClient, TeamAccounts
     from caseapp.domain.screening.events import Fact
     from caseapp.domain.screening.queries import LockedHold
     from caseapp.domain.screening.records import Hold
@@ -76,7 +76,7 @@ def append(
     current: CurrentSafety,
     facts: Sequence[tuple[UUID, Fact]],
     stored: DerivedState | None = None,
-    team: LockedTeam | None = None,
+    team: TeamAccounts | None = None,
 ) -> datetime:
     """Append facts with their ids to the events of a locked client, whose state `current` was read after the lock.
 
