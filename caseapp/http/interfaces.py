@@ -25,6 +25,8 @@ class Interface(Enum):
     NONE = "none"
 
 
+INTERFACE = "caseapp.interface"
+"""Where the environment of a request holds the interface that answers it."""
 ON_STAFF_HOST = frozenset({Interface.STAFF, Interface.API, Interface.NONE})
 ON_PORTAL_HOST = frozenset({Interface.PORTAL, Interface.EXIT, Interface.NONE})
 
@@ -33,8 +35,16 @@ def current_interface() -> Interface:
     """Return the interface that answers the current request.
 
     Where the portal has a host of its own, it answers every path there, and the staff pages every path on theirs: what
-    belongs to the other one doesn't exist. A host that is neither of them answers nothing but files and health.
+    belongs to the other one doesn't exist. A host that is neither of them answers nothing but files and health. It is
+    found once for each request.
     """
+    found: Interface | None = request.environ.get(INTERFACE)
+    if found is None:
+        found = request.environ[INTERFACE] = _find_interface()
+    return found
+
+
+def _find_interface() -> Interface:
     found = interface_of(request.path)
     portal_host = settings.active().portal_host
     if portal_host is None:

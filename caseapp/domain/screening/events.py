@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any, TypeVar
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 T = TypeVar("T")
 
@@ -222,30 +226,45 @@ def fact_from_json(data: dict[str, Any]) -> Fact:
 
 def to_plain(record: Any) -> dict[str, Any]:  # noqa: ANN401 - a dataclass
     """Return the fields of a dataclass as JSON has them: ids, days and times as texts."""
-    return {name: _plain(value) for name, value in vars(record).items()}
+    return _plain(vars(record))
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401
+PLAIN = frozenset({str, int, bool, list, type(None)})
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: value if type(value) in PLAIN else _plain_value(value)
+        for name, value in values.items()
+    }
+
+
+def _plain_value(value: Any) -> Any:  # noqa: ANN401
     if isinstance(value, UUID):
         return value.hex
     if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
+        return _plain(value)
     return value.isoformat() if isinstance(value, date) else value
 
 
 def from_plain(record: type[T], data: dict[str, Any]) -> T:
     """Build a dataclass from what `to_plain` gave; the ends of the names tell which texts are ids, times and days."""
-    return record(**{name: _parse(name, value) for name, value in data.items()})
+    return record(
+        **{
+            name: value if value is None or (parse := _find_parser(name)) is None else parse(value)
+            for name, value in data.items()
+        }
+    )
 
 
-def _parse(name: str, value: Any) -> Any:  # noqa: ANN401
-    if value is None:
-        return None
+@cache
+def _find_parser(name: str) -> Callable[[Any], Any] | None:
+    """Find the function that turns a text of this name into a value; None for what stays as it is."""
     if name == "id" or name.endswith(("_id", "_by")):
-        return UUID(value)
+        return UUID
     if name.endswith("_since"):
-        return _parse_days(value)
-    return datetime.fromisoformat(value) if name.endswith("_at") else value
+        return _parse_days
+    return datetime.fromisoformat if name.endswith("_at") else None
 
 
 def _parse_days(value: str | dict[str, str]) -> Any:  # noqa: ANN401
