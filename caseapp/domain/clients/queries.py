@@ -293,7 +293,9 @@ def lock_team(client_id: UUID) -> TeamAccounts:
     """Lock the accounts of a locked client's coaches and read them.
 
     Whoever disables one of them, or gives one another supervisor, waits and then sees what this transaction stored.
+    Raises RuntimeError outside `transaction()`.
     """
+    locked_clients()
     db.session.flush()
     return TeamAccounts(run(LOCK_TEAM, client=client_id).all())
 

@@ -94,7 +94,7 @@ def record_screening(
     answers = merge_levels(new.levels)
     if not (answers or new.circumstances):
         raise Invalid({"levels": ["Record at least one answer other than “Not asked”."]})
-    screening_id, moment = new_id(), now()
+    screening_id, moment, team = new_id(), now(), lock_team(client.id)
     current = current or get_current_safety(client.key)
     if session_at and session_at > moment:
         raise Invalid({"session_at": [SESSION_IN_FUTURE]})
@@ -119,7 +119,7 @@ def record_screening(
         below_reason=new.below_reason,
         ever_at_least=list_ever_at_least(new, before=before, known=known_before, repeats=repeats),
     )
-    team, escalation = lock_team(client.id), get_escalation(client.id)
+    escalation = get_escalation(client.id)
     local = moment.astimezone(ZoneInfo(escalation.zone))
     required = derive_required_actions(stated, local)
     if not required.holds:
