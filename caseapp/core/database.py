@@ -161,6 +161,12 @@ def run_for_each(statement: sa.Executable, rows: Sequence[dict[str, Any]]) -> No
     (writing_connection.get() or db.session.connection()).execute(statement, rows)
 
 
+@event.listens_for(db.session, "after_rollback")
+def _forget_connection(_session: Session) -> None:
+    """Forget a connection that the session has given back."""
+    writing_connection.set(None)
+
+
 T = TypeVar("T")
 KEPT = "kept"
 
