@@ -90,6 +90,7 @@ CONFIRMED_ACTIONS = frozenset(
         Action.FACTOR_MANAGE,
         Action.NOTE_SIGN,
         Action.HOLD_RELEASE,
+        Action.SCREENING_CORRECT,
         Action.REPORT_EXPORT,
         Action.PRACTICE_EDIT,
         Action.USER_MANAGE,

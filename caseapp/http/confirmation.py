@@ -41,30 +41,34 @@ def is_due(action: Action) -> bool:
     return confirmed_at is not None and needs_confirmation(action, confirmed_at, now())
 
 
-def ask(sent: Sent, back: str, keep: Callable[[], object]) -> ResponseReturnValue | None:
+def ask(
+    sent: Sent, back: str, keep: Callable[[], object], *, sends_file: bool
+) -> ResponseReturnValue | None:
     """Ask for the password, or for a code of whoever has a second factor; None once it is right, and the form goes on.
 
-    `back` is the page of the form, and `keep` keeps the words for it, in case somebody goes back. A right answer
-    renews the session's token, as signing in does.
+    `back` is the page of the form, and `keep` keeps the words for it, in case somebody goes back. `sends_file` says
+    that the form is answered with a file: then the page that asks stays open. A right answer renews the session's
+    token, as signing in does.
     """
     typed = request.form.get(CONFIRM_FIELD, "")
     if CONFIRM_FIELD not in request.form:
         keep()
     if not typed:
-        return _show(sent, back, Form(), HTTPStatus.FORBIDDEN)
+        return _show(sent, back, Form(), HTTPStatus.FORBIDDEN, sends_file=sends_file)
     try:
         show = _check(sent.actor, typed)
     except Invalid as error:
         found = Form(
             errors={CONFIRM_FIELD: [text for texts in error.fields.values() for text in texts]}
         )
-        return _show(sent, back, found, HTTPStatus.UNPROCESSABLE_ENTITY)
+        return _show(sent, back, found, HTTPStatus.UNPROCESSABLE_ENTITY, sends_file=sends_file)
     except TooManyAttempts as error:
         page = _show(
             sent,
             back,
             Form(errors={CONFIRM_FIELD: [str(error.message)]}),
             HTTPStatus.TOO_MANY_REQUESTS,
+            sends_file=sends_file,
         )
         return (*page, {"Retry-After": str(error.retry_after)})
     with transaction():
@@ -87,7 +91,9 @@ def _check(actor: Actor, typed: str) -> Callable[[], str]:
     return lambda: confirm_session(password)
 
 
-def _show(sent: Sent, back: str, form: Form, status: HTTPStatus) -> tuple[str, HTTPStatus]:
+def _show(
+    sent: Sent, back: str, form: Form, status: HTTPStatus, *, sends_file: bool
+) -> tuple[str, HTTPStatus]:
     page = render_template(
         "account/confirm.html",
         form=form,
@@ -95,6 +101,7 @@ def _show(sent: Sent, back: str, form: Form, status: HTTPStatus) -> tuple[str, H
         fields=[pair for pair in sent.fields.items(multi=True) if pair[0] != "csrf_token"],
         has_file=any(file.stream.read(1) for file in request.files.values()),
         back=back,
+        sends_file=sends_file,
         minutes=CONFIRM_AFTER.seconds // 60,
         by_code=has_second_factor(sent.actor.id),
     )

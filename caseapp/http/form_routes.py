@@ -73,6 +73,7 @@ class FormRoute(Generic[View, Locked, Loaded]):
     refused: str
     labels: Callable[[], Mapping[str, str]]
     part_of: str | None
+    sends_file: bool = False
 
     @property
     def endpoint(self) -> str:
@@ -93,7 +94,7 @@ class FormRoute(Generic[View, Locked, Loaded]):
         sent = Sent(current_actor(), args, own_fields(request.form), key)
         # Nobody is asked to confirm a form of somebody else's, whose words the page would show: it is refused below.
         if key and key.person_id == sent.actor.id and confirmation.is_due(self.action):
-            page = confirmation.ask(sent, key.page, self.keep_words)
+            page = confirmation.ask(sent, key.page, self.keep_words, sends_file=self.sends_file)
             if page is not None:
                 return page
         try:

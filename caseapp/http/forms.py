@@ -146,6 +146,7 @@ class FormPage(Generic[View]):
         rule: str,
         refused: str = NOT_SAVED,
         part_of: str | None = None,
+        sends_file: bool = False,
     ) -> Callable[
         [Callable[[Loaded, Sent], ResponseReturnValue]],
         Callable[[Loaded, Sent], ResponseReturnValue],
@@ -154,7 +155,8 @@ class FormPage(Generic[View]):
 
         It is for what changes nothing (a preview, a file) or changes one record after another, each in a transaction of
         its own. It may run again when the form is sent twice. What was typed counts as done once it leads to another
-        page. The rest is as in `form`.
+        page. `sends_file` says that it always answers with a file, which leaves the browser on the page that it was
+        sent from. The rest is as in `form`.
         """
 
         def declare(
@@ -175,6 +177,7 @@ class FormPage(Generic[View]):
                     refused,
                     dict,
                     part_of,
+                    sends_file,
                 ),
                 view.__doc__,
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, render_template, request, stream_with_context, url_for
 
@@ -15,12 +15,10 @@ from caseapp.domain.reports.operations import create_export
 from caseapp.domain.reports.queries import build_export_file, list_exports
 from caseapp.domain.reports.schemas import STATUSES, ExportSchema, NewExport
 from caseapp.domain.users.queries import list_users
-from caseapp.http.forms import Body, Done, FormPage, Forms, Sent, no_lock
-from caseapp.http.guard import current_actor, needs
+from caseapp.http.forms import BUTTON, Body, Done, FormPage, Forms, Sent, no_lock
+from caseapp.http.guard import current_actor
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
     from flask.typing import ResponseReturnValue
 
 blueprint = Blueprint("reports", __name__)
@@ -56,11 +54,16 @@ def create_report(_locked: None, new: NewExport, sent: Sent) -> Done:
     return Done(url_for("reports.report_list"), "export_ready")
 
 
-@blueprint.get("/reports/<uuid:export_id>")
-@needs(Action.REPORT_EXPORT)
-def download(export_id: UUID) -> ResponseReturnValue:
+@reports.post(
+    Action.REPORT_EXPORT,
+    BUTTON,
+    rule="/reports/<uuid:export_id>",
+    refused="Not downloaded",
+    sends_file=True,
+)
+def download(_body: dict[str, Any], sent: Sent) -> ResponseReturnValue:
     """Download an export, built from the current records; every download is recorded."""
-    chunks, media_type, file_name = build_export_file(current_actor(), export_id)
+    chunks, media_type, file_name = build_export_file(sent.actor, sent.args["export_id"])
     response = Response(stream_with_context(chunks), mimetype=media_type)
     response.headers["Content-Disposition"] = f'attachment; filename="{file_name}"'
     return response

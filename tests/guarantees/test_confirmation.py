@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import ast
+from dataclasses import fields
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from flask import redirect
 
 from caseapp.core.clock import at, now
-from caseapp.core.permissions import CONFIRMED_ACTIONS
+from caseapp.core.ids import new_id
+from caseapp.core.permissions import CONFIRMED_ACTIONS, Action
 from caseapp.domain.auth.rules import CONFIRM_AFTER
 from caseapp.domain.auth.second_factor import has_second_factor
+from caseapp.domain.screening import operations
+from caseapp.domain.screening.events import FACTS, RecordedEvent
+from caseapp.domain.screening.records import Hold
+from caseapp.domain.screening.state import change_holds
 from caseapp.http.forms import Done, PostRoute
 from caseapp.http.guard import iter_routes
 from tests.guarantees import sample_data as w
 from tests.guarantees.form_cases import fails, load_nothing, open_sample
 from tests.guarantees.form_steps import REACHED_BY
+from tests.guarantees.test_downloads import FETCHED
 from tests.guarantees.test_forms import FORMS
 from tests.support import staff
 from tests.support.staff_pages import forms_in
@@ -23,6 +32,7 @@ from tests.support.staff_pages import forms_in
 pytestmark = [pytest.mark.both, pytest.mark.slow]
 
 CONFIRMED = {name: form for name, form in FORMS.items() if form.action in CONFIRMED_ACTIONS}
+HOLD = Hold(new_id(), new_id(), "safety", now(), new_id(), [], 1, 1)
 A_MOMENT = timedelta(seconds=1)
 DESK = "__Host-desk"
 
@@ -49,10 +59,60 @@ def test_signing_releasing_exporting_and_settings_are_among_them():
         "notes.sign",
         "holds.release",
         "holds.release_named",
+        "screenings.correct",
         "reports.create_report",
+        "reports.download",
         "settings.save_practice",
         "settings.save_alerts",
     }
+
+
+# Files that a page gives without asking: each is one sheet, or sheets of the library that were chosen for the printer.
+# Whatever holds records of a whole case or of several clients is a declared form of an action that asks.
+GIVEN_UNASKED = {
+    "GET /case/<string:number>/handouts/<uuid:assignment_id>/pdf",
+    "GET /case/<string:number>/handouts/<uuid:assignment_id>/files/<uuid:upload_id>",
+    "GET /case/<string:number>/handouts/reading-all.pdf",
+    "GET /case/<string:number>/plan/<uuid:plan_id>/plan.pdf",
+    "GET /handouts/<string:slug>/pdf",
+}
+
+
+def test_no_file_with_records_of_many_is_given_unasked():
+    """`FETCHED` has every address that gives a file, as a walk over all of them shows."""
+    of_pages = {name for name in FETCHED if not name.startswith(("GET /api/", "GET /portal/"))}
+    assert of_pages == GIVEN_UNASKED
+
+
+def ends_hold(kind):
+    """Tell whether a fact about an open hold ends it."""
+    given = {each.name: [] if each.name == "reasons" else HOLD.id for each in fields(kind)}
+    event = RecordedEvent(new_id(), HOLD.client_id, 2, now(), new_id(), kind(**given))
+    return change_holds({HOLD.id: HOLD}, event)[HOLD.id].released_at is not None
+
+
+def test_every_operation_that_ends_a_hold_asks_for_it():
+    """Found by the facts that end one, and by what the functions that build such a fact require first."""
+    about_holds = [kind for kind in FACTS.values() if "hold_id" in kind.__dataclass_fields__]
+    ending = {kind.__name__ for kind in about_holds if ends_hold(kind)}
+    found = {}
+    for path in Path(operations.__file__).parent.glob("*.py"):
+        for function in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if not isinstance(function, ast.FunctionDef):
+                continue
+            calls = [call for call in ast.walk(function) if isinstance(call, ast.Call)]
+            if ending & {ast.unparse(call.func) for call in calls}:
+                found[function.name] = {
+                    Action[call.args[1].attr]
+                    for call in calls
+                    if ast.unparse(call.func) == "require"
+                }
+    assert ending == {"HoldReleased", "HoldInError"}
+    assert found == {
+        "release_hold": {Action.HOLD_RELEASE},
+        "mark_in_error": {Action.SCREENING_CORRECT},
+    }
+    assert set().union(*found.values()) <= CONFIRMED_ACTIONS
 
 
 def confirmation_in(answer, sample):

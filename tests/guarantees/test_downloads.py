@@ -24,7 +24,6 @@ FETCHED = {
     "GET /case/<string:number>/handouts/reading-all.pdf": "coach",
     "GET /case/<string:number>/plan/<uuid:plan_id>/plan.pdf": "coach",
     "GET /handouts/<string:slug>/pdf": "coach",
-    "GET /reports/<uuid:export_id>": "admin",
     "GET /portal/h/<int(max=9999):position>/reading-<string:number>.pdf": "client",
     "GET /portal/h/<int(max=9999):position>/answers-<string:number>.txt": "client",
     "GET /portal/reading-all.pdf": "client",

@@ -279,7 +279,7 @@ def test_staff_day_in_browser(app, live, browser, looking):
         admin.page.get_by_label("File format").select_option(ending[1:])
         admin.press("Create report")
         with admin.page.expect_download() as download:
-            admin.page.get_by_role("link", name=f"Download {words}").first.click()
+            admin.page.get_by_role("button", name=f"Download {words}").first.click()
         assert download.value.suggested_filename.endswith(ending)
         assert "Okafor" not in download.value.path().read_bytes().decode("latin-1")
     admin.see("reports")

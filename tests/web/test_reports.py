@@ -23,8 +23,9 @@ def count_exports():
 
 
 def download(browser, path):
+    form = browser.form("/reports", path)
     # Read the whole streamed body within the request, as a server would.
-    answer = browser.browser.get(path, buffered=True)
+    answer = browser.browser.post(path, data=form.fields, buffered=True)
     assert answer.status_code == 200
     return answer
 
@@ -75,14 +76,16 @@ def test_reports_as_coach_or_supervisor_are_403(app, team, who):
         export_id = create_export(team["admin"], ReportFilter(), "csv")
     browser = StaffBrowser(app, team[who])
     assert browser.get("/reports").status_code == 403
-    assert browser.get(f"/reports/{export_id}").status_code == 403
+    path = f"/reports/{export_id}"
+    assert browser.post(path, browser.token | browser.key_for(path)).status_code == 403
     fields = browser.token | browser.key_for("/reports") | {"format": "csv"}
     assert browser.post("/reports", fields).status_code == 403
     assert count_exports() == 1
 
 
 def test_unknown_report_is_404(admin):
-    assert admin.get(f"/reports/{new_id()}").status_code == 404
+    path = f"/reports/{new_id()}"
+    assert admin.post(path, admin.token | admin.key_for(path)).status_code == 404
 
 
 def test_report_form_sent_twice_makes_one_report(admin):

@@ -390,11 +390,11 @@ def test_supervisor_sees_what_was_recorded_in_error_until_acknowledged(app, team
 
 
 def test_page_says_who_can_mark_a_screening(app, team, coach, ines, address):
-    with at(now() - timedelta(minutes=55)):
+    with at(now() - timedelta(minutes=58)):
         screening_id = builders.screen(team["coach"], ines.client_id)
     here = f"{address}/{screening_id}/error"
     fields = coach.form(here).fields | {"reason": WHY}
-    with at(now() + timedelta(minutes=6)):
+    with at(now() + timedelta(minutes=3)):
         answer = coach.post(here, fields)
         assert answer.status_code == 409
         assert WHY in answer.get_data(as_text=True)
