@@ -20,7 +20,7 @@ from caseapp.domain.followups.queries import (
     list_followups_by_due_date,
     lock_followup,
 )
-from caseapp.domain.followups.rules import earliest_at, get_due_state
+from caseapp.domain.followups.rules import earliest_at, get_due_state, is_waiting
 from caseapp.domain.followups.schemas import (
     NewFollowUp,
     NewFollowUpSchema,
@@ -189,4 +189,5 @@ def followup_labels() -> dict[str, Any]:
         "method_labels": METHOD_LABELS,
         "due_state": lambda task: get_due_state(task, moment),
         "earliest_at": lambda task: earliest_at(task, moment),
+        "is_waiting": lambda task: is_waiting(task, moment),
     }

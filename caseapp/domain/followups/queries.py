@@ -105,7 +105,10 @@ def unseal_followup(
 
 
 def is_overdue(moment: datetime) -> sa.ColumnElement[bool]:
-    """Build the SQL condition that an open task is overdue at a moment, with the grace of its kind."""
+    """Build the SQL condition that an open task is overdue at a moment, with the grace of its kind.
+
+    It is what `rules.get_due_state` calls overdue.
+    """
     kinds: dict[timedelta, list[str]] = {}
     for code, kind in TASK_KINDS.items():
         kinds.setdefault(kind.grace, []).append(code)

@@ -62,7 +62,10 @@ PLAN_MADE = ("safety_plan", "done")
 
 
 class DueState(StrEnum):
-    """How urgent a task is; `later` when it can't be done yet, `now` when it is due and not yet overdue."""
+    """How urgent a task is; `later` when it can't be done yet, `now` when it is due and not yet overdue.
+
+    An overdue task stays overdue also while it can't be done, see `is_waiting`.
+    """
 
     DONE = "done"
     LATER = "later"
@@ -75,12 +78,18 @@ def get_due_state(task: FollowUp | FollowUpRecord, moment: datetime) -> DueState
     """Return how urgent a task is at a moment."""
     if task.completed_at is not None:
         return DueState.DONE
-    starts = earliest_at(task, moment)
-    if starts is not None and moment < starts:
+    # The same as `queries.is_overdue`: whatever a clock that was wrong says about its start, no list leaves it out.
+    if moment >= task.due_at + TASK_KINDS[task.kind].grace:
+        return DueState.OVERDUE
+    if is_waiting(task, moment):
         return DueState.LATER
-    if moment < task.due_at:
-        return DueState.DUE
-    return DueState.NOW if moment < task.due_at + TASK_KINDS[task.kind].grace else DueState.OVERDUE
+    return DueState.DUE if moment < task.due_at else DueState.NOW
+
+
+def is_waiting(task: FollowUp | FollowUpRecord, moment: datetime) -> bool:
+    """Tell whether a task can't be done yet at a moment."""
+    starts = earliest_at(task, moment)
+    return starts is not None and moment < starts
 
 
 def earliest_at(task: FollowUp | FollowUpRecord, moment: datetime) -> datetime | None:

@@ -32,6 +32,7 @@ from caseapp.domain.followups.rules import (
     find_result_faults,
     get_due_state,
     is_contact_lost,
+    is_waiting,
     list_completion_blockers,
     list_unfinished,
 )
@@ -207,6 +208,9 @@ def test_open_task_is_due_now_and_overdue_by_its_kind(kind):
     assert get_due_state(row, NOW + grace) == DueState.OVERDUE
     row.not_before_at = NOW
     assert get_due_state(row, NOW - MINUTE) == DueState.LATER
+    row.not_before_at = NOW + 2 * grace
+    assert get_due_state(row, NOW + grace) == DueState.OVERDUE
+    assert is_waiting(row, NOW + grace) == bool(grace)
     row.completed_at = NOW
     assert get_due_state(row, NOW + grace) == DueState.DONE
 

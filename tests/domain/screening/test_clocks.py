@@ -7,10 +7,12 @@ from uuid import UUID
 
 import pytest
 
-from caseapp.core.clock import at
+from caseapp.core.clock import at, now
 from caseapp.core.errors import RuleBroken
 from caseapp.domain.cases.queries import get_case_context, has_lost_contact
+from caseapp.domain.dashboard.board import get_board
 from caseapp.domain.followups.queries import list_client_followups
+from caseapp.domain.followups.rules import DueState, get_due_state
 from caseapp.domain.screening.events import FlagCleared, RecordedEvent
 from caseapp.domain.screening.state import list_delays
 from tests.domain.screening.hold_helpers import START, blockers, day, finish_tasks, only_hold
@@ -89,6 +91,21 @@ def test_event_of_a_clock_that_ran_ahead_keeps_no_check_from_being_done(team, in
         followups.complete(team["coach"], check.id, "not_reached", "")
     with day(1.2):
         followups.complete(team["coach"], open_task(team, ines, "safety_24h").id)
+
+
+@both
+def test_board_and_hold_agree_which_check_is_overdue(team, ines):
+    """Whatever a clock that was wrong says about the start of a check: no list leaves it out as long as it is open."""
+    with day(5):
+        builders.screen(team["coach"], ines)
+    with day(0):
+        builders.screen(team["coach"], ines, self_harm="urgent")
+    check = open_task(team, ines, "safety_24h")
+    for seen, is_late in ((0.5, False), (1.1, False), (1.5, True), (5.1, True)):
+        with day(seen):
+            group = get_board(team["supervisor"], show="actions", limit=50).groups["actions"]
+            assert (check.id in {row.id for row in group.page.items}) == is_late
+            assert (get_due_state(check, now()) is DueState.OVERDUE) == is_late
 
 
 @both
