@@ -56,6 +56,15 @@ def test_verify_secret_accepts_only_the_hashed_secret():
     assert not credentials.verify_secret(None, "nobody")
 
 
+def test_password_is_the_same_however_a_keyboard_composes_it():
+    composed, apart = "Ein schöner Tag am ﬂuss", "Ein scho\u0308ner Tag am fluss"
+    assert credentials.verify_secret(credentials.hash_secret(composed), apart)
+    assert credentials.verify_secret(credentials.hash_secret(apart), composed)
+    stored_as_typed = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(composed)
+    assert credentials.verify_secret(stored_as_typed, composed)
+    assert not credentials.verify_secret(None, composed)
+
+
 def test_verify_secret_without_a_hash_takes_the_time_of_one(counting):
     stored = counting.hash("correct horse battery staple")
     counting.lengths.clear()
@@ -91,6 +100,24 @@ def test_verify_secret_without_a_hash_takes_the_time_of_one(counting):
         ("MARTALINDQVIST and more", False),
         ("marta.l@practice and more", False),
         ("Harbour-Lane, 2026!", False),
+        ("Märta likes her garden", False),
+        ("marta-l likes her garden", False),
+        ("monkey dragon monkey dragon", False),
+        ("summer 2026 summer 2026", False),
+        ("passw0rd passw0rd!", False),
+        ("January2026January", False),
+        ("heron heron heron heron", False),
+        ("11/29/2026 11/29/2026", False),
+        ("!QAZ@WSX#EDC$RFV", False),
+        ("qwer1234asdf5678", False),
+        ("azertyuiopqsdfgh", False),
+        ("Li1985Li1985!!!!", False),
+        ("hope 2026 hope 2026", False),
+        ("Hope1234567890!!", False),
+        ("she hopes for better weather", True),
+        ("with open windows all night", True),
+        ("मेरी बिल्ली खिड़की पर सोती है", True),
+        ("我的猫喜欢在窗台上睡觉每天下午", True),
         ("my harbour and our lane", True),
         ("x" * 60 + "abcdefgh" + "y" * 60, False),
         (("four grey herons stand in a line " * 4)[:128], True),
@@ -99,7 +126,9 @@ def test_verify_secret_without_a_hash_takes_the_time_of_one(counting):
 )
 def test_find_password_error_applies_the_password_rules(password, good):
     error = credentials.find_password_error(
-        password, personal_words=("Marta", "Lindqvist", "marta.l"), names=("Harbour Lane", "A B")
+        password,
+        personal_words=("Marta", "Lindqvist", "Li", "marta.l"),
+        names=("Harbour Lane", "Hope", "A B"),
     )
     assert (error is None) == good, error
 
