@@ -86,7 +86,9 @@ def test_no_file_with_records_of_many_is_given_unasked():
 
 def ends_hold(kind):
     """Tell whether a fact about an open hold ends it."""
-    given = {each.name: [] if each.name == "reasons" else HOLD.id for each in fields(kind)}
+    given: dict[str, object] = {
+        each.name: [] if each.name == "reasons" else HOLD.id for each in fields(kind)
+    }
     event = RecordedEvent(new_id(), HOLD.client_id, 2, now(), new_id(), kind(**given))
     return change_holds({HOLD.id: HOLD}, event)[HOLD.id].released_at is not None
 
@@ -103,7 +105,7 @@ def test_every_operation_that_ends_a_hold_asks_for_it():
             calls = [call for call in ast.walk(function) if isinstance(call, ast.Call)]
             if ending & {ast.unparse(call.func) for call in calls}:
                 found[function.name] = {
-                    Action[call.args[1].attr]
+                    Action[ast.unparse(call.args[1]).removeprefix("Action.")]
                     for call in calls
                     if ast.unparse(call.func) == "require"
                 }
