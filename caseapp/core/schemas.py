@@ -106,10 +106,13 @@ class RequiredText(fields.String):
         self.ask, self.least = ask, least
         is_required = "load_default" not in more
         missing = _ask_for(ask, least)
+        if least > 1:
+            described = {"description": f"At least {least} characters that say something."}
+            more["metadata"] = described | more.get("metadata", {})
         super().__init__(
             required=is_required,
             error_messages={"required": missing, "null": missing},
-            validate=validate.Length(least if is_required else None, longest),
+            validate=validate.Length(1 if is_required else None, longest),
             **more,
         )
 
