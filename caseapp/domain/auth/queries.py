@@ -163,12 +163,17 @@ def get_email(user_id: UUID) -> str:
 
 
 def find_password_date(user_id: UUID) -> datetime | None:
-    """Return when the password of a member of staff was set; None without one."""
+    """Return when the password of a member of staff was set; None without one, or when that isn't known.
+
+    One that was set before passwords had rows of their own has the id of its owner and the date of the account, as
+    migration 0033 made them.
+    """
     return db.session.scalar(
         sa.select(Credential.created_at).where(
             Credential.person_id == user_id,
             Credential.kind == "password",
             Credential.ended_at.is_(None),
+            Credential.id != Credential.person_id,
         )
     )
 

@@ -95,6 +95,16 @@ def test_hash_of_a_release_before_is_sealed_when_its_owner_signs_in(coach):
     assert enter()
 
 
+def test_date_of_a_password_of_a_release_before_is_not_known(coach):
+    """The migration gave it the id of its owner and the date of the account."""
+    moved = {"id": coach.id, "ring_number": None, "secret": hash_secret(staff.PASSWORD).encode()}
+    with transaction():
+        db.session.execute(sa.update(Credential).values(moved))
+    assert find_password_date(coach.id) is None
+    change(actor_of(enter()))
+    assert find_password_date(coach.id) is not None
+
+
 def test_sealed_hash_opens_nothing_for_another_person(coach):
     staff.add("coach2")
     mine, other = db.session.execute(sa.select(Credential.id, Credential.secret)).all()
