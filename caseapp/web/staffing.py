@@ -10,6 +10,7 @@ from flask import Blueprint, redirect, render_template, url_for
 
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
+from caseapp.domain.audit.operations import hash_ids
 from caseapp.domain.clients.queries import LockedClient, lock_client
 from caseapp.domain.staffing import operations
 from caseapp.domain.staffing.queries import get_hand_over, is_in_team, list_team
@@ -94,6 +95,7 @@ def confirm_rest(heir_id: UUID, sent: Sent) -> ResponseReturnValue:
         "staffing/confirm.html",
         found=found,
         heir=found.get_heir(heir_id),
+        clients=_hash_clients(found),
         form=Forms(page, found, sent.args, drafts={}).get("hand_over_rest"),
     )
 
@@ -108,18 +110,23 @@ def confirm_rest(heir_id: UUID, sent: Sent) -> ResponseReturnValue:
 def hand_over_rest(wanted: HandOverOfRest, sent: Sent) -> ResponseReturnValue:
     """Hand over all clients that are left to one person, each in a transaction of its own.
 
-    If they have become more or fewer since the question was asked, it is asked again.
+    If they aren't the same since the question was asked, it is asked again.
     """
     user_id = sent.args["user_id"]
-    clients = get_hand_over(sent.actor, user_id).clients
-    if len(clients) != wanted.clients:
+    found = get_hand_over(sent.actor, user_id)
+    if _hash_clients(found) != wanted.clients:
         return confirm_rest(wanted.heir_id, sent)
-    for number, found in enumerate(clients):
+    for number, one in enumerate(found.clients):
         with transaction():
-            client = lock_client(sent.actor, found.client_id)
+            client = lock_client(sent.actor, one.client_id)
             operations.hand_over(sent.actor, client, user_id, wanted.heir_id, tell=number == 0)
     flash("handed_over")
     return redirect(_address(sent), HTTPStatus.SEE_OTHER)
+
+
+def _hash_clients(found: HandOver) -> str:
+    """Hash which clients are left: the form names nobody whom the page doesn't show."""
+    return hash_ids(one.client_id for one in found.clients)
 
 
 def _address(sent: Sent) -> str:

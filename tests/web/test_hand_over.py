@@ -78,12 +78,19 @@ def test_all_are_handed_over_only_after_a_question_that_names_how_many_and_whom(
     page = helen.post(form.action, form.fields).get_data(as_text=True)
     assert f"Hand over 2 clients of {team['coach'].name} to {heir.name}?" in page
     assert left(team) == ["Ines Okafor", "Tomasz Held"]
+    form = forms_in(page, path, f"{path}/all/confirmed")[0]
+    helen.send(path, f"{path}/{other.client_id}", heir_id=str(heir.id))
+    third = builders.case(team["coach"], "Mara Lind")
+    builders.screen(team["coach"], third.client_id, sleep=2)
+    page = helen.post(form.action, form.fields).get_data(as_text=True)
+    assert "Mara Lind" in page
+    assert left(team) == ["Ines Okafor", "Mara Lind"]
     with transaction():
         staff.disable("coach3@practice.test")
     form = forms_in(page, path, f"{path}/all/confirmed")[0]
     answer = helen.post(form.action, form.fields)
     assert answer.status_code == 422
-    assert left(team) == ["Ines Okafor", "Tomasz Held"]
+    assert left(team) == ["Ines Okafor", "Mara Lind"]
     assert send_all(helen, path, team["supervisor"]).location == path
     assert left(team) == []
 

@@ -58,10 +58,10 @@ class HandOver:
 
 @dataclass(frozen=True)
 class HandOverOfRest:
-    """Who gets all clients that are left, and how many these were when the question was asked."""
+    """Who gets all clients that are left, and which these were when the question was asked, as a hash."""
 
     heir_id: UUID
-    clients: int
+    clients: str
 
 
 class HeirSchema(Schema):
@@ -82,9 +82,9 @@ class HeirSchema(Schema):
 
 
 class RestSchema(HeirSchema):
-    """Input of the confirmation that one person gets all clients that are left; without their number it is asked."""
+    """Input of the confirmation that one person gets all clients that are left; without their hash it is asked."""
 
-    clients = fields.Integer(load_default=0, validate=validate.Range(0))
+    clients = fields.String(load_default="", validate=validate.Length(max=64))
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> HandOverOfRest:
