@@ -9,8 +9,8 @@ import structlog
 
 from caseapp.core import outbox
 from caseapp.core.transaction import transaction
+from caseapp.domain.clients.matches import list_outdated_clients
 from caseapp.domain.clients.operations import COMPARISON, refresh_hashes
-from caseapp.domain.clients.queries import list_outdated_clients
 
 # Small enough that a delivery ends long before its outbox row counts as abandoned; the rest gets its own row.
 BATCH_SIZE = 100

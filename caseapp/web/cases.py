@@ -30,8 +30,8 @@ from caseapp.domain.cases.schemas import (
 )
 from caseapp.domain.cases.stages import stage_by_id
 from caseapp.domain.clients.codes import CONSENT_METHODS
+from caseapp.domain.clients.matches import list_matches
 from caseapp.domain.clients.operations import confirm_contact, update_client
-from caseapp.domain.clients.queries import list_matches
 from caseapp.domain.clients.rules import UNSAFE_FLAGS, is_contact_frozen
 from caseapp.domain.clients.schemas import (
     CHANNELS,

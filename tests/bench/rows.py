@@ -22,13 +22,13 @@ from caseapp.core.transaction import transaction
 from caseapp.core.vault import new_wrapped_key, seal, seal_json, unwrap_client_key, wrapping_key_id
 from caseapp.domain.cases.models import Case
 from caseapp.domain.clients.comparison import compare_name, searched_words
+from caseapp.domain.clients.matches import name_hashes
 from caseapp.domain.clients.models import (
     CareTeamMember,
     Client,
     ClientNameWord,
     NameHash,
 )
-from caseapp.domain.clients.queries import name_hashes
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.notes.models import Note

@@ -19,8 +19,8 @@ from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.auth.models import PortalAccess
 from caseapp.domain.cases.models import Case, CaseEvent
 from caseapp.domain.cases.queries import CaseFilter, get_case_context, get_stage_gate, list_cases
+from caseapp.domain.clients.matches import list_matches
 from caseapp.domain.clients.models import Client
-from caseapp.domain.clients.queries import list_matches
 from caseapp.domain.dashboard.queries import get_today
 from caseapp.domain.followups.queries import list_client_followups
 from caseapp.domain.keys.queries import get_client_key

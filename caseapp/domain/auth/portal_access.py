@@ -51,8 +51,9 @@ from caseapp.domain.auth.rules import (
     may_enter,
 )
 from caseapp.domain.auth.throttling import Limit, clear_attempts, count_attempt, sign_in_limits
+from caseapp.domain.clients.matches import email_hash
 from caseapp.domain.clients.models import Client
-from caseapp.domain.clients.queries import email_hash, take_client_lock, unseal_client
+from caseapp.domain.clients.queries import take_client_lock, unseal_client
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import fingerprint, open_key
 from caseapp.domain.screening.current import get_safety_state

@@ -30,16 +30,7 @@ from caseapp.core.vault import (
 from caseapp.domain.audit.operations import record
 from caseapp.domain.clients.codes import COACH, QUESTION_HOURS
 from caseapp.domain.clients.comparison import compare_name, searched_words
-from caseapp.domain.clients.models import (
-    CareTeamMember,
-    Client,
-    ClientNameWord,
-    ConflictQuestion,
-    NameHash,
-    PhoneHash,
-    PossibleConflict,
-)
-from caseapp.domain.clients.queries import (
+from caseapp.domain.clients.matches import (
     count_questions,
     current_comparison,
     describe_matches,
@@ -50,9 +41,17 @@ from caseapp.domain.clients.queries import (
     list_own_matches,
     name_hashes,
     phone_hashes,
-    take_client_lock,
-    unseal_client,
 )
+from caseapp.domain.clients.models import (
+    CareTeamMember,
+    Client,
+    ClientNameWord,
+    ConflictQuestion,
+    NameHash,
+    PhoneHash,
+    PossibleConflict,
+)
+from caseapp.domain.clients.queries import take_client_lock, unseal_client
 from caseapp.domain.clients.rules import (
     ASK_SUPERVISOR,
     list_match_blockers,
@@ -70,7 +69,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from uuid import UUID
 
-    from caseapp.domain.clients.queries import ClientRecord, Identity, LockedClient
+    from caseapp.domain.clients.matches import Identity
+    from caseapp.domain.clients.queries import ClientRecord, LockedClient
     from caseapp.domain.clients.schemas import ClientDetails
 
 

@@ -17,18 +17,13 @@ from caseapp.core.pagination import Page, literal_limit, make_page, page_newest_
 from caseapp.core.permissions import Action, Role
 from caseapp.core.reads import note_shown
 from caseapp.domain.clients.comparison import phone_numbers, search_words
+from caseapp.domain.clients.matches import email_hash
 from caseapp.domain.clients.models import (
     Client,
     ClientNameWord,
     PhoneHash,
 )
-from caseapp.domain.clients.queries import (
-    email_hash,
-    has_any,
-    is_visible_to,
-    sees_client,
-    visible_to,
-)
+from caseapp.domain.clients.queries import has_any, is_visible_to, sees_client, visible_to
 from caseapp.domain.keys.queries import fingerprint
 from caseapp.domain.practice.queries import get_practice_info
 

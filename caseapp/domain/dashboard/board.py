@@ -25,8 +25,9 @@ from caseapp.core.permissions import Action
 from caseapp.core.reads import note_shown
 from caseapp.domain.alerts.codes import KINDS
 from caseapp.domain.alerts.queries import list_unacknowledged_alerts
+from caseapp.domain.clients.matches import list_undecided_conflicts
 from caseapp.domain.clients.models import Client
-from caseapp.domain.clients.queries import list_undecided_conflicts, sees_client
+from caseapp.domain.clients.queries import sees_client
 from caseapp.domain.dashboard.declined_proposals import list_declined_proposals
 from caseapp.domain.dashboard.old_levels import list_old_levels
 from caseapp.domain.dashboard.queries import get_case_numbers

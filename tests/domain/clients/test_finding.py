@@ -14,6 +14,11 @@ from caseapp.core.transaction import transaction
 from caseapp.core.vault import seal
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.clients.codes import MOST_QUESTIONS, QUESTION_HOURS
+from caseapp.domain.clients.matches import (
+    list_matches,
+    list_outdated_clients,
+    list_undecided_conflicts,
+)
 from caseapp.domain.clients.models import (
     Client,
     ClientNameWord,
@@ -23,13 +28,7 @@ from caseapp.domain.clients.models import (
     PossibleConflict,
 )
 from caseapp.domain.clients.operations import COMPARISON, enqueue_comparison, update_client
-from caseapp.domain.clients.queries import (
-    get_client_record,
-    list_matches,
-    list_outdated_clients,
-    list_undecided_conflicts,
-    lock_client,
-)
+from caseapp.domain.clients.queries import get_client_record, lock_client
 from caseapp.domain.clients.search import list_clients
 from caseapp.domain.keys.models import ClientKey
 from caseapp.jobs.comparison import compare_clients

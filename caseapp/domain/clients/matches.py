@@ -1,0 +1,272 @@
+"""Possible duplicates and conflicts of interest between clients: found by keyed hashes, and what was decided."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from caseapp.core.actor import Actor, require
+from caseapp.core.clock import now
+from caseapp.core.database import db
+from caseapp.core.email_addresses import normalize_email
+from caseapp.core.permissions import Action
+from caseapp.core.reads import note_shown
+from caseapp.domain.clients.codes import COACH, MATCH_REASONS, QUESTION_HOURS
+from caseapp.domain.clients.comparison import (
+    VERSION,
+    ComparedName,
+    compare_name,
+    phone_numbers,
+    similar_names,
+)
+from caseapp.domain.clients.models import (
+    CareTeamMember,
+    Client,
+    ConflictQuestion,
+    NameHash,
+    PhoneHash,
+    PossibleConflict,
+)
+from caseapp.domain.clients.queries import get_client_record, is_visible_to
+from caseapp.domain.clients.rules import OwnMatch
+from caseapp.domain.keys.queries import fingerprint
+from caseapp.domain.practice.queries import get_practice_info
+from caseapp.domain.users.models import User
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
+
+    from caseapp.domain.clients.queries import ClientRecord
+    from caseapp.domain.clients.schemas import ClientDetails
+
+PART = "part\n"
+# The cases belong to a package above this one; here only a case's number is read.
+CASE = sa.table("coaching_case", sa.column("number", sa.String), sa.column("client_id", sa.Uuid))
+
+
+def name_hashes(name: ComparedName) -> set[str]:
+    """Hash the forms of a name that are stored; the hash of a part is another than that of a whole name."""
+    return {fingerprint("name", pair) for pair in name.whole} | {
+        fingerprint("name", PART + pair) for pair in name.parts
+    }
+
+
+def email_hash(email: str) -> str:
+    """Hash an email address; one that mail would refuse is found only as it was written."""
+    with suppress(ValueError):
+        email = normalize_email(email)
+    return fingerprint("email", email.lower())
+
+
+def phone_hashes(phone: str | None) -> set[str]:
+    """Hash each phone number of a text."""
+    numbers = phone_numbers(phone, get_practice_info().practice.country) if phone else ()
+    return {fingerprint("phone", number) for number in numbers}
+
+
+def current_comparison() -> str:
+    """Name the rules by which words and hashes are made now: their version and the practice's country."""
+    return f"{VERSION} {get_practice_info().practice.country}"
+
+
+def list_outdated_clients(after: UUID | None, limit: int) -> list[UUID]:
+    """List the next clients, in order of their ids, whose words and hashes were made by other rules."""
+    query = sa.select(Client.id).where(Client.compared_as.is_distinct_from(current_comparison()))
+    if after is not None:
+        query = query.where(Client.id > after)
+    return [*db.session.scalars(query.order_by(Client.id).limit(limit))]
+
+
+@dataclass(frozen=True)
+class ClientMatch:
+    """A record that a new client may duplicate or conflict with, for supervisors."""
+
+    client_id: UUID
+    name: str
+    reason: str
+    coaches: tuple[str, ...]
+    is_decided: bool = False
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What is compared of a client: their names, their partner's, and where they can be reached."""
+
+    name: str
+    preferred_name: str
+    partner_name: str | None
+    email: str | None
+    phone: str | None
+
+
+def identify(details: ClientDetails | ClientRecord) -> Identity:
+    """Return what is compared of a client's details."""
+    return Identity(
+        details.name, details.preferred_name, details.partner_name, details.email, details.phone
+    )
+
+
+REASONS = {
+    ("client", "client", True): "same_name",
+    ("partner", "client", True): "is_partner",
+    ("client", "partner", True): "has_partner",
+    ("client", "client", False): "similar_name",
+    ("partner", "client", False): "similar_to_partner",
+    ("client", "partner", False): "has_similar_partner",
+}
+"""The code of MATCH_REASONS by whose name was typed, whose is stored, and whether it is the same or only similar.
+
+A partner of the same name is no reason."""
+
+
+def find_possible_matches(identity: Identity, *, exclude_id: UUID | None) -> dict[UUID, str]:
+    """Find records that a client may duplicate (the same person) or conflict with (the spouse), by MATCH_REASONS.
+
+    It searches the whole practice, using only keyed hashes; callers decide who may see the result. Each record has its
+    strongest reason.
+    """
+    typed = {
+        "client": _wanted_names(identity.name, identity.preferred_name),
+        "partner": _wanted_names(identity.partner_name or ""),
+    }
+    rows = db.session.execute(
+        sa.select(NameHash.client_id, NameHash.whose, NameHash.hash).where(
+            NameHash.hash.in_({*typed["client"], *typed["partner"]})
+        )
+    ).all()
+    order = [*MATCH_REASONS]
+    found: dict[UUID, str] = {}
+    for client_id, whose, value in rows:
+        for of, wanted in typed.items():
+            if value in wanted and (reason := REASONS.get((of, whose, wanted[value]))):
+                found[client_id] = min(reason, found.get(client_id, reason), key=order.index)
+    contacts = []
+    if identity.email:
+        contacts.append(sa.select(Client.id).where(Client.email_hash == email_hash(identity.email)))
+    if numbers := phone_hashes(identity.phone):
+        contacts.append(sa.select(PhoneHash.client_id).where(PhoneHash.hash.in_(numbers)))
+    for query in contacts:
+        for client_id in db.session.scalars(query):
+            found.setdefault(client_id, "same_contact")
+    return {client_id: reason for client_id, reason in found.items() if client_id != exclude_id}
+
+
+def _wanted_names(name: str, preferred: str = "") -> dict[str, bool]:
+    """Return the hashes by which stored names are found, and whether they then are the same, or only similar.
+
+    A whole name is looked for among whole names and parts, a part and a similar name among whole names only: two people
+    who share a middle name aren't alike.
+    """
+    compared = compare_name(name, preferred)
+    similar = {fingerprint("name", pair) for pair in compared.parts | similar_names(compared)}
+    similar |= {fingerprint("name", PART + pair) for pair in compared.whole}
+    return dict.fromkeys(similar, False) | {
+        fingerprint("name", pair): True for pair in compared.whole
+    }
+
+
+def list_matches(actor: Actor, client_id: UUID) -> list[ClientMatch]:
+    """List the records that a supervisor's client may conflict with, with the names of both sides.
+
+    Raises Forbidden for anyone but a supervisor, and NotFound.
+    """
+    require(actor, Action.CONFLICT_READ)
+    record = get_client_record(actor, client_id)
+    found = find_possible_matches(identify(record), exclude_id=client_id)
+    decided = _list_decided(client_id)
+    return [
+        replace(match, is_decided=match.client_id in decided)
+        for match in describe_matches(actor, found)
+    ]
+
+
+def _list_decided(client_id: UUID) -> set[UUID]:
+    """List the clients about whose possible conflict with this one somebody has decided."""
+    pairs = db.session.execute(
+        sa.select(PossibleConflict.client_id, PossibleConflict.other_id).where(
+            PossibleConflict.decided_at.is_not(None),
+            sa.or_(PossibleConflict.client_id == client_id, PossibleConflict.other_id == client_id),
+        )
+    )
+    return {other for pair in pairs for other in pair if other != client_id}
+
+
+@dataclass(frozen=True)
+class UndecidedConflict:
+    """A client whom an actor sees and who may conflict with somebody, about which nobody has decided yet."""
+
+    client_id: UUID
+    client: str
+    found_at: datetime
+
+
+def list_undecided_conflicts(actor: Actor, limit: int) -> list[UndecidedConflict]:
+    """List the clients whom a supervisor sees and who have an undecided possible conflict, the oldest first.
+
+    Raises Forbidden for anyone but a supervisor.
+    """
+    require(actor, Action.CONFLICT_READ)
+    pairs = [
+        sa.select(column.label("id"), PossibleConflict.found_at.label("found_at")).where(
+            PossibleConflict.decided_at.is_(None), is_visible_to(actor, column)
+        )
+        for column in (PossibleConflict.client_id, PossibleConflict.other_id)
+    ]
+    waiting = sa.union_all(*pairs).subquery()
+    since = sa.func.min(waiting.c.found_at, type_=PossibleConflict.found_at.type).label("since")
+    rows = db.session.execute(
+        sa.select(Client.id, Client.name, since)
+        .join(waiting, waiting.c.id == Client.id)
+        .group_by(Client.id, Client.name)
+        .order_by(since, Client.id)
+        .limit(limit)
+    ).all()
+    note_shown(row.id for row in rows)
+    return [UndecidedConflict(*row) for row in rows]
+
+
+def describe_matches(actor: Actor, found: dict[UUID, str]) -> list[ClientMatch]:
+    """Add names and coaches to matches, for a supervisor."""
+    require(actor, Action.CONFLICT_READ)
+    rows = db.session.execute(
+        sa.select(Client.id, Client.name, User.name.label("coach"))
+        .join(CareTeamMember, CareTeamMember.client_id == Client.id)
+        .join(User, User.id == CareTeamMember.user_id)
+        .where(Client.id.in_(found), CareTeamMember.role == COACH)
+    ).all()
+    note_shown((row.id for row in rows), Action.CONFLICT_READ)
+    people: dict[UUID, tuple[str, list[str]]] = {}
+    for row in rows:
+        people.setdefault(row.id, (row.name, []))[1].append(row.coach)
+    return [
+        ClientMatch(client_id, name, MATCH_REASONS[found[client_id]], tuple(coaches))
+        for client_id, (name, coaches) in people.items()
+    ]
+
+
+def count_questions(actor: Actor) -> int:
+    """Count how often somebody was told of a possible conflict in the last QUESTION_HOURS."""
+    since = now() - timedelta(hours=QUESTION_HOURS)
+    found = db.session.scalar(
+        sa.select(sa.func.count())
+        .select_from(ConflictQuestion)
+        .where(ConflictQuestion.user_id == actor.id, ConflictQuestion.asked_at > since)
+    )
+    return found or 0
+
+
+def list_own_matches(actor: Actor, found: dict[UUID, str]) -> list[OwnMatch]:
+    """List those matches whom the actor sees anyway, by name and with the number of their newest case."""
+    newest = sa.select(sa.func.max(CASE.c.number)).where(CASE.c.client_id == Client.id)
+    rows = db.session.execute(
+        sa.select(Client.id, Client.name, newest.scalar_subquery().label("number"))
+        .where(Client.id.in_(found), is_visible_to(actor, Client.id))
+        .order_by(Client.created_at, Client.id)
+    ).all()
+    note_shown(row.id for row in rows)
+    return [OwnMatch(row.name, row.number, found[row.id]) for row in rows]
