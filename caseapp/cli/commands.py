@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from caseapp.cli.check import check
+from caseapp.cli.conflicts import conflicts
 from caseapp.cli.context import Commands
 from caseapp.cli.handouts import handouts
 from caseapp.cli.keys import keys
@@ -20,5 +21,5 @@ def caseapp() -> None:
     """Case management for a coaching practice."""
 
 
-for command in (serve, worker, init, demo, check, user, token, handouts, report, keys):
+for command in (serve, worker, init, demo, check, user, token, handouts, conflicts, report, keys):
     caseapp.add_command(command)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import cache
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -45,6 +48,8 @@ if TYPE_CHECKING:
     from caseapp.domain.clients.schemas import ClientDetails
 
 PART = "part\n"
+PACKAGES = ("anyascii", "email-validator", "nicknames", "phonenumbers")
+"""The packages whose data and rules decide what matches."""
 # The cases belong to a package above this one; here only a case's number is read.
 CASE = sa.table("coaching_case", sa.column("number", sa.String), sa.column("client_id", sa.Uuid))
 
@@ -70,8 +75,17 @@ def phone_hashes(phone: str | None) -> set[str]:
 
 
 def current_comparison() -> str:
-    """Name the rules by which words and hashes are made now: their version and the practice's country."""
-    return f"{VERSION} {get_practice_info().practice.country}"
+    """Name the rules by which words and hashes are made now: their version, the practice's country, and the packages.
+
+    With a new list of nicknames or another way to fold names there may be matches between rows that nobody has changed.
+    """
+    return f"{VERSION} {get_practice_info().practice.country} {_hash_packages()}"
+
+
+@cache
+def _hash_packages() -> str:
+    versions = "\n".join(f"{name} {version(name)}" for name in PACKAGES)
+    return hashlib.sha256(versions.encode()).hexdigest()[:6]
 
 
 def list_outdated_clients(after: UUID | None, limit: int) -> list[UUID]:
@@ -228,6 +242,36 @@ def list_undecided_conflicts(actor: Actor, limit: int) -> list[UndecidedConflict
     ).all()
     note_shown(row.id for row in rows)
     return [UndecidedConflict(*row) for row in rows]
+
+
+@dataclass(frozen=True)
+class UndecidedPair:
+    """Two clients, by the numbers of their newest cases, about whose possible conflict nobody has decided yet."""
+
+    found_at: datetime
+    number: str | None
+    other_number: str | None
+
+
+def list_undecided_pairs(actor: Actor) -> list[UndecidedPair]:
+    """List all possible conflicts of the practice that wait for a decision, the oldest first: numbers without names.
+
+    Raises Forbidden for anyone but an admin or the operator, who may see the numbers of all cases.
+    """
+    require(actor, Action.REPORT_EXPORT)
+
+    def newest(column: sa.SQLColumnExpression[UUID]) -> sa.ScalarSelect[str]:
+        number = sa.select(sa.func.max(CASE.c.number)).where(CASE.c.client_id == column)
+        return number.correlate(PossibleConflict).scalar_subquery()
+
+    pair = (PossibleConflict.client_id, PossibleConflict.other_id)
+    rows = db.session.execute(
+        sa.select(PossibleConflict.found_at, *map(newest, pair), *pair)
+        .where(PossibleConflict.decided_at.is_(None))
+        .order_by(PossibleConflict.found_at, *pair)
+    ).all()
+    note_shown(one for row in rows for one in (row.client_id, row.other_id))
+    return [UndecidedPair(*row[:3]) for row in rows]
 
 
 def describe_matches(actor: Actor, found: dict[UUID, str]) -> list[ClientMatch]:

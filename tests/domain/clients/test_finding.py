@@ -13,6 +13,7 @@ from caseapp.core.ids import new_id
 from caseapp.core.transaction import transaction
 from caseapp.core.vault import seal
 from caseapp.domain.audit.models import AuditEvent
+from caseapp.domain.clients import matches
 from caseapp.domain.clients.codes import MOST_QUESTIONS, QUESTION_HOURS
 from caseapp.domain.clients.matches import (
     list_matches,
@@ -343,6 +344,12 @@ def test_hashes_of_an_earlier_release_are_made_again(team, ines):
     assert outbox.sweep(kind=COMPARISON) == 0
     db.session.expire_all()
     assert db.session.get_one(Client, ines).version == version
+
+
+def test_clients_are_compared_again_after_an_update_of_what_compares(team, ines, monkeypatch):
+    assert list_outdated_clients(None, 10) == []
+    monkeypatch.setattr(matches, "_hash_packages", lambda: "0123ef")
+    assert list_outdated_clients(None, 10) == [ines]
 
 
 def test_possible_conflict_that_nobody_asked_about_is_found_and_waits_for_a_decision(team, ines):
