@@ -265,13 +265,14 @@ def app(session_app, database_url, moment):
     """Give the app on a fresh database, inside an application context."""
     engine = engine_for(database_url)
     with session_app.app_context():
-        before = use_engine(engine)
+        before, settings_before = use_engine(engine), active_settings()
         # As an application does at its start; the same people in another test's database have read nothing here.
         load_ring()
         audit._recorded.pop(engine, None)  # noqa: SLF001
         yield session_app
         db.session.remove()
         use_engine(before)
+        use_settings(settings_before)
     engine.dispose()
 
 

@@ -9,7 +9,9 @@ from caseapp.core.pagination import page_in_memory
 from caseapp.core.permissions import ACTIONS_BY_ROLE, Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth import operations, passwords, queries
+from caseapp.domain.auth.identities import Identity, find_identity, unlink_identity
 from caseapp.domain.auth.schemas import (
+    IdentityResponseSchema,
     PasswordChange,
     PasswordChangeSchema,
     SessionResponseSchema,
@@ -74,6 +76,29 @@ def end_session(session_id: UUID) -> Session:
     """End one of your sessions."""
     with transaction():
         return operations.end_own_session(current_actor(), session_id)
+
+
+@blueprint.route("/me/identities")
+@needs(Action.SELF_READ)
+@blueprint.list_response_schema(IdentityResponseSchema())
+@blueprint.query_params(ListQuerySchema())
+def list_identities(query: ListRequest) -> Page[Identity]:
+    """List the account at the OpenID provider that you have linked, if you have: there is at most one."""
+    found = find_identity(current_actor().id)
+    return page_in_memory(
+        [found] if found else [], lambda one: (one.subject,), query.cursor, query.limit
+    )
+
+
+@blueprint.route("/me/identities/unlink", "POST", error_statuses=(404, 409))
+@needs(Action.IDENTITY_LINK)
+@blueprint.response_schema(MeResponseSchema())
+def unlink() -> dict[str, Any]:
+    """Unlink your account at the OpenID provider. It ends all of your sessions and tokens, this one too."""
+    actor = current_actor()
+    with transaction():
+        unlink_identity(actor)
+    return _describe(actor)
 
 
 @blueprint.route("/stages")

@@ -32,6 +32,7 @@ from caseapp.domain.keys.queries import count_wrapped_keys, list_broken_client_k
 from caseapp.domain.practice.queries import are_help_lines_stale, get_practice
 from caseapp.domain.protocol.file import PROTOCOL
 from caseapp.domain.users.queries import list_users
+from caseapp.http.openid import ProviderFailed, get_client
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -67,6 +68,7 @@ def check(context: CommandContext) -> None:
                 ("Database", check_database),
                 ("Keys", check_keys),
                 ("Mail", check_mail),
+                ("Single sign-on", check_provider),
                 ("Fonts and PDF", check_pdf),
                 ("Handouts", check_handouts),
                 ("Screening protocol", check_protocol),
@@ -87,6 +89,7 @@ def check(context: CommandContext) -> None:
 
 def describe_settings(context: CommandContext) -> Iterator[str]:
     """Describe each setting and its value, without secrets."""
+    provider = context.settings.provider
     shown = {
         "ENV": context.settings.env,
         "DATA_DIR": str(context.settings.data_dir),
@@ -100,6 +103,13 @@ def describe_settings(context: CommandContext) -> Iterator[str]:
         "TRUSTED_PROXIES": str(context.settings.trusted_proxies),
         # The arguments may hold secrets.
         "SCAN_COMMAND": " ".join(context.settings.scan_command[:1]) or "not set",
+        "OPENID_ISSUER": provider.issuer if provider else "not set",
+        "OPENID_CLIENT_ID": provider.client_id if provider else "not set",
+        "OPENID_CLIENT_SECRET_FILE": "read" if provider else "not set",
+        "OPENID_NAME": provider.name if provider else "not set",
+        "OPENID_FACTOR_VALUES": " ".join(sorted(provider.factor_values)) or "none"
+        if provider
+        else "not set",
         "LOG_FORMAT": context.settings.log_format,
     }
     for name, description in SETTING_DESCRIPTIONS.items():
@@ -204,6 +214,30 @@ def check_mail() -> Iterator[CheckResult]:
         yield CheckResult(OK, "The mail server can be reached. This check sends no email")
     else:
         yield CheckResult(WARNING, f"No mail server is set; mail is stored in {mail.mail_folder()}")
+
+
+def check_provider() -> Iterator[CheckResult]:
+    """Check what the OpenID provider says about itself, and its keys."""
+    required = get_practice().requires_single_sign_on
+    provider = settings.active().provider
+    if provider is None:
+        text = "No provider is set; staff sign in with their passwords"
+        yield CheckResult(
+            WARNING if required else OK,
+            f"{text}, though the practice requires single sign-on" if required else text,
+        )
+        return
+    try:
+        get_client().check()
+    except ProviderFailed as fault:
+        yield CheckResult(FAULT, f"{provider.name} can't be used: {fault.__cause__}")
+        return
+    yield CheckResult(OK, f"Staff can sign in at {provider.name}")
+    if not provider.factor_values:
+        yield CheckResult(
+            OK,
+            "What the provider says about a second factor isn't used: whoever has set one up here is asked for it too",
+        )
 
 
 def check_pdf() -> Iterator[CheckResult]:

@@ -9,6 +9,7 @@ import click
 
 from caseapp.core.actor import operator
 from caseapp.core.transaction import transaction
+from caseapp.domain.auth.identities import find_identity, unlink_identity_of
 from caseapp.domain.auth.operations import (
     add_user,
     create_token,
@@ -150,6 +151,32 @@ def remove_factor(context: CommandContext, email: str) -> None:
     with context.open(), transaction():
         remove_second_factor_of(operator(), email)
     click.echo(f"{email} has no second factor any more; all sessions and tokens have ended.")
+
+
+@user.command("identity")
+@click.argument("email")
+@click.pass_obj
+def show_identity(context: CommandContext, email: str) -> None:
+    """Show which account at the OpenID provider a user has linked: issuer, subject, and when."""
+    with context.open():
+        found = find_identity(get_user_by_email(email).id)
+        if found is not None:
+            used = f", used {_minute(found.used_at)}" if found.used_at else ""
+            click.echo(f"{found.issuer}  {found.subject}, linked {_day(found.linked_at)}{used}")
+
+
+@user.command()
+@click.argument("email")
+@click.pass_obj
+def unlink(context: CommandContext, email: str) -> None:
+    """Unlink a user's account at the OpenID provider, and end all sessions and tokens of the user.
+
+    From then on their password signs them in, also where the practice requires single sign-on: this is the way in while
+    the provider is out of reach.
+    """
+    with context.open(), transaction():
+        unlink_identity_of(operator(), email)
+    click.echo(f"{email} signs in with the password now; all sessions and tokens have ended.")
 
 
 @click.group()

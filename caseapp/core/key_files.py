@@ -38,6 +38,17 @@ def read(path: Path) -> bytes:
 
     Raises OSError, and ValueError when it is a link, isn't ours, can be read by others or is too short.
     """
+    key = read_private(path)
+    if len(key) < KEY_BYTES:
+        raise ValueError(f"{path} must contain at least {KEY_BYTES} random bytes")
+    return key
+
+
+def read_private(path: Path) -> bytes:
+    """Read a file with a secret that somebody else has made.
+
+    Raises OSError, and ValueError when it is a link, isn't ours or can be read by others.
+    """
     if path.is_symlink():
         raise ValueError(f"{path} is a link; give the path of the file itself")
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -51,12 +62,9 @@ def read(path: Path) -> bytes:
             )
         if status.st_mode & 0o077:
             raise ValueError(f"{path} can be read by others; set its mode to 0600")
-        key = os.read(descriptor, status.st_size)
+        return os.read(descriptor, status.st_size)
     finally:
         os.close(descriptor)
-    if len(key) < KEY_BYTES:
-        raise ValueError(f"{path} must contain at least {KEY_BYTES} random bytes")
-    return key
 
 
 def check_place(path: Path, data_dir: Path) -> None:

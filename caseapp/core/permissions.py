@@ -24,6 +24,7 @@ class Action(StrEnum):
     SELF_READ = "self.read"
     ACCOUNT_EDIT = "account.edit"
     FACTOR_MANAGE = "factor.manage"
+    IDENTITY_LINK = "identity.link"
     SESSION_END = "session.end"
     FORM_DRAFT = "form.draft"
     TODAY_READ = "today.read"
@@ -88,6 +89,7 @@ class Action(StrEnum):
 CONFIRMED_ACTIONS = frozenset(
     {
         Action.FACTOR_MANAGE,
+        Action.IDENTITY_LINK,
         Action.NOTE_SIGN,
         Action.HOLD_RELEASE,
         Action.SCREENING_CORRECT,
@@ -104,6 +106,7 @@ _ALL_STAFF = frozenset(
         Action.SELF_READ,
         Action.ACCOUNT_EDIT,
         Action.FACTOR_MANAGE,
+        Action.IDENTITY_LINK,
         Action.SESSION_END,
         Action.FORM_DRAFT,
         Action.TODAY_READ,

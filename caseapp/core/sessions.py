@@ -32,6 +32,10 @@ class Assurance(IntEnum):
     TWO_FACTORS = 2
 
 
+METHODS = ("password", "provider")
+"""How a member of staff has signed in: by their password, or at the practice's OpenID provider."""
+
+
 class Session(Model):
     """A signed-in browser of a member of staff or a client."""
 
@@ -53,6 +57,8 @@ class Session(Model):
     assurance_level: Mapped[int] = mapped_column(
         default=Assurance.ONE_FACTOR, info=between(Assurance.WAITS, Assurance.TWO_FACTORS)
     )
+    method: Mapped[str | None] = mapped_column(sa.String(8), info=one_of(METHODS))
+    """None for a client, and for a session that an earlier release has begun."""
 
 
 def session_is_live() -> sa.ColumnElement[bool]:
@@ -88,8 +94,13 @@ def begin_session(
     *,
     pin_verified: bool = True,
     level: Assurance = Assurance.ONE_FACTOR,
+    method: str | None = None,
+    authenticated_at: datetime | None = None,
 ) -> str:
-    """Begin a session for a `staff` member or a `client` and return the token for the cookie."""
+    """Begin a session for a `staff` member or a `client` and return the token for the cookie.
+
+    `method` is one of METHODS, and `authenticated_at` when the person has shown who they are, if not just now.
+    """
     token = generate_token()
     moment = now()
     db.session.add(
@@ -99,9 +110,10 @@ def begin_session(
             subject_id=subject_id,
             created_at=moment,
             last_seen_at=moment,
-            authenticated_at=moment,
+            authenticated_at=authenticated_at or moment,
             pin_verified=pin_verified,
             assurance_level=level,
+            method=method,
         )
     )
     db.session.flush()

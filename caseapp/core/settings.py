@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 PREFIX = "CASEAPP_"
+LOOPBACK = "127.0.0.1"
 
 Environment = Literal["production", "demo", "test"]
 LogFormat = Literal["json", "text"]
@@ -25,6 +26,21 @@ LogFormat = Literal["json", "text"]
 
 class InvalidSettings(Exception):
     """Wrong or missing settings, one line for each."""
+
+
+@dataclass(frozen=True)
+class Provider:
+    """An OpenID provider at which staff can sign in.
+
+    `name` is what people call it. `factor_values` are the values of the claims `amr` and `acr` that show a second
+    factor.
+    """
+
+    issuer: str
+    client_id: str
+    client_secret: str = field(repr=False)
+    name: str
+    factor_values: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -43,6 +59,7 @@ class Settings:
     log_format: LogFormat
     scan_command: tuple[str, ...] = ()
     portal_url: str | None = None
+    provider: Provider | None = None
 
     @property
     def portal_base(self) -> str:
@@ -86,6 +103,12 @@ SETTING_DESCRIPTIONS = {
     "MAIL_FROM": "sender of every email (default: no-reply at the host of PORTAL_URL)",
     "TRUSTED_PROXIES": "number of reverse proxies whose X-Forwarded-For is trusted (default: 0)",
     "SCAN_COMMAND": "program that reads each uploaded file from standard input; exit code 0 accepts it (default: none)",
+    "OPENID_ISSUER": "address of the OpenID provider at which staff can sign in, as it names itself (default: none)",
+    "OPENID_CLIENT_ID": "what the provider calls this program (required with OPENID_ISSUER)",
+    "OPENID_CLIENT_SECRET_FILE": "file with the secret that the provider has issued (required with OPENID_ISSUER)",
+    "OPENID_NAME": "what people call the provider (default: its host name)",
+    "OPENID_FACTOR_VALUES": "values of the claims amr and acr, with blanks between, by which the provider says that "
+    "somebody has shown a second factor (default: none)",
     "LOG_FORMAT": "json or text (default: json in production, else text)",
 }
 
@@ -141,6 +164,45 @@ class _Reader:
         elif parts.path.strip("/") or parts.query or parts.fragment:
             self.fault(name, "must be an address without a path")
         return found.rstrip("/")
+
+    def provider(self, env: str) -> Provider | None:
+        """Read the OpenID provider; its address may have a path, and needs TLS but for tests on this machine."""
+        issuer, client_id = self.text("OPENID_ISSUER"), self.text("OPENID_CLIENT_ID")
+        given = self.text("OPENID_CLIENT_SECRET_FILE")
+        if not issuer:
+            for name in ("CLIENT_ID", "CLIENT_SECRET_FILE", "NAME", "FACTOR_VALUES"):
+                if self.text(f"OPENID_{name}"):
+                    self.fault(f"OPENID_{name}", f"needs {PREFIX}OPENID_ISSUER")
+            return None
+        parts = urlsplit(issuer)
+        own = env == "test" and parts.hostname == LOOPBACK
+        if parts.scheme not in ({"https", "http"} if own else {"https"}) or not parts.hostname:
+            self.fault("OPENID_ISSUER", "must be a full address that begins with https://")
+        elif parts.query or parts.fragment:
+            self.fault("OPENID_ISSUER", "must be an address without a query")
+        if not client_id:
+            self.fault("OPENID_CLIENT_ID", f"is required with {PREFIX}OPENID_ISSUER")
+        return Provider(
+            issuer,
+            client_id,
+            self.secret("OPENID_CLIENT_SECRET_FILE", given),
+            self.text("OPENID_NAME", parts.hostname or ""),
+            frozenset(self.text("OPENID_FACTOR_VALUES").split()),
+        )
+
+    def secret(self, name: str, given: str) -> str:
+        """Read a file with a secret of one line that somebody else has made."""
+        if not given:
+            self.fault(name, f"is required with {PREFIX}OPENID_ISSUER")
+            return ""
+        try:
+            found = key_files.read_private(Path(given)).decode().strip()
+        except (OSError, ValueError) as fault:
+            self.fault(name, str(fault))
+            return ""
+        if not found or not found.isprintable():
+            self.fault(name, f"{given} must contain one line of text")
+        return found
 
     def smtp_url(self, env: str) -> str | None:
         found = self.text("SMTP_URL") or None
@@ -222,6 +284,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     vault_keys = read.keys("VAULT_KEY_FILE", env, data_dir, data_dir / "vault.key")
     read.check_keys(secret_keys, vault_keys)
     scan_command = read.command("SCAN_COMMAND")
+    provider = read.provider(env)
     if read.faults:
         raise InvalidSettings("\n".join(read.faults))
     return Settings(
@@ -237,6 +300,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         log_format=cast("LogFormat", log_format),
         scan_command=scan_command,
         portal_url=portal_url,
+        provider=provider,
     )
 
 

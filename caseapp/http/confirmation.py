@@ -1,6 +1,7 @@
 """Confirmation: before some changes a person whose last sign-in is a while ago shows again who they are.
 
 The form that asked for it goes along, word for word, in the page that asks for the password; that page sends it on.
+Whoever confirms at the provider finds the words in the form again and sends it themselves.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from flask import after_this_request, g, render_template, request
 from caseapp.core.clock import now
 from caseapp.core.errors import Invalid, TooManyAttempts
 from caseapp.core.transaction import transaction
+from caseapp.domain.auth.identities import USE_PROVIDER, is_linked, is_provider_required
 from caseapp.domain.auth.passwords import check_own_password, confirm_session
 from caseapp.domain.auth.rules import CONFIRM_AFTER, needs_confirmation
 from caseapp.domain.auth.second_factor import check_code, has_second_factor, show_code
@@ -87,6 +89,8 @@ def _check(actor: Actor, typed: str) -> Callable[[], str]:
     if has_second_factor(actor.id):
         code = check_code(actor, typed, confirmation_limits(actor.id))
         return lambda: show_code(code)
+    if is_provider_required(actor.id):
+        raise Invalid({"password": [str(USE_PROVIDER)]})
     password = check_own_password(actor, typed)
     return lambda: confirm_session(password)
 
@@ -104,5 +108,7 @@ def _show(
         sends_file=sends_file,
         minutes=CONFIRM_AFTER.seconds // 60,
         by_code=has_second_factor(sent.actor.id),
+        by_provider=is_linked(sent.actor.id),
+        no_password=is_provider_required(sent.actor.id),
     )
     return page, status

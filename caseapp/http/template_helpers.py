@@ -136,6 +136,13 @@ MESSAGES = {
         "Password changed. You’re signed out everywhere else, and your API tokens have ended."
     ),
     "factor_removed": lazy_gettext("Second factor removed. Your password alone signs you in."),
+    "identity_linked": lazy_gettext(
+        "Account linked. You’re signed out everywhere else, and your API tokens have ended."
+    ),
+    "identity_unlinked": lazy_gettext(
+        "Account unlinked. You’re signed out everywhere else, and your API tokens have ended."
+    ),
+    "confirmed": lazy_gettext("Confirmed. Send the form now; what you typed is still in it."),
     "session_ended": lazy_gettext("Session ended."),
     "signed_out": lazy_gettext("You're signed out."),
 }
@@ -157,6 +164,12 @@ def flashed_messages() -> list[str]:
 def current_practice() -> Practice:
     """Return the practice for reading."""
     return get_practice_info().practice
+
+
+def provider_name() -> str:
+    """Return what people call the provider at which staff can sign in; empty without one."""
+    provider = settings.active().provider
+    return provider.name if provider else ""
 
 
 def zone() -> ZoneInfo:
@@ -282,6 +295,7 @@ def init_app(app: Flask) -> None:
         new_idempotency_key=new_idempotency_key,
         flashed_messages=flashed_messages,
         current_practice=current_practice,
+        provider_name=provider_name,
         are_help_lines_stale=are_help_lines_stale,
         today=today,
         now=now,

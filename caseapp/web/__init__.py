@@ -32,6 +32,7 @@ from caseapp.web import (
     second_factor,
     settings,
     sign_in,
+    single_sign_on,
     staffing,
     stages,
     today,
@@ -50,6 +51,7 @@ def init_app(app: Flask) -> None:
     """
     modules = (
         sign_in,
+        single_sign_on,
         account,
         second_factor,
         today,

@@ -11,6 +11,7 @@ from flask import Blueprint, redirect, render_template, url_for
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth import operations, passwords
+from caseapp.domain.auth.identities import Identity, find_identity
 from caseapp.domain.auth.queries import find_password_date, list_sessions
 from caseapp.domain.auth.schemas import (
     PasswordChange,
@@ -35,18 +36,22 @@ blueprint = Blueprint("account", __name__)
 
 @dataclass(frozen=True)
 class Account:
-    """The sessions of somebody, when their password was set, and whether they have a second factor."""
+    """Somebody's sessions, when their password was set, whether they have a second factor, and what they linked."""
 
     sessions: Sequence[Session]
     password_set_at: datetime | None
     has_factor: bool
+    identity: Identity | None
 
 
 def load_account() -> Account:
     """Load one's own account."""
     actor = current_actor()
     return Account(
-        list_sessions(actor.id), find_password_date(actor.id), has_second_factor(actor.id)
+        list_sessions(actor.id),
+        find_password_date(actor.id),
+        has_second_factor(actor.id),
+        find_identity(actor.id),
     )
 
 

@@ -29,6 +29,7 @@ ACTION_LABELS = {
     Action.CLIENT_CREATE: "Added a client",
     Action.ACCOUNT_EDIT: "Changed their own account",
     Action.FACTOR_MANAGE: "Changed their second factor",
+    Action.IDENTITY_LINK: "Linked or unlinked an account at the provider",
     Action.CLIENT_READ: "Viewed a client's record",
     Action.CLIENT_EDIT: "Changed a client's record",
     Action.HAND_OVER: "Handed over a client",

@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import pytest
 
 from caseapp.core.actor import operator
 from caseapp.core.transaction import transaction
+from caseapp.domain.auth.identities import Vouched, find_identity, link_identity
 from caseapp.domain.auth.operations import create_token, revoke_token
 from tests.api.api_client import BASE, assert_error, assert_only_answers, assert_refuses
 from tests.support import staff as people
@@ -98,3 +101,20 @@ def test_own_sessions_are_listed_and_ended(app, staff):
     assert browser.get("/account").location == "/sign-in"
     assert_error(coach.post(address, {}), 404)
     assert coach.get("/me/sessions").get_json()["items"] == []
+
+
+def test_own_identity_is_listed_and_unlinked(app, staff):
+    coach = staff["coach"]
+    assert coach.get("/me/identities").get_json()["items"] == []
+    assert_error(coach.post("/me/identities/unlink", {}), 404)
+    with transaction():
+        link_identity(coach.actor, Vouched("https://id.example.org", "1", None, has_factor=False))
+    assert_error(coach.get("/me"), 401)
+    with transaction():
+        _, text = create_token(operator(), "coach@practice.test", "second")
+    coach = replace(coach, token=text)
+    [found] = coach.get("/me/identities").get_json()["items"]
+    assert (found["issuer"], found["subject"]) == ("https://id.example.org", "1")
+    assert coach.post("/me/identities/unlink", {}).get_json()["id"] == str(coach.actor.id)
+    assert_error(coach.get("/me"), 401)
+    assert find_identity(coach.actor.id) is None

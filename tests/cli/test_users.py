@@ -4,7 +4,9 @@ import pytest
 
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
+from caseapp.core.transaction import transaction
 from caseapp.domain.audit.queries import AuditFilter, list_audit_events
+from caseapp.domain.auth.identities import Vouched, link_identity
 from caseapp.domain.auth.queries import find_token_actor
 from caseapp.domain.screening.marks import HOLD_KINDS, list_marks
 from caseapp.domain.users.queries import get_user_by_email
@@ -83,6 +85,21 @@ def test_second_factor_of_a_user_is_removed(app, run_command):
     assert done.exit_code == 0
     assert "no second factor any more" in done.output
     assert staff.sign_in(app.test_client(), coach).location == "/today"
+
+
+def test_linked_account_is_shown_and_unlinked(app, run_command):
+    coach = staff.add("coach")
+    assert run_command("user", "identity", "coach@practice.test").output == ""
+    with transaction():
+        link_identity(coach, Vouched("https://id.example.org", "1234", None, has_factor=False))
+    browser = app.test_client()
+    staff.sign_in(browser, coach)
+    shown = run_command("user", "identity", "coach@practice.test").output
+    assert shown.startswith("https://id.example.org  1234, linked 20")
+    assert run_command("user", "unlink", "coach@practice.test").exit_code == 0
+    assert browser.get("/today").location == "/sign-in"
+    assert run_command("user", "identity", "coach@practice.test").output == ""
+    assert run_command("user", "unlink", "coach@practice.test").exit_code == 1
 
 
 def test_user_reset_and_disable_end_access(app, run_command):

@@ -83,6 +83,7 @@ def test_settings_repr_hides_secrets(load):
         ({"SCAN_COMMAND": "no-such-program -"}, "SCAN_COMMAND: program not found"),
         ({"SCAN_COMMAND": "scan 'it"}, "SCAN_COMMAND: is not a valid command"),
         ({"LOG_FORMAT": "xml"}, "LOG_FORMAT: must be json or text"),
+        ({"OPENID_NAME": "Example ID"}, "OPENID_NAME: needs CASEAPP_OPENID_ISSUER"),
         ({"DEBUG": "1"}, "DEBUG: unknown setting"),
     ],
 )
@@ -97,6 +98,54 @@ def test_all_invalid_settings_are_named_at_once(load):
             ENV="x", BASE_URL="y", SMTP_URL="z", TRUSTED_PROXIES="w", WHAT="v", VAULT_KEY_FILE="/u"
         )
     assert len(str(refused.value).splitlines()) == 6
+
+
+@pytest.fixture
+def provider(tmp_path):
+    secret = tmp_path / "openid.secret"
+    secret.write_text("issued by the provider\n")
+    secret.chmod(0o600)
+    return {
+        "OPENID_ISSUER": "https://id.example.org/realm",
+        "OPENID_CLIENT_ID": "caseapp",
+        "OPENID_CLIENT_SECRET_FILE": str(secret),
+    }
+
+
+def test_provider_is_named_by_its_host_unless_it_has_a_name(load, provider):
+    found = load(**provider).provider
+    assert (found.name, found.factor_values) == ("id.example.org", frozenset())
+    assert found.client_secret == "issued by the provider"
+    assert "issued" not in repr(found)
+    named = load(**provider, OPENID_NAME="Example ID", OPENID_FACTOR_VALUES="mfa  hwk").provider
+    assert (named.name, named.factor_values) == ("Example ID", {"mfa", "hwk"})
+    assert load().provider is None
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"OPENID_CLIENT_ID": None}, "OPENID_CLIENT_ID: is required"),
+        ({"OPENID_CLIENT_SECRET_FILE": None}, "OPENID_CLIENT_SECRET_FILE: is required"),
+        ({"OPENID_CLIENT_SECRET_FILE": "/nowhere"}, "OPENID_CLIENT_SECRET_FILE: "),
+        ({"OPENID_ISSUER": "http://id.example.org"}, "OPENID_ISSUER: must be a full address"),
+        ({"OPENID_ISSUER": "http://127.0.0.1:8080"}, "OPENID_ISSUER: must be a full address"),
+        ({"OPENID_ISSUER": "https://id.example.org?a=b"}, "OPENID_ISSUER: must be an address"),
+    ],
+)
+def test_provider_needs_all_of_its_settings(load, provider, changed, message):
+    with pytest.raises(InvalidSettings, match=f"^{PREFIX}{message}"):
+        load(**(provider | changed))
+
+
+@pytest.mark.parametrize("text", ["", "two\nlines"])
+def test_secret_of_the_provider_is_one_line(load, provider, tmp_path, text):
+    (tmp_path / "openid.secret").write_text(text)
+    with pytest.raises(InvalidSettings, match="must contain one line of text"):
+        load(**provider)
+    (tmp_path / "openid.secret").chmod(0o640)
+    with pytest.raises(InvalidSettings, match="can be read by others"):
+        load(**provider)
 
 
 def test_key_file_readable_by_others_is_refused(load, tmp_path):

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import sqlalchemy as sa
 
 from caseapp.core.clock import at, now
 from caseapp.core.database import db
+from caseapp.core.settings import Provider
+from caseapp.core.settings import active as active_settings
+from caseapp.core.settings import use as use_settings
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import assign_handout
+from caseapp.domain.auth.identities import Vouched, link_identity
 from caseapp.domain.auth.queries import find_staff_session
 from caseapp.domain.authoring.models import HandoutDraft
 from caseapp.domain.authoring.operations import save_draft
@@ -173,7 +178,23 @@ def set_up_app(world):
     staff.set_up_app(find_staff_session(cookie.value).actor)
 
 
+def name_provider(_world):
+    """Name an OpenID provider in the settings; nobody asks it anything."""
+    provider = Provider("https://id.example.org", "caseapp", "secret", "Example ID", frozenset())
+    use_settings(replace(active_settings(), provider=provider))
+
+
+def link_identity_of_coach(world):
+    """Link an account at a provider to the coach's, without signing their browser out."""
+    cookie = world.browsers["coach"].get_cookie("__Host-desk")
+    actor = find_staff_session(cookie.value).actor
+    with transaction():
+        link_identity(actor, Vouched("https://id.example.org", "1", None, has_factor=False))
+
+
 REACHED_BY = {
+    "account.link_identity": name_provider,
+    "account.unlink_identity": link_identity_of_coach,
     "account.make_recovery_codes": set_up_app,
     "account.remove_factor": set_up_app,
     "assignments.mark_read": assign_on_paper,

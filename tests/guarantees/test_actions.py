@@ -16,6 +16,7 @@ EVERY_MEMBER_OF_STAFF = {
     "self.read",
     "account.edit",
     "factor.manage",
+    "identity.link",
     "session.end",
     "form.draft",
     "today.read",

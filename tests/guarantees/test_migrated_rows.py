@@ -51,6 +51,8 @@ LATER_COLUMNS = {
     ("portal_access", "locked_at"),
     ("session", "authenticated_at"),
     ("session", "assurance_level"),
+    ("session", "method"),
+    ("practice", "requires_single_sign_on"),
     ("practice", "second_factor_roles"),
     ("practice", "language"),
     ("worksheet_response", "shared_read_at"),
@@ -410,6 +412,8 @@ def test_every_row_of_the_old_schema_comes_through_and_goes_back(old_database: s
     } == {(None, "", "")}
     assert all(row.pop("assurance_level") == 1 for row in after["session"])
     assert {str(row.pop("second_factor_roles")) for row in after["practice"]} == {"[]"}
+    assert {row.pop("method") for row in after["session"]} <= {None}
+    assert not any(row.pop("requires_single_sign_on") for row in after["practice"])
     assert all(row.pop("authenticated_at") == row["created_at"] for row in after["session"])
     expected = {
         NAMES.TABLES.get(old, old): [renamed(NAMES.TABLES.get(old, old), row) for row in rows]

@@ -83,6 +83,8 @@ def test_every_route_is_declared_and_public_ones_give_a_reason(session_app):
         "GET /robots.txt",
         "GET /sign-in",
         "GET /sign-in/code",
+        "GET /sign-in/provider",
+        "GET /sign-in/provider/return",
         "POST /exit",
         "POST /portal/card",
         "POST /portal/enter",

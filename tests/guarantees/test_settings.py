@@ -20,6 +20,8 @@ WRONG = {
     "TRUSTED_PROXIES": "some",
     "SCAN_COMMAND": "no-such-program -",
     "LOG_FORMAT": "xml",
+    "OPENID_ISSUER": "id.example.org",
+    "OPENID_CLIENT_SECRET_FILE": "/nowhere/openid",
     "SECRET_KEY_FILE": "/nowhere/secret",
     "VAULT_KEY_FILE": "/nowhere/vault",
 }

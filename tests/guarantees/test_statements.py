@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.both, pytest.mark.slow]
 
 # As the coach opens it, or the first of supervisor and admin who may; in the portal as the client.
 PAGES = {
-    "account.account_page": 7,
+    "account.account_page": 8,
     "account.factor_page": 8,
     "alerts.alert_list": 7,
     "alerts.alert_page": 8,
@@ -123,6 +123,10 @@ NO_PAGES = {
     "session_time.look",
     "sign_in.code_page",
     "sign_in.home",
+    "single_sign_on.begin_confirmation",
+    "single_sign_on.begin_linking",
+    "single_sign_on.begin_sign_in",
+    "single_sign_on.come_back",
     "worksheets.upload",
 }
 

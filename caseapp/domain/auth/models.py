@@ -14,8 +14,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 from caseapp.core.database import Model, between, one_of, unconstrained
 from caseapp.core.ids import new_id
 
-CREDENTIAL_KINDS = ("password", "totp", "recovery")
-"""`password`: its Argon2id hash; `totp`: the secret of an app; `recovery`: the hashes of the codes that are left."""
+CREDENTIAL_KINDS = ("password", "totp", "recovery", "identity")
+"""`password`: its Argon2id hash; `totp`: the secret of an app; `recovery`: the hashes of the codes that are left;
+`identity`: issuer and subject of an account at an OpenID provider."""
 IN_USE = sa.text("ended_at IS NULL")
 
 
@@ -37,6 +38,14 @@ class Credential(Model):
             sqlite_where=IN_USE,
             postgresql_where=IN_USE,
         ),
+        sa.Index(
+            "uq_credential_lookup",
+            "kind",
+            "lookup",
+            unique=True,
+            sqlite_where=IN_USE,
+            postgresql_where=IN_USE,
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
@@ -46,6 +55,8 @@ class Credential(Model):
     secret: Mapped[bytes | None]
     last_step: Mapped[int | None] = mapped_column(info=between(0))
     """The time step of the last code of an app that was accepted."""
+    lookup: Mapped[str | None] = mapped_column(sa.String(64))
+    """The hash by which an identity is found; of other kinds None."""
     created_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]

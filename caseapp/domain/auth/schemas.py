@@ -102,3 +102,12 @@ class NewFactorSchema(Schema):
     def make(self, data: dict[str, Any], **_: object) -> NewFactor:
         """Build the dataclass."""
         return NewFactor(data["factor_secret"], data["factor_code"])
+
+
+class IdentityResponseSchema(Schema):
+    """The account at the OpenID provider that somebody has linked."""
+
+    issuer = fields.String(required=True)
+    subject = fields.String(required=True)
+    linked_at = fields.AwareDateTime(required=True)
+    used_at = fields.AwareDateTime(required=True, allow_none=True)

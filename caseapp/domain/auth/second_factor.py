@@ -24,6 +24,7 @@ from caseapp.core.permissions import Action
 from caseapp.core.sessions import Assurance, begin_session, renew_session, set_assurance_level
 from caseapp.core.tokens import generate_code, hash_token, normalize_code
 from caseapp.domain.audit.operations import record
+from caseapp.domain.auth.identities import refuse_password
 from caseapp.domain.auth.models import Credential
 from caseapp.domain.auth.passwords import CheckedPassword, end_access, use_password
 from caseapp.domain.auth.rules import lacks_factor
@@ -262,13 +263,15 @@ def _accept(checked: CheckedCode) -> None:
 def sign_in(checked: CheckedPassword) -> str:
     """Begin a session and return the token for the cookie; with a second factor it waits for a code, and opens nothing.
 
-    Raises Unauthenticated when the password was changed or the account disabled since the check.
+    Raises Unauthenticated when the password was changed or the account disabled since the check, and for somebody who
+    has to sign in at the provider.
     """
     use_password(checked)
     actor = checked.actor
+    refuse_password(actor.id)
     waits = has_second_factor(actor.id)
     level = Assurance.WAITS if waits else Assurance.ONE_FACTOR
-    token = begin_session("staff", actor.id, level=level)
+    token = begin_session("staff", actor.id, level=level, method="password")
     record(actor, Action.SIGN_IN, "user", actor.id, details={"awaits": "code"} if waits else None)
     return token
 

@@ -53,6 +53,8 @@ class Practice(Model):
         default=list, server_default=sa.text("'[]'")
     )
     """The roles of the staff who must have a second factor."""
+    requires_single_sign_on: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
+    """Whether staff who have linked an account at the provider sign in only there."""
     exit_url: Mapped[str] = mapped_column(sa.String(200))
     help_lines_confirmed_on: Mapped[date | None]
     help_lines_confirmed_by: Mapped[UUID | None] = mapped_column(

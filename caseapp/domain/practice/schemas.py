@@ -45,6 +45,7 @@ class PracticeChange:
     exit_url: str
     language: str = SOURCE_LANGUAGE
     second_factor_roles: list[str] = field(default_factory=list)
+    requires_single_sign_on: bool = False
 
 
 class PracticeSchema(Schema):
@@ -73,6 +74,7 @@ class PracticeSchema(Schema):
     second_factor_roles = fields.List(
         fields.String(validate=validate.OneOf(sorted(STAFF_ROLES))), load_default=list
     )
+    requires_single_sign_on = fields.Boolean(load_default=False)
 
     @validates("country")
     def _known_country(self, value: str, **_: object) -> None:

@@ -19,6 +19,12 @@ from caseapp.domain.assignments.queries import lock_assignment
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.audit.operations import record, record_reads, record_refusal
 from caseapp.domain.audit.queries import AuditFilter, list_audit_events
+from caseapp.domain.auth.identities import (
+    Vouched,
+    link_identity,
+    unlink_identity,
+    unlink_identity_of,
+)
 from caseapp.domain.auth.operations import (
     add_user,
     create_token,
@@ -28,6 +34,7 @@ from caseapp.domain.auth.operations import (
 )
 from caseapp.domain.auth.passwords import change_password, check_change
 from caseapp.domain.auth.portal_access import invite_client
+from caseapp.domain.auth.provider_sign_in import sign_in as sign_in_at_provider
 from caseapp.domain.auth.queries import find_staff_session
 from caseapp.domain.auth.schemas import PasswordChange
 from caseapp.domain.auth.second_factor import (
@@ -156,6 +163,7 @@ def changes(team):
         session_id = find_staff_session(begin_session("staff", supervisor.id)).actor.session_id
     wish = PasswordChange(staff.PASSWORD, "another good pass phrase")
     new_password = check_change(coach, wish)
+    vouched = Vouched("https://id.example.org", "1", None, has_factor=False)
     with transaction():
         closing = CaseClosing("other", "decision", "not_possible", "Gone.", NO, None)
         close_case(coach, lock_case(coach, closed.case_id), closing, 1)
@@ -276,6 +284,11 @@ def changes(team):
         ("factor.manage", lambda: make_recovery_codes(supervisor)),
         ("user.manage", lambda: remove_second_factor_of(admin, "supervisor@practice.test")),
         ("factor.manage", lambda: remove_second_factor(supervisor)),
+        ("identity.link", lambda: link_identity(supervisor, vouched)),
+        ("sign_in", lambda: sign_in_at_provider(vouched)),
+        ("identity.link", lambda: unlink_identity(supervisor)),
+        ("identity.link", lambda: link_identity(supervisor, vouched)),
+        ("user.manage", lambda: unlink_identity_of(admin, "supervisor@practice.test")),
     ]
 
 

@@ -1,0 +1,166 @@
+"""Single sign-on: to the practice's OpenID provider and back, to sign in, to confirm or to link an account."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from flask import Blueprint, g, redirect, render_template, request, session, url_for
+
+from caseapp.core.errors import RuleBroken, Unauthenticated
+from caseapp.core.permissions import Action
+from caseapp.core.transaction import transaction
+from caseapp.domain.audit.operations import record_refusal
+from caseapp.domain.auth import identities, operations, provider_sign_in
+from caseapp.domain.auth.queries import find_waiting_person
+from caseapp.http import confirmation, openid
+from caseapp.http.forms import BUTTON, Done, Sent, no_lock
+from caseapp.http.guard import current_actor, needs, public
+from caseapp.http.interfaces import Interface, find_page
+from caseapp.http.openid import RETURN_PATH, ProviderFailed
+from caseapp.http.sessions import set_session_cookie
+from caseapp.http.template_helpers import flash
+from caseapp.web.account import page
+
+if TYPE_CHECKING:
+    from flask.typing import ResponseReturnValue
+
+    from caseapp.core.actor import Actor
+    from caseapp.domain.auth.identities import Vouched
+    from caseapp.http.openid import Pending
+
+LINK_KEY = "link"
+"""In the browser's cookie: the session whose person has just sent the form to link an account."""
+
+blueprint = Blueprint("single_sign_on", __name__)
+
+
+def _next() -> str:
+    return find_page(request.args.get("next", ""), Interface.STAFF) or ""
+
+
+@blueprint.get("/sign-in/provider")
+@public("nobody is signed in yet")
+def begin_sign_in() -> ResponseReturnValue:
+    """Lead to the provider to sign in."""
+    if g.actor:
+        return redirect(url_for("today.today"), code=303)
+    try:
+        return openid.begin("sign_in", back=_next())
+    except ProviderFailed as error:
+        return _show(error.message, error.status, url_for("sign_in.sign_in_page"))
+
+
+@blueprint.get("/account/provider/confirm")
+@needs(Action.SELF_READ)
+def begin_confirmation() -> ResponseReturnValue:
+    """Lead to the provider to confirm who one is; the words of the form that asked for it are kept in its page."""
+    back = _next() or url_for("account.account_page")
+    if not identities.is_linked(current_actor().id):
+        return redirect(back, code=303)
+    try:
+        return openid.begin("confirm", session_id=current_actor().session_id, back=back)
+    except ProviderFailed as error:
+        return _show(error.message, error.status, back)
+
+
+@page.form(Action.IDENTITY_LINK, BUTTON, lock=no_lock, rule="/account/provider/link")
+def link_identity(_locked: None, _body: dict[str, Any], sent: Sent) -> Done:
+    """Show the way to the provider; a form can't lead there itself, since our pages send forms only to us."""
+    provider = openid.get_provider().name
+    session[LINK_KEY] = str(sent.actor.session_id)
+    return Done(
+        url_for("account.account_page"),
+        shown=lambda: render_template("account/link_identity.html", provider=provider),
+    )
+
+
+@blueprint.get("/account/provider/link")
+@needs(Action.IDENTITY_LINK)
+def begin_linking() -> ResponseReturnValue:
+    """Lead to the provider to link an account, once whoever sent the form for it has confirmed who they are."""
+    actor, back = current_actor(), url_for("account.account_page")
+    if session.pop(LINK_KEY, "") != str(actor.session_id) or confirmation.is_due(
+        Action.IDENTITY_LINK
+    ):
+        return redirect(back, code=303)
+    try:
+        return openid.begin("link", session_id=actor.session_id, back=back)
+    except ProviderFailed as error:
+        return _show(error.message, error.status, back)
+
+
+@page.form(Action.IDENTITY_LINK, BUTTON, lock=no_lock, rule="/account/provider/unlink")
+def unlink_identity(_locked: None, _body: dict[str, Any], sent: Sent) -> Done:
+    """Unlink one's account at the provider."""
+    identities.unlink_identity(sent.actor)
+    return Done(url_for("account.account_page"), "identity_unlinked")
+
+
+@blueprint.get(RETURN_PATH)
+@public("nobody is signed in yet, or the session is compared with the one that began it")
+def come_back() -> ResponseReturnValue:
+    """Take what the provider says, and sign in, confirm or link."""
+    pending = openid.find_pending()
+    back = (pending and pending.next) or url_for("sign_in.sign_in_page")
+    try:
+        vouched = openid.finish()
+        if pending is None or not _is_same_session(pending):
+            raise openid.refused()
+    except ProviderFailed as error:
+        return _show(error.message, error.status, back)
+    try:
+        with transaction():
+            token = _accept(pending, vouched)
+    except Unauthenticated as error:
+        return _refuse(pending, error.message, HTTPStatus.UNAUTHORIZED, back, error.code)
+    except RuleBroken as error:
+        reason = error.reasons[0]
+        message = f"{reason.message} {reason.way_out}"
+        return _refuse(pending, message, HTTPStatus.CONFLICT, back, reason.code)
+    if token is None:
+        flash("identity_linked")
+        return redirect(back, code=303)
+    if pending.purpose == "confirm":
+        flash("confirmed")
+        target = back
+    elif find_waiting_person(token):
+        target = url_for("sign_in.code_page", next=pending.next or None)
+    else:
+        target = pending.next or url_for("today.today")
+    return set_session_cookie(redirect(target, code=303), Interface.STAFF, token)
+
+
+def _is_same_session(pending: Pending) -> bool:
+    """Tell whether whoever comes back to confirm or to link is still in the session in which they began."""
+    actor: Actor | None = g.actor
+    return pending.purpose == "sign_in" or (
+        actor is not None and str(actor.session_id) == pending.session_id
+    )
+
+
+def _accept(pending: Pending, vouched: Vouched) -> str | None:
+    """Make the change; return the token for the session's cookie, if there is a new one."""
+    if pending.purpose == "link":
+        identities.link_identity(current_actor(), vouched)
+        return None
+    if pending.purpose == "confirm":
+        return provider_sign_in.confirm_session(current_actor(), vouched)
+    if g.actor:
+        operations.sign_out(g.actor)
+    return provider_sign_in.sign_in(vouched)
+
+
+def _refuse(
+    pending: Pending, message: str, status: HTTPStatus, back: str, code: str
+) -> ResponseReturnValue:
+    """Record that what the provider says was refused to somebody who is signed in, and say why."""
+    if g.actor:
+        action = Action.IDENTITY_LINK if pending.purpose == "link" else Action.SIGN_IN
+        record_refusal(g.actor, action, "user", g.actor.id, {"reasons": [code]})
+    return _show(message, status, back)
+
+
+def _show(message: str, status: HTTPStatus, back: str) -> tuple[str, HTTPStatus]:
+    page = render_template("sign_in/provider_failed.html", message=message, back=back)
+    return page, status
