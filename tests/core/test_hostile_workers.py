@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import os
 import pickle
-import select
 import shutil
 import socket
 import sys
@@ -17,12 +16,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caseapp.core.sandbox import confinement, pool, protocol
+from caseapp.core.sandbox import confinement, protocol
 from caseapp.core.sandbox.protocol import ANSWER_HEADER, FAILURE, RESULT, Limits
 from caseapp.core.sandbox.server import NOBODY
 from caseapp.core.settings import ROOT
-from tests.core.sandboxes import CODES, children, get_failure, make_pool, server_pid
+from tests.core.sandboxes import CODES, get_failure, make_pool, server_pid
 from tests.support import temporary
+from tests.support.processes import children, watched
 
 WITHOUT_OTHER_USERS = """#!/bin/sh
 exec {setpriv} --bounding-set=-setuid,-setgid -- {python} "$@"
@@ -204,7 +204,7 @@ def test_program_unpickles_nothing():
 
 
 @pytest.mark.process
-def test_endless_answer_is_read_no_further_than_the_longest_one(monkeypatch):
+def test_endless_answer_is_read_no_further_than_the_longest_one():
     with closing(make_pool(workers=1, limits=Limits(result_bytes=100_000))) as small:
         chunk = encode(RESULT, b"x" * 50_000, 100_000).hex().encode()
         assert get_failure(small, b"send %s 1000 exit" % chunk) == "invalid_answer"
@@ -215,45 +215,39 @@ def test_endless_answer_is_read_no_further_than_the_longest_one(monkeypatch):
 @pytest.mark.parametrize(
     "answer", [b"", b"\0", encode(RESULT, b"part", 99), encode(RESULT, b"all")]
 )
-def test_worker_that_answers_and_sleeps_is_killed(answer):
-    with closing(make_pool(workers=1, limits=Limits(seconds=1))) as short:
-        job = b"send %s 1 sleep" % (answer.hex().encode() or b"00")
-        if answer.endswith(b"all"):
-            # The answer is complete when the kernel closes the connection.
-            assert short.run(job) == b"all"
-        else:
-            assert get_failure(short, job) == "ended"
-        assert short.run(b"echo next") == b"next"
+def test_worker_that_answers_and_sleeps_is_killed(single_worker_pool, answer):
+    job = b"send %s 1 sleep" % (answer.hex().encode() or b"00")
+    if answer.endswith(b"all"):
+        # The answer is complete when the kernel closes the connection.
+        assert single_worker_pool.run(job) == b"all"
+    else:
+        assert get_failure(single_worker_pool, job) == "ended"
+    assert single_worker_pool.run(b"echo next") == b"next"
 
 
 @pytest.mark.process
-def test_worker_that_stops_its_timers_is_replaced(monkeypatch):
-    with closing(make_pool(workers=1, limits=Limits(seconds=1))) as short:
-        handle = os.pidfd_open(int(short.run(b"pid")))
-        monkeypatch.setattr(pool, "MAX_WAIT_SECONDS", 1)
-        began = time.monotonic()
-        assert get_failure(short, b"sleep-without-timers") == "late"
-        assert time.monotonic() - began < 3
-        assert select.select([handle], [], [], 30)[0]
-        os.close(handle)
-        monkeypatch.setattr(pool, "MAX_WAIT_SECONDS", 30)
-        assert short.run(b"echo next") == b"next"
+def test_worker_that_stops_its_timers_is_replaced(single_worker_pool):
+    with watched(int(single_worker_pool.run(b"pid"))) as has_ended:
+        assert get_failure(single_worker_pool, b"sleep-without-timers") == "ended"
+        assert has_ended()
+    assert single_worker_pool.run(b"echo next") == b"next"
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("job", [b"pid", b"stay"])
-def test_worker_is_replaced_when_it_is_old(monkeypatch, job):
+@pytest.mark.parametrize("taken_over", [False, True])
+def test_worker_is_replaced_when_it_is_old(taken_over):
     """Whether it is idle, or was taken over and pretends to work."""
-    limits = Limits(seconds=1, worker_seconds=2)
-    with closing(make_pool(workers=1, limits=limits)) as short:
-        handle = os.pidfd_open(int(short.run(b"pid")))
-        if job == b"stay":
-            monkeypatch.setattr(pool, "MAX_WAIT_SECONDS", 1)
-            assert get_failure(short, job) == "late"
-            monkeypatch.setattr(pool, "MAX_WAIT_SECONDS", 30)
-        assert select.select([handle], [], [], 30)[0]
-        os.close(handle)
-        assert short.run(b"echo next") == b"next"
+    with closing(make_pool(workers=1, limits=Limits(seconds=1, worker_seconds=2))) as short:
+        server = server_pid(short)
+        while not (found := children(server)):
+            time.sleep(0.01)
+        with watched(*found) as have_ended:
+            if taken_over:
+                # Nothing but the master ends it.
+                assert get_failure(short, b"stay") == "ended"
+            assert have_ended()
+        while children(server) in ([], found):
+            time.sleep(0.01)
 
 
 @given(st.binary(max_size=200) | st.builds(encode, st.integers(0, 3), st.binary(max_size=50)))

@@ -3,33 +3,31 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
 from caseapp.core.sandbox import pool
 from caseapp.core.settings import ROOT
 from tests.core.sandboxes import (
-    children,
     get_failure,
     is_started,
+    make_gate,
     make_pool,
     occupied,
     server_pid,
 )
 from tests.support import temporary
+from tests.support.patience import PATIENCE
+from tests.support.processes import children, stop, watched
 
 pytestmark = pytest.mark.process
 
-JOB_SECONDS = 30
 SCRIPT = """
 import os, sys, time
 from tests.core.sandboxes import make_pool, server_pid
@@ -39,22 +37,6 @@ print(server_pid(sandbox), flush=True)
 sys.stdin.readline()
 {then}
 """
-
-
-def stop(pid):
-    """Stop a process with SIGSTOP and wait until it is stopped."""
-    os.kill(pid, signal.SIGSTOP)
-    while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
-        time.sleep(0.01)
-
-
-@contextmanager
-def watched(*pids):
-    """Yield a function that waits for the end of processes, whichever their parents are."""
-    handles = [os.pidfd_open(pid) for pid in pids]
-    yield lambda: all(select.select([handle], [], [], JOB_SECONDS)[0] for handle in handles)
-    for handle in handles:
-        os.close(handle)
 
 
 def test_large_jobs_and_results_are_complete(sandbox_pool):
@@ -69,16 +51,25 @@ def test_waiting_too_long_in_the_queue_fails_as_late(single_worker_pool, monkeyp
         assert [get_failure(single_worker_pool, b"echo a") for _ in range(2)] == ["late"] * 2
 
 
+def test_waiting_too_long_for_a_running_job_fails_as_late(single_worker_pool, monkeypatch):
+    gate = make_gate()
+    # Opened for both, it waits for nobody, and keeps the job waiting until it is closed.
+    held = os.open(gate, os.O_RDWR)
+    monkeypatch.setattr(pool, "MAX_WAIT_SECONDS", 0.3)
+    assert get_failure(single_worker_pool, b"read %s" % bytes(gate)) == "late"
+    os.close(held)
+
+
 def test_jobs_beyond_the_number_of_workers_queue(single_worker_pool):
     began = time.monotonic()
     threads = [
-        threading.Thread(target=lambda: single_worker_pool.run(b"sleep 0.3")) for _ in range(4)
+        threading.Thread(target=lambda: single_worker_pool.run(b"sleep 0.1")) for _ in range(4)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert time.monotonic() - began >= 1.2
+    assert time.monotonic() - began >= 0.4
 
 
 def test_concurrent_threads_get_their_own_results(sandbox_pool):
@@ -134,20 +125,29 @@ def test_stopped_worker_is_replaced_by_the_next_job(single_worker_pool):
     assert server_pid(single_worker_pool) == first
 
 
+def run_in_a_fork(sandbox_pool):
+    """Run a job in a fork, which then stops using the pool; return the result."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            os.write(writing, sandbox_pool.run(b"echo from the fork"))
+            sandbox_pool.close()
+        finally:
+            # Whatever happened: a second process of these tests must not go on.
+            os._exit(0)
+    os.close(writing)
+    result = os.read(reading, 100)
+    os.close(reading)
+    os.waitpid(child, 0)
+    return result
+
+
 def test_fork_replaces_a_stopped_server(sandbox_pool):
     sandbox_pool.run(b"echo a")
     first = server_pid(sandbox_pool)
     stop(first)
-    reading, writing = os.pipe()
-    child = os.fork()
-    if not child:
-        os.write(writing, sandbox_pool.run(b"echo from the fork"))
-        sandbox_pool.close()
-        os._exit(0)
-    os.close(writing)
-    assert os.read(reading, 100) == b"from the fork"
-    os.close(reading)
-    os.waitpid(child, 0)
+    assert run_in_a_fork(sandbox_pool) == b"from the fork"
     assert sandbox_pool.run(b"echo b") == b"b"
     assert server_pid(sandbox_pool) != first
 
@@ -155,16 +155,7 @@ def test_fork_replaces_a_stopped_server(sandbox_pool):
 def test_fork_shares_the_server_and_does_not_end_it(sandbox_pool):
     sandbox_pool.run(b"echo a")
     server_process = server_pid(sandbox_pool)
-    reading, writing = os.pipe()
-    child = os.fork()
-    if not child:
-        os.write(writing, sandbox_pool.run(b"echo from the fork"))
-        sandbox_pool.close()
-        os._exit(0)
-    os.close(writing)
-    assert os.read(reading, 100) == b"from the fork"
-    os.close(reading)
-    os.waitpid(child, 0)
+    assert run_in_a_fork(sandbox_pool) == b"from the fork"
     assert sandbox_pool.run(b"echo b") == b"b"
     assert server_pid(sandbox_pool) == server_process
 
@@ -195,7 +186,7 @@ def test_processes_end_however_the_program_ends(then):
             program.stdin.flush()
             if "run" in then or "sleep" in then:
                 program.kill()
-            program.wait(JOB_SECONDS)
+            program.wait(PATIENCE)
             assert have_ended()
 
 

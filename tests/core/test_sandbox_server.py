@@ -6,8 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,8 @@ import pytest
 from caseapp.core.sandbox import pool, server
 from caseapp.core.sandbox.protocol import Limits
 from caseapp.core.settings import ROOT
-from tests.core.sandboxes import get_failure, server_pid
+from tests.core.sandboxes import get_failure, make_gate, server_pid
+from tests.support.processes import watched
 
 pytestmark = pytest.mark.process
 
@@ -42,24 +42,30 @@ def test_failed_job_ends_its_worker(single_worker_pool, job):
 
 
 def test_worker_told_to_stop_finishes_its_job(single_worker_pool):
-    worker = int(single_worker_pool.run(b"pid"))
-    found = []
-    thread = threading.Thread(target=lambda: found.append(single_worker_pool.run(b"sleep 1")))
-    thread.start()
-    time.sleep(0.5)
-    os.kill(worker, signal.SIGTERM)
-    thread.join()
-    assert found == [b"slept"]
+    worker, gate = int(single_worker_pool.run(b"pid")), make_gate()
+    with watched(worker) as has_ended, ThreadPoolExecutor(1) as threads:
+        job = threads.submit(single_worker_pool.run, b"read %s" % bytes(gate))
+        with gate.open("wb") as writing:
+            os.kill(worker, signal.SIGTERM)
+            writing.write(b"finished")
+        assert job.result() == b"finished"
+        assert has_ended()
     assert int(single_worker_pool.run(b"pid")) != worker
 
 
+def time_left(sandbox_pool, seconds):
+    """Return what a job has left of both kinds of time once it has used so many seconds."""
+    return [*map(float, sandbox_pool.run(b"left %f" % seconds).split())]
+
+
 def test_time_limits_apply_to_each_job(single_worker_pool):
-    began = time.monotonic()
-    workers = set()
-    while time.monotonic() - began < LIMITS.seconds + 1:
-        single_worker_pool.run(b"sleep 1")
-        workers.add(single_worker_pool.run(b"pid"))
-    assert len(workers) == 1
+    worker = single_worker_pool.run(b"pid")
+    used = time_left(single_worker_pool, 0.3)
+    # Were the time that of the worker, a later job would never have more; one that the machine held up may have less.
+    later = [time_left(single_worker_pool, 0) for _ in range(20)]
+    for before, after in zip(used, zip(*later, strict=True), strict=True):
+        assert 0 < before < max(after)
+    assert single_worker_pool.run(b"pid") == worker
 
 
 @pytest.mark.parametrize(
@@ -81,16 +87,19 @@ def test_failed_job_reports_one_word_and_the_next_job_succeeds(sandbox_pool, job
     assert sandbox_pool.run(b"echo next") == b"next"
 
 
-@pytest.mark.parametrize(("job", "word"), [(b"spin", "time"), (b"sleep 60", "ended")])
+@pytest.mark.parametrize(
+    ("job", "word"),
+    [(b"hurry ITIMER_PROF spin", "time"), (b"hurry ITIMER_REAL sleep 600", "ended")],
+)
 def test_endless_job_is_killed_while_others_run(sandbox_pool, job, word):
     """Only the processor time tells whose fault it was: a job may sleep because the machine has no time for it."""
-    words = []
-    thread = threading.Thread(target=lambda: words.append(get_failure(sandbox_pool, job)))
-    thread.start()
-    assert all(sandbox_pool.run(b"echo %d" % n) == b"%d" % n for n in range(20))
-    assert thread.is_alive()
-    thread.join()
-    assert words in ([word], ["ended"])
+    gate = make_gate()
+    with ThreadPoolExecutor(1) as threads:
+        endless = threads.submit(get_failure, sandbox_pool, b"after %s %s" % (bytes(gate), job))
+        with gate.open("wb"):
+            assert all(sandbox_pool.run(b"echo %d" % n) == b"%d" % n for n in range(20))
+            assert not endless.done()
+        assert endless.result() == word
     assert sandbox_pool.run(b"echo next") == b"next"
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import threading
+import time
 from contextlib import contextmanager
 from contextvars import Context
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
@@ -18,7 +17,7 @@ from caseapp.core.errors import Invalid
 from caseapp.core.logging import request_id
 from caseapp.core.sandbox import pool, wait_budget
 from caseapp.core.settings import ROOT
-from tests.core.sandboxes import GATES, get_failure, is_started
+from tests.core.sandboxes import get_failure, is_started, make_gate
 
 pytestmark = pytest.mark.process
 
@@ -69,10 +68,7 @@ class BackgroundCall(threading.Thread):
 @contextmanager
 def worker_busy(sandbox_pool):
     """Keep the only worker busy within the block."""
-    gate = GATES / uuid4().hex
-    os.mkfifo(gate)
-    # The worker runs as nobody.
-    gate.chmod(0o666)
+    gate = make_gate()
     busy = BackgroundCall(lambda: sandbox_pool.run(b"read %s" % bytes(gate)))
     # Opening blocks until the worker opens the other end.
     with gate.open("wb"):
@@ -93,6 +89,7 @@ def is_taken():
 def wait_until_taken(call):
     while not is_taken():
         assert call.is_alive(), call.value
+        time.sleep(0.01)
 
 
 @contextmanager

@@ -23,13 +23,13 @@ from caseapp.domain.notes.queries import lock_case_for_note
 from caseapp.domain.notes.schemas import NewNote
 from tests.support import builders, staff
 from tests.support.depth import times
+from tests.support.patience import PATIENCE
 from tests.support.served import serving
 
 pytestmark = pytest.mark.both
 
 KILLS = times(2)
 DRAFTS = 3
-PATIENCE = 120
 WORDS = "Handover at the library, then soup. " * 40
 
 
@@ -151,7 +151,7 @@ def desk(app):
 
 
 @pytest.mark.fault
-@pytest.mark.timeout(120 + 60 * KILLS)
+@pytest.mark.timeout(300 + 120 * KILLS)
 def test_no_acknowledged_save_is_lost(desk, database_url, settings, tmp_path):
     before = db.session.scalar(sa.select(sa.func.count()).select_from(Note))
     db.session.remove()

