@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import shutil
 import threading
-from contextlib import suppress
+import time
+from contextlib import closing, suppress
 
 import pytest
 from playwright.sync_api import Error, expect
 from werkzeug.serving import make_server
+from werkzeug.wsgi import ClosingIterator
 
 from caseapp.http.assets import STATIC
 from tests.journeys.script_site import SITE
 from tests.support.page_checks import Look
+from tests.support.patience import PATIENCE
 
 # A busy machine may take its time; what never comes still fails.
-expect.set_options(timeout=20_000)
+LONGEST_WAIT_MS = 1000 * PATIENCE
+expect.set_options(timeout=LONGEST_WAIT_MS)
 
 
 @pytest.fixture(scope="session")
 def browser_type_launch_args(browser_type_launch_args):
     return {
         **browser_type_launch_args,
+        "timeout": LONGEST_WAIT_MS,
         "executable_path": shutil.which("chromium"),
         "args": [
             "--no-sandbox",
@@ -32,6 +37,20 @@ def browser_type_launch_args(browser_type_launch_args):
     }
 
 
+@pytest.fixture(scope="session")
+def browser(browser):
+    """Have every window of the browser wait as long as `expect` does."""
+    make = browser.new_context
+
+    def new_context(**options):
+        made = make(**options)
+        made.set_default_timeout(LONGEST_WAIT_MS)
+        return made
+
+    browser.new_context = new_context
+    return browser
+
+
 @pytest.fixture
 def moment():
     """Disable the frozen clock, because the server's threads use the real clock."""
@@ -40,12 +59,25 @@ def moment():
 @pytest.fixture
 def live(app):
     """Serve the app on loopback during a test."""
-    server = make_server("127.0.0.1", 0, app, threaded=True)
+    under_way = set()
+
+    def answer(environ, start_response):
+        under_way.add(threading.get_ident())
+        try:
+            with closing(ClosingIterator(app(environ, start_response))) as parts:
+                return [*parts]
+        finally:
+            under_way.remove(threading.get_ident())
+
+    server = make_server("127.0.0.1", 0, answer, threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield f"http://localhost:{server.server_port}"
     server.shutdown()
     thread.join()
+    # What a page asked for while it closed must not reach the next test's database.
+    while under_way:
+        time.sleep(0.01)
     server.server_close()
 
 
@@ -92,6 +124,8 @@ def site(page, requests):
                 )
 
         page.route("**/*", answer)
+        # Time passes as it does, and a test may let it pass at once.
+        page.clock.install()
         page.goto(f"{SITE}/")
         return page
 

@@ -37,5 +37,10 @@ def in_turn(*answers):
     return answer
 
 
+def settle(page):
+    """Wait until what the page has asked for so far has reached the test."""
+    page.evaluate("fetch('/settled').then(() => null)")
+
+
 def save_text(page):
     return page.locator("[data-save-text]")

@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from tests.journeys.script_site import AUTOSAVE_FORM, LEAVE, SITE, in_turn, reply, save_text
+from tests.journeys.page_waits import stop_time, wait_until
+from tests.journeys.script_site import (
+    AUTOSAVE_FORM,
+    LEAVE,
+    SITE,
+    in_turn,
+    reply,
+    save_text,
+    settle,
+)
 
 
 @pytest.mark.parametrize("tag", ["<input>", "<textarea></textarea>", "<select></select>"])
@@ -45,7 +54,8 @@ def press_shift(page, times):
 def test_quick_exit_click_replaces_page_in_history_and_ends_the_session(site, requests):
     page = site(LEAVE, {"/exit": reply(204)})
     length = page.evaluate("history.length")
-    page.click("a")
+    with page.expect_request("**/exit"):
+        page.click("a")
     page.wait_for_url("**/weather")
     assert page.evaluate("history.length") == length
     assert page.evaluate("sessionStorage.getItem('left')") == "yes"
@@ -61,6 +71,7 @@ def test_quick_exit_without_connection_leaves(site):
 
 def test_quick_exit_three_shifts_leaves_and_two_say_how_many_are_missing(site):
     page = site(LEAVE)
+    stop_time(page)
     shown = page.get_by_role("status")
     press_shift(page, 1)
     expect(shown).to_have_text("Two more")
@@ -73,6 +84,7 @@ def test_quick_exit_three_shifts_leaves_and_two_say_how_many_are_missing(site):
 
 def test_quick_exit_three_shifts_while_typing_leaves(site):
     page = site(f"{LEAVE}<textarea></textarea>")
+    stop_time(page)
     page.focus("textarea")
     page.keyboard.type("I Am Here")
     press_shift(page, 2)
@@ -97,9 +109,9 @@ def test_quick_exit_capital_letters_stay(site):
     assert page.url == f"{SITE}/"
 
 
-def test_quick_exit_shifts_five_seconds_apart_stay(site, page):
-    page.clock.install()
-    site(LEAVE)
+def test_quick_exit_shifts_five_seconds_apart_stay(site):
+    page = site(LEAVE)
+    stop_time(page)
     press_shift(page, 2)
     page.clock.fast_forward(5000)
     expect(page.get_by_role("status")).to_have_text("")
@@ -111,7 +123,8 @@ def test_quick_exit_saves_words_before_the_session_ends(site, requests):
     answers = {"/save": reply(200, version="2", saved="10:15"), "/exit": reply(204)}
     page = site(f"{LEAVE}{AUTOSAVE_FORM}", answers)
     page.fill("textarea", "words")
-    page.click("a")
+    with page.expect_request("**/exit"):
+        page.click("a")
     page.wait_for_url("**/weather")
     sent = [(request.url, request.post_data) for request in requests]
     assert sent == [(f"{SITE}/save", "version=1&text=words"), (f"{SITE}/exit", None)]
@@ -122,7 +135,7 @@ def test_quick_exit_hides_the_page_and_leaves_although_words_cannot_be_saved(sit
     page.fill("textarea", "words")
     page.click("a")
     assert page.locator("textarea").count() == 0
-    page.wait_for_url("**/weather", timeout=3000)
+    page.wait_for_url("**/weather")
 
 
 def test_autosave_after_typing_sends_the_form_and_takes_the_new_version(site, requests):
@@ -134,12 +147,32 @@ def test_autosave_after_typing_sends_the_form_and_takes_the_new_version(site, re
     assert requests[0].headers["x-requested-with"] == "autosave"
 
 
+def test_autosave_words_typed_during_a_save_are_saved_when_the_page_is_hidden(site, requests):
+    first: list = []
+    page = site(AUTOSAVE_FORM, {"/save": in_turn(first.append, reply(200, version="3", saved=""))})
+    stop_time(page)
+    page.fill("textarea", "words")
+    page.clock.fast_forward(1000)
+    wait_until(page, lambda: first)
+    page.fill("textarea", "more words")
+    page.evaluate(
+        "Object.defineProperty(document, 'visibilityState', { value: 'hidden' });"
+        "document.dispatchEvent(new Event('visibilitychange'))"
+    )
+    reply(200, version="2", saved="")(first[0])
+    expect(page.locator("[name=version]")).to_have_value("3")
+    assert requests[-1].post_data == "version=2&text=more+words"
+
+
 def test_autosave_server_error_tries_again_until_saved(site):
     answers = in_turn(reply(503), reply(200, version="2", saved="10:16"))
     page = site(AUTOSAVE_FORM, {"/save": answers})
+    stop_time(page)
     page.fill("textarea", "words")
+    page.clock.fast_forward(1000)
     save_text(page).get_by_text("Not saved. Trying again").wait_for()
     assert page.get_attribute("[data-save-state]", "aria-live") == "polite"
+    page.clock.fast_forward(2000)
     save_text(page).get_by_text("Saved at 10:16").wait_for()
 
 
@@ -167,7 +200,8 @@ def test_autosave_stale_version_shows_both_texts_and_sends_nothing_until_chosen(
     assert page.inner_text("[data-theirs]") == "Theirs"
     assert page.inner_text("[data-ours]") == "Ours"
     page.fill("textarea", "Ours, longer")
-    page.wait_for_timeout(1500)
+    page.clock.fast_forward(60_000)
+    settle(page)
     assert len(requests) == 1
     with page.expect_request(f"{SITE}/done") as sent:
         page.get_by_role("button", name="Put together").click()
@@ -180,7 +214,8 @@ def test_autosave_record_closed_elsewhere_stops(site, requests):
     page.fill("textarea", "words")
     save_text(page).get_by_text("Not saved. The note is signed.").wait_for()
     page.fill("textarea", "more words")
-    page.wait_for_timeout(1500)
+    page.clock.fast_forward(60_000)
+    settle(page)
     assert len(requests) == 1
 
 
@@ -283,7 +318,7 @@ def test_preview_after_typing_shows_the_newest_answer(site, requests):
 
 
 def test_progress_running_updates_the_region_until_done(site, page):
-    states = ["running", "done"]
+    states = ["running", "done", "asked once more"]
 
     def answer(route):
         state = states.pop(0)
@@ -305,9 +340,13 @@ def test_progress_running_updates_the_region_until_done(site, page):
         ),
     )
     page.focus("#elsewhere")
-    page.locator("[data-progress-status]").get_by_text("Finished.").wait_for(timeout=15_000)
+    page.clock.fast_forward(3000)
+    expect(page).to_have_title("running")
+    page.clock.fast_forward(3000)
+    page.locator("[data-progress-status]").get_by_text("Finished.").wait_for()
     assert page.inner_text("[data-progress]") == "done"
     assert page.title() == "done"
     assert page.evaluate("document.activeElement.id") == "elsewhere"
-    page.wait_for_timeout(3500)
-    assert states == []
+    page.clock.fast_forward(60_000)
+    settle(page)
+    assert states == ["asked once more"]

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from caseapp.http.assets import STATIC
-from tests.journeys.script_site import LEAVE, SITE, in_turn, reply
+from tests.journeys.script_site import LEAVE, SITE, in_turn, reply, settle
 
 DIALOGS = """
 <form method="post" action="/save"><textarea aria-label="Text"></textarea></form>
@@ -31,7 +31,6 @@ def open_after(site, page):
     """Return a function that opens a page whose session has an hour, and lets minutes pass."""
 
     def open_page(minutes, *answers, body=DIALOGS, typed=""):
-        page.clock.install()
         site(body, {"/session": in_turn(*answers)})
         if typed:
             page.fill("textarea", typed)
@@ -75,6 +74,7 @@ def test_dialog_gives_the_focus_back(open_after, page):
 def test_session_used_in_another_window_is_not_warned_about(open_after, page):
     with page.expect_response("**/session"):
         open_after(58.1, left(1800), left(110))
+    settle(page)
     expect(dialog(page, "Ending")).to_be_hidden()
     with page.expect_response("**/session"):
         page.clock.fast_forward(28 * 60_000)

@@ -105,7 +105,7 @@ class Autosave {
       this.questions.takeAll();
       this.unsaved = true;
     }
-    this.save();
+    this.saveAll();
   }
 
   /** Save what was typed until now; what was typed while a save was on its way needs one more. */

@@ -31,7 +31,7 @@ class FormDraft {
     });
     this.form.addEventListener("submit", (event) => this.submit(event));
     document.addEventListener("visibilitychange", () => {
-      if (document.visibilityState === "hidden") this.keep();
+      if (document.visibilityState === "hidden") this.keepAll();
     });
     addEventListener("online", () => this.keep());
     whenLeaving(() => this.keepAll());
