@@ -12,8 +12,6 @@ from caseapp.core.database import db
 from tests.support import builders, staff
 from tests.support.page_checks import PHONE, Look
 
-pytestmark = pytest.mark.both
-
 NEUTRAL_SITE = "https://www.wikipedia.org/"
 
 
