@@ -16,7 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from caseapp.core import reads
 from caseapp.core.actor import Actor
 from caseapp.core.clock import now
-from caseapp.core.database import db, run
+from caseapp.core.database import db
 from caseapp.core.ids import new_id
 from caseapp.core.logging import request_id
 from caseapp.core.permissions import Action, Role
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
 
 READ_WINDOW = timedelta(minutes=15)
 INSERT = sa.insert(AuditEvent.__table__)  # type: ignore[arg-type]
-FIND_DUPLICATES = sa.select(AuditEvent.dedup_key).where(
-    AuditEvent.dedup_key.in_(sa.bindparam("dedup_keys", expanding=True))
-)
 INSERT_UNLESS_PRESENT = {
     name: dialect.insert(AuditEvent.__table__)
     .on_conflict_do_nothing(index_elements=["dedup_key"])
@@ -114,8 +111,7 @@ def record_reads(actor: Actor | None, action: Action | None = None) -> None:
     recorded has no event of being read for it. `action` is that of the request; without `actor` somebody entered the
     portal by a link or card, whom the event names as that client, not signed in yet.
 
-    Each process remembers what is recorded in this quarter. SQLite has one writer, so events are looked up before a
-    transaction begins.
+    Each process remembers what is recorded in this quarter; what another one has recorded is not stored again.
     """
     found = reads.current()
     if found is None or found.written is not None:
@@ -124,9 +120,6 @@ def record_reads(actor: Actor | None, action: Action | None = None) -> None:
     seen = _recorded_in(int(now().timestamp() // READ_WINDOW.total_seconds()))
     events = [event for event in _list_reads(actor, action, taken) if event.dedup_key not in seen]
     keys = {event.dedup_key for event in events if event.dedup_key}
-    if keys and db.engine.dialect.name == "sqlite":
-        stored = set(run(FIND_DUPLICATES, dedup_keys=[*keys]).scalars())
-        events = [event for event in events if event.dedup_key not in stored]
     if len(events) == 1 and not events[0].client_ids and not taken.writes:
         run_separately(INSERT_UNLESS_PRESENT[db.engine.dialect.name], events[0].values)
     elif events or taken.writes:
