@@ -23,6 +23,7 @@ from caseapp.domain.clients.codes import COACH
 from caseapp.domain.clients.models import CareTeamMember
 from caseapp.domain.clients.operations import join_care_team
 from caseapp.domain.clients.queries import sees_client_of, select_memberships
+from caseapp.domain.followups.assignees import choose_assignee
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.keys.queries import get_client_key
 from caseapp.domain.screening.current import get_current_safety
@@ -52,10 +53,11 @@ def hand_over(
     """Make somebody responsible for a client of a member of staff; supervisors only.
 
     The new person becomes the client's coach, of the open case too, and gets the open follow-ups and the marks of open
-    holds. Alerts that nobody has acknowledged reach them and their supervisor, and no longer whoever has nothing to do
-    with the client. A new person whom no alert reaches is mailed, unless `tell` is false. Drafts of notes stay their
-    author's. Raises NotFound when the person isn't responsible for the client, or is their coach in another team, and
-    Invalid for somebody who can't be, or under whom nobody could release an open hold.
+    holds; open follow-ups of others who no longer see the client are their supervisor's. Alerts that nobody has
+    acknowledged reach them and their supervisor, and no longer whoever has nothing to do with the client. A new person
+    whom no alert reaches is mailed, unless `tell` is false. Drafts of notes stay their author's. Raises NotFound when
+    the person isn't responsible for the client, or is their coach in another team, and Invalid for somebody who can't
+    be, or under whom nobody could release an open hold.
     """
     require(actor, Action.HAND_OVER)
     heir = db.session.scalar(
@@ -104,6 +106,9 @@ def hand_over(
         .returning(FollowUp.id)
     ).all()
     if membership is not None:
+        # Those of a supervisor of another team, who doesn't see the client any more.
+        decides = choose_assignee(client.id, [heir_id], decides=True)
+        _move_followups(FollowUp.client_id == client.id, decides)
         record_hand_over(actor, client, leaver_id, heir_id)
     elif not moved:
         raise NotFound
@@ -168,8 +173,8 @@ def change_supervisor(actor: Actor, member: LockedMember, supervisor: LockedMemb
 def _change_supervisor(actor: Actor, user: User, supervisor: User | None) -> None:
     """Change the supervisor of a locked account, and write the marks of the holds of their clients again.
 
-    The open follow-ups about these clients that the supervisor of before had, and no longer sees, go to the new one,
-    and so do the alerts that nobody has acknowledged.
+    The open follow-ups about these clients of whoever no longer sees them go to the new one, and so do the alerts that
+    nobody has acknowledged.
     """
     person = as_staff_member(user)
     refuse_for(list_supervisor_faults(as_staff_member(supervisor) if supervisor else None, person))
@@ -185,7 +190,8 @@ def _change_supervisor(actor: Actor, user: User, supervisor: User | None) -> Non
     for client_id, found in marked.items():
         add_marks(found, client_id)
     if before_id is not None:
-        _move_followups(user.id, before_id, user.supervisor_id or user.id)
+        coached = FollowUp.client_id.in_(_select_coached(user.id))
+        _move_followups(coached, user.supervisor_id or user.id)
     for client_id in list_clients_with_alerts(_select_coached(user.id)):
         readdress_alerts(actor, client_id)
     details = {"supervisor": supervisor.id.hex if supervisor else "nobody"}
@@ -198,19 +204,14 @@ def _select_coached(coach_id: UUID) -> sa.Select[UUID]:
     )
 
 
-def _move_followups(coach_id: UUID, before_id: UUID, to_id: UUID) -> None:
-    """Give somebody the open follow-ups about a coach's clients whose supervisor of before doesn't see them now."""
-    before = aliased(User)
-    still_sees = sa.exists().where(
-        before.id == before_id, sees_client_of(before, FollowUp.client_id)
+def _move_followups(clients: sa.ColumnElement[bool], to_id: UUID) -> None:
+    """Give somebody the open follow-ups about some clients of whoever doesn't see the client now."""
+    person = aliased(User)
+    sees = sa.exists().where(
+        person.id == FollowUp.assigned_to, sees_client_of(person, FollowUp.client_id)
     )
     db.session.execute(
         sa.update(FollowUp)
-        .where(
-            FollowUp.completed_at.is_(None),
-            FollowUp.assigned_to == before_id,
-            FollowUp.client_id.in_(_select_coached(coach_id)),
-            ~still_sees.correlate(FollowUp),
-        )
+        .where(FollowUp.completed_at.is_(None), clients, ~sees.correlate(FollowUp))
         .values(assigned_to=to_id, version=FollowUp.version + 1)
     )

@@ -360,6 +360,19 @@ def test_open_decisions_move_to_the_new_supervisor(team):
     assert {found.client_id for found in list_responsibilities(supervisor.id)} == {kept.client_id}
 
 
+def test_actions_of_the_supervisor_stay_with_nobody_who_no_longer_sees_the_client(team):
+    coach, supervisor, other = team["coach"], team["supervisor"], team["supervisor2"]
+    made, stranger = (
+        builders.case(coach),
+        staff.add("coach3", role="coach", supervisor="supervisor2"),
+    )
+    builders.screen(supervisor, made.client_id, self_harm=3)
+    assert assigned(coach, made) == {supervisor.id}
+    give(supervisor, made, coach, stranger)
+    assert assigned(other, made) == {other.id}
+    assert list_responsibilities(supervisor.id) == []
+
+
 def test_page_lists_only_clients_whom_the_supervisor_sees_and_counts_the_others(team):
     supervisor, other = team["supervisor"], team["supervisor2"]
     stranger = staff.add("coach3", role="coach", supervisor="supervisor2")
