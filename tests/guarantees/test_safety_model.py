@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
@@ -13,8 +14,13 @@ from caseapp.core.clock import at
 from caseapp.core.database import db
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth.models import SignInAttempt
+from caseapp.domain.cases.queries import list_client_facts
 from caseapp.domain.practice.operations import add_help_line, confirm_help_lines
 from caseapp.domain.practice.schemas import NewHelpLine
+from caseapp.domain.screening.circumstances import NEVER_ENDS, list_end_blockers
+from caseapp.domain.screening.protocol import CIRCUMSTANCES
+from caseapp.domain.screening.records import merge_levels
+from caseapp.domain.screening.state import make_screening
 from tests.api.api_client import program
 from tests.domain.alerts.steps import practice_with_deputies
 from tests.guarantees.safety_model.history import START, Practice, Wrong
@@ -77,6 +83,39 @@ def allow(*_given, **_more):
     """Judge nothing, and do nothing."""
 
 
+def list_nothing(*_given):
+    """Find no reason against anything."""
+    return []
+
+
+def list_everybody(step, team, manager):
+    """List the people of a step, whoever has left."""
+    people = [manager] if step == "manager" else [getattr(one, step) for one in team]
+    return [person for person in people if person]
+
+
+def list_newest_facts(client):
+    """Return the facts of the newest case only."""
+    return dict([*list_client_facts(client).items()][-1:])
+
+
+def make_screening_anew(event, *given):
+    """Build a screening as the protocol of today would have it."""
+    found = make_screening(event, *given)
+    raised = {
+        one.item: int(one.level)
+        for key in found.circumstances
+        for one in CIRCUMSTANCES[key].raises
+        if one.when is None and not CIRCUMSTANCES[key].never_expires
+    }
+    return replace(found, at_least=merge_levels(found.at_least, raised))
+
+
+def list_blockers_of_other_ends(*given):
+    """List why a circumstance can't end, but for one that never does."""
+    return [reason for reason in list_end_blockers(*given) if reason is not NEVER_ENDS]
+
+
 FAULTS = {
     "a hold is released without its facts": (
         "holds",
@@ -109,6 +148,38 @@ FAULTS = {
         "notes",
         "notes.operations.opens_safety_hold",
         lambda *_given: False,
+    ),
+    "an action stays with a supervisor who has left": (
+        "leaving",
+        "staffing.operations._move_followups",
+        allow,
+    ),
+    "a supervisor leaves nobody behind": ("leaving", "staffing.operations.check_disable", allow),
+    "whoever has left is alerted": ("leaving", "alerts.operations.list_people", list_everybody),
+    "an order of another case is forgotten": (
+        "cases",
+        "cases.operations.list_client_facts",
+        list_newest_facts,
+    ),
+    "a danger that never ends has ended": (
+        "said",
+        "screening.circumstance_operations.list_end_blockers",
+        list_blockers_of_other_ends,
+    ),
+    "a new protocol changes what was said before": (
+        "said",
+        "screening.state.make_screening",
+        make_screening_anew,
+    ),
+    "a plan of before is enough": (
+        "plans",
+        "safety_plans.operations.list_plan_blockers",
+        list_nothing,
+    ),
+    "a plan is shown in spite of fear": (
+        "plans",
+        "safety_plans.queries.list_portal_blockers",
+        list_nothing,
     ),
     "actions are forgotten": (
         "holds",

@@ -12,16 +12,25 @@ from caseapp.core.database import run
 from caseapp.core.permissions import Role
 from caseapp.domain.followups.queries import lock_followup
 from caseapp.domain.safety_plans.codes import FORMS
-from caseapp.domain.safety_plans.operations import complete_task
+from caseapp.domain.safety_plans.operations import (
+    complete_task,
+    record_review,
+    remove_from_portal,
+    show_in_portal,
+    write_plan,
+)
+from caseapp.domain.safety_plans.queries import lock_plan
+from caseapp.domain.safety_plans.schemas import NewPlan, NewReview
 from caseapp.domain.screening.hold_operations import name_second_person, release_hold
 from caseapp.domain.screening.queries import lock_hold
-from tests.guarantees.safety_model import model
 from tests.guarantees.safety_model.facts import FactSteps
 from tests.guarantees.safety_model.history import DONE, OPEN_TASKS, REASON
-from tests.guarantees.safety_model.model import (
+from tests.guarantees.safety_model.sources import (
+    DECIDED_WHEN_DECLINED,
     FEAR,
+    NOT_BEFORE,
     SPOKEN_TO,
-    Task,
+    Expected,
 )
 from tests.support import safety_plans
 from tests.support.followups import result_for
@@ -30,11 +39,12 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from caseapp.core.actor import Actor
+    from tests.guarantees.safety_model.state import Task
 
 
 RESULTS = {
     **dict.fromkeys(SPOKEN_TO, ("reached", "not_reached", "not_reached")),
-    **dict.fromkeys(model.DECIDED_WHEN_DECLINED, ("done", "declined")),
+    **dict.fromkeys(DECIDED_WHEN_DECLINED, ("done", "declined")),
     "referral_outcome": ("done", "declined", "not_reached"),
     "duty_check": ("yes", "no", "not_sure"),
     "welfare_check": ("keep_trying", "lost_contact"),
@@ -65,13 +75,14 @@ class ActionSteps(FactSteps):
             return self.browse(by, path, sent, f"{path}/{task_id}")
 
         is_made = task.kind == "safety_plan" and (result or "done") == "done"
-        if is_made and self.random.random() < 0.7:
+        if is_made and self.random.random() < 0.5:
             self._write_plans()
         may_decide = by.role is Role.SUPERVISOR or not task.is_decision
-        expected: model.Expected = may_decide and task.allows(result or "")
-        expected = expected and (not is_made or self.model.is_planned(task))
+        expected: Expected = may_decide and task.allows(result or "")
+        if is_made and expected:
+            expected = self.model.is_planned(task)
         # A time that lies ahead may be of a clock that ran ahead, and doesn't count then.
-        wait = model.NOT_BEFORE.get(task.kind)
+        wait = NOT_BEFORE.get(task.kind)
         if early and expected:
             is_ahead = task.not_before and wait and task.not_before - wait > self.now
             expected = None if is_ahead else False
@@ -92,7 +103,55 @@ class ActionSteps(FactSteps):
         """Write a safety plan and an exit plan, each a new version."""
         for kind in FORMS:
             safety_plans.write(self.team["coach"], self.client_id, kind)
-        self.model.planned_at = self.now
+            self._worked_on(kind)
+
+    def _worked_on(self, kind: str) -> None:
+        self.model.plans[kind] = max(self.now, self.model.plans.get(kind, self.now))
+
+    def step_plan(self) -> None:
+        """Add a version to a plan, and perhaps complete the action that asks for one."""
+        how = self.random.choices(("write", "review", "show", "remove"), (4, 3, 4, 1))[0]
+        self._change_plan(self.random.choice([*FORMS]), how)
+        asking = [each for each in self.model.tasks.items() if each[1].kind == "safety_plan"]
+        if asking and self.random.random() < 0.5:
+            self._complete(*asking[0], "done", self.team["coach"])
+
+    def step_show_plan(self) -> None:
+        """Show a safety plan in the portal while the client fears nobody, and then record that they do."""
+        self._record("steady")
+        self._change_plan("safety", "write")
+        self._change_plan("safety", "show")
+        self.compare()
+        self._record("fear")
+
+    def _change_plan(self, kind: str, how: str) -> None:
+        """Write a plan, go through it, show it in the portal, or not any more."""
+        coach, exists = self.team["coach"], kind in self.model.plans
+        expected = {
+            "write": True,
+            "review": exists,
+            "show": self.model.may_show_plan(kind),
+            "remove": kind == "safety" and self.model.plan_shown,
+        }[how]
+
+        def call() -> None:
+            plan = lock_plan(coach, self.client_id, kind)
+            if how == "write":
+                new = NewPlan(safety_plans.answers(kind, f"As of {self.now:%d %B}"))
+                write_plan(coach, plan, new, plan.version)
+            elif how == "review":
+                record_review(coach, plan, NewReview(), plan.version)
+            elif how == "show":
+                show_in_portal(coach, plan, plan.version)
+            else:
+                remove_from_portal(coach, plan, plan.version)
+
+        if self.attempt(f"plan_{how} {kind}", expected, call):
+            self.counts["plan: version under a hold"] += bool(self.model.holds)
+            if how in {"write", "review"}:
+                self._worked_on(kind)
+            else:
+                self.model.plan_shown = how == "show"
 
     def _take_in_following(self, following: list[Task]) -> None:
         """Compare the new actions with those that follow from results."""
@@ -177,7 +236,7 @@ class ActionSteps(FactSteps):
             return
         kind = self.random.choice(sorted(self.hold_ids))
         named = self.model.holds[kind].second
-        weights = (8, 1, 5 if named else 1)
+        weights = (8, 1, 10 if named else 1)
         who = self.random.choices(("supervisor", "coach", "manager"), weights)[0]
         actor = self.team[who]
         held = self.model.holds[kind]
@@ -235,8 +294,10 @@ class ActionSteps(FactSteps):
                     self.step_actions()
                 if self.random.random() < 0.95:
                     by = None if self.random.random() < 0.1 else self.team["coach"]
-                    self._record("steady", alone=self.random.random() < 0.9, by=by)
+                    self._record("steady", alone=self.random.random() < 0.85, by=by)
                 self.compare()
+        if self.random.random() < 0.1:
+            self.now += timedelta(days=15)
         with at(self.now):
             self.step_release()
 

@@ -22,13 +22,10 @@ from caseapp.domain.cases.stages import attested_criteria
 from caseapp.domain.clients.operations import confirm_contact
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.screening.operations import set_manual_flag
-from tests.guarantees.safety_model import model
+from tests.guarantees.safety_model.drafts import DraftSteps
 from tests.guarantees.safety_model.history import DONE, LAST, OPEN_TASKS, REASON
-from tests.guarantees.safety_model.model import (
-    STAGES,
-    Task,
-)
-from tests.guarantees.safety_model.screenings import ScreeningSteps
+from tests.guarantees.safety_model.sources import APART, STAGES, Expected
+from tests.guarantees.safety_model.state import Case, Task
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -40,14 +37,19 @@ KINDS_AGAIN = {"welfare_check", "declined_decision"}
 MANUAL = ("contact_block", "eating_disorder_flag", "withdrawal_risk", "unsafe_delivery")
 
 
-class FactSteps(ScreeningSteps):
+class FactSteps(DraftSteps):
     """Steps that change facts, flags, and the stage of a case, or close it."""
 
     def step_facts(self) -> None:
-        """Change the facts of the newest case."""
-        case, coach, pick = self.model.cases[-1], self.team["coach"], self.random
+        """Change the facts of the newest case, or of another one of the client."""
+        pick, cases = self.random, self.model.cases
+        self._change_facts(pick.choice(cases) if pick.random() < 0.2 else cases[-1])
+
+    def _change_facts(self, case: Case, order: str | None = None) -> None:
+        coach, pick = self.team["coach"], self.random
+        usual = pick.choices(("none", "protects_client", "protects_spouse"), (8, 1, 1))[0]
         facts = {
-            "order": pick.choices(("none", "protects_client", "protects_spouse"), (8, 1, 1))[0],
+            "order": order or usual,
             "spouse_contact_wish": pick.choices(("open", "space", "asked_for_none"), (8, 1, 1))[0],
             "spouse_willingness": pick.choices(("agreed", "few"), (7, 3))[0],
             "living_arrangement": pick.choice(("long_distance", "same_home")),
@@ -82,6 +84,8 @@ class FactSteps(ScreeningSteps):
         who = self.random.choices(("supervisor", "coach", "manager"), (8, 1, 1))[0]
         actor, case = self.team[who], self.random.choice(self.model.cases)
         expected = self.model.may_clear(kind) if who == "supervisor" else False
+        if kind == "contact_block" and self.model.is_barred_by_another_case:
+            self.counts["clear: barred by another case"] += 1
         if self.attempt(
             f"clear {kind} by {who}",
             expected,
@@ -100,7 +104,7 @@ class FactSteps(ScreeningSteps):
         if self.attempt("confirm", DONE, call):
             self.model.confirmed = True
 
-    def _post_to_case(self, case: model.Case, action: str, body: dict[str, Any]) -> Any:
+    def _post_to_case(self, case: Case, action: str, body: dict[str, Any]) -> Any:
         """Send a change of a case to the API, as its coach."""
         path, program = f"/cases/{case.id}", self.programs[self.team["coach"].id]
         return program.post(f"{path}/{action}", body, version=program.get(path).get_json())
@@ -120,11 +124,11 @@ class FactSteps(ScreeningSteps):
             return
         self._move(case, STAGES[to], coach)
 
-    def _move(self, case: model.Case, to: str, coach: Actor) -> None:
+    def _move(self, case: Case, to: str, coach: Actor) -> None:
         here = STAGES.index(case.stage)
         forward = STAGES.index(to) - here
         if not case.is_open:
-            expected: model.Expected = False
+            expected: Expected = False
         elif forward < 0:
             expected = True
         elif forward > 1 and to != "close":
@@ -171,8 +175,10 @@ class FactSteps(ScreeningSteps):
 
     def step_close(self) -> None:
         """Try to close the case, together or apart."""
+        self._close(self.random.choice(("reunited", "separated")))
+
+    def _close(self, outcome: str) -> None:
         case, coach = self.model.cases[-1], self.team["coach"]
-        outcome = self.random.choice(("reunited", "separated"))
         closing = CaseClosing(
             outcome, "decision", "done", "", follow_up_consent=False, follow_up_on=None
         )
@@ -189,7 +195,7 @@ class FactSteps(ScreeningSteps):
         if self.attempt(f"close_case {outcome}", expected, call, request):
             self._take_in_closing(case, outcome)
 
-    def _take_in_closing(self, case: model.Case, outcome: str) -> None:
+    def _take_in_closing(self, case: Case, outcome: str) -> None:
         """Let the model close a case; an end apart asks for a screening within a week."""
         case.is_open, case.stage = False, "close"
         known = self.model.tasks
@@ -198,7 +204,20 @@ class FactSteps(ScreeningSteps):
                 self.require(row.kind == "close_screening", f"closing asks {row.kind}")
                 known[row.id] = Task(row.kind, None, row.not_before_at, self.now)
         kinds = {task.kind for task in known.values()}
-        self.require(outcome not in model.APART or "close_screening" in kinds, "no last screening")
+        self.require(outcome not in APART or "close_screening" in kinds, "no last screening")
+
+    def step_other_case(self) -> None:
+        """Close a case with an order in force, open a second one, and try to clear the bar there and go on."""
+        self.step_prepare()
+        with at(self.now):
+            if self.model.cases[-1].is_open:
+                self._change_facts(self.model.cases[-1], "protects_spouse")
+                self._close("reunited")
+            self._open_another()
+            for _ in range(2):
+                self.compare()
+                self.step_clear()
+            self.step_forward()
 
     def step_close_lost(self) -> None:
         """Try to close the case because contact is lost, as its coach or as the supervisor."""
@@ -272,7 +291,13 @@ class FactSteps(ScreeningSteps):
                 self.model.cases.append(case)
                 self._take_in_resumed()
             return
+        self._open_another()
+
+    def _open_another(self) -> None:
+        """Try to open another case."""
+        coach = self.team["coach"]
         opened: list[UUID] = []
+        is_open = any(case.is_open for case in self.model.cases)
 
         def start() -> None:
             client = lock_client(coach, self.client_id)
@@ -281,5 +306,5 @@ class FactSteps(ScreeningSteps):
             )
 
         if self.attempt("second_case", not is_open, start):
-            self.model.cases.append(model.Case(opened[-1]))
+            self.model.cases.append(Case(opened[-1]))
             self._take_in_resumed()

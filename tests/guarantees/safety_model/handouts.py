@@ -21,7 +21,7 @@ from tests.guarantees.safety_model.history import ASSIGNED, DONE, REASON, Wrong
 from tests.support.bars_table import CODES, TABLE
 
 if TYPE_CHECKING:
-    from tests.guarantees.safety_model import model
+    from tests.guarantees.safety_model.sources import Expected
 
 SLUGS: list[str] = sorted(TABLE)
 CONTACT_SLUGS = [slug for slug in SLUGS if "contact block" in TABLE[slug].get("block", ())]
@@ -43,7 +43,7 @@ class HandoutSteps(ActionSteps):
     def _channel(self) -> str:
         return self.random.choices(("portal", "print", "in_person"), (6, 2, 2))[0]
 
-    def _may_assign(self, slug: str, channel: str) -> model.Expected:
+    def _may_assign(self, slug: str, channel: str) -> Expected:
         if not self.model.cases[-1].is_open:
             return False
         expected = self.model.may_read(slug, channel, self.now)
@@ -102,7 +102,7 @@ class HandoutSteps(ActionSteps):
         case, coach, channel = self.model.cases[-1], self.team["coach"], self._channel()
         slugs = (*dict.fromkeys(self._slug() for _ in range(4)),)
         expected_of = {slug: self._may_assign(slug, channel) for slug in slugs}
-        some: model.Expected = None
+        some: Expected = None
         if True in expected_of.values():
             some = True
         elif None not in expected_of.values():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
@@ -25,15 +26,14 @@ from caseapp.domain.assignments.reading import get_reading_list, get_reading_lis
 from caseapp.domain.cases.models import Case
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.handouts.models import HandoutVersion
+from caseapp.domain.safety_plans.queries import find_own_plan
 from caseapp.domain.screening.history import get_safety_history
 from caseapp.domain.screening.state import fold
 from caseapp.http.interfaces import Interface
 from caseapp.http.sessions import COOKIES
 from caseapp.portal.reading_list import format_position
-from tests.guarantees.safety_model import model
-from tests.guarantees.safety_model.model import (
-    SKEW,
-)
+from tests.guarantees.safety_model import model, state
+from tests.guarantees.safety_model.sources import SKEW, Expected, next_working_day
 from tests.support import builders
 from tests.support.portal_client import sign_in_client
 from tests.support.staff_pages import StaffBrowser, forms_in
@@ -149,6 +149,8 @@ class AlertSent:
     """Who has left."""
     acknowledged: bool = False
     alerted: set[UUID] = field(default_factory=set)
+    taken: set[str] = field(default_factory=set)
+    """The steps that were taken: somebody who has become responsible since is alerted at once."""
 
     def due(self, step: str) -> datetime | None:
         """Return when a step is due: the practice's times are the usual ones."""
@@ -156,7 +158,7 @@ class AlertSent:
             return self.opened_at
         if self.kind == "safety":
             return self.opened_at + timedelta(minutes=30 if step == "deputy" else 120)
-        return model.next_working_day(self.opened_at, 1) if step == "deputy" else None
+        return next_working_day(self.opened_at, 1) if step == "deputy" else None
 
     def knowing(self) -> set[UUID]:
         """Return who knows of those who are responsible now: whoever was alerted, or has opened it."""
@@ -176,8 +178,10 @@ class AlertSent:
         for step in STEPS:
             due = self.due(step)
             is_unknown = not self.knowing() - {self.people["coach"]}
-            if (due is not None and due <= moment) or is_set_back or is_unknown:
-                self.alerted |= {self.people[step]} - {self.by}
+            is_due = (due is not None and due <= moment) or step in self.taken
+            if is_due or is_set_back or is_unknown:
+                self.taken.add(step)
+                self.alerted |= {self.people[step]} - {self.by} - self.gone
 
 
 @dataclass
@@ -228,10 +232,12 @@ class BaseHistory:
         self.named: list[tuple[str, UUID]] = []
         self.gone: set[UUID] = set()
         self.is_over = False
+        self.protocol = ExitStack()
+        """What a new version of the protocol changes, until the history ends."""
         self.hold_ids: dict[str, UUID] = {}
         self.flag_ids: dict[str, UUID] = {}
         interfaces = ("operations", "API", "pages", "portal")
-        interface = self.random.choices(interfaces, (15, 2, 1, 1))[0]
+        interface = self.random.choices(interfaces, (12, 3, 2, 1))[0]
         self.programs = practice.programs if interface == "API" else {}
         self.is_web = interface == "pages"
         self.browser = None
@@ -242,7 +248,7 @@ class BaseHistory:
             else:
                 made = builders.case(self.team["coach"])
                 self.client_id, case_id = made.client_id, made.case_id
-        self.model.cases.append(model.Case(case_id))
+        self.model.cases.append(state.Case(case_id))
         self.numbers = {case_id: run(CASE_NUMBER, case=case_id).scalar_one()}
         self.reader = Actor(self.client_id, Role.CLIENT, "Ines", "portal")
 
@@ -255,7 +261,7 @@ class BaseHistory:
     def attempt(
         self,
         name: str,
-        expected: model.Expected,
+        expected: Expected,
         call: Callable[[], object],
         request: Callable[[], Any] | None = None,
         page: Callable[[], Any] | None = None,
@@ -314,7 +320,7 @@ class BaseHistory:
         """Return the address of the newest case's pages."""
         return self.pages_of(self.model.cases[-1])
 
-    def pages_of(self, case: model.Case) -> str:
+    def pages_of(self, case: state.Case) -> str:
         """Return the address of a case's pages."""
         if case.id not in self.numbers:
             self.numbers[case.id] = run(CASE_NUMBER, case=case.id).scalar_one()
@@ -348,6 +354,7 @@ class BaseHistory:
         self._compare_tasks()
         self._compare_alerts()
         self._compare_portal()
+        self._compare_plan()
 
     def _compare_state(self, history: SafetyHistory) -> None:
         open_holds = {
@@ -367,7 +374,10 @@ class BaseHistory:
         self.require(
             flags.keys() == self.model.flags.keys(), f"flags {[*flags]}, model {self.model.flags}"
         )
-        levels = {key: answer.level for key, answer in fold(history.events).answers.items()}
+        state = fold(history.events)
+        said, known_said = state.circumstances, self.model.circumstances
+        self.require(said == known_said, f"circumstances {said}, model {known_said}")
+        levels = {key: answer.level for key, answer in state.answers.items()}
         known = {key: answer.level for key, answer in self.model.answers.items()}
         self.require(levels == known, f"levels {levels}, model {known}")
 
@@ -408,6 +418,14 @@ class BaseHistory:
                 raise Wrong(f"the page of {slug} is shown")
         if self.browser and self.random.random() < 0.5:
             self._visit(self.browser, shown)
+
+    def _compare_plan(self) -> None:
+        """Compare whether the portal shows the safety plan."""
+        if self.model.plan_shown:
+            is_shown = find_own_plan(self.reader)[1] is not None
+            expected = self.model.may_show_plan("safety")
+            self.require(is_shown is expected, f"plan shown: {is_shown}, model: {expected}")
+            self.counts[f"plan: {'shown' if is_shown else 'barred'}"] += 1
 
     def _visit(self, browser: FlaskClient, shown: set[int]) -> None:
         """Open the portal as the client's browser does: the list, each handout, and the PDFs of what is barred."""

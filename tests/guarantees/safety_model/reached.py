@@ -105,8 +105,23 @@ SELDOM = set(
     holds: care renewed
     holds: safety opened in error
     hand_over: done
-    leave: clients_left
-    leave: done
+    leave_coach: clients_left
+    leave_coach: done
+    leave_deputy: done
+    leave_supervisor: done
+    leave_supervisor: people_left
+    supervise: done
+    clear: barred by another case
+    end: circumstance_mentioned_again
+    end: circumstance_never_ends
+    end: circumstance_not_current
+    end: done
+    plan: barred
+    plan: shown
+    plan: version under a hold
+    plan_review: done
+    plan_show: fear_not_excluded
+    protocol: changed under a hold
     move: contact_no_block
     name: done
     name: refused

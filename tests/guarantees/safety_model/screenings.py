@@ -1,4 +1,4 @@
-"""Steps that record screenings: at once, from the draft of a note, late, or by a clock that is wrong."""
+"""Steps that record screenings: at once, late, or by a clock that is wrong; and correct them."""
 
 from __future__ import annotations
 
@@ -6,47 +6,48 @@ from collections import Counter
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
-
-import sqlalchemy as sa
+from unittest.mock import patch
 
 from caseapp.core.clock import at
 from caseapp.core.database import run
 from caseapp.core.permissions import Role
 from caseapp.domain.clients.queries import lock_client
-from caseapp.domain.notes.models import Note
-from caseapp.domain.notes.operations import create_note, save_draft, sign_note
-from caseapp.domain.notes.queries import lock_case_for_note, lock_note
-from caseapp.domain.notes.schemas import DraftChange, DraftScreening, NewNote
+from caseapp.domain.protocol.data import Raise
+from caseapp.domain.screening.circumstance_operations import end_circumstance
 from caseapp.domain.screening.correction_operations import mark_in_error
 from caseapp.domain.screening.operations import decide_proposals, record_screening
+from caseapp.domain.screening.protocol import CIRCUMSTANCES, Level
 from caseapp.domain.screening.queries import list_client_proposals, lock_screening
-from caseapp.domain.screening.schemas import Decisions, NewScreening
-from tests.guarantees.safety_model import model
+from caseapp.domain.screening.schemas import CircumstanceEnd, Decisions, NewScreening
 from tests.guarantees.safety_model.history import (
     ALERTS,
-    DONE,
     OPEN_TASKS,
     REASON,
+    START,
     STEPS,
     AlertSent,
     BaseHistory,
-    Draft,
     Wrong,
 )
-from tests.guarantees.safety_model.model import (
+from tests.guarantees.safety_model.sources import (
     CONCERN,
+    DUE,
+    FEAR,
     ITEMS,
     NONE,
+    NOT_BEFORE,
+    OTHER_ITEMS,
+    RAISED_BY,
     SAFETY_ITEMS,
     URGENT,
     WATCH,
-    Screening,
-    Task,
+    next_working_day,
+    opens_safety_hold,
 )
-from tests.support import builders
+from tests.guarantees.safety_model.state import Required, Screening, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from uuid import UUID
 
     from caseapp.core.actor import Actor
@@ -54,7 +55,6 @@ if TYPE_CHECKING:
 
 WHY = "Asked again at length."
 LEVEL_NAMES = ("none", "watch", "concern", "urgent")
-NOTE_VERSION = sa.select(Note.version).where(Note.id == sa.bindparam("note"))
 
 
 def body_of(levels: Mapping[str, int | None], keys: Iterable[str] = ITEMS) -> dict[str, str]:
@@ -64,7 +64,7 @@ def body_of(levels: Mapping[str, int | None], keys: Iterable[str] = ITEMS) -> di
 
 
 class ScreeningSteps(BaseHistory):
-    """Steps that record screenings: at once, from the draft of a note, late, or by a clock that is wrong."""
+    """Steps that record screenings: at once, late, or by a clock that is wrong; and correct them."""
 
     def _person(self) -> Actor:
         return self.team["coach" if self.random.random() < 0.85 else "supervisor"]
@@ -76,7 +76,9 @@ class ScreeningSteps(BaseHistory):
         if how == "calm":
             return {key: int(pick.random() < 0.08) for key in ITEMS}
         if how == "concern":
-            return dict.fromkeys(ITEMS, NONE) | {pick.choice(model.OTHER_ITEMS): CONCERN}
+            return dict.fromkeys(ITEMS, NONE) | {pick.choice(OTHER_ITEMS): CONCERN}
+        if how == "fear":
+            return dict.fromkeys(ITEMS, NONE) | {FEAR: pick.choice((CONCERN, URGENT))}
         if how == "watch":
             lasting = ("sleep", "eating")
             return {key: int(key in lasting or pick.random() < 0.1) for key in ITEMS}
@@ -100,12 +102,13 @@ class ScreeningSteps(BaseHistory):
         *,
         alone: bool = True,
         by: Actor | None = None,
+        ticked: Sequence[str] = (),
     ) -> None:
         levels, by = self._levels(how), by or self._person()
         asked = {key: level for key, level in levels.items() if level is not None}
         session = session_at or self.now
         reason = WHY if self.random.random() < 0.95 else ""
-        ticked = [self.random.choice([*model.RAISED_BY])] if self.random.random() < 0.06 else []
+        ticked = [*ticked] or sorted(self._tick(0.06))
         raised = self.model.raise_levels(asked, ticked)
         new = Screening(
             0, by.id, asked, alone, session, self.now, ticked=frozenset(ticked), raised=raised
@@ -159,7 +162,7 @@ class ScreeningSteps(BaseHistory):
         if new.late:
             self.counts["screenings: late"] += 1
 
-    def _take_in_tasks(self, required: model.Required) -> None:
+    def _take_in_tasks(self, required: Required) -> None:
         """Compare the new actions with what the screening requires, each once and none before its time."""
         known = self.model.tasks
         rows = run(OPEN_TASKS, client=self.client_id).all()
@@ -172,13 +175,13 @@ class ScreeningSteps(BaseHistory):
         open_kinds = {row.kind for row in rows}
         self.require(required.actions <= open_kinds, f"missing {required.actions - open_kinds}")
         for row in new:
-            wait, due = model.NOT_BEFORE.get(row.kind), model.DUE.get(row.kind)
+            wait, due = NOT_BEFORE.get(row.kind), DUE.get(row.kind)
             if wait and row.not_before_at:
                 in_time = self.now <= row.not_before_at - wait <= self.latest
             else:
                 in_time = wait == row.not_before_at
             self.require(in_time, f"{row.kind} not before {row.not_before_at}")
-            expected = self.now + due if due is not None else model.next_working_day(self.now, 2)
+            expected = self.now + due if due is not None else next_working_day(self.now, 2)
             slack = timedelta(0) if due is not None else timedelta(seconds=1)
             self.require(
                 abs(row.due_at - expected) <= slack,
@@ -202,6 +205,10 @@ class ScreeningSteps(BaseHistory):
         """Record a full screening with a concern that opens a care hold only."""
         self._record("concern")
 
+    def step_fear(self) -> None:
+        """Record a full screening in which only fear at home is at concern or urgent."""
+        self._record("fear")
+
     def step_watch(self) -> None:
         """Record a full screening in which sleep and eating are at watch, and let a week pass."""
         self._record("watch")
@@ -214,6 +221,48 @@ class ScreeningSteps(BaseHistory):
     def step_brief(self) -> None:
         """Record a brief check."""
         self._record("brief", alone=self.random.random() < 0.7)
+
+    def step_tick(self) -> None:
+        """Record a brief check in which a circumstance is ticked."""
+        self._record("brief", ticked=sorted(self._tick(1)))
+
+    def step_end(self) -> None:
+        """Say that a circumstance has ended, perhaps one that never does, or whose last mention was not seen."""
+        coach, current = self.team["coach"], self.model.circumstances
+        name = self.random.choice(sorted(current) or [*RAISED_BY])
+        last = current.get(name)
+        seen = START if self.random.random() < 0.1 else last
+        end = CircumstanceEnd(name, seen, REASON)
+
+        def request() -> Any:
+            shown = seen.isoformat() if seen else START.isoformat()
+            body = {"circumstance": name, "mentioned_at": shown, "reason": REASON}
+            path = f"/clients/{self.client_id}/circumstances/end"
+            return self.programs[coach.id].post(path, body)
+
+        if self.attempt(
+            f"end {name}",
+            self.model.may_end(name, seen),
+            lambda: end_circumstance(coach, lock_client(coach, self.client_id), end),
+            request,
+        ):
+            self.model.said_to_have_ended[name] = self.number
+
+    def step_protocol(self) -> None:
+        """Tick pregnancy before and after a new version of the protocol, by which it makes fear at home a concern."""
+        name, raised = "pregnancy", Raise(FEAR, Level.CONCERN, None)
+        if self.random.random() < 0.6:
+            self._record("brief", ticked=[name])
+            self.compare()
+        self.say("a new version of the protocol")
+        self.protocol.enter_context(
+            patch.dict(CIRCUMSTANCES, {name: replace(CIRCUMSTANCES[name], raises=(raised,))})
+        )
+        self.model.raised_by[name] = [(FEAR, NONE, CONCERN)]
+        self.counts[f"protocol: changed{' under a hold' if self.model.holds else ''}"] += 1
+        if self.random.random() < 0.6:
+            self.compare()
+            self._record("brief", ticked=[name])
 
     def step_not_alone(self) -> None:
         """Record a full screening that was not asked alone."""
@@ -259,111 +308,10 @@ class ScreeningSteps(BaseHistory):
         else:
             self.model.declined[key] = self.now
 
-    def step_draft(self) -> None:
-        """Start a note with answers and perhaps a circumstance, to be signed later."""
-        case, coach = self.model.cases[-1], self.team["coach"]
-        if self.draft or not case.is_open:
-            return
-        levels = self._levels(self.random.choice(("calm", "brief", "brief", "raised")))
-        session_at = self.now - timedelta(hours=self.random.choice((1, 1, 30, 80)))
-        new = NewNote("dap", session_at, 50, "video", builders.SECTIONS)
-        made: list[UUID] = []
-
-        def call() -> None:
-            made.append(create_note(coach, lock_case_for_note(coach, case.id), new).id)
-
-        if self.attempt("draft", DONE, call):
-            self.draft = Draft(made[0], 1, session_at, {}, self.random.random() < 0.8)
-            self._save_draft(self.draft, levels, self._tick(0.2))
-
-    def step_redraft(self) -> None:
-        """Change answers in the draft, perhaps back, or tick another circumstance."""
-        if self.draft:
-            changed = {
-                key: self.random.choice((NONE, WATCH, CONCERN, URGENT, None))
-                for key in self.random.sample(ITEMS, self.random.randint(0, 3))
-            }
-            self._save_draft(self.draft, changed, self._tick(0.4))
-
     def _tick(self, chance: float) -> set[str]:
         """Choose a circumstance, or none."""
         is_chosen = self.random.random() < chance
-        return {self.random.choice([*model.RAISED_BY])} if is_chosen else set()
-
-    def _save_draft(
-        self, draft: Draft, changed: dict[str, int | None], ticked: Collection[str] = ()
-    ) -> None:
-        """Save answers in a draft: one that opens a safety hold counts at once, with everything asked so far.
-
-        So does a circumstance. It makes no difference whether the page saves by itself, a button is pressed, or a
-        program saves.
-        """
-        coach, before = self.team["coach"], draft.version
-        draft.levels |= changed
-        draft.ticked |= {*ticked}
-        about = {"below_reason": WHY, "circumstances": sorted(draft.ticked)}
-
-        def call() -> None:
-            change = DraftChange(
-                screening=DraftScreening(
-                    draft.levels,
-                    asked_alone=draft.alone,
-                    below_reason=WHY,
-                    circumstances=(*sorted(draft.ticked),),
-                )
-            )
-            save_draft(coach, lock_note(coach, draft.id), change, before)
-
-        def request() -> Any:
-            body = {"asked_alone": draft.alone, **about, **body_of(draft.levels, draft.levels)}
-            path, version = f"/notes/{draft.id}", {"version": before}
-            return self.programs[coach.id].patch(path, {"screening": body}, version=version)
-
-        def page() -> Any:
-            path = f"/note/{draft.id}"
-            by_itself = self.random.random() < 0.5
-            self.counts[f"draft: saved by {'itself' if by_itself else 'a button'}"] += 1
-            alone = {"asked_alone": "yes" if draft.alone else None}
-            sent = body_of(draft.levels, draft.levels) | alone | about
-            return self.browse(coach, path, sent, target=f"{path}/draft" if by_itself else None)
-
-        new = self._answers_in(draft)
-        opens = any(model.opens_safety_hold(*level) for level in new.new_levels.items())
-        answers = {key: level for key, level in draft.levels.items() if level != NONE}
-        called = f"save of {draft.session_at:%m-%d %H:%M} alone={draft.alone} {answers} {sorted(draft.ticked)}"
-        self.attempt(called, DONE, call, request, page)
-        draft.version = run(NOTE_VERSION, note=draft.id).scalar_one()
-        if opens:
-            answered = any(model.opens_safety_hold(*each) for each in draft.unrecorded.items())
-            self.counts["draft: opens a hold"] += 1
-            self.counts["draft: opens a hold by a circumstance"] += not answered
-            self.counts["draft: opens a hold through the API"] += bool(self.programs)
-            self.counts["draft: opens a hold on its page"] += self.is_web
-            self._record_draft(draft)
-
-    def _answers_in(self, draft: Draft) -> Screening:
-        """Return a draft's answers as they would be recorded now; what was recorded before requires nothing again."""
-        repeats = frozenset({*draft.levels} - {*draft.unrecorded} | draft.ticked & draft.counted)
-        asked = {key: level for key, level in draft.levels.items() if level is not None}
-        return Screening(
-            0,
-            self.team["coach"].id,
-            asked,
-            draft.alone,
-            min(draft.session_at, self.now),
-            self.now,
-            repeats=repeats,
-            ticked=frozenset(draft.ticked),
-            raised=self.model.raise_levels(asked, sorted(draft.ticked), repeats),
-        )
-
-    def _record_draft(self, draft: Draft) -> None:
-        """Let the model record a draft's answers."""
-        new = self._answers_in(draft)
-        draft.session_at = new.session_at
-        self._take_in(new)
-        draft.recorded, draft.counted = {**draft.levels}, {*draft.ticked}
-        self.of_notes.add(self.number)
+        return {self.random.choice([*RAISED_BY])} if is_chosen else set()
 
     def step_error(self) -> None:
         """Mark a screening as recorded in error: soon by whoever recorded it, later by a supervisor."""
@@ -401,13 +349,16 @@ class ScreeningSteps(BaseHistory):
         before = {*self.model.holds}
         replaced = {key for key, each in self.model.answers.items() if each.number == one.number}
         restored = self.model.mark_in_error(one, self.now)
-        watched = {key for key in replaced if self.model.level(key) == model.WATCH}
+        watched = {key for key in replaced if self.model.level(key) == WATCH}
         for kind in before - self.model.holds.keys():
             self.counts[f"holds: {kind} opened in error"] += 1
         rows = {row.id: row for row in run(OPEN_TASKS, client=self.client_id).all()}
         for task_id in [key for key in self.model.tasks if key not in rows]:
             task = self.model.tasks.pop(task_id)
-            self.require(one.number in {task.episode, task.source}, f"{task.kind} ended in error")
+            # Outside an episode, what was asked for after an earlier correction may be of any screening.
+            is_open_to_doubt = task.episode is None and task.source is None
+            is_its_own = one.number in {task.episode, task.source}
+            self.require(is_its_own or is_open_to_doubt, f"{task.kind} ended in error")
         later = [other for other in self.model.screenings if other.number > one.number]
         for row in rows.values():
             if row.id not in self.model.tasks:
@@ -431,7 +382,7 @@ class ScreeningSteps(BaseHistory):
         for kind, actions in restored.items():
             self._require_open(kind, actions)
             self.counts[f"holds: {kind} {'renewed' if kind in before else 'opened'} again"] += 1
-        is_safety = any(model.opens_safety_hold(*answer) for answer in one.counting.items())
+        is_safety = any(opens_safety_hold(*answer) for answer in one.counting.items())
         is_safety |= "safety" in restored
         self._take_in_alert("safety" if is_safety else "care", by.id)
 
@@ -450,23 +401,3 @@ class ScreeningSteps(BaseHistory):
         sent = self.alerts[found[0]] = AlertSent(kind, self.now, by, people, self.gone)
         sent.pass_on(self.now)
         self.counts[f"alerts: {kind}"] += 1
-
-    def step_sign(self) -> None:
-        """Sign the note, however late."""
-        draft, coach = self.draft, self.team["coach"]
-        if draft is None or draft.session_at > self.now:
-            return
-        self._save_draft(draft, {key: None for key in ITEMS if key not in draft.levels})
-        if self.attempt(
-            f"sign of {draft.session_at:%m-%d %H:%M}",
-            DONE,
-            lambda: sign_note(coach, lock_note(coach, draft.id), draft.version),
-            lambda: self.programs[coach.id].post(
-                f"/notes/{draft.id}/sign", version={"version": draft.version}
-            ),
-            lambda: self.browse(coach, f"/note/{draft.id}/sign", {}),
-        ):
-            is_new = any(level is not None for level in draft.unrecorded.values())
-            if is_new or draft.ticked - draft.counted:
-                self._record_draft(draft)
-            self.draft = None
