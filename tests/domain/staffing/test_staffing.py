@@ -23,14 +23,10 @@ from caseapp.domain.dashboard.timeline import list_timeline
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.queries import list_client_followups
 from caseapp.domain.notes.queries import list_own_drafts
-from caseapp.domain.screening.current import get_safety_state
-from caseapp.domain.screening.hold_operations import name_second_person
-from caseapp.domain.screening.marks import HOLD_KINDS, PROPOSED, list_marks
-from caseapp.domain.screening.queries import lock_hold
+from caseapp.domain.screening.marks import PROPOSED, list_marks
 from caseapp.domain.staffing.operations import (
     HAND_OVER_MAIL,
     change_supervisor,
-    disable_member,
     hand_over,
     send_hand_over_mail,
 )
@@ -41,38 +37,11 @@ from caseapp.domain.staffing.queries import (
     lock_members,
 )
 from caseapp.domain.users.models import User
+from tests.domain.staffing.steps import disable, give, marked
 from tests.support import builders, followups, staff
 from tests.support.concurrency import run_concurrently
 
 pytestmark = pytest.mark.both
-
-
-@pytest.fixture
-def team(app):
-    """Add a supervisor with two coaches, and another supervisor who supervises the first one."""
-    return {
-        "supervisor2": staff.add("supervisor2"),
-        "supervisor": staff.add("supervisor", supervisor="supervisor2"),
-        "coach": staff.add("coach", supervisor="supervisor"),
-        "coach2": staff.add("coach2", supervisor="supervisor"),
-        "admin": staff.add("admin"),
-    }
-
-
-def give(actor, made, leaver, heir, **more):
-    with transaction():
-        hand_over(actor, lock_client(actor, made.client_id), leaver.id, heir.id, **more)
-
-
-def disable(member, successor=None):
-    with transaction():
-        disable_member(
-            operator(), lock_member(member.id), lock_member(successor.id) if successor else None
-        )
-
-
-def marked(actor):
-    return {mark.client_id for mark in list_marks(actor.id, HOLD_KINDS)}
 
 
 def queued(kind):
@@ -424,86 +393,6 @@ def test_one_of_two_supervisors_who_supervise_each_other_can_leave(team):
     supervise(team["coach"], supervisor)
     with pytest.raises(RuleBroken):
         supervise(team["coach"], None)
-
-
-def name_second(actor, made, second):
-    hold = get_safety_state(made.client_id).holds[0]
-    with transaction():
-        locked = lock_hold(actor, hold.id)
-        name_second_person(actor, locked, second.id, locked.hold.version)
-
-
-def test_client_with_a_hold_goes_to_nobody_under_whom_it_could_not_be_released(team):
-    coach, supervisor = team["coach"], team["supervisor"]
-    alone = staff.add("coach3", role="coach")
-    made, quiet = builders.case(coach), builders.case(coach)
-    builders.screen(coach, made.client_id, self_harm=3)
-    builders.screen(coach, quiet.client_id, sleep=1)
-    give(supervisor, quiet, coach, alone)
-    with pytest.raises(Invalid) as refused:
-        give(supervisor, made, coach, alone)
-    assert "name another supervisor" in refused.value.fields["heir_id"][0]
-    assert marked(coach) == {made.client_id}
-    name_second(coach, made, team["supervisor2"])
-    give(supervisor, made, coach, alone)
-    assert marked(alone) == {made.client_id}
-
-
-def test_client_with_a_hold_is_handed_over_when_nobody_has_a_second_person(app):
-    supervisor = staff.add("supervisor")
-    coach = staff.add("coach", supervisor="supervisor")
-    made = builders.case(coach)
-    builders.screen(coach, made.client_id, self_harm=3)
-    give(supervisor, made, coach, supervisor)
-    assert marked(supervisor) == {made.client_id}
-    disable(coach)
-
-
-def test_only_second_person_of_a_hold_is_not_disabled(team):
-    alone, second = staff.add("coach3", role="coach"), staff.add("supervisor3")
-    made = builders.case(alone)
-    builders.screen(alone, made.client_id, self_harm=3)
-    name_second(alone, made, second)
-    with pytest.raises(RuleBroken) as refused:
-        disable(second)
-    (reason,) = refused.value.reasons
-    assert reason.code == "second_person"
-    assert made.number in reason.message
-    name_second(alone, made, team["supervisor2"])
-    disable(second)
-
-
-def test_second_person_stays_when_the_supervisor_has_recorded_a_screening_of_the_hold(team):
-    coach, supervisor, second = team["coach"], team["supervisor"], staff.add("supervisor3")
-    made = builders.case(coach)
-    builders.screen(coach, made.client_id, self_harm=3)
-    name_second(coach, made, second)
-    builders.screen(supervisor, made.client_id, self_harm=3)
-    with pytest.raises(RuleBroken) as refused:
-        disable(second)
-    assert [reason.code for reason in refused.value.reasons] == ["second_person"]
-    name_second(coach, made, team["supervisor2"])
-    disable(second)
-
-
-def test_client_whose_screening_the_supervisor_recorded_goes_to_nobody_else_of_the_team(team):
-    coach, supervisor = team["coach"], team["supervisor"]
-    made = builders.case(coach)
-    builders.screen(supervisor, made.client_id, self_harm=3)
-    with pytest.raises(Invalid) as refused:
-        give(supervisor, made, coach, team["coach2"])
-    assert "name another supervisor" in refused.value.fields["heir_id"][0]
-    give(supervisor, made, coach, supervisor)
-    assert marked(supervisor) == {made.client_id}
-
-
-def test_client_whose_screening_the_only_supervisor_recorded_is_handed_over(app):
-    supervisor = staff.add("supervisor")
-    coach, heir = (staff.add(who, supervisor="supervisor") for who in ("coach", "coach2"))
-    made = builders.case(coach)
-    builders.screen(supervisor, made.client_id, self_harm=3)
-    give(supervisor, made, coach, heir)
-    assert marked(heir) == {made.client_id}
 
 
 def test_two_people_are_locked_in_one_order_whoever_is_named_first(app, team):
