@@ -30,6 +30,9 @@ from tests.support import staff
 from tests.support.depth import ROUNDS
 
 STEPS = 12
+MANY = 4000
+REACHED: Counter[str] = Counter()
+"""What all histories of this process have reached."""
 # Together 200 histories in the suite, on both databases; 10,000 on each in `make soak`.
 BATCHES, SIZE = (2, 67) if ROUNDS == 1 else (10, 40 * ROUNDS)
 
@@ -75,8 +78,10 @@ def test_program_and_model_agree_on_random_histories(practice, batch):
     counts: Counter[str] = Counter()
     for seed in range(batch * SIZE, (batch + 1) * SIZE):
         walk(practice, seed, counts)
-    wanted = OFTEN if ROUNDS == 1 else OFTEN | SELDOM
-    assert sorted(wanted - (+counts).keys()) == []
+    assert sorted(OFTEN - (+counts).keys()) == []
+    REACHED.update(counts, histories=SIZE)
+    if REACHED["histories"] >= MANY:
+        assert sorted(SELDOM - (+REACHED).keys()) == []
 
 
 def allow(*_given, **_more):

@@ -152,4 +152,4 @@ SELDOM = set(
     write: done
     """.strip().split("\n    ")
 )
-"""What a thousand histories reach."""
+"""What four thousand histories reach."""

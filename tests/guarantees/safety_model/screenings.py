@@ -231,7 +231,7 @@ class ScreeningSteps(BaseHistory):
         coach, current = self.team["coach"], self.model.circumstances
         name = self.random.choice(sorted(current) or [*RAISED_BY])
         last = current.get(name)
-        seen = START if self.random.random() < 0.1 else last
+        seen = START if self.random.random() < 0.3 else last
         end = CircumstanceEnd(name, seen, REASON)
 
         def request() -> Any:
