@@ -160,7 +160,8 @@ class PeopleSteps(HandoutSteps):
         hold = self.model.holds.get("safety")
         seconds = {people.get("supervisor", supervisor).id, hold.second} if hold else set()
         # Whether a client may be handed over whose hold nobody could then release depends on who else there is.
-        expected = DONE if not hold or seconds - hold.authors - {None} else None
+        authors = {one.by for one in self.model.screenings} | (hold.authors if hold else set())
+        expected = DONE if not hold or seconds - authors - {None} else None
         if not self.attempt(
             "hand_over",
             expected,
