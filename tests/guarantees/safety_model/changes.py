@@ -49,7 +49,7 @@ class Known:
     """Whether the client wants the safety plan in the portal."""
     said_to_have_ended: dict[str, int] = field(default_factory=dict)
     """How many screenings were recorded when a circumstance was last said to have ended."""
-    raised_by: dict[str, list[tuple[str, int, int]]] = field(default_factory=lambda: {**RAISED_BY})
+    levels_of: dict[str, list[tuple[str, int, int]]] = field(default_factory=lambda: {**RAISED_BY})
     """What each circumstance raises as the protocol is now; earlier screenings keep what theirs said."""
     confirmed: bool = False
     lost_at: datetime | None = None
@@ -91,7 +91,7 @@ class Known:
                 continue
             found[name] = {
                 key: level
-                for key, when, level in self.raised_by[name]
+                for key, when, level in self.levels_of[name]
                 if levels.get(key, self.level(key)) >= when
             }
         return found

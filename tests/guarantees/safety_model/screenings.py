@@ -258,7 +258,7 @@ class ScreeningSteps(BaseHistory):
         self.protocol.enter_context(
             patch.dict(CIRCUMSTANCES, {name: replace(CIRCUMSTANCES[name], raises=(raised,))})
         )
-        self.model.raised_by[name] = [(FEAR, NONE, CONCERN)]
+        self.model.levels_of[name] = [(FEAR, NONE, CONCERN)]
         self.counts[f"protocol: changed{' under a hold' if self.model.holds else ''}"] += 1
         if self.random.random() < 0.6:
             self.compare()
