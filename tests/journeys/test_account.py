@@ -10,7 +10,7 @@ from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.sessions import Session
 from caseapp.core.transaction import transaction
-from caseapp.domain.auth.rules import CONFIRM_AFTER
+from caseapp.domain.auth import rules
 from tests.journeys.test_writing_a_note import sign_in
 from tests.support import staff
 
@@ -24,7 +24,9 @@ pytestmark = [
 def let_time_pass():
     """Let every session be one in which nobody has confirmed who they are for a while."""
     with transaction():
-        db.session.execute(sa.update(Session).values(authenticated_at=now() - 2 * CONFIRM_AFTER))
+        db.session.execute(
+            sa.update(Session).values(authenticated_at=now() - 2 * rules.CONFIRM_AFTER)
+        )
     db.session.remove()
 
 

@@ -39,7 +39,7 @@ def test_bulk_assignment_coach_assigns_one_handout_to_several_clients(
     expect(page.get_by_text("0 assigned, 2 skipped, 1 waiting.")).to_be_visible()
     outbox.sweep()
     # A script updates the progress without reloading the page.
-    page.get_by_role("heading", name="Assigned to several clients").wait_for(timeout=15000)
+    page.get_by_role("heading", name="Assigned to several clients").wait_for()
     expect(page.get_by_text("1 assigned, 2 skipped, 0 waiting.", exact=True)).to_be_visible()
     look.at("assigned")
     with transaction():

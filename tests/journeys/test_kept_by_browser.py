@@ -70,7 +70,9 @@ def test_browser_offers_to_keep_no_pin_and_keeps_no_address_or_code(app, live, o
     page = own_browser.page
     page.goto(f"{live}/portal/sign-in")
     own_browser.type("Your email address", portal_client.ADDRESS)
-    own_browser.press("Send me a link")
+    # The next page has the same fields.
+    with page.expect_navigation():
+        own_browser.press("Send me a link")
     own_browser.type("The code on your card", invited.card_code)
     own_browser.press("Use the card")
     own_browser.type("Start code", invited.start_code)

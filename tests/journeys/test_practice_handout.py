@@ -47,7 +47,7 @@ def test_practice_handout_is_written_approved_assigned_and_read(app, live, page,
         answer.select_option("no")
     page.get_by_label("Review due").fill("2027-05-01")
     page.locator("[name='answer_fields.0.label']").fill("Where")
-    expect(pane.get_by_role("heading", name="Out and back")).to_be_visible(timeout=20000)
+    expect(pane.get_by_role("heading", name="Out and back")).to_be_visible()
     expect(pane).to_contain_text("Even in rain.")
     expect(pane).not_to_contain_text("Fix these problems before you submit")
     look.at("the editor")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
@@ -14,6 +13,7 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import assign_handout
 from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.practice.models import Practice
+from tests.journeys.page_waits import stop_time, wait_until
 from tests.journeys.test_worksheet_autosave import open_worksheet
 from tests.portal.test_safety import PORTAL_COOKIE
 from tests.support import builders, portal_client, staff
@@ -71,12 +71,9 @@ def neutral_site(app):
         thread.join()
 
 
-def wait_until(condition):
-    """Wait until something is so that no page shows."""
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+def wait_until_told(page):
+    """Wait until our server has been told, which happens while the other site opens."""
+    wait_until(page, lambda: PORTAL_COOKIE not in [one["name"] for one in page.context.cookies()])
 
 
 def by_button(page):
@@ -92,6 +89,7 @@ def by_hidden_link(page):
 
 
 def by_shift(page):
+    stop_time(page)
     for _ in range(3):
         page.keyboard.press("Shift")
 
@@ -112,8 +110,7 @@ def test_quick_exit_by_button_link_or_shift_ends_session_and_hides_pages(
     page.reload()
     way(page)
     page.wait_for_url(neutral_site)
-    # Our server is told while the other site opens.
-    wait_until(lambda: PORTAL_COOKIE not in [one["name"] for one in page.context.cookies()])
+    wait_until_told(page)
     thief = app.test_client()
     thief.set_cookie(PORTAL_COOKIE, cookie)
     assert thief.get("/portal").location == "/portal/sign-in"
@@ -190,11 +187,13 @@ def test_shift_says_how_often_it_is_still_to_be_pressed(invited, live, page, loo
     open_worksheet(page, live, invited)
     shown = page.locator("[data-exit-presses]")
     expect(shown).to_have_role("status")
+    stop_time(page)
     page.keyboard.press("Shift")
     expect(shown).to_have_text("Press Shift two more times to leave.")
     expect(shown).to_be_in_viewport()
     page.keyboard.press("Shift")
     expect(shown).to_have_text("Press Shift once more to leave.")
+    page.clock.resume()
     look.at("two presses of Shift")
     assert page.url == f"{live}/portal/h/1"
 
@@ -230,6 +229,7 @@ def test_other_tab_is_left_too(invited, neutral_site, live, page):
     by_button(page)
     page.wait_for_url(neutral_site)
     again.wait_for_url(neutral_site)
+    wait_until_told(page)
     again.goto(f"{live}/portal")
     expect(again).to_have_url(f"{live}/portal/sign-in")
     expect(again.get_by_text("Ines")).to_have_count(0)

@@ -111,7 +111,8 @@ def test_order_that_comes_to_light_ends_what_is_about_contact(app, live, page, l
     expect(page.get_by_label("Why", exact=True)).to_have_value(
         "Contact with the spouse is blocked for now."
     )
-    page.get_by_role("button", name="Move back").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Move back").click()
     expect(page.get_by_role("link", name="Move the case back")).to_have_count(0)
     page.context.clear_cookies()
     sign_in_to_portal(page, live, found)

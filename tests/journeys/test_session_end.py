@@ -30,7 +30,8 @@ def leave_idle(page, minutes_left, kind="staff"):
     last_seen_at = now() - IDLE_TIMEOUT[kind] + timedelta(minutes=minutes_left)
     with transaction() as session:
         session.execute(sa.update(Session).values(last_seen_at=last_seen_at))
-    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    with page.expect_response("**/session"):
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
 
 
 def test_staff_are_warned_and_can_stay_by_keyboard(coach, live, page, look):
@@ -38,7 +39,7 @@ def test_staff_are_warned_and_can_stay_by_keyboard(coach, live, page, look):
     leave_idle(page, 5)
     warning = page.get_by_role("alertdialog", name="You will be signed out soon")
     expect(warning).to_be_hidden()
-    leave_idle(page, 1.5)
+    leave_idle(page, 1.9)
     expect(warning).to_be_visible()
     look.at("the warning")
     expect(page.get_by_role("button", name="Stay signed in")).to_be_focused()
@@ -76,7 +77,7 @@ def worksheet(coach, live, page):
 
 def test_client_is_warned_and_can_leave_at_once(worksheet, look):
     page = worksheet
-    leave_idle(page, 1.5, "client")
+    leave_idle(page, 1.9, "client")
     warning = page.get_by_role("alertdialog", name="You will be signed out soon")
     expect(warning).to_be_visible()
     look.at("the warning in the portal")

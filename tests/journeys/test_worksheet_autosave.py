@@ -11,6 +11,7 @@ from caseapp.domain.assignments.operations import assign_handout
 from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.clients.models import Client
 from tests.domain.worksheets import sample_files
+from tests.journeys.page_waits import saving
 from tests.journeys.test_writing_a_note import sign_in
 from tests.support import builders, portal_client, staff
 
@@ -63,8 +64,9 @@ def box(page):
 
 def test_worksheet_typed_and_shared_is_read_by_the_coach(coach, invited, live, page, look, browser):
     open_worksheet(page, live, invited)
-    box(page).fill(sample_files.ABROAD)
-    page.get_by_label("shaky").check()
+    with saving(page, sample_files.ABROAD):
+        page.get_by_label("shaky").check()
+        box(page).fill(sample_files.ABROAD)
     expect(page.locator("[data-save-text]")).to_contain_text("Saved at")
     expect(page.locator("#worksheet input[name=version]")).not_to_have_value("0")
     page.reload()
@@ -74,14 +76,16 @@ def test_worksheet_typed_and_shared_is_read_by_the_coach(coach, invited, live, p
     look.at("the worksheet")
     page.get_by_role("button", name="Share with Marta").click()
     page.get_by_text("You shared this worksheet on").wait_for()
-    box(page).fill("Written after that.")
+    with saving(page, "Written after that."):
+        box(page).fill("Written after that.")
     expect(page.locator("[data-save-text]")).to_contain_text("Saved at")
     pdf = {"name": "scan.pdf", "mimeType": "application/pdf", "buffer": sample_files.scan()}
     page.locator("#file").set_input_files(pdf)
     page.get_by_role("button", name="Get my answers from this file").click()
     page.get_by_text("This file has no form fields").wait_for()
     look.at("shared, with a file")
-    page.get_by_role("button", name="Send it to Marta").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Send it to Marta").click()
     coach_page = browser.new_context().new_page()
     sign_in(coach_page, live)
     coach_page.goto(f"{live}/cases")
@@ -162,7 +166,8 @@ def test_upload_with_other_answers_waits_for_the_client(coach, invited, live, pa
     # The browser's console reports the 409 response.
     look.said.clear()
     look.at("a file that contradicts")
-    page.get_by_role("button", name="Keep this version").click()
+    with saving(page, "From paper."):
+        page.get_by_role("button", name="Keep this version").click()
     expect(page.locator("[data-save-text]")).to_contain_text("Saved at")
     page.goto(f"{live}/portal/h/1")
     expect(box(page)).to_have_value("From paper.")

@@ -13,6 +13,7 @@ from caseapp.domain.notes.operations import mark_screening_in_error
 from caseapp.domain.notes.queries import get_note
 from caseapp.domain.screening.current import get_safety_state
 from caseapp.domain.screening.queries import lock_screening
+from tests.journeys.page_waits import saving, stop_time
 from tests.support import builders, staff
 
 pytestmark = pytest.mark.journey
@@ -63,9 +64,9 @@ def test_autosave_from_two_windows_asks_which_version_to_keep(coach, case, live,
     page.goto(f"{live}/note/{note_id}")
     other = page.context.new_page()
     other.goto(f"{live}/note/{note_id}")
-    other.get_by_label("Assessment", exact=True).fill("Rested, in the other window.")
-    other.get_by_label("Plan", exact=True).fill("From the other window.")
-    expect(other.locator("[data-save-state]")).to_have_attribute("data-state", "saved")
+    with saving(other, "Rested, in the other window.", "From the other window."):
+        other.get_by_label("Assessment", exact=True).fill("Rested, in the other window.")
+        other.get_by_label("Plan", exact=True).fill("From the other window.")
     page.get_by_label("Plan", exact=True).fill("From this window.")
     banner = page.locator("[data-conflict]")
     expect(banner).to_be_visible()
@@ -76,7 +77,8 @@ def test_autosave_from_two_windows_asks_which_version_to_keep(coach, case, live,
     page.get_by_text("Saved in the meantime: From the other window.").wait_for()
     assessment = page.get_by_label("Assessment", exact=True)
     expect(assessment).to_have_value("Rested, in the other window.")
-    page.get_by_role("button", name="Keep this version").click()
+    with saving(page, "From this window."):
+        page.get_by_role("button", name="Keep this version").click()
     expect(banner).to_be_hidden()
     expect(page.locator("[data-save-state]")).to_have_attribute("data-state", "saved")
     sections = load_note(coach, note_id).sections
@@ -92,9 +94,7 @@ def test_autosave_retries_after_a_lost_connection(coach, case, live, page):
     page.get_by_label("Plan", exact=True).fill("Written in a tunnel.")
     expect(page.locator("[data-save-text]")).to_have_text("Not saved. Trying again…")
     page.context.set_offline(False)
-    expect(page.locator("[data-save-state]")).to_have_attribute(
-        "data-state", "saved", timeout=15000
-    )
+    expect(page.locator("[data-save-state]")).to_have_attribute("data-state", "saved")
     assert load_note(coach, note_id).sections["plan"] == "Written in a tunnel."
 
 
@@ -131,10 +131,12 @@ def test_page_asks_in_place_before_it_saves_a_level_that_opens_a_hold(
     expect(fear.get_by_label("None")).to_be_focused()
     expect(fear.get_by_label("None")).to_be_checked()
     # With the keyboard, the question waits until the choice is made.
+    stop_time(page)
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
     expect(fear.get_by_label("Urgent")).to_be_checked()
+    page.clock.resume()
     expect(question).to_be_focused()
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
@@ -181,7 +183,7 @@ def test_level_that_waits_for_an_answer_is_saved_when_the_page_goes_away(coach, 
     sign_in(page, live)
     page.goto(f"{live}/note/{note_id}")
     page.locator("#self_harm").get_by_label("Urgent").check()
-    with page.expect_response("**/draft"):
+    with saving(page, "self_harm=urgent"):
         page.evaluate(
             """() => {
             Object.defineProperty(document, "visibilityState", { get: () => "hidden" });
