@@ -9,7 +9,7 @@ import signal
 import sqlite3
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -67,6 +67,11 @@ with create_app(load_settings(os.environ)).app_context():
     builders.draft(coach, made.case_id)
     with transaction():
         print(create_token(operator(), "coach@practice.test", "test")[1], made.case_id)
+"""
+
+FONTS = """<?xml version="1.0"?>
+<!DOCTYPE fontconfig SYSTEM "urn:fontconfig:fonts.dtd">
+<fontconfig><include>/etc/fonts/fonts.conf</include></fontconfig>
 """
 
 
@@ -223,78 +228,49 @@ def test_failed_pdf_processes_affect_nothing_else_and_are_restarted(practice, fa
         assert server.poll() is None
 
 
-class PdfServerStopper(threading.Thread):
-    """A thread that stops every PDF server of a server as soon as it appears."""
-
-    def __init__(self, server):
-        """Start at once."""
-        super().__init__(daemon=True)
-        self.server, self.finished, self.found = server, threading.Event(), set()
-        self.start()
-
-    def run(self):
-        while not self.finished.wait(0.01):
-            for pid in self.pdf_server_pids():
-                if pid not in self.found:
-                    self.found.add(pid)
-                    with suppress(ProcessLookupError):
-                        os.kill(pid, signal.SIGSTOP)
-
-    def pdf_server_pids(self):
-        """Yield the PDF servers among the children of the server and of its processes."""
-        for pid in (
-            *children(self.server),
-            *(c for p in children(self.server) for c in children_if_alive(p)),
-        ):
-            with suppress(FileNotFoundError, ProcessLookupError):
-                if is_pdf_server(pid):
-                    yield pid
-
-    def end(self):
-        self.finished.set()
-        self.join()
-        for pid in self.found:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
-
-
-def children_if_alive(pid):
-    with suppress(FileNotFoundError, ProcessLookupError):
-        return children(pid)
-    return []
+@contextmanager
+def hanging_starts(fonts, server):
+    """Stop the PDF server, and let every new one wait for the list of fonts; at the end they are killed."""
+    for pid in list_pdf_servers(server):
+        stop(pid)
+    kept = fonts.rename(fonts.with_suffix(".kept"))
+    os.mkfifo(fonts)
+    # Opened for both, it waits for nobody, and keeps whoever reads it waiting.
+    held = os.open(fonts, os.O_RDWR)
+    yield
+    kept.replace(fonts)
+    for pid in list_pdf_servers(server):
+        os.kill(pid, signal.SIGKILL)
+    os.close(held)
 
 
 @pytest.mark.fault
-def test_stopped_pdf_servers_block_only_one_server_process(practice):
-    """Stop each PDF server while it starts, so that a PDF request waits for the whole time."""
+def test_hanging_pdf_servers_block_only_one_server_process(practice, tmp_path):
+    """Let each PDF server hang while it starts, so that a PDF request waits for the whole time."""
     token, case = practice.python(CREATE_CASE).split()
-    with serving(practice, "--processes", "2") as (server, address, _):
-        for pid in list_pdf_servers(server):
-            stop(pid)
-        stopper = PdfServerStopper(server.pid)
-        requests = {
-            name: ApiRequest(address, token, f"/handouts/{name}/pdf")
-            for name in ("better-nights", "keep-the-day-running")
-        }
-        answered: set[str] = set()
-        while not answered:
-            answered = {name for name, request in requests.items() if not request.is_alive()}
-            stopper.finished.wait(0.01)
-        [refused], [waiting] = answered, set(requests) - answered
-        assert requests[refused].status == 503
-        assert requests[refused].headers["Retry-After"] == "60"
-        # The other one is still waiting, and everything else is answered before it.
-        for path in (f"/cases/{case}", f"/cases/{case}/notes", "/cases"):
-            page = ApiRequest(address, token, path)
-            page.join(PATIENCE)
-            assert page.status == 200
-        assert requests[waiting].is_alive()
-        stopper.end()
+    fonts = tmp_path / "fonts.conf"
+    fonts.write_text(FONTS)
+    with serving(practice, "--processes", "2", FONTCONFIG_FILE=str(fonts)) as (server, address, _):
+        with hanging_starts(fonts, server):
+            requests = {
+                name: ApiRequest(address, token, f"/handouts/{name}/pdf")
+                for name in ("better-nights", "keep-the-day-running")
+            }
+            answered: set[str] = set()
+            while not answered:
+                time.sleep(0.01)
+                answered = {name for name, request in requests.items() if not request.is_alive()}
+            [refused], [waiting] = answered, set(requests) - answered
+            assert requests[refused].status == 503
+            assert requests[refused].headers["Retry-After"] == "60"
+            # The other one is still waiting, and everything else is answered before it.
+            for path in (f"/cases/{case}", f"/cases/{case}/notes", "/cases"):
+                page = ApiRequest(address, token, path)
+                page.join(PATIENCE)
+                assert page.status == 200
+            assert requests[waiting].is_alive()
         requests[waiting].join(PATIENCE)
-        for name in requests:
-            again = ApiRequest(address, token, f"/handouts/{name}/pdf")
-            again.join(PATIENCE)
-            assert (again.status, again.body[:4]) == (200, b"%PDF")
+        assert all(get_pdf(address, token, name) for name in requests)
 
 
 @pytest.mark.fault
