@@ -65,6 +65,7 @@ def check(context: CommandContext) -> None:
             (title, list(run_check()))
             for title, run_check in (
                 ("Addresses", check_addresses),
+                ("Visitors", check_visitors),
                 ("Database", check_database),
                 ("Keys", check_keys),
                 ("Mail", check_mail),
@@ -138,6 +139,27 @@ def check_addresses() -> Iterator[CheckResult]:
             WARNING,
             f"{PREFIX}MAIL_FROM uses the host name of the staff pages, so every email to a client shows it",
         )
+
+
+def check_visitors() -> Iterator[CheckResult]:
+    """Explain whose address counts as a visitor's: failed tries make the network that they come from wait."""
+    count = settings.active().trusted_proxies
+    if count == 0:
+        behind = settings.active().base_url.startswith("https://")
+        advice = (
+            f". If a proxy stands in front, as {PREFIX}BASE_URL with https suggests, all visitors seem to have its "
+            f"address, and strangers' failed tries make everybody wait: set {PREFIX}TRUSTED_PROXIES to 1"
+        )
+        text = "A visitor's address is the one that connects; X-Forwarded-For is ignored"
+        yield CheckResult(WARNING if behind else OK, text + (advice if behind else ""))
+        return
+    last = "last address" if count == 1 else f"address {count} from the end"
+    yield CheckResult(
+        OK,
+        f"A visitor's address is the {last} in X-Forwarded-For: {count} "
+        f"{'proxy is' if count == 1 else 'proxies are'} trusted. Each of them has to add the address that connects to "
+        "it, and nobody may reach this application but through them",
+    )
 
 
 def check_database() -> Iterator[CheckResult]:

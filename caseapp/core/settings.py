@@ -101,7 +101,8 @@ SETTING_DESCRIPTIONS = {
     "files are separated by colons: all of them decrypt, the first one encrypts",
     "SMTP_URL": "smtp://user:password@host:587 or smtps://… (without it mail is stored in DATA_DIR/mail)",
     "MAIL_FROM": "sender of every email (default: no-reply at the host of PORTAL_URL)",
-    "TRUSTED_PROXIES": "number of reverse proxies whose X-Forwarded-For is trusted (default: 0)",
+    "TRUSTED_PROXIES": "number of reverse proxies in front whose X-Forwarded-For is trusted, 0 without one "
+    "(required in production, elsewhere 0)",
     "SCAN_COMMAND": "program that reads each uploaded file from standard input; exit code 0 accepts it (default: none)",
     "OPENID_ISSUER": "address of the OpenID provider at which staff can sign in, as it names itself (default: none)",
     "OPENID_CLIENT_ID": "what the provider calls this program (required with OPENID_ISSUER)",
@@ -146,6 +147,19 @@ class _Reader:
             self.fault(name, "must be a whole number")
             return 0
         return int(found)
+
+    def proxies(self, env: str) -> int:
+        """Read how many proxies stand in front.
+
+        With too few, strangers' failed tries count against everybody behind the proxy; with too many, a visitor can
+        pretend to be at any address. So nobody may leave it to chance in production.
+        """
+        if env == "production" and not self.text("TRUSTED_PROXIES"):
+            self.fault(
+                "TRUSTED_PROXIES",
+                "is required in production: the number of proxies in front, 0 when visitors connect directly",
+            )
+        return self.whole_number("TRUSTED_PROXIES")
 
     def base_url(self, env: str) -> str:
         found = self.text("BASE_URL", "" if env == "production" else "http://127.0.0.1:8000")
@@ -279,7 +293,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     base_url = read.base_url(env)
     portal_url = read.portal_url(env)
     smtp_url = read.smtp_url(env)
-    proxies = read.whole_number("TRUSTED_PROXIES")
+    proxies = read.proxies(env)
     secret_keys = read.keys("SECRET_KEY_FILE", env, data_dir, data_dir / "secret.key")
     vault_keys = read.keys("VAULT_KEY_FILE", env, data_dir, data_dir / "vault.key")
     read.check_keys(secret_keys, vault_keys)

@@ -30,6 +30,7 @@ from caseapp.core.i18n import lazy_gettext
 from caseapp.core.logging import request_id
 from caseapp.core.permissions import Role
 from caseapp.domain.audit.operations import record_refusal
+from caseapp.domain.audit.security_events import count_event
 from caseapp.http.guard import current_view
 from caseapp.http.interfaces import Interface, current_interface
 from caseapp.http.template_helpers import flash
@@ -116,6 +117,8 @@ def record_refused_request(error: DomainError) -> None:
         object_id,
         {"reasons": codes},
     )
+    if not isinstance(error, RuleBroken):
+        count_event("refused", actor.id)
 
 
 def _handle_domain_error(error: DomainError) -> AnyResponse:

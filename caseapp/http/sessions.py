@@ -12,6 +12,7 @@ from caseapp.core.clock import now
 from caseapp.core.i18n import use_language
 from caseapp.core.sessions import session_ends_at, touch_session
 from caseapp.domain.auth.queries import find_client_session, find_staff_session, find_token_actor
+from caseapp.domain.auth.throttling import count_wrong_token
 from caseapp.http.guard import View, current_view
 from caseapp.http.interfaces import Interface, current_interface
 
@@ -36,7 +37,10 @@ def _from_token() -> Actor | None:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
         return None
-    return find_token_actor(token.strip())
+    found = find_token_actor(token.strip())
+    if found is None:
+        count_wrong_token(request.remote_addr or "")
+    return found
 
 
 def _from_cookie() -> Actor | None:

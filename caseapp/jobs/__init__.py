@@ -20,6 +20,7 @@ from caseapp.jobs.bulk_assignments import process_bulk_assignment
 from caseapp.jobs.comparison import compare_clients
 from caseapp.jobs.expired_drafts import delete_expired_drafts
 from caseapp.jobs.expired_uploads import delete_expired_uploads
+from caseapp.jobs.failures import delete_old_failures
 from caseapp.jobs.portal_links import mail_link
 from caseapp.jobs.staffing import mail_board, mail_hand_over, mail_second_person
 
@@ -59,6 +60,7 @@ def _recording(
 
 
 def delete_expired() -> None:
-    """Delete what is kept for a while only: form drafts and uploads that nobody sent."""
+    """Delete what is kept for a while only: form drafts, uploads that nobody sent, failed tries and security events."""
     delete_expired_drafts()
     delete_expired_uploads()
+    delete_old_failures()

@@ -11,6 +11,7 @@ from flask import Blueprint, Flask, current_app, redirect, render_template, requ
 from caseapp.core.i18n import lazy_gettext
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
+from caseapp.domain.audit.security_events import get_wrong_pins
 from caseapp.domain.auth.portal_access import end_session_by_reference, record_quick_exit
 from caseapp.domain.practice.models import NEUTRAL_SITE
 from caseapp.domain.practice.queries import get_practice, get_practice_info
@@ -119,4 +120,5 @@ def privacy_page() -> ResponseReturnValue:
         "portal/privacy.html",
         coach_name=get_coach_name(current_actor()),
         kept_days=UPLOAD_RETENTION.days,
+        wrong_pins=get_wrong_pins(current_actor().id).times,
     )

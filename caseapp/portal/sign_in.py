@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from flask import Blueprint, g, redirect, render_template, request, session, url_for
 
-from caseapp.core.errors import Invalid, RuleBroken, TooManyAttempts, Unauthenticated
+from caseapp.core.errors import Invalid, TooManyAttempts, Unauthenticated
 from caseapp.core.i18n import use_language
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
@@ -20,7 +20,7 @@ from caseapp.domain.clients.schemas import (
     SignInLinkSchema,
 )
 from caseapp.domain.practice.queries import get_practice_info
-from caseapp.http.errors import record_refused_request
+from caseapp.http.devices import remember_device, sent_device
 from caseapp.http.guard import current_actor, needs, public
 from caseapp.http.interfaces import Interface
 from caseapp.http.request_parsing import Form, read_form, submitted_form
@@ -51,7 +51,7 @@ def request_link() -> ResponseReturnValue:
     """Request a link; the response is the same for every address."""
     try:
         email = read_form(SignInLinkSchema())
-        portal_access.count_link_request(email, request.remote_addr or "")
+        portal_access.count_link_request(email, request.remote_addr or "", sent_device())
         with transaction():
             portal_access.request_link(email)
     except (Invalid, TooManyAttempts) as error:
@@ -98,11 +98,10 @@ def use_link() -> ResponseReturnValue:
 
 
 def _start_session(secret: str) -> ResponseReturnValue:
-    address = request.remote_addr or ""
-    portal_access.count_entry(address)
+    portal_access.check_entry(secret, request.remote_addr or "")
     with transaction():
         access = portal_access.lock_portal_access(secret)
-        reference = portal_access.redeem_link_or_card(access, address)
+        reference = portal_access.redeem_link_or_card(access)
     return set_session_cookie(
         redirect(url_for("portal_sign_in.pin_page"), code=303), Interface.PORTAL, reference
     )
@@ -131,33 +130,33 @@ def pin_page() -> ResponseReturnValue:
 @needs(Action.PORTAL_PIN)
 def submit_pin() -> ResponseReturnValue:
     """Check the PIN and open the reading list."""
-    actor = current_actor()
+    actor, device = current_actor(), sent_device()
     step = get_sign_in_step(actor)
     try:
         if step is SignInStep.CHOOSE_PIN:
             first = read_form(PinSetupSchema())
-            started = portal_access.check_start_code(actor, first.start_code, first.pin)
+            started = portal_access.check_start_code(actor, first.start_code, first.pin, device)
             with transaction():
                 reference = portal_access.choose_pin(actor, started)
         else:
-            entered = portal_access.check_pin(actor, read_form(PinSchema()))
+            entered = portal_access.check_pin(actor, read_form(PinSchema()), device)
             with transaction():
                 reference = portal_access.enter_pin(actor, entered)
     except Invalid as error:
         return _pin_form(get_sign_in_step(actor), submitted_form(error)), 422
-    except RuleBroken as error:
-        record_refused_request(error)
-        return _pin_form(SignInStep.LOCKED, Form()), 409
-    return set_session_cookie(
-        redirect(url_for("portal_handouts.reading_list_page"), code=303),
-        Interface.PORTAL,
-        reference,
-    )
+    except TooManyAttempts as error:
+        page = _pin_form(step, Form(), refused=error.message)
+        return page, 429, {"Retry-After": str(error.retry_after)}
+    response = redirect(url_for("portal_handouts.reading_list_page"), code=303)
+    set_session_cookie(response, Interface.PORTAL, reference)
+    return remember_device(response, Interface.PORTAL, actor.id)
 
 
-def _pin_form(step: SignInStep, form: Form) -> str:
+def _pin_form(step: SignInStep, form: Form, *, refused: str = "") -> str:
     emergency = get_practice_info().help_lines.emergency
-    return render_template("portal/pin.html", form=form, step=step, emergency=emergency)
+    return render_template(
+        "portal/pin.html", form=form, step=step, emergency=emergency, refused=refused
+    )
 
 
 @blueprint.get("/first")

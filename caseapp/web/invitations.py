@@ -8,9 +8,10 @@ from flask import Blueprint, render_template, url_for
 
 from caseapp.core import urls
 from caseapp.core.permissions import Action
+from caseapp.domain.audit.security_events import get_wrong_pins
 from caseapp.domain.auth.portal_access import Invitation, invite_client
 from caseapp.domain.auth.queries import find_portal_access
-from caseapp.domain.auth.rules import LINK_LIFETIME, MAX_PIN_ATTEMPTS
+from caseapp.domain.auth.rules import LINK_LIFETIME
 from caseapp.domain.cases.queries import LockedCase, lock_case
 from caseapp.domain.clients.rules import list_channel_blockers, may_be_mailed
 from caseapp.domain.users.queries import get_user_names
@@ -44,7 +45,7 @@ def invite_page(context: CasePage, forms: Forms) -> str:
         invited_by=get_user_names({access.invited_by})[access.invited_by] if access else "",
         by_mail=may_be_mailed(client, flags),
         blockers=list_channel_blockers(client, flags, "portal"),
-        max_attempts=MAX_PIN_ATTEMPTS,
+        wrong_pins=get_wrong_pins(context.case.client_id) if access else None,
         forms=forms,
     )
 

@@ -12,6 +12,7 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.auth import operations, passwords, second_factor
 from caseapp.domain.auth.queries import find_waiting_person
 from caseapp.domain.auth.schemas import SignInSchema
+from caseapp.http.devices import remember_device, sent_device
 from caseapp.http.guard import current_actor, needs, public
 from caseapp.http.interfaces import Interface, find_page
 from caseapp.http.request_parsing import Form, read_form, submitted_form
@@ -52,7 +53,8 @@ def sign_in_page() -> ResponseReturnValue:
 def sign_in() -> ResponseReturnValue:
     """Check the password and begin a session."""
     try:
-        checked = passwords.check_password(read_form(SignInSchema()), request.remote_addr or "")
+        attempt = read_form(SignInSchema())
+        checked = passwords.check_password(attempt, request.remote_addr or "", sent_device())
         with transaction():
             token = second_factor.sign_in(checked)
             waits = second_factor.has_second_factor(checked.actor.id)
@@ -63,10 +65,19 @@ def sign_in() -> ResponseReturnValue:
             "sign_in/sign_in.html", form=submitted_form(), refused=error.message
         ), 401
     except TooManyAttempts as error:
-        page = render_template("sign_in/sign_in.html", form=submitted_form(), refused=error.message)
+        page = render_template(
+            "sign_in/sign_in.html", form=submitted_form(), refused=error.message, waits=True
+        )
         return page, 429, {"Retry-After": str(error.retry_after)}
-    target = _code_page() if waits else _target()
-    return set_session_cookie(redirect(target, code=303), Interface.STAFF, token)
+    if waits:
+        return set_session_cookie(redirect(_code_page(), code=303), Interface.STAFF, token)
+    return _begin(token, checked.actor)
+
+
+def _begin(token: str, actor: Actor) -> ResponseReturnValue:
+    """Go on to the page that was asked for, in a browser that now knows this person."""
+    response = set_session_cookie(redirect(_target(), code=303), Interface.STAFF, token)
+    return remember_device(response, Interface.STAFF, actor.id)
 
 
 def _target() -> str:
@@ -113,7 +124,7 @@ def enter_code() -> ResponseReturnValue:
     except TooManyAttempts as error:
         page = render_template("sign_in/code.html", form=Form(), refused=error.message)
         return page, 429, {"Retry-After": str(error.retry_after)}
-    return set_session_cookie(redirect(_target(), code=303), Interface.STAFF, token)
+    return _begin(token, actor)
 
 
 @blueprint.post("/sign-in/again")

@@ -106,6 +106,7 @@ def create_practice(folder: Path, url: str | None, cases: int) -> Practice:
         "CASEAPP_DATABASE_URL": url or f"sqlite:///{folder / 'caseapp.db'}",
         "CASEAPP_BASE_URL": "https://bench.test",
         "CASEAPP_SMTP_URL": "smtp://127.0.0.1:9",
+        "CASEAPP_TRUSTED_PROXIES": "0",
     }
     app = create_app(load_settings(environ))
     with app.app_context():

@@ -159,6 +159,26 @@ def test_keys_that_do_not_open_or_are_under_another_vault_key_are_named(app):
 
 
 @pytest.mark.parametrize(
+    ("proxies", "address", "level", "words"),
+    [
+        (0, "https://desk.example.org", check.WARNING, "set CASEAPP_TRUSTED_PROXIES to 1"),
+        (0, "http://127.0.0.1:8000", check.OK, "is the one that connects"),
+        (1, "https://desk.example.org", check.OK, "the last address in X-Forwarded-For"),
+        (2, "https://desk.example.org", check.OK, "address 2 from the end"),
+    ],
+)
+def test_whose_address_counts_is_explained(app, proxies, address, level, words):
+    before = settings.active()
+    settings.use(replace(before, trusted_proxies=proxies, base_url=address))
+    try:
+        [found] = check.check_visitors()
+    finally:
+        settings.use(before)
+    assert found.level == level
+    assert words in found.text
+
+
+@pytest.mark.parametrize(
     ("changed", "levels"),
     [
         ({"env": "demo"}, [check.OK]),

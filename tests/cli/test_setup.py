@@ -38,6 +38,7 @@ def test_demo_is_refused_in_production(app, run_command, tmp_path):
         CASEAPP_ENV="production",
         CASEAPP_BASE_URL="https://practice.example.org",
         CASEAPP_SMTP_URL="smtp://mail.example.org",
+        CASEAPP_TRUSTED_PROXIES="1",
         **keys,
     )
     assert done.exit_code == 1

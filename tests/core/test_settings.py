@@ -13,6 +13,7 @@ PRODUCTION = {
     "ENV": "production",
     "BASE_URL": "https://practice.example.org/",
     "SMTP_URL": "smtp://user:hush@mail.example.org:587",
+    "TRUSTED_PROXIES": "1",
 }
 
 
@@ -39,7 +40,7 @@ def test_production_settings_with_defaults(load, tmp_path):
     assert found.base_url == "https://practice.example.org"
     assert found.mail_from == "no-reply@practice.example.org"
     assert found.database_url == f"sqlite:///{tmp_path}/data/caseapp.db"
-    assert (found.trusted_proxies, found.log_format, found.demo) == (0, "json", False)
+    assert (found.trusted_proxies, found.log_format, found.demo) == (1, "json", False)
 
 
 def test_portal_url_decides_about_links_sender_and_host(load):
@@ -77,6 +78,7 @@ def test_settings_repr_hides_secrets(load):
         ({"SECRET_KEY_FILE": None}, "SECRET_KEY_FILE: is required"),
         ({"VAULT_KEY_FILE": None}, "VAULT_KEY_FILE: is required"),
         ({"VAULT_KEY_FILE": "/nowhere/at/all"}, "VAULT_KEY_FILE: "),
+        ({"TRUSTED_PROXIES": None}, "TRUSTED_PROXIES: is required"),
         ({"TRUSTED_PROXIES": "some"}, "TRUSTED_PROXIES: must be a whole number"),
         ({"TRUSTED_PROXIES": "-1"}, "TRUSTED_PROXIES: must be a whole number"),
         ({"TRUSTED_PROXIES": "²"}, "TRUSTED_PROXIES: must be a whole number"),

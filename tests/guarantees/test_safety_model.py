@@ -13,7 +13,7 @@ from caseapp.core.actor import operator
 from caseapp.core.clock import at
 from caseapp.core.database import db
 from caseapp.core.transaction import transaction
-from caseapp.domain.auth.models import SignInAttempt
+from caseapp.domain.auth.models import FailureCount
 from caseapp.domain.cases.queries import list_client_facts
 from caseapp.domain.practice.operations import add_help_line, confirm_help_lines
 from caseapp.domain.practice.schemas import NewHelpLine
@@ -67,7 +67,7 @@ def walk(practice, seed, counts, profile=None):
         # count its attempts to sign in.
         with transaction() as session:
             session.execute(sa.delete(outbox.OutboxRow))
-            session.execute(sa.delete(SignInAttempt))
+            session.execute(sa.delete(FailureCount))
 
 
 @pytest.mark.both

@@ -9,7 +9,6 @@ from caseapp.core.settings import ROOT
 # What has to survive a refusal, or is written while a page is read.
 OWN_TRANSACTIONS = {
     "audit/operations.py": "reads and refusals are recorded although nothing else is stored",
-    "auth/portal_access.py": "a wrong PIN or start code counts",
     "auth/throttling.py": "a failed attempt counts",
     "clients/operations.py": "being told of a possible conflict counts, although nothing is saved",
     "keys/operations.py": "the first start makes the key ring, whichever program starts",

@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from caseapp.core import outbox, urls
+from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.sessions import Session
 from caseapp.core.transaction import transaction
@@ -228,23 +229,38 @@ def test_mark_read_before_the_pin_is_forbidden(coach, visitor):
     assert answer.status_code == 403
 
 
-def test_wrong_pin_shows_remaining_attempts_but_no_digits(coach, app):
+def test_wrong_pin_says_when_the_next_try_is_due_but_no_digits(coach, app):
     _, found = sign_in_client(app, coach)
     visitor = app.test_client()
     use_card(visitor, found.card_code)
-    for left in ("4 attempts left", "3 attempts left", "2 attempts left", "one attempt left"):
+    for _ in range(5):
         answer = enter_pin(visitor, "777777")
         assert answer.status_code == 422
-        assert left in text(answer)
         assert "777777" not in text(answer)
-    assert "Locked for now" in text(enter_pin(visitor, "777777"))
-    closed = visitor.get("/portal/pin")
-    assert "Locked for now" in text(closed)
-    assert (
-        visitor.post("/portal/pin", data={"csrf_token": csrf(closed), "pin": PIN}).status_code
-        == 409
-    )
-    assert f"tel:{get_practice_info().help_lines.emergency.phone}" in text(closed)
+    assert "You can try again in 60 seconds." in text(answer)
+    waiting = enter_pin(visitor)
+    assert waiting.status_code == 429
+    assert 0 < int(waiting.headers["Retry-After"]) <= 60
+    assert "You can try again in" in text(waiting)
+    assert "Everything you’ve written is still saved" in text(waiting)
+    assert f"tel:{get_practice_info().help_lines.emergency.phone}" in text(waiting)
+
+
+def test_browser_that_was_in_before_is_not_held_up_and_keeps_no_trace(coach, app):
+    visitor, found = sign_in_client(app, coach)
+    cookie = visitor.get_cookie("__Host-device")
+    assert (cookie.max_age, cookie.expires) == (None, None)
+    assert cookie.http_only
+    assert cookie.secure
+    stranger = app.test_client()
+    use_card(stranger, found.card_code)
+    with at(now()):
+        assert [enter_pin(stranger, "777777").status_code for _ in range(6)] == [422] * 5 + [429]
+        visitor.delete_cookie("__Host-reader")
+        use_card(visitor, found.card_code)
+        assert enter_pin(visitor).status_code == 303
+    page = text(visitor.get("/portal/privacy"))
+    assert "In the last 30 days 5 wrong PINs or start codes were entered" in page
 
 
 @pytest.mark.parametrize(

@@ -309,7 +309,7 @@ def use_up_attempts(journey, found):
     journey.send("/portal/sign-in", "/portal/card", code=found.card_code)
     for _ in range(5):
         journey.send("/portal/pin", "/portal/pin", expect=422, pin="000000")
-    journey.send("/portal/pin", "/portal/pin", expect=409, pin="000000")
+    journey.send("/portal/pin", "/portal/pin", expect=429, pin="000000")
     journey.open("/portal/pin")
     journey.visitor = journey.app.test_client()
     for _ in range(9):

@@ -5,9 +5,8 @@ import re
 import pytest
 
 from caseapp.core.database import db
-from caseapp.core.transaction import transaction
+from caseapp.domain.audit.security_events import count_event
 from caseapp.domain.auth.queries import find_portal_access
-from caseapp.domain.auth.rules import MAX_PIN_ATTEMPTS
 from caseapp.domain.clients.schemas import SafeContact
 from caseapp.http.template_helpers import MESSAGES
 from tests.support import builders
@@ -74,15 +73,15 @@ def test_invite_form_sent_again_creates_no_new_codes(coach, ines, address):
     assert find_portal_access(ines.client_id).start_code_hash == before
 
 
-def test_invite_after_too_many_wrong_attempts_unlocks(coach, ines, address):
+def test_wrong_pins_are_told_with_the_way_to_new_codes(coach, ines, address):
     coach.send(address)
-    with transaction():
-        find_portal_access(ines.client_id).failed_pin_attempts = MAX_PIN_ATTEMPTS
-    assert "Locked after wrong attempts" in coach.text(address)
+    assert "wrong PIN" not in coach.text(address)
+    count_event("pin", ines.client_id)
+    assert "One wrong PIN or start code was entered in the last 30 days" in coach.text(address)
+    count_event("start_code", ines.client_id)
+    count_event("refused", ines.client_id)
+    assert "2 wrong PINs or start codes were entered" in coach.text(address)
     assert code(coach.send(address), "start-code")
-    assert "Invited, not signed in yet" in coach.text(address)
-    db.session.rollback()
-    assert find_portal_access(ines.client_id).failed_pin_attempts == 0
 
 
 def test_invite_when_the_portal_is_not_safe_is_rejected(team, coach):

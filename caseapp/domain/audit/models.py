@@ -1,4 +1,7 @@
-"""Tables: audit events and the clients of lists, append-only (triggers refuse changes on both databases)."""
+"""Tables: audit events and the clients of lists, append-only; counts of security events.
+
+Triggers refuse changes of the first two on both databases.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,23 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from caseapp.core.actor import INTERFACES
-from caseapp.core.database import Model, one_of, unconstrained
+from caseapp.core.database import Model, between, one_of, unconstrained
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Role
 
 OUTCOMES = ("done", "refused")
+SECURITY_EVENTS = (
+    "password",
+    "confirmation",
+    "code",
+    "entry",
+    "start_code",
+    "pin",
+    "token",
+    "refused",
+)
+"""Wrong passwords at sign-in and when somebody confirms who they are, wrong codes of a second factor, links and cards,
+start codes, PINs and bearer tokens, and what somebody isn't allowed to do or see."""
 LOG = "Events are kept after the records and codes they refer to are gone."
 
 
@@ -55,3 +70,22 @@ class AuditEventClient(Model):
     client_id: Mapped[UUID] = mapped_column(primary_key=True, info=unconstrained(LOG))
     occurred_at: Mapped[datetime] = mapped_column(primary_key=True)
     event_id: Mapped[UUID] = mapped_column(sa.ForeignKey("audit_event.id"), primary_key=True)
+
+
+class SecurityEvent(Model):
+    """How often something of a kind that may be an attack happened in an hour, to whom or by whom it is known.
+
+    Neither what was typed nor where it came from is kept; what an attacker makes of tries adds no rows.
+    """
+
+    __tablename__ = "security_event"
+    __table_args__ = (sa.Index("ix_security_event_last_at", "last_at"),)
+
+    hour_at: Mapped[datetime] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(sa.String(12), primary_key=True, info=one_of(SECURITY_EVENTS))
+    subject_id: Mapped[UUID] = mapped_column(
+        primary_key=True,
+        info=unconstrained("A member of staff or a client; zero where it is nobody's."),
+    )
+    times: Mapped[int] = mapped_column(info=between(1))
+    last_at: Mapped[datetime]

@@ -1,4 +1,4 @@
-"""Tables: what staff sign in with, bearer tokens, a client's portal access and counted sign-in attempts.
+"""Tables: what staff sign in with, bearer tokens, a client's portal access and counts of failures.
 
 Secrets are kept as hashes, those of passwords sealed.
 """
@@ -79,35 +79,27 @@ class PortalAccess(Model):
     """A client's means of entering the portal: start code, PIN, link and card, each stored as a hash."""
 
     __tablename__ = "portal_access"
-    __table_args__ = (
-        sa.Index(
-            "ix_portal_access_locked",
-            "locked_at",
-            sqlite_where=sa.text("locked_at IS NOT NULL"),
-            postgresql_where=sa.text("locked_at IS NOT NULL"),
-        ),
-    )
 
     client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"), primary_key=True)
     invited_at: Mapped[datetime]
     invited_by: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"))
     start_code_hash: Mapped[str | None] = mapped_column(sa.String(160))
     pin_hash: Mapped[str | None] = mapped_column(sa.String(160))
-    failed_pin_attempts: Mapped[int] = mapped_column(default=0, info=between(0))
-    locked_at: Mapped[datetime | None]
-    """When too many wrong attempts closed the portal; None while it is open."""
     link_hash: Mapped[str | None] = mapped_column(sa.String(64), index=True)
     link_expires_at: Mapped[datetime | None]
     card_hash: Mapped[str | None] = mapped_column(sa.String(64), index=True)
     first_signed_in_at: Mapped[datetime | None]
 
 
-class SignInAttempt(Model):
-    """A counted attempt to sign in or to request a link; `scope` is a keyed hash of what the attempts share."""
+class FailureCount(Model):
+    """How many tries to sign in or requests of a link have failed; `scope` is a keyed hash of what they share.
 
-    __tablename__ = "sign_in_attempt"
-    __table_args__ = (sa.Index("ix_sign_in_attempt_scope", "scope", "occurred_at"),)
+    A try that is being checked counts as well. The next one is due at `next_at`.
+    """
 
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
-    scope: Mapped[str] = mapped_column(sa.String(64))
-    occurred_at: Mapped[datetime]
+    __tablename__ = "failure_count"
+
+    scope: Mapped[str] = mapped_column(sa.String(26), primary_key=True)
+    failures: Mapped[int] = mapped_column(info=between(0))
+    last_at: Mapped[datetime]
+    next_at: Mapped[datetime]

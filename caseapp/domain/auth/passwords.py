@@ -20,12 +20,14 @@ from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action, Role
 from caseapp.core.sessions import Assurance, end_all_sessions, renew_session
 from caseapp.domain.audit.operations import record
+from caseapp.domain.audit.security_events import count_event
 from caseapp.domain.auth.credentials import (
     find_password_error,
     hash_secret,
     needs_rehash,
     verify_secret,
 )
+from caseapp.domain.auth.devices import NO_DEVICE
 from caseapp.domain.auth.models import Credential, Token
 from caseapp.domain.auth.sealing import open_secret, seal_secret
 from caseapp.domain.auth.throttling import (
@@ -43,6 +45,7 @@ from caseapp.domain.users.queries import require_active
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from caseapp.domain.auth.devices import Device
     from caseapp.domain.auth.schemas import PasswordChange, SignIn
 
 NO_MATCH = lazy_gettext("That email and password do not match.")
@@ -78,21 +81,23 @@ class CheckedPassword:
     limits: list[Limit]
 
 
-def check_password(attempt: SignIn, address: str) -> CheckedPassword:
+def check_password(attempt: SignIn, address: str, device: Device = NO_DEVICE) -> CheckedPassword:
     """Check a password; count the attempt in a transaction of its own, so that a wrong one counts too.
 
     A wrong password and an unknown email address get the same answer in the same time. Raises Unauthenticated, or
-    TooManyAttempts when a limit is reached.
+    TooManyAttempts while a limit makes the attempt wait.
     """
-    limits = sign_in_limits(attempt.email, address)
-    count_attempt(limits)
     owner = db.session.execute(OWNER.where(User.email == attempt.email)).first()
+    account = owner.id.hex if owner else attempt.email
+    limits = sign_in_limits(account, address, device)
+    count_attempt(limits)
     stored = (
         open_secret(owner.credential_id, owner.id, owner.ring_number, owner.secret)
         if owner
         else None
     )
     if not verify_secret(stored, attempt.password) or owner is None or stored is None:
+        count_event("password", owner.id if owner else None)
         raise Unauthenticated(NO_MATCH)
     actor = Actor(owner.id, Role(owner.role), owner.name, "web")
     return CheckedPassword(
@@ -112,6 +117,7 @@ def check_own_password(actor: Actor, password: str) -> CheckedPassword:
     count_attempt(limits)
     stored = open_secret(owner.credential_id, owner.id, owner.ring_number, owner.secret)
     if not verify_secret(stored, password):
+        count_event("confirmation", actor.id)
         raise Invalid({"password": [WRONG_PASSWORD]})
     return CheckedPassword(actor, owner.credential_id, owner.ring_number, password, stored, limits)
 

@@ -1,18 +1,18 @@
 """Portal sign-in: a one-time link or a printed card, on the first visit a start code, then a PIN.
 
 The coach gives the client the start code in person, spoken or on paper, so email alone opens nothing (NIST SP 800-63B
-does not accept email as an authenticator). After five wrong attempts only the coach can unlock the portal. Whether the
-portal and email are safe for the client is checked each time, so unticking one takes effect at once, and so does a
-flag that makes sending unsafe.
+does not accept email as an authenticator). After five wrong attempts the next ones have to wait. Whether the portal and
+email are safe for the client is checked each time, so unticking one takes effect at once, and so does a flag that makes
+sending unsafe.
 
 An attempt is counted in a transaction of its own (`count_…`, `check_…`), so that a wrong one counts too. What a right
-one changes is part of the caller's transaction.
+one changes is part of the caller's transaction. Of links and cards only wrong ones count: they can't be guessed, so a
+right one opens whatever strangers have tried.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -33,34 +33,43 @@ from caseapp.core.sessions import (
     session_params,
 )
 from caseapp.core.tokens import generate_code, generate_token, hash_token, normalize_code
-from caseapp.core.transaction import separate_transaction
 from caseapp.domain.audit.operations import record
+from caseapp.domain.audit.security_events import count_event
+from caseapp.domain.auth.budgets import describe_failure
 from caseapp.domain.auth.credentials import hash_secret, verify_secret
+from caseapp.domain.auth.devices import NO_DEVICE
 from caseapp.domain.auth.models import PortalAccess
-from caseapp.domain.auth.queries import get_sign_in_step
+from caseapp.domain.auth.queries import get_sign_in_step, list_link_recipients
 from caseapp.domain.auth.rules import (
     LINK_LIFETIME,
-    LOCKED,
-    MAX_PIN_ATTEMPTS,
     PIN_NEEDED,
     SignInStep,
     check_invitation,
     choose_way,
-    describe_wrong_attempt,
     find_pin_error,
     may_enter,
 )
-from caseapp.domain.auth.throttling import Limit, clear_attempts, count_attempt, sign_in_limits
+from caseapp.domain.auth.throttling import (
+    Limit,
+    clear_attempts,
+    count_attempt,
+    device_link_limits,
+    entry_limits,
+    link_limits,
+    pin_limits,
+    reset_attempts,
+)
 from caseapp.domain.clients.matches import email_hash
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import take_client_lock, unseal_client
 from caseapp.domain.keys.models import ClientKey
-from caseapp.domain.keys.queries import fingerprint, open_key
+from caseapp.domain.keys.queries import open_key
 from caseapp.domain.screening.current import get_safety_state
 
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from caseapp.domain.auth.devices import Device
     from caseapp.domain.clients.queries import ClientRecord, LockedClient
 
 LINK_MAIL = "portal.link"
@@ -77,7 +86,7 @@ class Invitation:
 
 
 def invite_client(actor: Actor, client: LockedClient) -> Invitation:
-    """Invite a client to the portal, or unlock it after too many wrong attempts.
+    """Invite a client to the portal, or give new codes to one who was invited before.
 
     Creates a new start code, forgets the old PIN, link and card, and ends the client's sessions. Where email is safe a
     one-time link is mailed; otherwise the coach prints a card. Raises RuleBroken unless the portal is safe for this
@@ -97,9 +106,9 @@ def invite_client(actor: Actor, client: LockedClient) -> Invitation:
     row.start_code_hash = hash_secret(normalize_code(start))
     row.card_hash = hash_token(normalize_code(card)) if card else None
     row.pin_hash = row.link_hash = row.link_expires_at = None
-    row.failed_pin_attempts, row.locked_at = 0, None
     db.session.flush()
     end_all_sessions(client_id)
+    reset_attempts(pin_limits(client_id, NO_DEVICE))
     if by_mail:
         outbox.enqueue(LINK_MAIL, {"client": client_id.hex})
     record(
@@ -113,21 +122,15 @@ def invite_client(actor: Actor, client: LockedClient) -> Invitation:
     return Invitation(start, card, by_mail)
 
 
-def count_link_request(email: str, address: str) -> None:
+def count_link_request(email: str, address: str, device: Device = NO_DEVICE) -> None:
     """Count a request for a link, in a transaction of its own; unwanted mail could itself reveal a client.
 
     Raises TooManyAttempts.
     """
-    email = email_hash(email)
-    quarter, hour = timedelta(minutes=15), timedelta(hours=1)
-    count_attempt(
-        [
-            Limit(fingerprint("attempt", f"link-pair\n{email}\n{address}"), 4, quarter),
-            Limit(fingerprint("attempt", f"link-address\n{address}"), 20, quarter),
-            Limit(fingerprint("attempt", f"link-email\n{email}"), 12, hour),
-            Limit(fingerprint("attempt", "link-all"), 2000, quarter),
-        ]
-    )
+    found = email_hash(email)
+    invited = list_link_recipients({"email": found})
+    is_known = any(device.knows(client_id.hex) for client_id in invited)
+    count_attempt(device_link_limits(device) if is_known else link_limits(found, address))
 
 
 def request_link(email: str) -> None:
@@ -160,16 +163,28 @@ class LockedPortalAccess:
     flags: frozenset[str]
 
 
-def count_entry(address: str) -> None:
-    """Count an attempt to come in by a link or a card, in a transaction of its own.
+def check_entry(secret: str, address: str) -> None:
+    """Check that somebody has this link or card; count a wrong one in a transaction of its own.
 
-    Raises TooManyAttempts.
+    Raises Unauthenticated, or TooManyAttempts for a wrong one while the limit makes wrong ones wait.
     """
-    count_attempt(_entry_limits(address))
+    is_link, is_card = _entries(secret)
+    if _find_entry(is_link, is_card) is None:
+        count_attempt(entry_limits(address))
+        count_event("entry")
+        raise Unauthenticated(NOT_OPENED)
 
 
-def _entry_limits(address: str) -> list[Limit]:
-    return sign_in_limits(f"card:{address}", address)
+def _entries(secret: str) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:
+    """Build the conditions for the access whose link, or whose card, this is."""
+    is_link = sa.and_(
+        PortalAccess.link_hash == hash_token(secret), PortalAccess.link_expires_at > now()
+    )
+    return is_link, PortalAccess.card_hash == hash_token(normalize_code(secret))
+
+
+def _find_entry(is_link: sa.ColumnElement[bool], is_card: sa.ColumnElement[bool]) -> UUID | None:
+    return db.session.scalar(sa.select(PortalAccess.client_id).where(sa.or_(is_link, is_card)))
 
 
 def lock_portal_access(secret: str) -> LockedPortalAccess:
@@ -177,15 +192,8 @@ def lock_portal_access(secret: str) -> LockedPortalAccess:
 
     Raises Unauthenticated when nobody has this link or card.
     """
-    link_hash, card_hash = hash_token(secret), hash_token(normalize_code(secret))
-    is_link = sa.and_(
-        PortalAccess.link_hash == link_hash, PortalAccess.link_expires_at > sa.bindparam("moment")
-    )
-    is_card = PortalAccess.card_hash == card_hash
-    moment = {"moment": now()}
-    client_id = db.session.scalar(
-        sa.select(PortalAccess.client_id).where(sa.or_(is_link, is_card)), moment
-    )
+    is_link, is_card = _entries(secret)
+    client_id = _find_entry(is_link, is_card)
     if client_id is None:
         raise Unauthenticated(NOT_OPENED)
     take_client_lock(client_id)
@@ -193,8 +201,7 @@ def lock_portal_access(secret: str) -> LockedPortalAccess:
         sa.select(PortalAccess, Client, ClientKey.wrapped, is_link.label("by_link"))
         .join(Client, Client.id == PortalAccess.client_id)
         .join(ClientKey, ClientKey.client_id == PortalAccess.client_id)
-        .where(PortalAccess.client_id == client_id, sa.or_(is_link, is_card)),
-        moment,
+        .where(PortalAccess.client_id == client_id, sa.or_(is_link, is_card))
     ).first()
     if found is None:
         raise Unauthenticated(NOT_OPENED)
@@ -207,7 +214,7 @@ def lock_portal_access(secret: str) -> LockedPortalAccess:
     )
 
 
-def redeem_link_or_card(access: LockedPortalAccess, address: str) -> str:
+def redeem_link_or_card(access: LockedPortalAccess) -> str:
     """Redeem a one-time link or a card code and start a session that still needs the PIN; return its reference.
 
     A link works once; a card works until the coach creates a new one. Neither works while the portal is not safe for
@@ -218,7 +225,6 @@ def redeem_link_or_card(access: LockedPortalAccess, address: str) -> str:
     if access.way == "link":
         access.row.link_hash = access.row.link_expires_at = None
         db.session.flush()
-    clear_attempts(_entry_limits(address))
     return begin_session("client", access.row.client_id, pin_verified=False)
 
 
@@ -226,7 +232,7 @@ def redeem_link_or_card(access: LockedPortalAccess, address: str) -> str:
 class CheckedStartCode:
     """A right start code and the PIN that was chosen with it; only `check_start_code` makes one."""
 
-    stored: str
+    right: _RightSecret
     pin: str
 
 
@@ -234,29 +240,43 @@ class CheckedStartCode:
 class CheckedPin:
     """A PIN that was entered correctly; only `check_pin` makes one."""
 
+    right: _RightSecret
+
+
+@dataclass(frozen=True)
+class _RightSecret:
+    """The stored hash that a secret matched, and the limits that its try counted against."""
+
     stored: str
+    limits: list[Limit]
 
 
-def check_start_code(actor: Actor, start_code: str, pin: str) -> CheckedStartCode:
+def check_start_code(
+    actor: Actor,
+    start_code: str,
+    pin: str,
+    device: Device = NO_DEVICE,
+) -> CheckedStartCode:
     """Check the single-use start code and the new PIN; count the attempt in a transaction of its own.
 
     Raises Invalid for a PIN that isn't six digits or is too easy to guess, which costs no attempt, and for a wrong
-    start code, RuleBroken once the attempts are used up.
+    start code, TooManyAttempts while the next one has to wait.
     """
     require(actor, Action.PORTAL_PIN)
     if error := find_pin_error(pin):
         raise Invalid({"pin": [error]})
-    stored = _check_secret(actor, normalize_code(start_code), "start_code_hash", "start_code")
-    return CheckedStartCode(stored, pin)
+    return CheckedStartCode(
+        _check_secret(actor, normalize_code(start_code), "start_code", device), pin
+    )
 
 
-def check_pin(actor: Actor, pin: str) -> CheckedPin:
+def check_pin(actor: Actor, pin: str, device: Device = NO_DEVICE) -> CheckedPin:
     """Check the PIN; count the attempt in a transaction of its own.
 
-    Raises Invalid for a wrong PIN and RuleBroken once the attempts are used up.
+    Raises Invalid for a wrong PIN and TooManyAttempts while the next one has to wait.
     """
     require(actor, Action.PORTAL_PIN)
-    return CheckedPin(_check_secret(actor, pin, "pin_hash", "pin"))
+    return CheckedPin(_check_secret(actor, pin, "pin", device))
 
 
 def choose_pin(actor: Actor, checked: CheckedStartCode) -> str:
@@ -266,8 +286,9 @@ def choose_pin(actor: Actor, checked: CheckedStartCode) -> str:
     """
     return _finish(
         actor,
+        checked.right,
         # Of two concurrent requests with the same code, the second finds it used.
-        PortalAccess.start_code_hash == checked.stored,
+        PortalAccess.start_code_hash == checked.right.stored,
         Invalid({"start_code": [gettext("This code has been used.")]}),
         pin_hash=hash_secret(checked.pin),
         start_code_hash=None,
@@ -279,11 +300,13 @@ def enter_pin(actor: Actor, checked: CheckedPin) -> str:
 
     Raises Unauthenticated when the PIN or the session is no longer valid, as after a new invitation.
     """
-    return _finish(actor, PortalAccess.pin_hash == checked.stored, Unauthenticated())
+    right = checked.right
+    return _finish(actor, right, PortalAccess.pin_hash == right.stored, Unauthenticated())
 
 
 def _finish(
     actor: Actor,
+    right: _RightSecret,
     unchanged: sa.ColumnElement[bool],
     refusal: Invalid | Unauthenticated,
     **values: str | None,
@@ -292,11 +315,13 @@ def _finish(
     updated = db.session.execute(
         sa.update(PortalAccess)
         .where(PortalAccess.client_id == actor.id, unchanged)
-        .values(failed_pin_attempts=0, locked_at=None, **values)
+        # A column is written in any case, so that a new invitation waits or is seen.
+        .values(invited_at=PortalAccess.invited_at, **values)
         .returning(PortalAccess.client_id)
     ).scalar()
     if updated is None:
         raise refusal
+    clear_attempts(right.limits)
     return _replace_session(actor)
 
 
@@ -314,29 +339,16 @@ def complete_first_visit(actor: Actor) -> None:
     )
 
 
-def _check_secret(actor: Actor, secret: str, column: str, field: str) -> str:
+def _check_secret(actor: Actor, secret: str, kind: str, device: Device) -> _RightSecret:
     """Check a secret and return its hash; count the attempt first, so that concurrent ones can't exceed the limit."""
-    with separate_transaction() as connection:
-        counted = connection.execute(
-            sa.update(PortalAccess)
-            .where(
-                PortalAccess.client_id == actor.id,
-                PortalAccess.failed_pin_attempts < MAX_PIN_ATTEMPTS,
-            )
-            .values(
-                failed_pin_attempts=PortalAccess.failed_pin_attempts + 1,
-                locked_at=sa.case(
-                    (PortalAccess.failed_pin_attempts >= MAX_PIN_ATTEMPTS - 1, now())
-                ),
-            )
-            .returning(PortalAccess.failed_pin_attempts, getattr(PortalAccess, column))
-        ).first()
-    if counted is None:
-        raise RuleBroken(LOCKED)
-    attempts, stored = counted
+    limits = pin_limits(actor.id, device)
+    wait = count_attempt(limits)
+    column = {"pin": PortalAccess.pin_hash, "start_code": PortalAccess.start_code_hash}[kind]
+    stored = db.session.scalar(sa.select(column).where(PortalAccess.client_id == actor.id))
     if not verify_secret(stored, secret):
-        raise Invalid({field: [describe_wrong_attempt(attempts)]})
-    return str(stored)
+        count_event(kind, actor.id)
+        raise Invalid({kind: [describe_failure(wait)]})
+    return _RightSecret(str(stored), limits)
 
 
 def _replace_session(actor: Actor) -> str:

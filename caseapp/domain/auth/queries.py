@@ -217,15 +217,10 @@ def get_sign_in_step(actor: Actor) -> SignInStep:
         sa.select(
             Session.pin_verified,
             PortalAccess.pin_hash.is_not(None).label("has_pin"),
-            PortalAccess.failed_pin_attempts,
         )
         .join(PortalAccess, PortalAccess.client_id == Session.subject_id)
         .where(Session.id == actor.session_id)
     ).first()
     if row is None:
         raise NotFound
-    return derive_sign_in_step(
-        pin_verified=row.pin_verified,
-        has_pin=row.has_pin,
-        failed_pin_attempts=row.failed_pin_attempts,
-    )
+    return derive_sign_in_step(pin_verified=row.pin_verified, has_pin=row.has_pin)

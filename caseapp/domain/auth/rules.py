@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from caseapp.core.errors import Reason, refuse_for
-from caseapp.core.i18n import gettext, lazy_gettext, ngettext
+from caseapp.core.i18n import gettext, lazy_gettext
 from caseapp.core.permissions import CONFIRMED_ACTIONS
 from caseapp.domain.clients.rules import (
     is_contact_frozen,
@@ -25,15 +25,9 @@ if TYPE_CHECKING:
 LINK_LIFETIME = timedelta(minutes=15)
 CONFIRM_AFTER = timedelta(minutes=5)
 FACTOR_WAIT = timedelta(minutes=10)
-MAX_PIN_ATTEMPTS = 5
 PIN_LENGTH = 6
 # What has to be safe for a client to come in by a mailed link, or by a card that the coach handed over.
 CHANNELS_BY_WAY = {"link": ("portal", "email"), "card": ("portal",)}
-LOCKED = Reason(
-    "locked",
-    lazy_gettext("There were too many wrong attempts, so this is locked for now."),
-    lazy_gettext("Only the person who gave you the start code can unlock it."),
-)
 PIN_NEEDED = Reason(
     "pin_needed", lazy_gettext("Your PIN is missing."), lazy_gettext("Enter your PIN first.")
 )
@@ -63,7 +57,6 @@ class SignInStep(StrEnum):
 
     CHOOSE_PIN = "choose_pin"
     ENTER_PIN = "enter_pin"
-    LOCKED = "locked"
     FIRST_VISIT = "first_visit"
 
 
@@ -91,14 +84,10 @@ def may_enter(way: str, client: ClientRecord, flags: Collection[str]) -> bool:
     return all(client.safe.allows(channel) for channel in CHANNELS_BY_WAY[way])
 
 
-def derive_sign_in_step(
-    *, pin_verified: bool, has_pin: bool, failed_pin_attempts: int
-) -> SignInStep:
+def derive_sign_in_step(*, pin_verified: bool, has_pin: bool) -> SignInStep:
     """Derive the next step of a client who has redeemed a link or a card and has not read the first page yet."""
     if pin_verified:
         return SignInStep.FIRST_VISIT
-    if failed_pin_attempts >= MAX_PIN_ATTEMPTS:
-        return SignInStep.LOCKED
     return SignInStep.ENTER_PIN if has_pin else SignInStep.CHOOSE_PIN
 
 
@@ -109,15 +98,3 @@ def find_pin_error(pin: str) -> str | None:
     if len(set(pin)) < 3 or pin in "01234567890" or pin in "09876543210":  # noqa: PLR2004
         return gettext("Choose digits that are harder to guess.")
     return None
-
-
-def describe_wrong_attempt(attempts: int) -> str:
-    """Say that a start code or PIN was wrong, and how many attempts are left after `attempts`."""
-    left = MAX_PIN_ATTEMPTS - attempts
-    if left <= 0:
-        return gettext("That isn’t right. That was the last attempt.")
-    return ngettext(
-        "That isn’t right. You have one attempt left.",
-        "That isn’t right. You have %(num)s attempts left.",
-        left,
-    )

@@ -24,6 +24,7 @@ from caseapp.core.permissions import Action
 from caseapp.core.sessions import Assurance, begin_session, renew_session, set_assurance_level
 from caseapp.core.tokens import generate_code, hash_token, normalize_code
 from caseapp.domain.audit.operations import record
+from caseapp.domain.audit.security_events import count_event
 from caseapp.domain.auth.identities import refuse_password
 from caseapp.domain.auth.models import Credential
 from caseapp.domain.auth.passwords import CheckedPassword, end_access, use_password
@@ -234,6 +235,7 @@ def check_code(actor: Actor, code: str, limits: list[Limit] | None = None) -> Ch
             number, sealed = seal_secret(recovery.id, actor.id, left)
             changes = {"ring_number": number, "secret": sealed}
             return CheckedCode(actor, recovery.id, recovery.secret, changes, limits)
+    count_event("code", actor.id)
     raise Invalid({"code": [str(WRONG_CODE)]})
 
 

@@ -1,60 +1,127 @@
-"""Sign-in throttling: attempts are counted in the database, so that all worker processes share the counts."""
+"""Sign-in throttling: failures are counted in the database, so that all worker processes share the counts.
+
+A row belongs to what tries share, its scope, of which only a keyed hash is stored. A try is counted before it is
+checked, so that simultaneous ones count too, and taken back when it succeeds. One that has to wait writes nothing.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.errors import TooManyAttempts
-from caseapp.core.i18n import lazy_gettext
+from caseapp.core.i18n import gettext
 from caseapp.core.transaction import separate_transaction
-from caseapp.domain.auth.models import SignInAttempt
+from caseapp.domain.audit.security_events import count_event
+from caseapp.domain.auth.budgets import (
+    ACCOUNT,
+    ACCOUNT_AT_NETWORK,
+    ATTACKED_AT_NETWORK,
+    CODE_DAY,
+    KEPT_FOR,
+    KNOWN_DEVICE,
+    LINK_ADDRESS,
+    LINK_AT_NETWORK,
+    LINK_NETWORK,
+    NETWORK,
+    NOW,
+    PIN,
+    PIN_DAY,
+    SECOND,
+    Budget,
+    Failures,
+    add_failure,
+    choose_wait,
+    describe_wait,
+    find_wait,
+    is_used_up,
+)
+from caseapp.domain.auth.models import FailureCount
 from caseapp.domain.keys.queries import fingerprint
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import datetime, timedelta
     from uuid import UUID
+
+    from caseapp.domain.auth.devices import Device
 
 # The number of a PostgreSQL advisory lock; nothing else in the application uses it.
 LOCK_NUMBER = 7_403_001
+IPV6_NETWORK_BITS = 64
+INSERTS = {
+    name: dialect.insert(FailureCount.__table__)
+    for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql))
+}
+STORE = {
+    name: insert.on_conflict_do_update(
+        index_elements=["scope"],
+        set_={column: insert.excluded[column] for column in ("failures", "last_at", "next_at")},
+    )
+    for name, insert in INSERTS.items()
+}
 
 
 @dataclass(frozen=True)
 class Limit:
-    """A limit of `tries` attempts within `window` for everything that shares `scope`."""
+    """A budget for everything that shares `scope`."""
 
     scope: str
-    tries: int
-    window: timedelta
+    budget: Budget
 
 
-def sign_in_limits(account: str, address: str) -> list[Limit]:
-    """Return the limits for one attempt to sign in; the first is the one that a success clears.
+def _limit(budget: Budget, *shared: str) -> Limit:
+    return Limit(fingerprint("attempt", "\n".join(shared)), budget)
 
-    Wrong attempts block their own network address first. The account's own limit is far higher, so that a stranger
-    can't lock somebody out (ASVS 6.3.1).
+
+def find_network(address: str) -> str:
+    """Return the network of an internet address: itself, or in IPv6 the /64 that one household or machine has."""
+    try:
+        found = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if not isinstance(found, IPv6Address):
+        return str(found)
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    host_bits = found.max_prefixlen - IPV6_NETWORK_BITS
+    return f"{IPv6Address(int(found) >> host_bits << host_bits)}/{IPV6_NETWORK_BITS}"
+
+
+def sign_in_limits(account: str, address: str, device: Device) -> list[Limit]:
+    """Return the limits for one try to sign in to an account; the first is the one that a success clears.
+
+    On a device that knows the account only its own tries count. Elsewhere failures make their own network wait first,
+    for this account. While an account is under attack from many networks, each network has a single try, so that its
+    owner gets in from anywhere else at once.
     """
-    quarter, hour = timedelta(minutes=15), timedelta(hours=1)
+    if device.knows(account):
+        return [_limit(KNOWN_DEVICE, "device", device.name, account)]
+    network = find_network(address)
+    everywhere = _limit(ACCOUNT, "account", account)
+    counted = _read([everywhere]).get(everywhere.scope)
+    attacked = is_used_up(counted, ACCOUNT, now())
+    budget = ATTACKED_AT_NETWORK if attacked else ACCOUNT_AT_NETWORK
     return [
-        Limit(fingerprint("attempt", f"pair\n{account}\n{address}"), 8, quarter),
-        Limit(fingerprint("attempt", f"address\n{address}"), 40, quarter),
-        Limit(fingerprint("attempt", f"account\n{account}"), 100, hour),
-        Limit(fingerprint("attempt", "all"), 2000, quarter),
+        _limit(budget, "pair", account, network),
+        _limit(NETWORK, "network", network),
+        everywhere,
     ]
 
 
 def confirmation_limits(person_id: UUID) -> list[Limit]:
-    """Return the limit for one attempt of somebody who is signed in to show again who they are.
+    """Return the limit for one try of somebody who is signed in to show again who they are.
 
     They can only try their own password, so neither their colleagues behind the same network address nor a stranger who
     tries the account at the sign-in page count against them.
     """
-    scope = fingerprint("attempt", f"confirmation\n{person_id.hex}")
-    return [Limit(scope, 8, timedelta(minutes=15))]
+    return [_limit(KNOWN_DEVICE, "confirmation", person_id.hex)]
 
 
 def code_limits(person_id: UUID) -> list[Limit]:
@@ -63,49 +130,124 @@ def code_limits(person_id: UUID) -> list[Limit]:
     A stranger gets there only with the right password. A day's limit keeps somebody who has it from trying a good part
     of the million codes, three of which are right at any moment.
     """
-    scope = f"code\n{person_id.hex}"
+    who = person_id.hex
+    return [_limit(KNOWN_DEVICE, "code", who), _limit(CODE_DAY, "code-day", who)]
+
+
+def pin_limits(client_id: UUID, device: Device) -> list[Limit]:
+    """Return the limits for one try of a PIN or start code: those of a known device, or of all others together."""
+    who = client_id.hex
+    source = device.name if device.knows(who) else "others"
+    return [_limit(PIN, "pin", who, source), _limit(PIN_DAY, "pin-day", who, source)]
+
+
+def entry_limits(address: str) -> list[Limit]:
+    """Return the limit for wrong links and cards from one network."""
+    return [_limit(PIN, "entry", find_network(address))]
+
+
+def link_limits(address_hash: str, network_address: str) -> list[Limit]:
+    """Return the limits for one request to mail a link; `address_hash` is the keyed hash of the email address."""
+    network = find_network(network_address)
     return [
-        Limit(fingerprint("attempt", scope), 8, timedelta(minutes=15)),
-        Limit(fingerprint("attempt", f"{scope}\nday"), 60, timedelta(days=1)),
+        _limit(LINK_AT_NETWORK, "link", address_hash, network),
+        _limit(LINK_NETWORK, "link-network", network),
+        _limit(LINK_ADDRESS, "link-address", address_hash),
     ]
 
 
-def count_attempt(limits: list[Limit]) -> None:
-    """Count one attempt before it is checked, so that simultaneous attempts count too.
+def device_link_limits(device: Device) -> list[Limit]:
+    """Return the limit for one request to mail a link to somebody who has been in on this device."""
+    return [_limit(LINK_AT_NETWORK, "link-device", device.name)]
 
-    Raises TooManyAttempts when one of the limits is reached.
+
+def count_attempt(limits: list[Limit]) -> timedelta:
+    """Count one try as a failure, before it is checked; return how long the next one has to wait if it is wrong.
+
+    Raises TooManyAttempts while one of the limits makes it wait.
     """
     moment = now()
+    # Most tries of an attack end here, without a lock and without a write.
+    _refuse_waiting(_read(limits), moment)
     with separate_transaction() as connection:
         if connection.dialect.name == "postgresql":
-            # SQLite has one writer anyway; on PostgreSQL simultaneous attempts would not see each other.
+            # SQLite has one writer anyway; on PostgreSQL simultaneous tries would not see each other.
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK_NUMBER)))
-        for limit in limits:
-            first, seen = connection.execute(
-                sa.select(sa.func.min(SignInAttempt.occurred_at), sa.func.count()).where(
-                    SignInAttempt.scope == limit.scope,
-                    SignInAttempt.occurred_at > moment - limit.window,
-                )
-            ).one()
-            if seen >= limit.tries:
-                wait = int((first + limit.window - moment).total_seconds()) + 1
-                raise TooManyAttempts(
-                    lazy_gettext("Too many attempts. Wait a little, then try again."),
-                    retry_after=max(wait, 1),
-                )
+        found = _read(limits, connection)
+        _refuse_waiting(found, moment)
+        counted = [
+            (limit, add_failure(found.get(limit.scope), limit.budget, moment)) for limit in limits
+        ]
         connection.execute(
-            sa.insert(SignInAttempt.__table__),  # type: ignore[arg-type]
-            [{"scope": limit.scope, "occurred_at": moment} for limit in limits],
+            STORE[connection.dialect.name],
+            [
+                {
+                    "scope": limit.scope,
+                    "failures": failures.count,
+                    "last_at": moment,
+                    "next_at": failures.next_at,
+                }
+                for limit, failures in sorted(counted, key=lambda pair: pair[0].scope)
+            ],
         )
-        connection.execute(
-            sa.delete(SignInAttempt).where(SignInAttempt.occurred_at < moment - timedelta(days=1))
-        )
+    return max(choose_wait(failures.count, limit.budget) for limit, failures in counted)
+
+
+def count_wrong_token(address: str) -> None:
+    """Count a wrong bearer token in a transaction of its own, unless many have come from this network.
+
+    A right one isn't held up, since tokens can't be guessed; the budget only bounds what strangers make us write.
+    """
+    try:
+        count_attempt([_limit(NETWORK, "token", find_network(address))])
+    except TooManyAttempts:
+        return
+    count_event("token")
 
 
 def clear_attempts(limits: list[Limit]) -> None:
-    """Forget the attempts that ended in a success, so that they don't count against the next one."""
-    db.session.execute(
-        sa.delete(SignInAttempt).where(
-            SignInAttempt.scope.in_([limit.scope for limit in limits[:1]])
+    """Forget, in the open transaction, the failures of the first limit after a success; of the others only this try."""
+    own, *shared = limits
+    db.session.execute(sa.delete(FailureCount).where(FailureCount.scope == own.scope))
+    for limit in sorted(shared, key=lambda each: each.scope):
+        db.session.execute(
+            sa.update(FailureCount)
+            .where(FailureCount.scope == limit.scope, FailureCount.failures > 0)
+            .values(failures=FailureCount.failures - 1, next_at=now())
         )
+
+
+def reset_attempts(limits: list[Limit]) -> None:
+    """Forget, in the open transaction, all failures of these limits: what was tried is about to be replaced."""
+    db.session.execute(
+        sa.delete(FailureCount).where(FailureCount.scope.in_([limit.scope for limit in limits]))
     )
+
+
+def delete_forgotten_failures() -> None:
+    """Delete, in the open transaction, the counts that no budget remembers any more."""
+    db.session.execute(sa.delete(FailureCount).where(FailureCount.last_at < now() - KEPT_FOR))
+
+
+def _read(
+    limits: Collection[Limit], connection: sa.Connection | None = None
+) -> dict[str, Failures]:
+    """Read the counts by their scope; under the lock of a transaction with its connection."""
+    reading = sa.select(
+        FailureCount.scope, FailureCount.failures, FailureCount.last_at, FailureCount.next_at
+    ).where(FailureCount.scope.in_([limit.scope for limit in limits]))
+    if connection is None:
+        rows = db.session.execute(reading).all()
+    else:
+        # A success that is being recorded at this moment takes its own try back first.
+        rows = connection.execute(reading.order_by(FailureCount.scope).with_for_update()).all()
+    return {row.scope: Failures(row.failures, row.last_at, row.next_at) for row in rows}
+
+
+def _refuse_waiting(found: dict[str, Failures], moment: datetime) -> None:
+    wait = max((find_wait(failures, moment) for failures in found.values()), default=NOW)
+    if wait > NOW:
+        raise TooManyAttempts(
+            f"{gettext('Too many attempts.')} {describe_wait(wait)}",
+            retry_after=-(-wait // SECOND),
+        )

@@ -1,7 +1,8 @@
-"""What came from the portal and waits for a person: shared answers and files, and portals closed by wrong PINs."""
+"""What came from the portal and waits for a person: shared answers and files, and many wrong PINs."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -10,6 +11,7 @@ from sqlalchemy.orm import aliased
 from caseapp.core.database import db
 from caseapp.core.pagination import literal_limit
 from caseapp.domain.assignments.models import Assignment
+from caseapp.domain.audit.security_events import BURST, select_wrong_pins
 from caseapp.domain.auth.models import PortalAccess
 from caseapp.domain.cases.models import Case
 from caseapp.domain.cases.queries import newest_case_id
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from caseapp.core.actor import Actor
 
 MAX_PORTAL_ITEMS = 100
+# How long wrong PINs stay on Today, unless the client is invited again before; awaiting sign-off.
+GUESSED_SHOWN_FOR = timedelta(days=7)
 
 
 def list_portal_items(actor: Actor) -> list[PortalItem]:
@@ -74,10 +78,17 @@ def _select_waiting() -> sa.CompoundSelect[*tuple[object, ...]]:
         WorksheetUpload.assignment_id,
         WorksheetUpload.sent_at,
     ).where(WorksheetUpload.sent_at.is_not(None), WorksheetUpload.read_at.is_(None))
-    locked = sa.select(
-        sa.literal("locked"),
-        PortalAccess.client_id,
-        sa.null().cast(Assignment.id.type),
-        PortalAccess.locked_at,
-    ).where(PortalAccess.locked_at.is_not(None))
-    return sa.union_all(answers, files, locked)
+    wrong = select_wrong_pins(GUESSED_SHOWN_FOR).subquery()
+    guessed = (
+        sa.select(
+            sa.literal("guessed"),
+            wrong.c.client_id,
+            sa.null().cast(Assignment.id.type),
+            sa.func.max(wrong.c.last_at, type_=wrong.c.last_at.type),
+        )
+        .join(PortalAccess, PortalAccess.client_id == wrong.c.client_id)
+        .where(wrong.c.last_at > PortalAccess.invited_at)
+        .group_by(wrong.c.client_id)
+        .having(sa.func.sum(wrong.c.times) >= BURST)
+    )
+    return sa.union_all(answers, files, guessed)

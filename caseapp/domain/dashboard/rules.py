@@ -47,7 +47,7 @@ def order_attention(today: Today) -> list[tuple[str, Any]]:
         *(("hold", hold) for hold in today.holds if is_pressing(hold, today.now)),
         *(("action", task) for task in _list_overdue(today)),
         *(("shared", item) for item in today.portal_items if item.kind == "shared"),
-        *(("locked", item) for item in today.portal_items if item.kind == "locked"),
+        *(("guessed", item) for item in today.portal_items if item.kind == "guessed"),
         *(("named", hold) for hold in today.named_holds),
         *(("hold", hold) for hold in today.holds if not is_pressing(hold, today.now)),
         *(("proposed", found) for found in today.proposed),

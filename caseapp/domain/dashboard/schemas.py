@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class PortalItem:
     """What came from the portal and waits for a person.
 
-    `kind` is `shared` for answers or files of a worksheet that nobody has opened, `locked` for a portal that too many
-    wrong PINs have closed. Nobody but a person judges what was shared.
+    `kind` is `shared` for answers or files of a worksheet that nobody has opened, `guessed` for a portal at
+    which many wrong PINs or start codes were entered. Nobody but a person judges what was shared.
     """
 
     kind: str

@@ -30,6 +30,6 @@ FINGERPRINT_PURPOSES: dict[FingerprintKind, Purpose] = {
     "coach": "fingerprint_coach",
     "attempt": "fingerprint_attempt",
 }
-# Releases before the key ring derived these from the vault key, and stored hashes were made with them. Attempts to
-# sign in are kept for an hour at most, so their key may change.
+# Releases before the key ring derived these from the vault key, and stored hashes were made with them. The key of
+# failed tries may change: they are forgotten after three days, and a device whose mark can't be checked is a new one.
 ONCE_DERIVED: tuple[FingerprintKind, ...] = ("email", "phone", "name", "coach")

@@ -12,11 +12,9 @@ from hypothesis import strategies as st
 from caseapp.core.permissions import CONFIRMED_ACTIONS, Action
 from caseapp.domain.auth.rules import (
     CHANNELS_BY_WAY,
-    MAX_PIN_ATTEMPTS,
     SignInStep,
     choose_way,
     derive_sign_in_step,
-    describe_wrong_attempt,
     find_pin_error,
     is_wait_over,
     lacks_factor,
@@ -92,18 +90,11 @@ def test_confirmation_is_due_after_five_minutes_before_some_actions(action):
     assert due == (action in CONFIRMED_ACTIONS)
 
 
-@pytest.mark.parametrize(
-    ("pin_verified", "has_pin", "failed"),
-    list(product([False, True], [False, True], range(MAX_PIN_ATTEMPTS + 2))),
-)
-def test_sign_in_step_for_every_state(pin_verified, has_pin, failed):
-    step = derive_sign_in_step(
-        pin_verified=pin_verified, has_pin=has_pin, failed_pin_attempts=failed
-    )
+@pytest.mark.parametrize(("pin_verified", "has_pin"), list(product([False, True], repeat=2)))
+def test_sign_in_step_for_every_state(pin_verified, has_pin):
+    step = derive_sign_in_step(pin_verified=pin_verified, has_pin=has_pin)
     if pin_verified:
         assert step is SignInStep.FIRST_VISIT
-    elif failed >= MAX_PIN_ATTEMPTS:
-        assert step is SignInStep.LOCKED
     else:
         assert step is (SignInStep.ENTER_PIN if has_pin else SignInStep.CHOOSE_PIN)
 
@@ -122,10 +113,3 @@ def test_pin_of_six_digits_is_refused_only_when_it_is_easy_to_guess(number):
     steps = {int(b) - int(a) for a, b in pairwise(pin)}
     easy = len(set(pin)) < 3 or steps in ({1}, {-1}) or pin in {"567890", "098765"}
     assert (find_pin_error(pin) is not None) == easy
-
-
-def test_wrong_attempts_count_down_to_the_last():
-    told = [describe_wrong_attempt(number) for number in range(1, MAX_PIN_ATTEMPTS + 1)]
-    assert "4 attempts" in told[0]
-    assert "one attempt" in told[-2]
-    assert "last" in told[-1]

@@ -11,6 +11,7 @@ from caseapp.core.sessions import Session
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.queries import AuditFilter, list_audit_events
 from caseapp.domain.auth import portal_access
+from caseapp.domain.auth.devices import NO_DEVICE
 from caseapp.domain.auth.models import PortalAccess
 from caseapp.domain.auth.queries import find_client_session
 from caseapp.domain.clients.operations import update_client
@@ -24,9 +25,9 @@ HOME = "192.0.2.7"
 
 def come_in(secret, address=HOME):
     """Redeem a link or a card as the portal does; return the reference of the new session."""
-    portal_access.count_entry(address)
+    portal_access.check_entry(secret, address)
     with transaction():
-        return portal_access.redeem_link_or_card(portal_access.lock_portal_access(secret), address)
+        return portal_access.redeem_link_or_card(portal_access.lock_portal_access(secret))
 
 
 def redeem(secret):
@@ -34,23 +35,23 @@ def redeem(secret):
     return find_client_session(come_in(secret)).actor
 
 
-def choose_pin(actor, start_code, pin=PIN):
+def choose_pin(actor, start_code, pin=PIN, device=NO_DEVICE):
     """Choose the PIN as the portal does; return the reference of the new session."""
-    checked = portal_access.check_start_code(actor, start_code, pin)
+    checked = portal_access.check_start_code(actor, start_code, pin, device)
     with transaction():
         return portal_access.choose_pin(actor, checked)
 
 
-def enter_pin(actor, pin=PIN):
+def enter_pin(actor, pin=PIN, device=NO_DEVICE):
     """Enter the PIN as the portal does; return the reference of the new session."""
-    checked = portal_access.check_pin(actor, pin)
+    checked = portal_access.check_pin(actor, pin, device)
     with transaction():
         return portal_access.enter_pin(actor, checked)
 
 
-def request_link(email, address=HOME):
+def request_link(email, address=HOME, device=NO_DEVICE):
     """Request a link as the portal does."""
-    portal_access.count_link_request(email, address)
+    portal_access.count_link_request(email, address, device)
     with transaction():
         portal_access.request_link(email)
 

@@ -1,16 +1,21 @@
-"""The PIN: chosen with the start code, asked for after every link, locked after five wrong attempts."""
+"""The PIN: chosen with the start code, asked for after every link, after five wrong attempts with waits."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
+from caseapp.core.clock import at
 from caseapp.core.database import db
-from caseapp.core.errors import Forbidden, Invalid, RuleBroken
+from caseapp.core.errors import Forbidden, Invalid, RuleBroken, TooManyAttempts
 from caseapp.core.permissions import Action, Role
 from caseapp.core.transaction import transaction
+from caseapp.domain.audit.security_events import get_wrong_pins
 from caseapp.domain.auth import portal_access
+from caseapp.domain.auth.devices import NO_DEVICE
 from caseapp.domain.auth.queries import find_client_session, get_sign_in_step
-from caseapp.domain.auth.rules import MAX_PIN_ATTEMPTS, SignInStep
+from caseapp.domain.auth.rules import SignInStep
 from caseapp.domain.clients.queries import lock_client
 from tests.domain.clients.portal_visitor import (
     HOME,
@@ -24,6 +29,8 @@ from tests.support.concurrency import run_concurrently
 from tests.support.portal_client import PIN, invited
 
 pytestmark = pytest.mark.both
+
+NOON = datetime(2026, 5, 14, 12, tzinfo=UTC)
 
 
 def test_session_before_the_pin_reads_nothing(coach, app):
@@ -67,61 +74,96 @@ def test_choose_pin_with_a_weak_pin_costs_no_attempt(coach, app, pin):
     with pytest.raises(Invalid) as refused:
         choose_pin(arriving, found.start_code, pin)
     assert set(refused.value.fields) == {"pin"}
-    assert access_row(found.client_id).failed_pin_attempts == 0
+    for _ in range(4):
+        assert try_pin(arriving) is Invalid
+    assert choose_pin(arriving, found.start_code, PIN)
 
 
-def test_five_wrong_pins_lock_until_invited_again(coach, app):
+def test_five_wrong_pins_are_free_and_the_next_ones_wait_longer_and_longer(coach, app):
     found = invited(coach)
-    choose_pin(redeem(found.card_code), found.start_code, PIN)
-    arriving = redeem(found.card_code)
-    left = []
-    for _ in range(MAX_PIN_ATTEMPTS):
-        with pytest.raises(Invalid) as refused:
-            enter_pin(arriving, "000000")
-        left.append(refused.value.fields["pin"][0])
-    assert "4 attempts" in left[0]
-    assert "one attempt" in left[3]
-    assert "last" in left[4]
-    with pytest.raises(RuleBroken) as closed:
-        enter_pin(arriving, PIN)
-    assert closed.value.reasons[0].code == "locked"
-    assert get_sign_in_step(redeem(found.card_code)) is SignInStep.LOCKED
-    with transaction():
-        again = portal_access.invite_client(coach, lock_client(coach, found.client_id))
-    arriving = redeem(again.card_code)
-    assert choose_pin(arriving, again.start_code, PIN)
+    moment, tried, told = NOON, 0, []
+    with at(moment):
+        choose_pin(redeem(found.card_code), found.start_code, PIN)
+        arriving = redeem(found.card_code)
+    while moment < NOON + timedelta(days=1):
+        with at(moment):
+            try:
+                enter_pin(arriving, "000000")
+            except Invalid as wrong:
+                tried += 1
+                told.append(wrong.fields["pin"][0])
+            except TooManyAttempts as refused:
+                moment += timedelta(seconds=refused.retry_after)
+    assert tried == 9
+    assert told[:4] == ["That isn’t right."] * 4
+    assert [text.rpartition(" again in ")[2] for text in told[4:]] == [
+        "60 seconds.", "2 minutes.", "4 minutes.", "8 minutes.", "24 hours.",
+    ]  # fmt: skip
+    with at(moment):
+        assert enter_pin(arriving, PIN)
+    with at(NOON):
+        assert get_wrong_pins(found.client_id).times == 9
+
+
+def test_known_device_and_new_invitation_are_not_held_up(coach, app):
+    found = invited(coach)
+    device = NO_DEVICE.remembering(found.client_id.hex)
+    with at(NOON):
+        choose_pin(redeem(found.card_code), found.start_code, PIN)
+        arriving, at_home = redeem(found.card_code), redeem(found.card_code)
+        assert [try_pin(arriving) for _ in range(6)] == [Invalid] * 5 + [TooManyAttempts]
+        with pytest.raises(TooManyAttempts):
+            enter_pin(arriving, PIN)
+        assert try_pin(at_home, device) is Invalid
+        assert enter_pin(at_home, PIN, device)
+        with pytest.raises(TooManyAttempts):
+            enter_pin(arriving, PIN)
+        with transaction():
+            again = portal_access.invite_client(coach, lock_client(coach, found.client_id))
+        assert choose_pin(redeem(again.card_code), again.start_code, PIN)
+
+
+def try_pin(actor, device=NO_DEVICE):
+    """Enter a wrong PIN; return what it is refused as."""
+    with pytest.raises((Invalid, TooManyAttempts)) as refused:
+        enter_pin(actor, "000000", device)
+    return refused.type
 
 
 def test_wrong_start_codes_and_pins_share_the_five_attempts(coach, app):
     found = invited(coach)
-    arriving = redeem(found.card_code)
-    for _ in range(4):
+    with at(NOON):
+        arriving = redeem(found.card_code)
+        for _ in range(4):
+            with pytest.raises(Invalid):
+                choose_pin(arriving, "2222-2222", PIN)
         with pytest.raises(Invalid):
-            choose_pin(arriving, "2222-2222", PIN)
-    with pytest.raises(Invalid):
-        enter_pin(arriving, PIN)
-    with pytest.raises(RuleBroken):
-        choose_pin(arriving, found.start_code, PIN)
+            enter_pin(arriving, PIN)
+        with pytest.raises(TooManyAttempts):
+            choose_pin(arriving, found.start_code, PIN)
 
 
 def test_concurrent_wrong_pins_all_count(coach, app):
     found = invited(coach)
-    choose_pin(redeem(found.card_code), found.start_code, PIN)
-    arriving = redeem(found.card_code)
-    answers = run_concurrently(app, 12, lambda _: enter_pin(arriving, "000000"))
-    assert sum(isinstance(answer, Invalid) for answer in answers) == MAX_PIN_ATTEMPTS
-    assert sum(isinstance(answer, RuleBroken) for answer in answers) == 12 - MAX_PIN_ATTEMPTS
+    with at(NOON):
+        choose_pin(redeem(found.card_code), found.start_code, PIN)
+        arriving = redeem(found.card_code)
+        answers = run_concurrently(app, 12, lambda _: enter_pin(arriving, "000000"))
+    assert sum(isinstance(answer, Invalid) for answer in answers) == 5
+    assert sum(isinstance(answer, TooManyAttempts) for answer in answers) == 7
 
 
-def test_right_pin_resets_the_attempts(coach, app):
+def test_right_pin_resets_the_waits_but_not_what_a_stranger_has_of_the_day(coach, app):
     found = invited(coach)
-    choose_pin(redeem(found.card_code), found.start_code, PIN)
-    arriving = redeem(found.card_code)
-    for _ in range(4):
-        with pytest.raises(Invalid):
-            enter_pin(arriving, "000000")
-    enter_pin(arriving, PIN)
-    assert access_row(found.client_id).failed_pin_attempts == 0
+    with at(NOON):
+        choose_pin(redeem(found.card_code), found.start_code, PIN)
+        for _ in range(2):
+            arriving = redeem(found.card_code)
+            for _ in range(4):
+                assert try_pin(arriving) is Invalid
+            enter_pin(arriving, PIN)
+        arriving = redeem(found.card_code)
+        assert [try_pin(arriving) for _ in range(2)] == [Invalid, TooManyAttempts]
 
 
 def test_start_code_used_twice_at_once_works_once(coach, app):

@@ -1,4 +1,4 @@
-"""What comes from the portal leads Today until a person has opened it: shared answers, files, closed portals."""
+"""What comes from the portal leads Today until a person has opened it: shared answers, files, wrong PINs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import assign_handout
 from caseapp.domain.auth.portal_access import invite_client
-from caseapp.domain.auth.rules import MAX_PIN_ATTEMPTS
 from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.dashboard import portal_items, queries
@@ -135,30 +134,24 @@ def test_sent_file_is_on_today_until_somebody_has_opened_it(team, made, assignme
     assert items(coach) == []
 
 
-def test_portal_closed_by_wrong_pins_is_on_today_until_the_client_is_invited_again(team):
+@pytest.mark.parametrize("invited_again", [True, False])
+def test_many_wrong_pins_are_on_today_for_a_week_or_until_new_codes_are_made(team, invited_again):
     coach = team["coach"]
-    found = portal_client.invited(coach, "Ines Okafor")
-    actor = redeem(found.card_code)
-    choose_pin(actor, found.start_code)
-    for attempt in range(MAX_PIN_ATTEMPTS):
+    with at(now() - timedelta(minutes=1)):
+        found = portal_client.invited(coach, "Ines Okafor")
+    choose_pin(redeem(found.card_code), found.start_code)
+    for attempt in range(5):
         assert items(coach) == [], attempt
         with pytest.raises(Invalid):
             enter_pin(redeem(found.card_code), "000000")
-    assert [item[:2] for item in items(coach)] == [("locked", "Ines Okafor")]
+    assert [item[:2] for item in items(coach)] == [("guessed", "Ines Okafor")]
     assert items(team["coach2"]) == []
-    with transaction():
-        invite_client(coach, lock_client(coach, found.client_id))
-    assert items(coach) == []
-
-
-def test_right_pin_at_the_last_attempt_closes_nothing(team):
-    found = portal_client.invited(team["coach"], "Ines Okafor")
-    choose_pin(redeem(found.card_code), found.start_code)
-    for _ in range(MAX_PIN_ATTEMPTS - 1):
-        with pytest.raises(Invalid):
-            enter_pin(redeem(found.card_code), "000000")
-    enter_pin(redeem(found.card_code))
-    assert items(team["coach"]) == []
+    if invited_again:
+        with transaction():
+            invite_client(coach, lock_client(coach, found.client_id))
+        assert items(coach) == []
+    with at(now() + timedelta(days=7)):
+        assert items(coach) == []
 
 
 def test_portal_items_are_the_oldest_first_whatever_they_say(team, monkeypatch):

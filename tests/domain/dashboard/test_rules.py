@@ -62,14 +62,14 @@ def task(kind, hours_late, origin_id=None):
 
 
 def test_shared_answers_stand_below_what_is_known_to_be_urgent_and_above_all_else():
-    shared, locked = portal_item("shared"), portal_item("locked")
+    shared, guessed = portal_item("shared"), portal_item("guessed")
     late = task("recheck", 30)
     others = [task("custom", 30), task("recheck", -1), task("safety_24h", 30, PRESSING[0].id)]
     drafts = [SimpleNamespace(urgency=level) for level in (3, 0)]
     parts: dict[str, Any] = {
         "alerts": ["alert"],
         "named_holds": ["named"],
-        "portal_items": [locked, shared],
+        "portal_items": [guessed, shared],
         "drafts": drafts,
         "holds": ORDERED,
         "proposed": ["proposed"],
@@ -81,7 +81,7 @@ def test_shared_answers_stand_below_what_is_known_to_be_urgent_and_above_all_els
         *(("hold", found) for found in PRESSING),
         ("action", late),
         ("shared", shared),
-        ("locked", locked),
+        ("guessed", guessed),
         ("named", "named"),
         *(("hold", found) for found in CALM),
         ("proposed", "proposed"),

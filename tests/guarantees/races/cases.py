@@ -322,7 +322,7 @@ def entering(team: Team) -> Race:
     assert card is not None
     return Race(
         unsafe_meanwhile(team, made),
-        lambda: redeem_link_or_card(lock_portal_access(card), "192.0.2.7"),
+        lambda: redeem_link_or_card(lock_portal_access(card)),
         "unauthenticated",
     )
 

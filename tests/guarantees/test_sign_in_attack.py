@@ -1,0 +1,102 @@
+"""Sign-in under attack: strangers keep nobody out, and guess hardly anything."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from caseapp.core.clock import at
+from caseapp.core.database import db
+from caseapp.domain.audit.models import SecurityEvent
+from caseapp.domain.auth.models import FailureCount
+from tests.support import staff
+from tests.support.depth import ROUNDS
+from tests.support.portal_client import choose_pin, enter_pin, invited, sign_in_client, use_card
+
+NOON = datetime(2026, 5, 14, 12, tzinfo=UTC)
+TARGET, OTHER = "coach@practice.test", "coach2@practice.test"
+JUNK = 10_000 if ROUNDS > 1 else 300
+ADDRESSES = [f"198.51.{number}.7" for number in range(25)] + [
+    f"2001:db8:{number:x}::7" for number in range(25)
+]
+
+
+def attempt(browser, email, address, password=staff.PASSWORD):
+    """Send the sign-in form from an address; a browser keeps its form's token as long as it is open."""
+    if not hasattr(browser, "form_token"):
+        browser.form_token = staff.csrf(browser.get("/sign-in"))
+    return browser.post(
+        "/sign-in",
+        data={"csrf_token": browser.form_token, "email": email, "password": password},
+        environ_overrides={"REMOTE_ADDR": address},
+    )
+
+
+@pytest.fixture
+def people(app):
+    staff.team()
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("aim", [TARGET, "somebody{}@practice.test"])
+def test_strangers_keep_nobody_out(app, people, aim):
+    known = app.test_client()
+    attacked = ADDRESSES[0]
+    with at(NOON):
+        assert attempt(known, TARGET, "192.0.2.1").status_code == 303
+        stranger = app.test_client()
+        answers: Counter[int] = Counter()
+        for number in range(JUNK):
+            address = ADDRESSES[number % len(ADDRESSES)]
+            answer = attempt(stranger, aim.format(number), address, "junk")
+            answers[answer.status_code] += 1
+        assert set(answers) <= {401, 429}
+        assert answers[401] <= 30 * len(ADDRESSES)
+        # A known device, from the attacked address too.
+        known.delete_cookie("__Host-desk")
+        del known.form_token
+        assert attempt(known, TARGET, attacked).status_code == 303
+        # The target's own new device elsewhere.
+        assert attempt(app.test_client(), TARGET, "192.0.2.2").status_code == 303
+    with at(NOON + timedelta(seconds=60)):
+        # A new device at the attacked address, for somebody else.
+        assert attempt(app.test_client(), OTHER, attacked).status_code == 303
+    assert count_rows(FailureCount) <= 2 * answers[401] + len(ADDRESSES) + 10
+    assert count_rows(SecurityEvent) <= 3
+    signed_out = app.test_client()
+    for path in ("/portal/safety", "/livez"):
+        assert signed_out.get(path).status_code == 200
+    assert signed_out.get("/exit").status_code == 303
+
+
+def count_rows(table):
+    db.session.rollback()
+    return db.session.scalar(sa.select(sa.func.count()).select_from(table))
+
+
+def test_pins_and_start_codes_are_guessed_fewer_than_ten_times_a_day(app, people):
+    coach = staff.add("supervisor2", role="coach")
+    with at(NOON):
+        own, first = sign_in_client(app, coach)
+        second = invited(coach)
+    checked: Counter[tuple[object, int]] = Counter()
+    for minutes in range(0, 24 * 60, 60):
+        with at(NOON + timedelta(minutes=minutes)):
+            for found, guess in (
+                (first, lambda thief: enter_pin(thief, "000001")),
+                (second, lambda thief: choose_pin(thief, "2222-2222")),
+            ):
+                thief = app.test_client()
+                use_card(thief, found.card_code)
+                for _ in range(3):
+                    checked[found.client_id, guess(thief).status_code] += 1
+    for found in (first, second):
+        assert 5 <= checked[found.client_id, 422] < 10
+        assert checked[found.client_id, 429] > 50
+    with at(NOON + timedelta(hours=23)):
+        own.delete_cookie("__Host-reader")
+        use_card(own, first.card_code)
+        assert enter_pin(own).status_code == 303
