@@ -17,6 +17,7 @@ from caseapp.core.clock import now
 from caseapp.core.database import Model, db, unconstrained
 from caseapp.core.errors import Reason, RuleBroken
 from caseapp.core.i18n import lazy_gettext
+from caseapp.core.vault import keyed_digests
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +27,7 @@ LONGEST_LOCATION = 2000
 
 
 class IdempotencyKey(Model):
-    """What a key's change created or where its answer led, for whom, and a hash of what was sent.
+    """What a key's change created or where its answer led, for whom, and a keyed hash of what was sent.
 
     `location` and `message` are the address and the code of the message that followed a form.
     """
@@ -78,13 +79,14 @@ def claim_key(subject_id: UUID, scope: str, key: str, content: object) -> Claim:
 
     Raises RuleBroken when the key is sent again with other content.
     """
-    digest = hashlib.sha256(
-        json.dumps(content, sort_keys=True, default=str, ensure_ascii=False).encode()
-    ).hexdigest()
+    text = json.dumps(content, sort_keys=True, default=str, ensure_ascii=False)
+    digests = keyed_digests(hashlib.sha256(text.encode()).hexdigest())
     insert = postgresql.insert if db.engine.dialect.name == "postgresql" else sqlite.insert
     inserted = db.session.execute(
         insert(IdempotencyKey)
-        .values(subject_id=subject_id, scope=scope, key=key, content_hash=digest, created_at=now())
+        .values(
+            subject_id=subject_id, scope=scope, key=key, content_hash=digests[0], created_at=now()
+        )
         .on_conflict_do_nothing()
         .returning(IdempotencyKey.content_hash)
     ).first()
@@ -98,7 +100,7 @@ def claim_key(subject_id: UUID, scope: str, key: str, content: object) -> Claim:
             IdempotencyKey.message,
         ).where(*_is_key(subject_id, scope, key))
     ).one()
-    if before.content_hash != digest or (before.record_id is None and before.location is None):
+    if before.content_hash not in digests or (before.record_id is None and before.location is None):
         raise RuleBroken(
             Reason(
                 "idempotency_key_reused",

@@ -29,6 +29,8 @@ NONCE_BYTES = 12
 TAG_BYTES = 16
 KEY_BYTES = 32
 SHORTEST_SEAL = len(VERSION) + NONCE_BYTES + TAG_BYTES
+CODE_LENGTH = 32
+"""Characters: every sealed code is filled up to this length, so that its length doesn't tell which it is."""
 
 
 # Sealed text is bound to the names that table and column had when it was sealed; a later name maps to the first one.
@@ -197,6 +199,25 @@ def unseal_column(row: SealedRow, column: str, key: DataKey) -> str | None:
     return unseal_text(row.__tablename__, column, row.id, getattr(row, column), key)
 
 
+def seal_code(table: str, column: str, row_id: UUID, code: str, key: DataKey) -> bytes:
+    """Encrypt a code, of which there are few, so that the stored length doesn't tell one from another."""
+    padded = pad(code, CODE_LENGTH).encode()
+    return _encrypt(key.secret, padded, _binding(table, column, row_id, key.client_id))
+
+
+def unseal_code(table: str, column: str, row_id: UUID, sealed: bytes, key: DataKey) -> str:
+    """Decrypt what `seal_code` sealed.
+
+    Raises SealBroken when it was changed or comes from another place.
+    """
+    return unseal_bytes(table, column, row_id, sealed, key).decode().rstrip()
+
+
+def pad(text: str, block_size: int) -> str:
+    """Fill a text up with blanks to a multiple of a number of characters; JSON with blanks behind it reads the same."""
+    return text.ljust(-(-len(text) // block_size) * block_size)
+
+
 def seal_json(row: SealedRow, column: str, data: object, key: DataKey) -> bytes:
     """Encrypt plain data (dicts, lists, strings, numbers) as JSON."""
     sealed = seal(row, column, json.dumps(data, ensure_ascii=False, sort_keys=True), key)
@@ -268,6 +289,17 @@ def hash_document(content: str) -> str:
     """Hash a document for the name of a file that reveals nothing about it; another first vault key changes it."""
     key = _derived("fingerprint/document", settings.active().vault_keys[0])
     return hmac.digest(key, content.encode(), "sha256").hex()[:32]
+
+
+def keyed_digests(digest: str) -> list[str]:
+    """Return a digest under each listed vault key, so that nobody without one can try out what was digested.
+
+    The first is the one to store; one that was stored under another first vault key is among the others.
+    """
+    return [
+        hmac.digest(_derived("fingerprint/sent", key), digest.encode(), "sha256").hex()
+        for key in settings.active().vault_keys
+    ]
 
 
 def _binding(table: str, column: str, row_id: UUID, client_id: UUID) -> bytes:

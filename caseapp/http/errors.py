@@ -56,6 +56,8 @@ STATUS_CODES: dict[type[DomainError], HTTPStatus] = {
     TooManyAttempts: HTTPStatus.TOO_MANY_REQUESTS,
     RenderFailed: HTTPStatus.SERVICE_UNAVAILABLE,
 }
+LOGGED_REASONS = frozenset({"possible_conflict", "possible_duplicate", "too_many_conflicts"})
+"""The reasons of broken rules that the log names: any other could tell a hold, a flag or a level of the client."""
 MESSAGES = {
     HTTPStatus.BAD_REQUEST: lazy_gettext(
         "We couldn't read that request. Go back, reload the page and try again."
@@ -109,7 +111,8 @@ def record_refused_request(error: DomainError) -> None:
     object_id: UUID | None = next(
         (value for value in (request.view_args or {}).values() if hasattr(value, "hex")), None
     )
-    codes = [reason["code"] for reason in reasons_as_json(error)] or [error.code]
+    found = {reason["code"] for reason in reasons_as_json(error)} or {error.code}
+    codes = sorted({code if code in LOGGED_REASONS else error.code for code in found})
     record_refusal(
         actor,
         str(action or request.method.lower()),

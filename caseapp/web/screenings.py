@@ -190,7 +190,9 @@ def load_correction(number: str, screening_id: UUID) -> CorrectionView:
     screening = get_screening(actor, screening_id)
     if screening.client_id != context.case.client_id:
         raise NotFound
-    return CorrectionView(context, screening, list_correction_blockers(screening, actor))
+    return CorrectionView(
+        context, screening, list_correction_blockers(screening, context.key, actor)
+    )
 
 
 correction = FormPage(

@@ -114,11 +114,13 @@ def test_each_client_has_a_key():
 def test_other_key_file_opens_nothing(request):
     wrapped = vault.new_wrapped_key(CLIENT)
     name, document = vault.wrapping_key_id(), vault.hash_document("words")
+    [digest] = vault.keyed_digests("words")
     request.getfixturevalue("another_key_file")
     with pytest.raises(vault.SealBroken):
         vault.unwrap_client_key(CLIENT, wrapped)
     assert vault.wrapping_key_id() != name
     assert vault.hash_document("words") != document
+    assert digest not in vault.keyed_digests("words")
 
 
 def test_every_listed_vault_key_opens_and_the_first_one_wraps(session_app):

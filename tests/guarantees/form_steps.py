@@ -22,7 +22,6 @@ from caseapp.domain.authoring.schemas import DraftContentSchema
 from caseapp.domain.cases.models import Case
 from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.clients.queries import lock_client
-from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.handouts.models import HiddenHandout
 from caseapp.domain.handouts.operations import publish_version
 from caseapp.domain.practice.operations import set_logo
@@ -74,12 +73,8 @@ def open_care_hold(world):
 
 
 def choose_required_action(world):
-    found = db.session.scalar(
-        sa.select(FollowUp.id).where(
-            FollowUp.client_id == world.own["client_id"], FollowUp.kind == "tell_supervisor"
-        )
-    )
-    world.own = world.own | {"followup_id": found}
+    [found] = followups.find_tasks(world.own["client_id"], "tell_supervisor")
+    world.own = world.own | {"followup_id": found.id}
 
 
 def add_logo(world):

@@ -186,7 +186,7 @@ def test_change_about_a_client_without_the_lock_fails_a_test_of_the_domain(app: 
     made = builders.case(coach)
     task = FollowUp(
         client_id=made.client_id,
-        kind="recheck",
+        kind=b"sealed",
         due_at=now(),
         assigned_to=coach.id,
         created_at=now(),

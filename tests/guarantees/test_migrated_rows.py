@@ -15,7 +15,16 @@ from alembic.script import ScriptDirectory
 
 from caseapp.core.database import db
 from caseapp.core.migrate import alembic_config, downgrade, upgrade
-from caseapp.core.vault import new_wrapped_key, seal, seal_json, unseal_text, unwrap_client_key
+from caseapp.core.vault import (
+    keyed_digests,
+    new_wrapped_key,
+    seal,
+    seal_json,
+    unseal_code,
+    unseal_text,
+    unwrap_client_key,
+)
+from caseapp.domain.followups.codes import TASK_KINDS
 from caseapp.domain.models import METADATA
 
 if TYPE_CHECKING:
@@ -42,6 +51,7 @@ LATER_COLUMNS = {
     ("client", "language"),
     ("follow_up", "attempt"),
     ("follow_up", "episode_id"),
+    ("follow_up", "kind"),
     ("follow_up", "not_before_at"),
     ("follow_up", "previous_id"),
     ("follow_up", "result"),
@@ -81,7 +91,6 @@ LATER_TABLES = {
 }
 LATER_CODES = {
     ("case_event", "kind"): {"handed_over"},
-    ("follow_up", "kind"): {"declined_decision", "plan_review", "welfare_check"},
 }
 
 
@@ -262,9 +271,30 @@ def left_out_for(number: int) -> list[str]:
     return [] if value(state, number) == "given" else codes[number % 5 :]
 
 
+LATER_KINDS = {"declined_decision", "plan_review", "welfare_check"}
+FORMER_KINDS = ["own", *(kind for kind in TASK_KINDS if kind not in {"custom", *LATER_KINDS})]
+
+
+def former_kind(number: int) -> str:
+    """Return a kind of follow-up, which was plain."""
+    return FORMER_KINDS[number % len(FORMER_KINDS)]
+
+
+def opened_kinds(tables: dict[str, list[Row]]) -> list[Row]:
+    """Return the follow-ups with their kinds opened."""
+    keys = {row["client_id"]: row["wrapped"] for row in tables["client_key"]}
+    found = []
+    for row in tables["follow_up"]:
+        key = unwrap_client_key(UUID(str(row["client_id"])), keys[row["client_id"]])
+        kind = unseal_code("follow_up", "kind", UUID(str(row["id"])), row["kind"], key)
+        found.append({**row, "kind": kind})
+    return found
+
+
 FORMER_COLUMNS: dict[str, dict[str, Callable[[int], Any]]] = {
     "bulk_assignment_item": {"reasons": left_out_for},
     "client": {"phone_hash": "phone {}".format},
+    "follow_up": {"kind": former_kind},
     "note": {"unrecorded_level": draft_level},
     # A later migration forgets failed tries.
     "portal_access": {"wrong_tries": lambda _number: 0},
@@ -362,6 +392,10 @@ def test_every_row_of_the_old_schema_comes_through_and_goes_back(old_database: s
     assert all(before.values())
     upgrade(old_database)
     after = contents(old_database)
+    after["follow_up"] = opened_kinds(after)
+    hashed = {row.pop("content_hash") for row in after["idempotency_key"]}
+    sent = {row.pop("content") for row in before["once_key"]}
+    assert hashed == {keyed_digests(digest)[0] for digest in sent}
     events = after.pop("safety_event")
     assert len(events) > ROWS * 3
     assert {row["client_id"] for row in events} == {row["client_id"] for row in before["hold"]}
@@ -434,7 +468,9 @@ def test_every_row_of_the_old_schema_comes_through_and_goes_back(old_database: s
     assert first
     assert opened_at == {assignment: first.get(assignment) for assignment in opened_at}
     downgrade(old_database, "0008")
-    assert opened(contents(old_database)) == opened(before)
+    again = contents(old_database)
+    assert {row.pop("content") for row in again["once_key"]} == hashed
+    assert opened(again) == opened(before)
 
 
 def test_old_row_against_a_constraint_stops_the_migration_and_changes_nothing(
@@ -451,4 +487,4 @@ def test_old_row_against_a_constraint_stops_the_migration_and_changes_nothing(
 
 def test_made_up_rows_have_every_code() -> None:
     columns = chain.from_iterable(table.columns for table in METADATA.tables.values())
-    assert max(len(old_codes(column)) for column in columns) <= ROWS
+    assert max(len(FORMER_KINDS), *(len(old_codes(column)) for column in columns)) <= ROWS

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from datetime import timedelta
+from itertools import chain
 from uuid import UUID
 
 import pytest
@@ -33,17 +34,22 @@ from caseapp.domain.bulk_assignments.queries import get_bulk_assignment
 from caseapp.domain.bulk_assignments.schemas import NewBulkAssignment
 from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.clients.queries import lock_client, take_client_lock
+from caseapp.domain.followups.queries import list_client_followups
 from caseapp.domain.keys.queries import get_client_key
 from caseapp.domain.models import METADATA
 from caseapp.domain.notes.operations import record_draft_screening
 from caseapp.domain.notes.queries import get_note, lock_note
 from caseapp.domain.screening.current import get_current_safety
 from caseapp.domain.screening.history import get_safety_history
+from caseapp.domain.screening.marks import HOLD_KINDS, list_marks
+from caseapp.domain.screening.models import ClientSafety
 from caseapp.domain.screening.operations import set_manual_flag
 from caseapp.domain.screening.protocol import ITEMS, Level
+from caseapp.domain.screening.sealing import seal_state
 from caseapp.domain.screening.stream import derive_missing_states
 from caseapp.domain.staffing.operations import hand_over
 from tests.support import builders, safety_plans, staff
+from tests.support.followups import complete
 
 pytestmark = [pytest.mark.both(every_set=True), pytest.mark.slow]
 
@@ -219,6 +225,57 @@ def test_review_of_a_plan_becomes_a_task_to_ask_again_without_plans(engine):
     upgrade(engine.url)
     assert differences(engine) == []
     assert {name for name in triggers(engine) if "safety_plan" in str(name)}
+
+
+def lengths(connection, *columns):
+    """Return how many different lengths the stored values of some columns have."""
+    found = {}
+    for column in columns:
+        table, name = column.split(".")
+        query = f"SELECT DISTINCT length({name}) FROM {table} WHERE {name} IS NOT NULL"
+        found[column] = len(connection.exec_driver_sql(query).all())
+    return found
+
+
+def test_kinds_are_sealed_and_opened_again_and_old_states_are_made_right(engine, app):
+    coach = staff.team()["coach"]
+    made, other = builders.case(coach), builders.case(coach)
+    builders.screen(coach, made.client_id, sleep="concern")
+    builders.screen(coach, other.client_id, self_harm="urgent")
+    told = next(
+        task
+        for task in list_client_followups(coach, other.client_id)
+        if task.kind == "tell_supervisor"
+    )
+    complete(coach, told.id)
+    before = [list_client_followups(coach, one.client_id) for one in (made, other)]
+    key = get_client_key(made.client_id)
+    current = get_current_safety(key)
+    # What an earlier release stored when a hold was renewed for which a handout was allowed.
+    [hold] = current.state.holds
+    allowed = replace(hold, allowed_handout="my-reasons", allowed_case_id=made.case_id)
+    stored = seal_state(replace(current, state=replace(current.state, holds=(allowed,))), key)
+    with transaction() as session:
+        session.execute(
+            sa.update(ClientSafety).where(ClientSafety.client_id == made.client_id).values(stored)
+        )
+    assert get_current_safety(key).state.holds == (allowed,)
+    db.session.remove()
+    downgrade(engine.url, "0035")
+    with engine.connect() as connection:
+        kinds = connection.exec_driver_sql("SELECT kind FROM follow_up").scalars().all()
+        assert lengths(connection, "alert.kind") == {"alert.kind": 2}
+    assert sorted(kinds) == sorted(task.kind for task in chain(*before))
+    upgrade(engine.url)
+    assert differences(engine) == []
+    with engine.connect() as connection:
+        found = lengths(connection, "alert.kind", "follow_up.kind", "follow_up.result")
+    assert {*found.values()} == {1}
+    with transaction():
+        assert derive_missing_states() == 2
+    assert [list_client_followups(coach, one.client_id) for one in (made, other)] == before
+    assert get_current_safety(key).state.holds == (hold,)
+    assert {mark.hold_id for mark in list_marks(coach.id, HOLD_KINDS)} >= {hold.id}
 
 
 def test_second_upgrade_changes_nothing(engine):

@@ -15,6 +15,7 @@ from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
+from caseapp.core.vault import CODE_LENGTH, SHORTEST_SEAL
 from caseapp.domain.assignments.operations import assign_handout
 from caseapp.domain.bulk_assignments.operations import start_bulk_assignment
 from caseapp.domain.bulk_assignments.schemas import NewBulkAssignment
@@ -25,7 +26,7 @@ from caseapp.domain.cases.schemas import CaseDetails, StageMove
 from caseapp.domain.cases.stages import criteria_between, next_stage
 from caseapp.domain.clients.queries import get_client_record, lock_client
 from caseapp.domain.clients.schemas import SafeContact
-from caseapp.domain.followups.models import FollowUp
+from caseapp.domain.followups.codes import PLAN_REVIEW
 from caseapp.domain.followups.operations import create_followup
 from caseapp.domain.followups.queries import list_client_followups, lock_followup
 from caseapp.domain.followups.schemas import NewFollowUp
@@ -49,6 +50,8 @@ CANARY = "Quetzalcoatl"
 EMAIL = f"{CANARY}@example.test".lower()
 # Bytes that are about nobody: the practice's own logo.
 OPEN = {("practice_logo", "picture")}
+# What is chosen from a list, alone or with a few words.
+CODES = [("alert", "kind"), ("follow_up", "kind"), ("follow_up", "result")]
 SEALED = [
     (table.name, column.name)
     for table in METADATA.sorted_tables
@@ -89,11 +92,11 @@ def canaries(app):
     with at(start - timedelta(days=11)):
         tell_of_an_end(coach, made.client_id)
     with at(start - timedelta(days=10)), transaction():
-        tasks = sa.select(FollowUp).where(FollowUp.kind != "plan_review")
-        for task in db.session.scalars(tasks):
-            result = "done" if task.kind == "safety_plan" else None
-            locked, new = lock_followup(coach, task.id), result_for(task.kind, result, CANARY)
-            complete_task(coach, locked, replace(new, told=CANARY), task.version)
+        for task in list_client_followups(coach, made.client_id):
+            if task.kind != PLAN_REVIEW:
+                result = "done" if task.kind == "safety_plan" else None
+                locked, new = lock_followup(coach, task.id), result_for(task.kind, result, CANARY)
+                complete_task(coach, locked, replace(new, told=CANARY), task.version)
         create_followup(coach, lock_client(coach, made.client_id), NewFollowUp(CANARY, now()))
     for days in (9, 0):
         builders.screen(coach, made.client_id, days_ago=days, comment=CANARY)
@@ -164,6 +167,17 @@ def test_every_sealed_column_holds_a_canary(canaries):
         if not value:
             empty.append(f"{table}.{column}")
     assert empty == []
+
+
+def test_length_of_what_is_sealed_does_not_tell_one_code_from_another(canaries):
+    """Everything here has one length, or a multiple of a block."""
+    for table, column in CODES:
+        found = METADATA.tables[table].c[column]
+        values = db.session.scalars(sa.select(found).where(found.is_not(None))).all()
+        assert len(values) > 1, table
+        lengths = {len(value) - SHORTEST_SEAL for value in values}
+        assert lengths == {min(lengths)}, table
+        assert min(lengths) % CODE_LENGTH == 0, table
 
 
 def test_no_stored_value_holds_plain_text(canaries):

@@ -5,7 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import sqlalchemy as sa
+
 from caseapp.core.clock import at, now
+from caseapp.core.database import db
 from caseapp.core.transaction import transaction
 from caseapp.domain.followups.codes import (
     ATTEMPTS_BEFORE_WELFARE_CHECK,
@@ -13,13 +16,16 @@ from caseapp.domain.followups.codes import (
     SAFETY_PLAN,
     TASK_KINDS,
 )
-from caseapp.domain.followups.queries import list_client_followups, lock_followup
+from caseapp.domain.followups.models import FollowUp
+from caseapp.domain.followups.queries import list_client_followups, lock_followup, open_kind
 from caseapp.domain.followups.schemas import NewResult
+from caseapp.domain.keys.queries import get_client_key
 from caseapp.domain.safety_plans.codes import FORMS
 from caseapp.domain.safety_plans.operations import complete_task
 from tests.support import safety_plans
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -41,20 +47,33 @@ def result_for(kind: str, result: str | None = None, note: str = NOTE) -> NewRes
     )
 
 
+def list_tasks(client_id: UUID) -> Sequence[FollowUp]:
+    """List the rows of a client's tasks by due time."""
+    mine = sa.select(FollowUp).where(FollowUp.client_id == client_id)
+    return db.session.scalars(mine.order_by(FollowUp.due_at, FollowUp.id)).all()
+
+
+def find_tasks(client_id: UUID, kind: str) -> list[FollowUp]:
+    """List the rows of a client's tasks of one kind by due time."""
+    key = get_client_key(client_id)
+    return [row for row in list_tasks(client_id) if open_kind(row, key) == kind]
+
+
 def complete(actor: Actor, task_id: UUID, result: str | None = None, note: str = NOTE) -> None:
     """Complete one task as it is now; without a given result, a safety plan is made for it."""
     if result is None:
         _make_plans(actor, task_id)
     with transaction():
         task = lock_followup(actor, task_id)
-        new = result_for(task.row.kind, result, note)
+        new = result_for(task.facts.kind, result, note)
         complete_task(actor, task, new, task.row.version)
 
 
 def _make_plans(actor: Actor, task_id: UUID) -> None:
     with transaction():
-        row = lock_followup(actor, task_id).row
-        asks, client_id = row.kind == SAFETY_PLAN and row.completed_at is None, row.client_id
+        task = lock_followup(actor, task_id)
+        asks = task.facts.kind == SAFETY_PLAN and task.facts.completed_at is None
+        client_id = task.row.client_id
     for kind in FORMS if asks else ():
         safety_plans.write(actor, client_id, kind)
 

@@ -15,7 +15,7 @@ from caseapp.core.database import db
 from caseapp.core.errors import NotFound, Reason, RuleBroken
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
-from caseapp.core.vault import seal, unseal_column, unseal_json
+from caseapp.core.vault import pad, seal, unseal_column, unseal_json
 from caseapp.domain.assignments.operations import create_assignment, validate_due_on
 from caseapp.domain.assignments.queries import list_assigned_client_ids
 from caseapp.domain.audit.operations import record
@@ -159,8 +159,7 @@ def _build_item(
 
 
 def _seal_codes(row: BulkAssignmentItem, codes: Iterable[str], key: DataKey) -> bytes | None:
-    text = json.dumps([*codes])
-    return seal(row, "codes", text.ljust(-(-len(text) // BLOCK_SIZE) * BLOCK_SIZE), key)
+    return seal(row, "codes", pad(json.dumps([*codes]), BLOCK_SIZE), key)
 
 
 def process_item(item_id: UUID) -> None:

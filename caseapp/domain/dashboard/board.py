@@ -32,9 +32,11 @@ from caseapp.domain.dashboard.declined_proposals import list_declined_proposals
 from caseapp.domain.dashboard.old_levels import list_old_levels
 from caseapp.domain.dashboard.queries import get_case_numbers
 from caseapp.domain.dashboard.unattended import list_unattended_clients
-from caseapp.domain.followups.codes import CUSTOM, TASK_LABELS
+from caseapp.domain.followups.codes import TASK_LABELS
 from caseapp.domain.followups.models import FollowUp
-from caseapp.domain.followups.queries import is_overdue
+from caseapp.domain.followups.queries import find_overdue, open_kind
+from caseapp.domain.keys.models import ClientKey
+from caseapp.domain.keys.queries import open_listed_key
 from caseapp.domain.notes.unsigned import count_unsigned_notes, list_unsigned_notes
 from caseapp.domain.screening.marks import HOLD_KINDS, list_marks
 from caseapp.domain.screening.protocol import Level
@@ -281,34 +283,32 @@ def _load_actions(
     actor: Actor, person_id: UUID | None, cursor: str | None, limit: int
 ) -> BoardGroup:
     """Load the overdue required actions, the oldest first, and count them by the person who has to do them."""
-    moment = now()
-    overdue = (
-        FollowUp.completed_at.is_(None),
-        is_overdue(moment),
-        FollowUp.kind != CUSTOM,
-        sees_client(actor, FollowUp.client_id),
-    )
+    overdue = find_overdue(now(), sees_client(actor, FollowUp.client_id))
     since = sa.func.min(FollowUp.due_at, type_=FollowUp.due_at.type).label("since")
     counted = db.session.execute(
         sa.select(User.id, User.name, sa.func.count().label("number"), since)
         .select_from(FollowUp)
         .join(User, User.id == FollowUp.assigned_to)
-        .where(*overdue)
+        .where(overdue)
         .group_by(User.id, User.name)
         .order_by(since, User.id)
     ).all()
     people = [PersonCount(*row) for row in counted]
-    query = sa.select(FollowUp.id, FollowUp.due_at).where(*overdue)
+    query = sa.select(FollowUp.id, FollowUp.due_at).where(overdue)
     if person_id is not None:
         query = query.where(FollowUp.assigned_to == person_id)
     chosen = page_soonest_first(query, FollowUp.due_at, FollowUp.id, cursor, limit).subquery()
     rows = db.session.execute(
-        sa.select(FollowUp, Client.name.label("client"), User.name.label("person"))
+        sa.select(
+            FollowUp, Client.name.label("client"), User.name.label("person"), ClientKey.wrapped
+        )
         .join(chosen, chosen.c.id == FollowUp.id)
         .join(Client, Client.id == FollowUp.client_id)
+        .join(ClientKey, ClientKey.client_id == FollowUp.client_id)
         .join(User, User.id == FollowUp.assigned_to)
         .order_by(FollowUp.due_at, FollowUp.id)
     ).all()
+    note_shown(row.FollowUp.client_id for row in rows)
     page = make_page([_action(row) for row in rows], limit, lambda row: (row.since, row.id))
     wanted = [person for person in people if person_id in {None, person.id}]
     return BoardGroup(sum(person.count for person in wanted), page, people=people)
@@ -316,11 +316,12 @@ def _load_actions(
 
 def _action(row: Any) -> BoardRow:  # noqa: ANN401 - a result row
     task = row.FollowUp
+    kind = open_kind(task, open_listed_key(row.wrapped, task.client_id))
     return BoardRow(
         task.id,
         task.client_id,
         row.client,
         row.person,
         task.due_at,
-        title=TASK_LABELS.get(task.kind, ""),
+        title=TASK_LABELS.get(kind, ""),
     )

@@ -41,9 +41,8 @@ from caseapp.domain.dashboard.schemas import (
     StageCount,
     Today,
 )
-from caseapp.domain.followups.codes import CUSTOM
 from caseapp.domain.followups.models import FollowUp
-from caseapp.domain.followups.queries import is_overdue, unseal_followup
+from caseapp.domain.followups.queries import IS_REQUIRED, unseal_followup
 from caseapp.domain.followups.rules import DueState, get_due_state
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_key
@@ -65,7 +64,7 @@ MAX_HOLDS = 25
 MAX_DRAFTS = 50
 MAX_FOLLOWUPS = 8
 MAX_OVERDUE = 100
-"""Today lists so many overdue required actions of a person at the most, however many other tasks they have."""
+"""Today looks for overdue actions among so many that are required and due, however many other tasks a person has."""
 MAX_CASES_PER_STAGE = 200
 DUE_WITHIN = timedelta(days=7)
 
@@ -214,7 +213,8 @@ def _list_followups(
 ) -> list[ListedFollowUp]:
     """List the actor's own tasks that are due soon, and the next one that a client's hold requires, by due time.
 
-    Of the actor's own tasks these are the first ones, and all overdue required actions, up to MAX_OVERDUE.
+    Of the actor's own tasks these are the first ones, and all required actions that are due now, up to MAX_OVERDUE:
+    which of them are overdue depends on their kinds, which are sealed.
     """
     until = moment + DUE_WITHIN
     own = (
@@ -228,9 +228,7 @@ def _list_followups(
         .order_by(FollowUp.due_at, FollowUp.id)
     )
     due = own.limit(literal_limit(MAX_FOLLOWUPS + 1))
-    overdue = own.where(FollowUp.kind != CUSTOM, is_overdue(moment)).limit(
-        literal_limit(MAX_OVERDUE)
-    )
+    pressing = own.where(IS_REQUIRED, FollowUp.due_at <= moment).limit(literal_limit(MAX_OVERDUE))
     rank = (
         sa.func.row_number()
         .over(partition_by=FollowUp.client_id, order_by=(FollowUp.due_at, FollowUp.id))
@@ -254,7 +252,7 @@ def _list_followups(
         )
         .join(Client, Client.id == FollowUp.client_id)
         .join(ClientKey, ClientKey.client_id == FollowUp.client_id)
-        .where(in_any(FollowUp.id, due, overdue, sa.select(ranked.c.id).where(ranked.c.rank == 1)))
+        .where(in_any(FollowUp.id, due, pressing, sa.select(ranked.c.id).where(ranked.c.rank == 1)))
         .order_by(FollowUp.due_at, FollowUp.id)
     )
     found = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import aliased
@@ -18,9 +18,8 @@ from caseapp.domain.clients.models import CareTeamMember, Client
 from caseapp.domain.clients.queries import sees_client, sees_client_of
 from caseapp.domain.dashboard.listed_clients import IS_OPEN, newest_case_number
 from caseapp.domain.dashboard.second_people import has_second, list_without_second
-from caseapp.domain.followups.codes import CUSTOM
 from caseapp.domain.followups.models import FollowUp
-from caseapp.domain.followups.queries import is_overdue
+from caseapp.domain.followups.queries import IS_REQUIRED
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_listed_key
 from caseapp.domain.screening.current import SAFETY_COLUMNS, join_safety, safety_from_row
@@ -29,10 +28,14 @@ from caseapp.domain.users.models import User
 from caseapp.domain.users.queries import is_visible_coach, list_users
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
     from uuid import UUID
 
+    from sqlalchemy.orm import InstrumentedAttribute
+
     from caseapp.core.actor import Actor
+    from caseapp.domain.screening.current import SafetyState
 
 
 RESPONSIBLE, SECOND, ACTION = "responsible", "second", "action"
@@ -61,12 +64,12 @@ class UnattendedClient:
 def list_unattended_clients(actor: Actor | None) -> list[UnattendedClient]:
     """List the unattended clients whom a supervisor sees, or those of the whole practice without an actor.
 
-    A client with an open hold, an active flag or an overdue action needs a coach with an active account, and an active
-    supervisor of a coach of theirs, or somebody who was named, who could release a hold as the second person: they
-    recorded no screening of an open safety hold. A client with an open case needs somebody with an active account who
-    sees it, and an open action somebody who will do it. Only the clients who lack one of the first two are opened, and
-    those about whom every second person has recorded something. Source: the issue about safety, awaiting clinical
-    sign-off.
+    A client with an open hold, an active flag or a required action that is due needs a coach with an active account,
+    and an active supervisor of a coach of theirs, or somebody who was named, who could release a hold as the second
+    person: they recorded no screening of an open safety hold. A client with an open case needs somebody with an active
+    account who sees it, and an open action somebody who will do it. Only the clients who lack one of the first two are
+    opened, and those about whom every second person has recorded something. Source: the issue about safety, awaiting
+    clinical sign-off.
     """
     viewers = [actor.id] if actor else [user.id for user in list_users()]
     marked = {mark.client_id for viewer in viewers for mark in list_marks(viewer, HOLD_KINDS)}
@@ -81,58 +84,37 @@ def _list_lacking(actor: Actor | None, marked: set[UUID]) -> list[UnattendedClie
     moment = now()
     lacking = _select_lacking(actor)
     is_responsible = _has_responsible()
-    has_overdue = (
+    has_due = (
         sa.exists()
         .where(
             FollowUp.client_id == Client.id,
             FollowUp.completed_at.is_(None),
-            FollowUp.kind != CUSTOM,
-            is_overdue(moment),
+            IS_REQUIRED,
+            FollowUp.due_at <= moment,
         )
         .correlate(Client)
     )
     has_open_case = sa.exists().where(IS_OPEN, Case.client_id == Client.id).correlate(Client)
     query = (
-        sa.select(
-            Client.id.label("client_id"),
-            Client.name,
-            newest_case_number(Client.id).label("number"),
+        _select_clients(
             lacking.c.coach_id,
             lacking.c.coach,
             is_responsible.label("is_responsible"),
-            has_overdue.label("has_overdue"),
-            sa.and_(has_open_case, ~_is_seen()).label("is_forgotten"),
-            ClientKey.wrapped,
-            *SAFETY_COLUMNS,
+            sa.or_(has_due, sa.and_(has_open_case, ~_is_seen())).label("is_in_need"),
         )
         .join(lacking, lacking.c.client_id == Client.id)
-        .join(ClientKey, ClientKey.client_id == Client.id)
         .where(
             sa.or_(~is_responsible, ~has_second(moment)),
-            sa.or_(Client.id.in_(marked), has_open_case, has_overdue),
+            sa.or_(Client.id.in_(marked), has_open_case, has_due),
         )
     )
-    # A client whom several coaches have is listed once.
-    ordered = join_safety(query).order_by(lacking.c.coach_id.desc())
-    rows = {row.client_id: row for row in db.session.execute(ordered)}.values()
-    note_shown(row.client_id for row in rows)
-    found = []
-    for row in rows:
-        safety = safety_from_row(row, open_listed_key(row.wrapped, row.client_id))
-        if safety.holds or safety.flags or row.has_overdue or row.is_forgotten:
-            found.append(
-                UnattendedClient(
-                    row.client_id,
-                    row.name,
-                    row.number or "",
-                    row.coach_id,
-                    row.coach,
-                    SECOND if row.is_responsible else RESPONSIBLE,
-                    safety.hold,
-                    min((hold.opened_at for hold in safety.holds), default=moment),
-                )
-            )
-    return found
+
+    def find_lack(row: Any, safety: SafetyState) -> str | None:  # noqa: ANN401 - a result row
+        if not (safety.holds or safety.flags or row.is_in_need):
+            return None
+        return SECOND if row.is_responsible else RESPONSIBLE
+
+    return _open_clients(query, find_lack)
 
 
 def _list_recorded_by_all(actor: Actor | None, marked: set[UUID]) -> list[UnattendedClient]:
@@ -141,17 +123,7 @@ def _list_recorded_by_all(actor: Actor | None, marked: set[UUID]) -> list[Unatte
     if not without_second:
         return []
     query = (
-        sa.select(
-            Client.id.label("client_id"),
-            Client.name,
-            newest_case_number(Client.id).label("number"),
-            User.id.label("coach_id"),
-            User.name.label("coach"),
-            ClientKey.wrapped,
-            *SAFETY_COLUMNS,
-        )
-        .select_from(Client)
-        .join(ClientKey, ClientKey.client_id == Client.id)
+        _select_clients(User.id, User.name)
         .join(CareTeamMember, CareTeamMember.client_id == Client.id)
         .join(User, User.id == CareTeamMember.user_id)
         .where(
@@ -160,13 +132,45 @@ def _list_recorded_by_all(actor: Actor | None, marked: set[UUID]) -> list[Unatte
             sees_client(actor, Client.id) if actor else sa.true(),
         )
     )
-    ordered = join_safety(query).order_by(User.id.desc())
-    rows = {row.client_id: row for row in db.session.execute(ordered)}.values()
+    return _open_clients(query, lambda _row, _safety: SECOND)
+
+
+def _select_clients(
+    coach_id: sa.ColumnElement[Any] | InstrumentedAttribute[Any],
+    coach: sa.ColumnElement[Any] | InstrumentedAttribute[Any],
+    *columns: sa.ColumnElement[Any],
+) -> sa.Select[Any]:
+    """Select clients with a coach and what `_open_clients` needs; the caller joins whatever has the coach."""
+    query = (
+        sa.select(
+            Client.id.label("client_id"),
+            Client.name,
+            newest_case_number(Client.id).label("number"),
+            coach_id.label("coach_id"),
+            coach.label("coach"),
+            ClientKey.wrapped,
+            *columns,
+            *SAFETY_COLUMNS,
+        )
+        .select_from(Client)
+        .join(ClientKey, ClientKey.client_id == Client.id)
+        .order_by(coach_id.desc())
+    )
+    return join_safety(query)
+
+
+def _open_clients(
+    query: sa.Select[Any], find_lack: Callable[[Any, SafetyState], str | None]
+) -> list[UnattendedClient]:
+    """Open the state of selected clients, and list those for whom a function of row and state finds what they lack."""
+    # A client whom several coaches have is listed once.
+    rows = {row.client_id: row for row in db.session.execute(query)}.values()
     note_shown(row.client_id for row in rows)
     found = []
     for row in rows:
         safety = safety_from_row(row, open_listed_key(row.wrapped, row.client_id))
-        since = min((hold.opened_at for hold in safety.holds), default=safety.as_of)
+        if (lacks := find_lack(row, safety)) is None:
+            continue
         found.append(
             UnattendedClient(
                 row.client_id,
@@ -174,9 +178,9 @@ def _list_recorded_by_all(actor: Actor | None, marked: set[UUID]) -> list[Unatte
                 row.number or "",
                 row.coach_id,
                 row.coach,
-                SECOND,
+                lacks,
                 safety.hold,
-                since,
+                min((hold.opened_at for hold in safety.holds), default=safety.as_of),
             )
         )
     return found

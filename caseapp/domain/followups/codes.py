@@ -203,3 +203,5 @@ TASK_KINDS = {
         retry_after=timedelta(hours=24),
     ),
 }
+LONGEST_GRACE = max(kind.grace for kind in TASK_KINDS.values())
+"""A required task that has been due for so long is overdue, whatever its kind."""

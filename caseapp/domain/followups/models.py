@@ -10,13 +10,12 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from caseapp.core.database import Model, between, one_of, unconstrained
 from caseapp.core.ids import new_id
-from caseapp.domain.followups.codes import TASK_KINDS
 
 ORIGIN_KINDS = ("person", "screening", "hold", "case")
 
 
 class FollowUp(Model):
-    """A task about a client. `kind` is a protocol task or `custom`; a custom task has a sealed title.
+    """A task about a client. `kind` is a protocol task or `custom`, sealed; only a custom task has a title.
 
     A completed task has a sealed `result` (its code, method, time and who was told) and a sealed note, `outcome`. A
     task without a `result` was completed before results had codes. `previous_id` is the task that led to this one: the
@@ -40,7 +39,7 @@ class FollowUp(Model):
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"))
-    kind: Mapped[str] = mapped_column(sa.String(24), info=one_of(TASK_KINDS))
+    kind: Mapped[bytes]
     title: Mapped[bytes | None]
     due_at: Mapped[datetime]
     not_before_at: Mapped[datetime | None]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -13,7 +15,7 @@ from caseapp.core.database import db, run_for_each
 from caseapp.core.errors import Invalid
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
-from caseapp.core.vault import seal, seal_json, unseal_column
+from caseapp.core.vault import DataKey, pad, seal, seal_code, unseal_column
 from caseapp.domain.audit.operations import record
 from caseapp.domain.followups.assignees import choose_assignee
 from caseapp.domain.followups.codes import (
@@ -25,10 +27,13 @@ from caseapp.domain.followups.codes import (
 )
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.queries import (
+    IS_REQUIRED,
     list_hold_followups,
     list_hold_tasks,
     list_open_kinds,
     list_open_of_screening,
+    open_facts,
+    open_kind,
 )
 from caseapp.domain.followups.rules import (
     NO_PLAN,
@@ -40,6 +45,7 @@ from caseapp.domain.followups.rules import (
     find_result_faults,
     list_ended,
 )
+from caseapp.domain.followups.schemas import NewResult
 from caseapp.domain.practice.queries import local_now
 from caseapp.domain.protocol.rules import due_at, not_before
 from caseapp.domain.users.queries import find_supervisor_id
@@ -52,8 +58,10 @@ if TYPE_CHECKING:
     from caseapp.core.errors import Reason
     from caseapp.domain.clients.queries import LockedClient, TeamAccounts
     from caseapp.domain.followups.queries import LockedFollowUp
-    from caseapp.domain.followups.schemas import NewFollowUp, NewResult
+    from caseapp.domain.followups.schemas import NewFollowUp
 
+BLOCK_SIZE = 512
+"""Characters: sealed results have a multiple of this length."""
 INSERT_FOLLOWUPS = sa.insert(FollowUp.__table__)  # type: ignore[arg-type]
 
 
@@ -63,12 +71,12 @@ def create_followup(actor: Actor, client: LockedClient, new: NewFollowUp) -> UUI
     row = FollowUp(
         id=new_id(),
         client_id=client.id,
-        kind=CUSTOM,
         due_at=new.due_at,
         assigned_to=actor.id,
         created_at=now(),
         created_by=actor.id,
     )
+    row.kind = _seal_kind(row.id, CUSTOM, client.key)
     row.title = seal(row, "title", new.title, client.key)
     db.session.add(row)
     db.session.flush()
@@ -97,7 +105,7 @@ def create_required_followups(
     task can't be done is counted from it when the clock is behind. `open_kinds` are the kinds that are open in an
     episode which begins in this transaction: they need not be read. `team` is as for `choose_assignee`.
     """
-    existing = list_open_kinds(client.id, episode_id) if open_kinds is None else open_kinds
+    existing = list_open_kinds(client.key, episode_id) if open_kinds is None else open_kinds
     missing = [kind for kind in tasks if kind not in existing]
     if not missing:
         return []
@@ -105,8 +113,9 @@ def create_required_followups(
     began_at = max(moment, latest_at or moment)
     rows = [
         {
+            "id": task_id,
             "client_id": client.id,
-            "kind": kind,
+            "kind": _seal_kind(task_id, kind, client.key),
             "due_at": tasks[kind],
             "not_before_at": not_before(kind, began_at),
             "assigned_to": person_id,
@@ -116,7 +125,7 @@ def create_required_followups(
             "created_at": moment,
             "created_by": actor.id,
         }
-        for kind in missing
+        for kind, task_id in ((kind, new_id()) for kind in missing)
     ]
     run_for_each(INSERT_FOLLOWUPS, rows)
     return missing
@@ -124,25 +133,21 @@ def create_required_followups(
 
 def schedule_plan_review(actor: Actor, client: LockedClient, due_at: datetime) -> None:
     """Move a client's follow-up for the next review of a safety plan, or create it for the actor."""
-    row = db.session.scalar(
+    rows = db.session.scalars(
         sa.select(FollowUp)
-        .where(
-            FollowUp.client_id == client.id,
-            FollowUp.kind == PLAN_REVIEW,
-            FollowUp.completed_at.is_(None),
-        )
+        .where(FollowUp.client_id == client.id, IS_REQUIRED, FollowUp.completed_at.is_(None))
         .order_by(FollowUp.due_at)
-        .limit(1)
     )
+    row = next((row for row in rows if open_kind(row, client.key) == PLAN_REVIEW), None)
     if row is None:
         row = FollowUp(
             id=new_id(),
             client_id=client.id,
-            kind=PLAN_REVIEW,
             assigned_to=actor.id,
             created_at=now(),
             created_by=actor.id,
         )
+        row.kind = _seal_kind(row.id, PLAN_REVIEW, client.key)
         db.session.add(row)
     elif row.due_at == due_at:
         return
@@ -170,17 +175,11 @@ def complete_followup(
     moment, row = now(), task.row
     occurred_at = new.occurred_at or moment
     check_complete(task, occurred_at, moment, is_supervisor=actor.may(Action.HOLD_RELEASE))
-    if faults := find_result_faults(row, new, moment):
+    if faults := find_result_faults(task.facts, new, moment):
         raise Invalid(faults)
     check_plan(task, new.result, plan_blockers)
     set_committed_value(row, "version", expected_version)
-    coded = {
-        "result": new.result,
-        "method": new.method,
-        "occurred_at": occurred_at.isoformat(),
-        "told": new.told,
-    }
-    row.result = seal_json(row, "result", coded, task.key)
+    row.result = _seal_result(row, replace(new, occurred_at=occurred_at), task.key)
     row.outcome = seal(row, "outcome", new.note, task.key)
     row.completed_at = moment
     row.completed_by = actor.id
@@ -194,11 +193,12 @@ def complete_followup(
         details={"completed": True},
     )
     before = row
-    if row.kind in SUPERVISOR_DECISIONS:
+    if task.facts.kind in SUPERVISOR_DECISIONS:
         before = db.session.get_one(FollowUp, row.previous_id)
-        following = derive_decided(row.kind, new.result, before, local_now())
+        led_to_it = open_facts(before, task.key)
+        following = derive_decided(task.facts.kind, new.result, led_to_it, local_now())
     else:
-        following = derive_next_task(row, new.result, moment)
+        following = derive_next_task(task.facts, new.result, moment)
     if following:
         _create_next(actor, task, before, following)
 
@@ -211,7 +211,6 @@ def _create_next(actor: Actor, task: LockedFollowUp, before: FollowUp, following
     row = FollowUp(
         id=new_id(),
         client_id=before.client_id,
-        kind=following.kind,
         due_at=following.due_at,
         not_before_at=following.not_before_at,
         attempt=following.attempt,
@@ -223,6 +222,7 @@ def _create_next(actor: Actor, task: LockedFollowUp, before: FollowUp, following
         created_at=now(),
         created_by=actor.id,
     )
+    row.kind = _seal_kind(row.id, following.kind, task.key)
     if following.kind == CUSTOM:
         row.title = seal(row, "title", unseal_column(before, "title", task.key), task.key)
     db.session.add(row)
@@ -239,11 +239,11 @@ def end_hold_followups(
     `rules.list_unfinished`.
     """
     moment = now()
-    coded = {"result": LOST_CONTACT, "method": None, "occurred_at": moment.isoformat(), "told": ""}
+    result = NewResult(LOST_CONTACT, occurred_at=moment)
     for row in list_hold_followups(client.id, holds):
         if row.completed_at is not None:
             continue
-        row.result = seal_json(row, "result", coded, client.key)
+        row.result = _seal_result(row, result, client.key)
         row.outcome = seal(row, "outcome", reason, client.key)
         row.completed_at, row.completed_by = moment, actor.id
         db.session.flush()
@@ -294,14 +294,29 @@ def end_in_error(
     `hold_ids` are the holds that end with it, and all of their tasks.
     """
     moment, ended = now(), set()
-    coded = {"result": IN_ERROR, "method": None, "occurred_at": moment.isoformat(), "told": ""}
+    result = NewResult(IN_ERROR, occurred_at=moment)
     for row in list_open_of_screening(client.id, screening_id, hold_ids):
-        row.result = seal_json(row, "result", coded, client.key)
+        row.result = _seal_result(row, result, client.key)
         row.completed_at, row.completed_by = moment, actor.id
-        ended.add(row.kind)
+        ended.add(open_kind(row, client.key))
         details = {"completed": True}
         record(
             actor, Action.FOLLOWUP_WRITE, "followup", row.id, client_id=client.id, details=details
         )
     db.session.flush()
     return ended
+
+
+def _seal_kind(task_id: UUID, kind: str, key: DataKey) -> bytes:
+    return seal_code("follow_up", "kind", task_id, kind, key)
+
+
+def _seal_result(row: FollowUp, new: NewResult, key: DataKey) -> bytes | None:
+    """Seal what a task led to, but for the note, so that its length tells neither the result nor the kind."""
+    coded = {
+        "result": new.result,
+        "method": new.method,
+        "occurred_at": new.occurred_at.isoformat() if new.occurred_at else None,
+        "told": new.told,
+    }
+    return seal(row, "result", pad(json.dumps(coded), BLOCK_SIZE), key)

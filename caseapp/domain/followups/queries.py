@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -21,7 +21,8 @@ from caseapp.core.pagination import (
     page_soonest_first,
 )
 from caseapp.core.permissions import Action
-from caseapp.core.vault import DataKey, unseal_column, unseal_json
+from caseapp.core.reads import note_shown
+from caseapp.core.vault import DataKey, unseal_code, unseal_column, unseal_json
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import (
     is_visible_to,
@@ -30,15 +31,16 @@ from caseapp.domain.clients.queries import (
     visible_to,
 )
 from caseapp.domain.followups.codes import (
+    LONGEST_GRACE,
     TASK_KINDS,
     TASK_LABELS,
     TELL_SUPERVISOR,
     UNKNOWN_METHOD,
 )
 from caseapp.domain.followups.models import FollowUp
-from caseapp.domain.followups.schemas import FollowUpRecord, HoldTask
+from caseapp.domain.followups.schemas import FollowUpRecord, HoldTask, TaskFacts
 from caseapp.domain.keys.models import ClientKey
-from caseapp.domain.keys.queries import open_key
+from caseapp.domain.keys.queries import open_key, open_listed_key
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
@@ -47,6 +49,9 @@ if TYPE_CHECKING:
 
     from caseapp.core.pagination import Window
     from caseapp.domain.clients.queries import ClientRecord
+
+IS_REQUIRED = FollowUp.title.is_(None)
+"""The condition that the application requires a task: whoever adds one gives it a title."""
 
 
 def _select_visible(actor: Actor) -> sa.Select[FollowUp, Client, bytes]:
@@ -72,6 +77,7 @@ def unseal_followup(
     assigned_to_name: str = "",
 ) -> FollowUpRecord:
     """Unseal a loaded task of a client."""
+    kind = open_kind(task, key)
     coded = unseal_json(task, "result", key) if task.result is not None else {}
     if task.completed_at is not None and not coded:
         coded = {"result": "done", "method": UNKNOWN_METHOD}
@@ -81,8 +87,8 @@ def unseal_followup(
         client_id=task.client_id,
         client=client.name,
         phone=client.safe_phone,
-        kind=task.kind,
-        title=TASK_LABELS.get(task.kind) or unseal_column(task, "title", key) or "",
+        kind=kind,
+        title=TASK_LABELS.get(kind) or unseal_column(task, "title", key) or "",
         due_at=task.due_at,
         not_before_at=task.not_before_at,
         attempt=task.attempt,
@@ -104,19 +110,46 @@ def unseal_followup(
     )
 
 
-def is_overdue(moment: datetime) -> sa.ColumnElement[bool]:
-    """Build the SQL condition that an open task is overdue at a moment, with the grace of its kind.
+def open_kind(task: FollowUp | sa.Row[Any], key: DataKey) -> str:
+    """Open the kind of a task: of a loaded one, or of a row with its id and kind."""
+    return unseal_code("follow_up", "kind", task.id, task.kind, key)
 
-    It is what `rules.get_due_state` calls overdue.
-    """
-    kinds: dict[timedelta, list[str]] = {}
-    for code, kind in TASK_KINDS.items():
-        kinds.setdefault(kind.grace, []).append(code)
-    late = (
-        sa.and_(FollowUp.kind.in_(codes), FollowUp.due_at <= moment - grace)
-        for grace, codes in kinds.items()
+
+def open_facts(task: FollowUp, key: DataKey) -> TaskFacts:
+    """Open what the rules need to know about a loaded task."""
+    return TaskFacts(
+        open_kind(task, key),
+        task.due_at,
+        task.not_before_at,
+        task.attempt,
+        task.created_at,
+        task.completed_at,
     )
-    return sa.and_(FollowUp.due_at <= moment, sa.or_(*late))
+
+
+def find_overdue(moment: datetime, *of: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    """Find which open required tasks `of` some are overdue at a moment; return the SQL condition for them.
+
+    It is what `rules.get_due_state` calls overdue. Those that have been due for the longest grace are, whatever their
+    kind. The few that fell due since are opened,
+    since the grace depends on the kind; the log names their clients.
+    """
+    surely_since = moment - LONGEST_GRACE
+    required = sa.and_(FollowUp.completed_at.is_(None), IS_REQUIRED, FollowUp.due_at <= moment, *of)
+    rows = db.session.execute(
+        sa.select(
+            FollowUp.id, FollowUp.client_id, FollowUp.kind, FollowUp.due_at, ClientKey.wrapped
+        )
+        .join(ClientKey, ClientKey.client_id == FollowUp.client_id)
+        .where(required, FollowUp.due_at > surely_since)
+    ).all()
+    note_shown(row.client_id for row in rows)
+    late = []
+    for row in rows:
+        kind = open_kind(row, open_listed_key(row.wrapped, row.client_id))
+        if row.due_at + TASK_KINDS[kind].grace <= moment:
+            late.append(row.id)
+    return sa.and_(required, sa.or_(FollowUp.due_at <= surely_since, FollowUp.id.in_(late)))
 
 
 def list_client_followups(
@@ -241,6 +274,7 @@ class LockedFollowUp:
 
     row: FollowUp
     key: DataKey
+    facts: TaskFacts
 
 
 def lock_followup(actor: Actor, followup_id: UUID) -> LockedFollowUp:
@@ -257,20 +291,19 @@ def lock_followup(actor: Actor, followup_id: UUID) -> LockedFollowUp:
     ).first()
     if found is None:
         raise NotFound
-    return LockedFollowUp(
-        found.FollowUp,
-        open_key(found.wrapped, found.FollowUp.client_id, "followup", found.FollowUp.id),
-    )
+    row = found.FollowUp
+    key = open_key(found.wrapped, row.client_id, "followup", row.id)
+    return LockedFollowUp(row, key, open_facts(row, key))
 
 
-def list_open_kinds(client_id: UUID, episode_id: UUID | None) -> set[str]:
-    """Return the kinds of a client's open tasks: those of an episode, or all of them."""
-    query = sa.select(FollowUp.kind).where(
-        FollowUp.client_id == client_id, FollowUp.completed_at.is_(None)
+def list_open_kinds(key: DataKey, episode_id: UUID | None) -> set[str]:
+    """Return the kinds of the open tasks of the client whose key this is: those of an episode, or all of them."""
+    query = sa.select(FollowUp.id, FollowUp.kind).where(
+        FollowUp.client_id == key.client_id, FollowUp.completed_at.is_(None)
     )
     if episode_id is not None:
         query = query.where(FollowUp.episode_id == episode_id)
-    return set(db.session.scalars(query))
+    return {open_kind(row, key) for row in db.session.execute(query)}
 
 
 def list_open_of_screening(
@@ -311,25 +344,27 @@ def find_newest_episode(
     )
 
 
-def list_episode_kinds(client_id: UUID) -> dict[UUID, set[str]]:
-    """List the kinds of the tasks, open or completed, in each episode of a client."""
+def list_episode_kinds(key: DataKey) -> dict[UUID, set[str]]:
+    """List the kinds of the tasks, open or completed, in each episode of the client whose key this is."""
     found: dict[UUID, set[str]] = {}
-    query = sa.select(FollowUp.episode_id, FollowUp.kind).distinct()
+    query = sa.select(FollowUp.id, FollowUp.episode_id, FollowUp.kind)
     for row in db.session.execute(
-        query.where(FollowUp.client_id == client_id, FollowUp.episode_id.is_not(None))
+        query.where(FollowUp.client_id == key.client_id, FollowUp.episode_id.is_not(None))
     ):
-        found.setdefault(row.episode_id, set()).add(row.kind)
+        found.setdefault(row.episode_id, set()).add(open_kind(row, key))
     return found
 
 
-def has_episode_result(episode_id: UUID) -> bool:
-    """Tell whether a task of an episode has a result, other than that the supervisor was told."""
-    has_result = sa.exists().where(
-        FollowUp.episode_id == episode_id,
-        FollowUp.completed_at.is_not(None),
-        FollowUp.kind != TELL_SUPERVISOR,
+def has_episode_result(key: DataKey, episode_id: UUID) -> bool:
+    """Tell whether a task of an episode has a result, but for telling the supervisor; `key` is the client's."""
+    rows = db.session.execute(
+        sa.select(FollowUp.id, FollowUp.kind).where(
+            FollowUp.client_id == key.client_id,
+            FollowUp.episode_id == episode_id,
+            FollowUp.completed_at.is_not(None),
+        )
     )
-    return bool(db.session.scalar(sa.select(has_result)))
+    return any(open_kind(row, key) != TELL_SUPERVISOR for row in rows)
 
 
 def _is_of_hold(holds: Mapping[UUID, Collection[UUID]]) -> sa.ColumnElement[bool]:
@@ -354,7 +389,7 @@ def list_hold_tasks(key: DataKey, holds: Mapping[UUID, Collection[UUID]]) -> lis
     return [
         HoldTask(
             row.id,
-            row.kind,
+            open_kind(row, key),
             row.previous_id,
             row.episode_id,
             row.created_at,

@@ -32,9 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
-    from caseapp.domain.followups.models import FollowUp
     from caseapp.domain.followups.queries import LockedFollowUp
-    from caseapp.domain.followups.schemas import FollowUpRecord, HoldTask, NewResult
+    from caseapp.domain.followups.schemas import FollowUpRecord, HoldTask, NewResult, TaskFacts
 
 ALREADY_COMPLETED = Reason(
     "already_completed",
@@ -74,11 +73,11 @@ class DueState(StrEnum):
     OVERDUE = "overdue"
 
 
-def get_due_state(task: FollowUp | FollowUpRecord, moment: datetime) -> DueState:
+def get_due_state(task: TaskFacts | FollowUpRecord, moment: datetime) -> DueState:
     """Return how urgent a task is at a moment."""
     if task.completed_at is not None:
         return DueState.DONE
-    # The same as `queries.is_overdue`: whatever a clock that was wrong says about its start, no list leaves it out.
+    # The same as `queries.find_overdue`: whatever a clock that was wrong says about its start, no list leaves it out.
     if moment >= task.due_at + TASK_KINDS[task.kind].grace:
         return DueState.OVERDUE
     if is_waiting(task, moment):
@@ -86,13 +85,13 @@ def get_due_state(task: FollowUp | FollowUpRecord, moment: datetime) -> DueState
     return DueState.DUE if moment < task.due_at else DueState.NOW
 
 
-def is_waiting(task: FollowUp | FollowUpRecord, moment: datetime) -> bool:
+def is_waiting(task: TaskFacts | FollowUpRecord, moment: datetime) -> bool:
     """Tell whether a task can't be done yet at a moment."""
     starts = earliest_at(task, moment)
     return starts is not None and moment < starts
 
 
-def earliest_at(task: FollowUp | FollowUpRecord, moment: datetime) -> datetime | None:
+def earliest_at(task: TaskFacts | FollowUpRecord, moment: datetime) -> datetime | None:
     """Return the earliest time at which a task can be done, as seen at a moment, or None.
 
     For a first attempt it was counted from the latest time in the client's record, so that a clock that is behind
@@ -109,7 +108,7 @@ def earliest_at(task: FollowUp | FollowUpRecord, moment: datetime) -> datetime |
 
 
 def list_completion_blockers(
-    task: FollowUp | FollowUpRecord,
+    task: TaskFacts | FollowUpRecord,
     occurred_at: datetime,
     moment: datetime,
     *,
@@ -139,7 +138,9 @@ def check_complete(
 
     Raises RuleBroken.
     """
-    refuse_for(list_completion_blockers(task.row, occurred_at, moment, is_supervisor=is_supervisor))
+    refuse_for(
+        list_completion_blockers(task.facts, occurred_at, moment, is_supervisor=is_supervisor)
+    )
 
 
 def check_plan(task: LockedFollowUp, result: str, plan_blockers: Sequence[Reason]) -> None:
@@ -147,11 +148,11 @@ def check_plan(task: LockedFollowUp, result: str, plan_blockers: Sequence[Reason
 
     `plan_blockers` are the reasons why the plan isn't on file. Raises RuleBroken.
     """
-    if task.row.kind == SAFETY_PLAN and result == "done":
+    if task.facts.kind == SAFETY_PLAN and result == "done":
         refuse_for(plan_blockers)
 
 
-def find_result_faults(task: FollowUp, new: NewResult, moment: datetime) -> dict[str, list[str]]:
+def find_result_faults(task: TaskFacts, new: NewResult, moment: datetime) -> dict[str, list[str]]:
     """Find what is wrong with the result of a task at a moment: messages by field, empty when all is right.
 
     What happened before the protocol asked for a task can't complete it.
@@ -204,7 +205,7 @@ class NextTask:
     for_supervisor: bool = False
 
 
-def derive_next_task(task: FollowUp, result: str, moment: datetime) -> NextTask | None:
+def derive_next_task(task: TaskFacts, result: str, moment: datetime) -> NextTask | None:
     """Derive the task that follows when a task gets a result at a moment.
 
     "Not reached" leads to the next attempt; every third time, where the kind asks for it, to a supervisor's decision
@@ -224,7 +225,9 @@ def derive_next_task(task: FollowUp, result: str, moment: datetime) -> NextTask 
     return None
 
 
-def derive_decided(decision: str, result: str, task: FollowUp, moment: datetime) -> NextTask | None:
+def derive_decided(
+    decision: str, result: str, task: TaskFacts, moment: datetime
+) -> NextTask | None:
     """Derive what follows a supervisor's decision of a kind about the task that led to it.
 
     After a welfare check the attempts go on, whatever was decided. What a client declined is asked again, with the
@@ -302,7 +305,7 @@ def is_contact_lost(
     return bool(decided) and all(time < max(decided) for time in heard)
 
 
-def derive_attempt(task: FollowUp, moment: datetime) -> NextTask:
+def derive_attempt(task: TaskFacts, moment: datetime) -> NextTask:
     """Derive the next attempt of a task that reached nobody, or whose welfare check was decided at a moment.
 
     It can't be done before the task itself could. Where attempts are counted, it can't be done within an hour of the

@@ -97,6 +97,18 @@ class ResultSchema(Schema):
 
 
 @dataclass(frozen=True)
+class TaskFacts:
+    """What the rules need to know about a task, with its kind opened."""
+
+    kind: str
+    due_at: datetime
+    not_before_at: datetime | None
+    attempt: int
+    created_at: datetime
+    completed_at: datetime | None
+
+
+@dataclass(frozen=True)
 class HoldTask:
     """What the release of a hold needs to know about one of its tasks."""
 

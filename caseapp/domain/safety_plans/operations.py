@@ -11,7 +11,7 @@ from caseapp.core.database import db
 from caseapp.core.errors import Invalid, Stale
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
-from caseapp.core.vault import seal
+from caseapp.core.vault import pad, seal
 from caseapp.domain.audit.operations import record
 from caseapp.domain.followups.codes import SAFETY_PLAN
 from caseapp.domain.followups.operations import complete_followup, schedule_plan_review
@@ -122,7 +122,7 @@ def complete_task(actor: Actor, task: LockedFollowUp, new: NewResult, version: i
     Raises what `complete_followup` raises.
     """
     blockers = []
-    if task.row.kind == SAFETY_PLAN and new.result == "done":
+    if task.facts.kind == SAFETY_PLAN and new.result == "done":
         blockers = list_plan_blockers(
             list_asked_plans(task.row),
             list_versions(task.row.client_id, task.key),
@@ -161,7 +161,7 @@ def _add_version(
         "note": note,
         "shown_on": shown_on.isoformat() if shown_on else None,
     }
-    row.content = seal(row, "content", _pad(content), client.key) or b""
+    row.content = seal(row, "content", pad(json.dumps(content), BLOCK_SIZE), client.key) or b""
     db.session.add(row)
     db.session.flush()
     # A plan's kind, and whether it is in the portal, would tell what happened: the log says neither.
@@ -169,8 +169,3 @@ def _add_version(
     first = min([review_on, *(other.review_on for other in plan.others)])
     schedule_plan_review(actor, client, review_due_at(first, get_practice_info().practice.zone))
     return row.id
-
-
-def _pad(content: dict[str, Any]) -> str:
-    text = json.dumps(content, ensure_ascii=True)
-    return text.ljust(-(-len(text) // BLOCK_SIZE) * BLOCK_SIZE)

@@ -17,7 +17,7 @@ from caseapp.domain.clients.operations import withdraw_contact_confirmation
 from caseapp.domain.clients.queries import find_coach_id
 from caseapp.domain.clients.rules import UNSAFE_FLAGS
 from caseapp.domain.followups.operations import create_required_followups, end_in_error
-from caseapp.domain.followups.queries import list_episode_kinds, list_hold_followups
+from caseapp.domain.followups.queries import list_episode_kinds, list_hold_tasks
 from caseapp.domain.practice.queries import local_now
 from caseapp.domain.screening.corrections import check_correction, derive_correction
 from caseapp.domain.screening.events import (
@@ -165,7 +165,7 @@ def _restore_tasks(
     staying = {
         hold.kind: hold for hold in correction.before.holds if hold.id not in correction.holds
     }
-    known = list_episode_kinds(client.id)
+    known = list_episode_kinds(client.key)
     for screening in correction.later:
         required = derive_required_actions(screening.counting, local_now())
         kinds = [kind for kind in required.holds if kind in staying]
@@ -222,5 +222,5 @@ def _list_lost(client: LockedClient, hold: Hold, screening_id: UUID, ended: set[
     lost = ended & derive_required_actions(levels, local_now()).tasks.keys()
     if not lost:
         return set()
-    rows = list_hold_followups(client.id, {hold.id: list_episodes(hold)})
-    return lost - {row.kind for row in rows if row.completed_at is None}
+    tasks = list_hold_tasks(client.key, {hold.id: list_episodes(hold)})
+    return lost - {task.kind for task in tasks if task.completed_at is None}

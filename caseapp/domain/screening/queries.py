@@ -261,18 +261,20 @@ def lock_screening(actor: Actor, screening_id: UUID) -> LockedScreening:
         _find_screening(history, screening_id),
         history,
         lock_client(actor, history.client_id),
-        has_episode_result(screening_id),
+        has_episode_result(history.key, screening_id),
     )
 
 
-def list_correction_blockers(screening: ScreeningRecord, actor: Actor) -> list[Reason]:
+def list_correction_blockers(
+    screening: ScreeningRecord, key: DataKey, actor: Actor
+) -> list[Reason]:
     """List why this actor can't mark a screening as recorded in error; empty when they can."""
     return correction_blockers(
         screening,
         actor.id,
         now(),
         is_supervisor=actor.may(Action.HOLD_RELEASE),
-        has_result=has_episode_result(screening.id),
+        has_result=has_episode_result(key, screening.id),
     )
 
 

@@ -338,7 +338,8 @@ def test_refusal_is_recorded_after_the_rollback(team, app):
     assert digest()["client"] == before["client"]
 
 
-def test_broken_rule_is_recorded_with_its_reasons(team, app):
+def test_broken_rule_is_recorded_without_its_reasons(team, app):
+    """They could tell that there is a hold or a flag, and which."""
     made = builders.case(team["coach"])
     desk = StaffBrowser(app, team["coach"])
     answer = desk.send(
@@ -349,7 +350,7 @@ def test_broken_rule_is_recorded_with_its_reasons(team, app):
     )
     assert answer.status_code == 409
     entry = db.session.scalar(sa.select(AuditEvent).where(AuditEvent.outcome == "refused"))
-    assert (entry.action, entry.details) == ("case.close", {"reasons": ["final_screening"]})
+    assert (entry.action, entry.details) == ("case.close", {"reasons": ["rule_broken"]})
 
 
 def test_events_carry_the_request_id(team, app):

@@ -10,7 +10,7 @@ from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.ids import new_id
 from caseapp.core.transaction import transaction
-from caseapp.core.vault import new_wrapped_key, seal_json, wrapping_key_id
+from caseapp.core.vault import new_wrapped_key, seal_code, seal_json, wrapping_key_id
 from caseapp.domain.assignments.models import Assignment
 from caseapp.domain.cases.models import Case, CaseEvent
 from caseapp.domain.clients.models import CareTeamMember, Client
@@ -71,12 +71,12 @@ def _append(actor, key, current, facts):
     return rows, current
 
 
-def _task(actor, client_id, number, *, completed):
-    moment = now() - timedelta(minutes=number)
+def _task(actor, client_id, key, number, *, completed):
+    moment, task_id = now() - timedelta(minutes=number), new_id()
     return {
-        "id": new_id(),
+        "id": task_id,
         "client_id": client_id,
-        "kind": "recheck",
+        "kind": seal_code("follow_up", "kind", task_id, "recheck", key),
         "due_at": moment,
         "assigned_to": actor.id,
         "origin_kind": "screening",
@@ -204,7 +204,10 @@ def caseload(actor, count, since=0):
             add_marks(list_marked(current.state, client_id), client_id)
         _insert(SafetyEvent, events)
         _insert(ClientSafety, states)
-        _insert(FollowUp, [_task(actor, client, n, completed=False) for n, (client, _) in numbered])
+        _insert(
+            FollowUp,
+            [_task(actor, client, keys[client], n, completed=False) for n, (client, _) in numbered],
+        )
         _insert(
             Assignment,
             [
@@ -235,7 +238,7 @@ def history(actor, made, count, since=0):
             )
         else:
             _insert(ClientSafety, [{"client_id": client_id, **seal_state(current, key)}])
-        _insert(FollowUp, [_task(actor, client_id, n, completed=True) for n in numbers])
+        _insert(FollowUp, [_task(actor, client_id, key, n, completed=True) for n in numbers])
         next_seq = 1 + db.session.scalar(
             sa.select(sa.func.count()).where(SafetyPlan.client_id == client_id)
         )

@@ -36,7 +36,7 @@ from caseapp.domain.followups.rules import (
     list_completion_blockers,
     list_unfinished,
 )
-from caseapp.domain.followups.schemas import HoldTask, NewResult
+from caseapp.domain.followups.schemas import HoldTask, NewResult, TaskFacts
 from tests.support.contexts import KEY, NOW, complete
 from tests.support.followups import result_for
 
@@ -46,7 +46,22 @@ EVERY_RESULT = [(kind, result) for kind, task in TASK_KINDS.items() for result i
 
 
 def task(kind="recheck", **values):
-    return FollowUp(kind=kind, due_at=NOW, **{"attempt": 1, "created_at": NOW - DAY} | values)
+    """Return an open task that is due now and was added yesterday."""
+    return TaskFacts(
+        **{
+            "kind": kind,
+            "due_at": NOW,
+            "not_before_at": None,
+            "attempt": 1,
+            "created_at": NOW - DAY,
+            "completed_at": None,
+        }
+        | values
+    )
+
+
+def locked(facts):
+    return LockedFollowUp(FollowUp(), KEY, facts)
 
 
 def codes(reasons):
@@ -61,11 +76,11 @@ def blockers(row, occurred_at=NOW, moment=NOW, *, is_supervisor=False):
 def test_follow_up_is_completed_once():
     row = task()
     assert blockers(row) == []
-    check_complete(LockedFollowUp(row, KEY), NOW, NOW, is_supervisor=False)
-    row.completed_at = NOW
+    check_complete(locked(row), NOW, NOW, is_supervisor=False)
+    row = replace(row, completed_at=NOW)
     assert blockers(row) == ["already_completed"]
     with pytest.raises(RuleBroken):
-        check_complete(LockedFollowUp(row, KEY), NOW, NOW, is_supervisor=False)
+        check_complete(locked(row), NOW, NOW, is_supervisor=False)
 
 
 @pytest.mark.parametrize("seconds", [0, 59])
@@ -206,12 +221,12 @@ def test_open_task_is_due_now_and_overdue_by_its_kind(kind):
     assert get_due_state(row, NOW - MINUTE) == DueState.DUE
     assert get_due_state(row, NOW) == (DueState.NOW if grace else DueState.OVERDUE)
     assert get_due_state(row, NOW + grace) == DueState.OVERDUE
-    row.not_before_at = NOW
+    row = replace(row, not_before_at=NOW)
     assert get_due_state(row, NOW - MINUTE) == DueState.LATER
-    row.not_before_at = NOW + 2 * grace
+    row = replace(row, not_before_at=NOW + 2 * grace)
     assert get_due_state(row, NOW + grace) == DueState.OVERDUE
     assert is_waiting(row, NOW + grace) == bool(grace)
-    row.completed_at = NOW
+    row = replace(row, completed_at=NOW)
     assert get_due_state(row, NOW + grace) == DueState.DONE
 
 

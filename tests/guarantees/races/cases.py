@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-import sqlalchemy as sa
-
 from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.transaction import transaction
@@ -19,7 +17,7 @@ from caseapp.domain.clients.queries import get_client_record, lock_client
 from caseapp.domain.clients.schemas import SafeContact
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.operations import complete_followup, create_followup
-from caseapp.domain.followups.queries import lock_followup
+from caseapp.domain.followups.queries import lock_followup, open_kind
 from caseapp.domain.followups.schemas import NewFollowUp
 from caseapp.domain.screening.circumstance_operations import end_circumstance
 from caseapp.domain.screening.current import get_safety_state
@@ -36,7 +34,7 @@ from caseapp.domain.screening.schemas import (
 from caseapp.domain.suitability.operations import allow_handout
 from tests.domain.screening.hold_helpers import blockers, finish_tasks, only_hold
 from tests.support import builders
-from tests.support.followups import result_for
+from tests.support.followups import list_tasks, result_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -219,9 +217,7 @@ def screening(team: Team) -> Race:
     def adds_up() -> bool:
         db.session.rollback()
         history = get_safety_history(made.client_id)
-        kinds = db.session.scalars(
-            sa.select(FollowUp.kind).where(FollowUp.client_id == made.client_id)
-        ).all()
+        kinds = [open_kind(row, history.key) for row in list_tasks(made.client_id)]
         reasons = [len(hold.reasons) for hold in history.holds.values()]
         return (reasons, len(kinds), len(history.flags)) == ([2], 2 * len(set(kinds)), 1)
 

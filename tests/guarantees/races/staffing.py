@@ -22,7 +22,7 @@ from caseapp.domain.staffing.queries import (
 from caseapp.domain.users.models import User
 from tests.guarantees.races.race import Race, Team, count, recording_urgent
 from tests.support import builders, staff
-from tests.support.followups import result_for
+from tests.support.followups import find_tasks, result_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,20 +102,17 @@ def moving_decision(team: Team) -> Race:
     leaver, other = _new_coach(), _second_supervisor()
     made = builders.case(leaver)
     builders.screen(leaver, made.client_id, self_harm="urgent")
-    of_client = FollowUp.client_id == made.client_id
-    plan_id = db.session.scalar(
-        sa.select(FollowUp.id).where(of_client, FollowUp.kind == "safety_plan")
-    )
-    assert plan_id is not None
+    [plan] = find_tasks(made.client_id, "safety_plan")
 
     def decline() -> None:
         new = result_for("safety_plan", "declined", "The client did not want any plan today.")
-        task = lock_followup(leaver, plan_id)
+        task = lock_followup(leaver, plan.id)
         complete_task(leaver, task, new, task.row.version)
 
     def moved() -> bool:
-        decision = of_client, FollowUp.kind == "declined_decision"
-        return count(FollowUp, *decision, FollowUp.assigned_to == other.id) == 1
+        db.session.rollback()
+        decisions = find_tasks(made.client_id, "declined_decision")
+        return [decision.assigned_to for decision in decisions] == [other.id]
 
     return Race(
         decline,
