@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import date
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
@@ -43,6 +44,139 @@ VAGUE_NAMES = {
 FILLED = {"alert_setting", "practice", "practice_logo", "key_ring"}
 # Read by their case, never by their client.
 READ_BY_CASE = {"case_event", "attestation"}
+
+
+# Tables about nobody whom the practice coaches.
+NOT_ABOUT_CLIENTS = {
+    "alert_setting",
+    "case_counter",
+    "credential",
+    "export",
+    "handout_draft",
+    "handout_draft_revision",
+    "handout_version",
+    "handout_version_review",
+    "hidden_handout",
+    "key_ring",
+    "practice",
+    "practice_help_line",
+    "practice_logo",
+    "session",
+    "sign_in_attempt",
+    "token",
+    "user_account",
+    "conflict_question",
+}
+# Every plain text, number, truth value and list of a table about clients, by why it tells neither the kind of a hold,
+# flag, alert or follow-up nor a level. Whatever does is sealed, and filled up to one length (`core.vault.seal_code`).
+PLAIN = {
+    "A number or key that the application has drawn or counted.": {
+        "client_key.wrapped_by",
+        "client_safety.seq",
+        "form_draft.ring_number",
+        "safety_event.seq",
+        "safety_plan.seq",
+        "assignment.position",
+        "coaching_case.number",
+        "audit_event.request_id",
+        "audit_event.dedup_key",
+        "idempotency_key.key",
+        *(
+            f"{table}.version"
+            for table in (
+                "assignment",
+                "client",
+                "coaching_case",
+                "follow_up",
+                "note",
+                "worksheet_response",
+            )
+        ),
+    },
+    "A keyed hash, or a hash of something drawn or of text that nobody could guess.": {
+        "client.email_hash",
+        "idempotency_key.content_hash",
+        "name_hash.hash",
+        "note.sha256",
+        "phone_hash.hash",
+        "portal_access.card_hash",
+        "portal_access.link_hash",
+        "portal_access.pin_hash",
+        "portal_access.start_code_hash",
+        "viewer_mark.bucket",
+    },
+    "Who the client is, how they are spoken to and what they agreed to.": {
+        "client.compared_as",
+        "client.consent_method",
+        "client.language",
+        "client.name",
+        "client.preferred_name",
+        "client.pronouns",
+        "client_name_word.word",
+        "name_hash.whose",
+    },
+    "How coaching goes on and ends, as lists and reports count it, with the criteria of a move that a coach attests.": {
+        "assignment.stage",
+        "attestation.criterion",
+        "case_event.from_stage",
+        "case_event.kind",
+        "case_event.to_stage",
+        "coaching_case.close_reason",
+        "coaching_case.final_screening",
+        "coaching_case.goal",
+        "coaching_case.outcome",
+        "coaching_case.stage",
+        "coaching_case.status",
+    },
+    "How something is handed over, noted down or sent back, or how often it was tried.": {
+        "assignment.channel",
+        "bulk_assignment.channel",
+        "bulk_assignment.language",
+        "bulk_assignment.slug",
+        "bulk_assignment_item.attempts",
+        "bulk_assignment_item.confirmed",
+        "bulk_assignment_item.failure",
+        "bulk_assignment_item.state",
+        "note.format",
+        "note.minutes",
+        "note.modality",
+        "note.status",
+        "outbox.attempts",
+        "portal_access.failed_pin_attempts",
+        "worksheet_upload.reason",
+        "worksheet_upload.size",
+    },
+    "That there is an alert, a hold or an answer that isn't recorded, and whom it concerns; not which.": {
+        "alert_recipient.step",
+        "alert_step.step",
+        "care_team.role",
+        "follow_up.origin_kind",
+        "note.has_unrecorded",
+    },
+    "The so many-eth attempt of anything.": {"follow_up.attempt"},
+    "The week of a hold, as its time of opening, which is plain in its event.": {
+        "viewer_mark.week"
+    },
+    "Addresses and what follows a form: they carry ids, never kinds or levels.": {
+        "form_draft.form",
+        "form_draft.path",
+        "idempotency_key.location",
+        "idempotency_key.message",
+        "idempotency_key.scope",
+    },
+    "Ids of an alert, a client, a person or a mail that is sent; emails name nobody and no reason.": {
+        "outbox.kind",
+        "outbox.payload",
+    },
+    "The log: what was done to which record. Its details are ids, names of fields, and codes that tell no kind.": {
+        "audit_event.action",
+        "audit_event.actor_role",
+        "audit_event.details",
+        "audit_event.object_kind",
+        "audit_event.outcome",
+        "audit_event.via",
+    },
+}
 
 
 def named(columns: list[Column]) -> list[str]:
@@ -92,6 +226,27 @@ def test_every_coded_text_and_number_has_a_check_or_says_why_not() -> None:
         )
     ]
     assert named(loose) == []
+
+
+def test_nothing_plain_about_a_client_tells_a_kind_or_a_level() -> None:
+    about_clients = [
+        table for table in METADATA.sorted_tables if table.name not in NOT_ABOUT_CLIENTS
+    ]
+    kinds = (sa.String, sa.Integer, sa.Boolean, sa.JSON, sa.Numeric)
+    found = {
+        f"{table.name}.{column.name}"
+        for table in about_clients
+        for column in table.columns
+        if isinstance(column.type, kinds)
+    }
+    assert sorted(chain.from_iterable(PLAIN.values())) == sorted(found)
+    others = [METADATA.tables[name] for name in NOT_ABOUT_CLIENTS]
+    assert [
+        table.name
+        for table in others
+        if "client_id" in table.columns
+        or any(key.column.table in about_clients for key in table.foreign_keys)
+    ] == []
 
 
 def test_every_text_has_a_length_that_is_checked() -> None:
