@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from caseapp.core.vault import DataKey
 
 revision = "0037"
-down_revision = "0035"
+down_revision = "0036"
 branch_labels = None
 depends_on = None
 

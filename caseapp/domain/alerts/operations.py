@@ -255,14 +255,8 @@ def acknowledge_alert(actor: Actor, alert: LockedAlert) -> None:
         received = sa.select(AlertRecipient.user_id).where(AlertRecipient.alert_id == row.id)
         people = db.session.scalars(received).all()
         _end_memberships(row.client_id, people, moment + READABLE_FOR)
-    record(
-        actor,
-        Action.ALERT_ACKNOWLEDGE,
-        "alert",
-        row.id,
-        client_id=row.client_id,
-        details=None if is_ended else {"by": "coach"},
-    )
+    # Whether it has ended would tell of which kind it is.
+    record(actor, Action.ALERT_ACKNOWLEDGE, "alert", row.id, client_id=row.client_id)
 
 
 def _end_memberships(client_id: UUID, people: Collection[UUID], ends_at: datetime) -> None:
