@@ -35,7 +35,7 @@ PAGES = {
     "authoring.draft_page": 9,
     "authoring.edit_page": 5,
     "authoring.history_page": 8,
-    "board.board_page": 22,
+    "board.board_page": 23,
     "bulk_assignments.choose_page": 6,
     "bulk_assignments.progress_page": 6,
     "cases.case_list": 5,
