@@ -110,7 +110,7 @@ def unseal_followup(
     )
 
 
-def open_kind(task: FollowUp | sa.Row[Any], key: DataKey) -> str:
+def open_kind(task: FollowUp | sa.Row[*tuple[Any, ...]], key: DataKey) -> str:
     """Open the kind of a task: of a loaded one, or of a row with its id and kind."""
     return unseal_code("follow_up", "kind", task.id, task.kind, key)
 
@@ -131,8 +131,7 @@ def find_overdue(moment: datetime, *of: sa.ColumnElement[bool]) -> sa.ColumnElem
     """Find which open required tasks `of` some are overdue at a moment; return the SQL condition for them.
 
     It is what `rules.get_due_state` calls overdue. Those that have been due for the longest grace are, whatever their
-    kind. The few that fell due since are opened,
-    since the grace depends on the kind; the log names their clients.
+    kind. The few that fell due since are opened, since the grace depends on the kind; the log names their clients.
     """
     surely_since = moment - LONGEST_GRACE
     required = sa.and_(FollowUp.completed_at.is_(None), IS_REQUIRED, FollowUp.due_at <= moment, *of)
