@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from caseapp.core.vault import DataKey
 
-revision = "0037"
-down_revision = "0036"
+revision = "0038"
+down_revision = "0037"
 branch_labels = None
 depends_on = None
 
