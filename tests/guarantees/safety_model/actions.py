@@ -8,7 +8,6 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from caseapp.core.clock import at
-from caseapp.core.database import run
 from caseapp.core.permissions import Role
 from caseapp.domain.followups.queries import lock_followup
 from caseapp.domain.safety_plans.codes import FORMS
@@ -24,7 +23,7 @@ from caseapp.domain.safety_plans.schemas import NewPlan, NewReview
 from caseapp.domain.screening.hold_operations import name_second_person, release_hold
 from caseapp.domain.screening.queries import lock_hold
 from tests.guarantees.safety_model.facts import FactSteps
-from tests.guarantees.safety_model.history import DONE, OPEN_TASKS, REASON
+from tests.guarantees.safety_model.history import DONE, REASON, list_open_tasks
 from tests.guarantees.safety_model.sources import (
     DECIDED_WHEN_DECLINED,
     FEAR,
@@ -155,7 +154,7 @@ class ActionSteps(FactSteps):
 
     def _take_in_following(self, following: list[Task]) -> None:
         """Compare the new actions with those that follow from results."""
-        rows = run(OPEN_TASKS, client=self.client_id).all()
+        rows = list_open_tasks(self.client_id)
         new = sorted((row.kind, row) for row in rows if row.id not in self.model.tasks)
         wanted = sorted(following, key=lambda task: task.kind)
         kinds = [kind for kind, _row in new]

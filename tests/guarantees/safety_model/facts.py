@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from caseapp.core.clock import at
-from caseapp.core.database import run
 from caseapp.core.permissions import Role
 from caseapp.domain.cases.operations import (
     clear_case_flag,
@@ -23,7 +22,7 @@ from caseapp.domain.clients.operations import confirm_contact
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.screening.operations import set_manual_flag
 from tests.guarantees.safety_model.drafts import DraftSteps
-from tests.guarantees.safety_model.history import DONE, LAST, OPEN_TASKS, REASON
+from tests.guarantees.safety_model.history import DONE, LAST, REASON, list_open_tasks
 from tests.guarantees.safety_model.sources import APART, STAGES, Expected
 from tests.guarantees.safety_model.state import Case, Task
 
@@ -199,7 +198,7 @@ class FactSteps(DraftSteps):
         """Let the model close a case; an end apart asks for a screening within a week."""
         case.is_open, case.stage = False, "close"
         known = self.model.tasks
-        for row in run(OPEN_TASKS, client=self.client_id).all():
+        for row in list_open_tasks(self.client_id):
             if row.id not in known:
                 self.require(row.kind == "close_screening", f"closing asks {row.kind}")
                 known[row.id] = Task(row.kind, None, row.not_before_at, self.now)
@@ -244,7 +243,7 @@ class FactSteps(DraftSteps):
             return
         if "safety" in self.model.holds:
             self.counts["close_lost: under a safety hold"] += 1
-            still = {row.id for row in run(OPEN_TASKS, client=self.client_id).all()}
+            still = {row.id for row in list_open_tasks(self.client_id)}
             for task_id, task in [*self.model.tasks.items()]:
                 episodes = {one for hold in self.model.holds.values() for one in hold.episodes}
                 self.require(
@@ -261,7 +260,7 @@ class FactSteps(DraftSteps):
             (task.about or task).kind if task.is_decision else task.kind
             for task in self.model.ended
         }
-        rows = run(OPEN_TASKS, client=self.client_id).all()
+        rows = list_open_tasks(self.client_id)
         new = [row for row in rows if row.id not in self.model.tasks]
         self.require({row.kind for row in new} <= KINDS_AGAIN | ended, f"asked again: {new}")
         for task in self.model.ended:

@@ -24,8 +24,11 @@ from caseapp.domain.alerts.models import Alert, AlertRecipient
 from caseapp.domain.assignments.models import Assignment
 from caseapp.domain.assignments.reading import get_reading_list, get_reading_list_item
 from caseapp.domain.cases.models import Case
+from caseapp.domain.followups.codes import PLAN_REVIEW
 from caseapp.domain.followups.models import FollowUp
+from caseapp.domain.followups.queries import open_kind
 from caseapp.domain.handouts.models import HandoutVersion
+from caseapp.domain.keys.queries import get_client_key
 from caseapp.domain.safety_plans.queries import find_own_plan
 from caseapp.domain.screening.history import get_safety_history
 from caseapp.domain.screening.state import fold
@@ -62,18 +65,9 @@ REFUSED_STATUS = {
 REFUSALS = (RuleBroken, Forbidden, NotFound, Invalid)
 STEPS = ("coach", "supervisor", "deputy", "manager")
 
-OPEN_TASKS = (
-    sa.select(
-        FollowUp.id, FollowUp.kind, FollowUp.episode_id, FollowUp.not_before_at, FollowUp.due_at
-    )
-    .where(
-        FollowUp.client_id == sa.bindparam("client"),
-        FollowUp.completed_at.is_(None),
-        # No screening asks for the review of a plan, and no hold waits for it.
-        FollowUp.kind != "plan_review",
-    )
-    .order_by(FollowUp.due_at, FollowUp.kind)
-)
+OPEN_TASKS = sa.select(
+    FollowUp.id, FollowUp.kind, FollowUp.episode_id, FollowUp.not_before_at, FollowUp.due_at
+).where(FollowUp.client_id == sa.bindparam("client"), FollowUp.completed_at.is_(None))
 ALERTED = (
     sa.select(AlertRecipient.alert_id, AlertRecipient.user_id, AlertRecipient.step)
     .join(Alert, Alert.id == AlertRecipient.alert_id)
@@ -89,6 +83,31 @@ CASE_NUMBER = sa.select(Case.number).where(Case.id == sa.bindparam("case"))
 ALERTS = (
     sa.select(Alert.id).where(Alert.client_id == sa.bindparam("client")).order_by(Alert.opened_at)
 )
+
+
+@dataclass(frozen=True)
+class OpenTask:
+    """An open task of a client, with its kind opened."""
+
+    id: UUID
+    kind: str
+    episode_id: UUID | None
+    not_before_at: datetime | None
+    due_at: datetime
+
+
+def list_open_tasks(client_id: UUID) -> list[OpenTask]:
+    """List the open tasks of a client by due time.
+
+    The review of a plan is left out: no screening asks for it, and no hold waits for it.
+    """
+    key = get_client_key(client_id)
+    found = [
+        OpenTask(row.id, open_kind(row, key), row.episode_id, row.not_before_at, row.due_at)
+        for row in run(OPEN_TASKS, client=client_id)
+    ]
+    asked = [task for task in found if task.kind != PLAN_REVIEW]
+    return sorted(asked, key=lambda task: (task.due_at, task.kind))
 
 
 class Wrong(AssertionError):
@@ -382,7 +401,7 @@ class BaseHistory:
         self.require(levels == known, f"levels {levels}, model {known}")
 
     def _compare_tasks(self) -> None:
-        rows = run(OPEN_TASKS, client=self.client_id).all()
+        rows = list_open_tasks(self.client_id)
         found = {row.id: row.kind for row in rows}
         wanted = {task_id: task.kind for task_id, task in self.model.tasks.items()}
         self.require(found == wanted, f"open actions {found}, model {wanted}")

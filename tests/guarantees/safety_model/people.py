@@ -43,7 +43,7 @@ ACTIVE_COACHES = (
         User.disabled_at.is_(None),
     )
 )
-ASSIGNED_TASKS = sa.select(FollowUp.kind, FollowUp.assigned_to).where(
+ASSIGNED_TASKS = sa.select(FollowUp.id, FollowUp.assigned_to).where(
     FollowUp.client_id == sa.bindparam("client"), FollowUp.completed_at.is_(None)
 )
 
@@ -201,7 +201,7 @@ class PeopleSteps(HandoutSteps):
             know = sent.acknowledged or {coach, supervisor} <= sent.knowing()
             self.require(know, f"whoever is responsible doesn't know of alert {alert_id}")
         lost = [
-            row.kind
+            row.id
             for row in run(ASSIGNED_TASKS, client=self.client_id)
             if row.assigned_to not in {coach, supervisor}
         ]

@@ -21,13 +21,13 @@ from caseapp.domain.screening.queries import list_client_proposals, lock_screeni
 from caseapp.domain.screening.schemas import CircumstanceEnd, Decisions, NewScreening
 from tests.guarantees.safety_model.history import (
     ALERTS,
-    OPEN_TASKS,
     REASON,
     START,
     STEPS,
     AlertSent,
     BaseHistory,
     Wrong,
+    list_open_tasks,
 )
 from tests.guarantees.safety_model.sources import (
     CONCERN,
@@ -165,7 +165,7 @@ class ScreeningSteps(BaseHistory):
     def _take_in_tasks(self, required: Required) -> None:
         """Compare the new actions with what the screening requires, each once and none before its time."""
         known = self.model.tasks
-        rows = run(OPEN_TASKS, client=self.client_id).all()
+        rows = list_open_tasks(self.client_id)
         new = [row for row in rows if row.id not in known]
         kinds = Counter(row.kind for row in new)
         self.require({*kinds} <= required.possible, f"needless actions {kinds}")
@@ -352,7 +352,7 @@ class ScreeningSteps(BaseHistory):
         watched = {key for key in replaced if self.model.level(key) == WATCH}
         for kind in before - self.model.holds.keys():
             self.counts[f"holds: {kind} opened in error"] += 1
-        rows = {row.id: row for row in run(OPEN_TASKS, client=self.client_id).all()}
+        rows = {row.id: row for row in list_open_tasks(self.client_id)}
         for task_id in [key for key in self.model.tasks if key not in rows]:
             task = self.model.tasks.pop(task_id)
             # Outside an episode, what was asked for after an earlier correction may be of any screening.
