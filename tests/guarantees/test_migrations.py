@@ -261,7 +261,7 @@ def test_kinds_are_sealed_and_opened_again_and_old_states_are_made_right(engine,
         )
     assert get_current_safety(key).state.holds == (allowed,)
     db.session.remove()
-    downgrade(engine.url, "0037")
+    downgrade(engine.url, "0038")
     with engine.connect() as connection:
         kinds = connection.exec_driver_sql("SELECT kind FROM follow_up").scalars().all()
         assert lengths(connection, "alert.kind") == {"alert.kind": 2}

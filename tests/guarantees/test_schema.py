@@ -62,7 +62,6 @@ NOT_ABOUT_CLIENTS = {
     "practice_help_line",
     "practice_logo",
     "session",
-    "sign_in_attempt",
     "token",
     "user_account",
     "conflict_question",
@@ -142,7 +141,6 @@ PLAIN = {
         "note.modality",
         "note.status",
         "outbox.attempts",
-        "portal_access.failed_pin_attempts",
         "worksheet_upload.reason",
         "worksheet_upload.size",
     },
@@ -154,6 +152,12 @@ PLAIN = {
         "note.has_unrecorded",
     },
     "The so many-eth attempt of anything.": {"follow_up.attempt"},
+    "Failed tries to sign in, counted by what they share and by the hour.": {
+        "failure_count.failures",
+        "failure_count.scope",
+        "security_event.kind",
+        "security_event.times",
+    },
     "The week of a hold, as its time of opening, which is plain in its event.": {
         "viewer_mark.week"
     },

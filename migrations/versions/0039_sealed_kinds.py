@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from caseapp.core.vault import DataKey
 
-revision = "0038"
-down_revision = "0037"
+revision = "0039"
+down_revision = "0038"
 branch_labels = None
 depends_on = None
 
