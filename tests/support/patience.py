@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from caseapp.core import database, migrate, pdf, uploads
+from caseapp.core import database, mail, migrate, pdf, scanning, uploads
 from caseapp.core.sandbox import pool
+from caseapp.http import openid
 from caseapp.portal import safety
 
 PATIENCE = 300
@@ -15,7 +16,8 @@ PATIENCE = 300
 def be_patient() -> None:
     """Lengthen the waits of the program in this process; a test about impatience sets its own."""
     pool.MAX_WAIT_SECONDS = pool.STARTUP_SECONDS = safety.MAX_WAIT_SECONDS = float(PATIENCE)
-    migrate.LOCK_TIMEOUT_SECONDS = PATIENCE
+    migrate.LOCK_TIMEOUT_SECONDS = mail.TIMEOUT_SECONDS = openid.TIMEOUT_SECONDS = PATIENCE
+    scanning.TIMEOUT_SECONDS = float(PATIENCE)
     database.SQLITE_PRAGMAS["busy_timeout"] = str(1000 * PATIENCE)
     # A document that needs too much still reaches the limit of processor time.
     for workers in (pdf._pool, uploads._pool):  # noqa: SLF001 - there is no public way
