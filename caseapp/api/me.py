@@ -9,9 +9,9 @@ from caseapp.core.pagination import page_in_memory
 from caseapp.core.permissions import ACTIONS_BY_ROLE, Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth import operations, passwords, queries
-from caseapp.domain.auth.identities import Identity, find_identity, unlink_identity
+from caseapp.domain.auth.identities import find_identity, unlink_identity
 from caseapp.domain.auth.schemas import (
-    IdentityResponseSchema,
+    OwnIdentityResponseSchema,
     PasswordChange,
     PasswordChangeSchema,
     SessionResponseSchema,
@@ -78,19 +78,15 @@ def end_session(session_id: UUID) -> Session:
         return operations.end_own_session(current_actor(), session_id)
 
 
-@blueprint.route("/me/identities")
+@blueprint.route("/me/identity")
 @needs(Action.SELF_READ)
-@blueprint.list_response_schema(IdentityResponseSchema())
-@blueprint.query_params(ListQuerySchema())
-def list_identities(query: ListRequest) -> Page[Identity]:
-    """List the account at the OpenID provider that you have linked, if you have: there is at most one."""
-    found = find_identity(current_actor().id)
-    return page_in_memory(
-        [found] if found else [], lambda one: (one.subject,), query.cursor, query.limit
-    )
+@blueprint.response_schema(OwnIdentityResponseSchema())
+def get_identity() -> dict[str, Any]:
+    """Return the account at the OpenID provider that you have linked; null when you have linked none."""
+    return {"identity": find_identity(current_actor().id)}
 
 
-@blueprint.route("/me/identities/unlink", "POST", error_statuses=(404, 409))
+@blueprint.route("/me/identity/unlink", "POST", error_statuses=(404, 409))
 @needs(Action.IDENTITY_LINK)
 @blueprint.response_schema(MeResponseSchema())
 def unlink() -> dict[str, Any]:

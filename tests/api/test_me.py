@@ -103,18 +103,18 @@ def test_own_sessions_are_listed_and_ended(app, staff):
     assert coach.get("/me/sessions").get_json()["items"] == []
 
 
-def test_own_identity_is_listed_and_unlinked(app, staff):
+def test_own_identity_is_shown_and_unlinked(app, staff):
     coach = staff["coach"]
-    assert coach.get("/me/identities").get_json()["items"] == []
-    assert_error(coach.post("/me/identities/unlink", {}), 404)
+    assert coach.get("/me/identity").get_json() == {"identity": None}
+    assert_error(coach.post("/me/identity/unlink", {}), 404)
     with transaction():
         link_identity(coach.actor, Vouched("https://id.example.org", "1", None, has_factor=False))
     assert_error(coach.get("/me"), 401)
     with transaction():
         _, text = create_token(operator(), "coach@practice.test", "second")
     coach = replace(coach, token=text)
-    [found] = coach.get("/me/identities").get_json()["items"]
+    found = coach.get("/me/identity").get_json()["identity"]
     assert (found["issuer"], found["subject"]) == ("https://id.example.org", "1")
-    assert coach.post("/me/identities/unlink", {}).get_json()["id"] == str(coach.actor.id)
+    assert coach.post("/me/identity/unlink", {}).get_json()["id"] == str(coach.actor.id)
     assert_error(coach.get("/me"), 401)
     assert find_identity(coach.actor.id) is None

@@ -111,3 +111,9 @@ class IdentityResponseSchema(Schema):
     subject = fields.String(required=True)
     linked_at = fields.AwareDateTime(required=True)
     used_at = fields.AwareDateTime(required=True, allow_none=True)
+
+
+class OwnIdentityResponseSchema(Schema):
+    """What somebody has linked, which may be nothing."""
+
+    identity = fields.Nested(IdentityResponseSchema, required=True, allow_none=True)
