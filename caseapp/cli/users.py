@@ -18,6 +18,7 @@ from caseapp.domain.auth.operations import (
     revoke_token,
 )
 from caseapp.domain.auth.queries import list_sessions, list_tokens
+from caseapp.domain.auth.schemas import REMOVAL_REASONS
 from caseapp.domain.auth.second_factor import remove_second_factor_of
 from caseapp.domain.staffing.operations import change_supervisor, disable_member
 from caseapp.domain.staffing.queries import lock_members
@@ -145,11 +146,12 @@ def sign_out(context: CommandContext, email: str) -> None:
 
 @user.command("remove-factor")
 @click.argument("email")
+@click.option("--reason", required=True, type=click.Choice([*REMOVAL_REASONS]))
 @click.pass_obj
-def remove_factor(context: CommandContext, email: str) -> None:
+def remove_factor(context: CommandContext, email: str, reason: str) -> None:
     """Remove the second factor of somebody who has lost it, and end all of their sessions and tokens."""
     with context.open(), transaction():
-        remove_second_factor_of(operator(), email)
+        remove_second_factor_of(operator(), get_user_by_email(email).id, reason)
     click.echo(f"{email} has no second factor any more; all sessions and tokens have ended.")
 
 

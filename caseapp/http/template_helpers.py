@@ -135,6 +135,9 @@ MESSAGES = {
     "password_changed": lazy_gettext(
         "Password changed. You’re signed out everywhere else, and your API tokens have ended."
     ),
+    "factor_removed_of": lazy_gettext(
+        "Second factor removed. They are signed out everywhere, and told by email and on their own page."
+    ),
     "factor_removed": lazy_gettext("Second factor removed. Your password alone signs you in."),
     "identity_linked": lazy_gettext(
         "Account linked. You’re signed out everywhere else, and your API tokens have ended."

@@ -10,6 +10,7 @@ from caseapp.core.actor import worker
 from caseapp.domain.alerts.operations import ALERT_MAIL, ALERT_STEP
 from caseapp.domain.audit.operations import reads_recorded
 from caseapp.domain.auth.portal_access import LINK_MAIL
+from caseapp.domain.auth.second_factor import REMOVAL_MAIL
 from caseapp.domain.bulk_assignments.operations import BULK_ASSIGNMENT
 from caseapp.domain.clients.operations import COMPARISON
 from caseapp.domain.dashboard.weekly_mail import BOARD_MAIL
@@ -22,7 +23,7 @@ from caseapp.jobs.expired_drafts import delete_expired_drafts
 from caseapp.jobs.expired_uploads import delete_expired_uploads
 from caseapp.jobs.failures import delete_old_failures
 from caseapp.jobs.portal_links import mail_link
-from caseapp.jobs.staffing import mail_board, mail_hand_over, mail_second_person
+from caseapp.jobs.staffing import mail_board, mail_hand_over, mail_removal, mail_second_person
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +40,7 @@ def register_handlers() -> None:
         (BOARD_MAIL, mail_board),
         (HAND_OVER_MAIL, mail_hand_over),
         (LINK_MAIL, mail_link),
+        (REMOVAL_MAIL, mail_removal),
         (SECOND_PERSON_MAIL, mail_second_person),
         (BULK_ASSIGNMENT, process_bulk_assignment),
         (COMPARISON, compare_clients),

@@ -22,6 +22,7 @@ from caseapp.http.interfaces import Interface, current_interface
 from caseapp.web.account import blueprint
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from uuid import UUID
 
     from flask.typing import ResponseReturnValue
@@ -39,10 +40,11 @@ NEEDED = Reason(
 
 @dataclass(frozen=True)
 class FactorView:
-    """Whether somebody has an app and how many recovery codes; a new secret with its address for setting one up."""
+    """Whether somebody has an app and how many recovery codes, or when it was removed; a new secret."""
 
     is_set_up: bool
     codes_left: int
+    removed_at: datetime | None
     secret: str = field(repr=False)
     sealed: str = field(repr=False)
     address: str = field(repr=False)
@@ -55,6 +57,7 @@ def load_factor() -> FactorView:
     return FactorView(
         second_factor.has_second_factor(actor.id),
         second_factor.count_recovery_codes(actor.id),
+        second_factor.find_removal_date(actor.id),
         secret,
         seal_token(secret, _purpose(actor.id), get_ring_key("credentials").derive("offer")),
         second_factor.app_address(secret, get_email(actor.id), get_practice().name),

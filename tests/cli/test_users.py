@@ -81,7 +81,7 @@ def test_second_factor_of_a_user_is_removed(app, run_command):
     coach = staff.add("coach")
     staff.set_up_app(coach)
     assert staff.sign_in(app.test_client(), coach).location == "/sign-in/code"
-    done = run_command("user", "remove-factor", "coach@practice.test")
+    done = run_command("user", "remove-factor", "coach@practice.test", "--reason", "lost")
     assert done.exit_code == 0
     assert "no second factor any more" in done.output
     assert staff.sign_in(app.test_client(), coach).location == "/today"

@@ -187,6 +187,12 @@ def link_identity_of_coach(world):
         link_identity(actor, Vouched("https://id.example.org", "1", None, has_factor=False))
 
 
+def set_up_app_of_coach(world):
+    """Open the page of the coach, who has a second factor."""
+    world.own = world.own | {"user_id": world.actors["coach"].id}
+    staff.set_up_app(world.actors["coach"])
+
+
 REACHED_BY = {
     "account.link_identity": name_provider,
     "account.unlink_identity": link_identity_of_coach,
@@ -206,6 +212,7 @@ REACHED_BY = {
     "holds.release_named": meet_release_conditions,
     "safety_plans.show": remove_plan,
     "screenings.decide": let_sleep_last,
+    "people.remove_factor_of": set_up_app_of_coach,
     "screenings.end": tick_circumstance,
     "settings.remove_logo": add_logo,
     "staffing.hand_over": let_coach_leave,

@@ -157,6 +157,25 @@ def list_sessions(user_id: UUID) -> Sequence[Session]:
     ).all()
 
 
+def get_member(user_id: UUID) -> User:
+    """Return a member of staff.
+
+    Raises NotFound.
+    """
+    found = db.session.get(User, user_id)
+    if found is None:
+        raise NotFound
+    return found
+
+
+def list_factor_owners() -> set[UUID]:
+    """List the ids of all staff who have a second factor."""
+    in_use = sa.select(Credential.person_id).where(
+        Credential.kind == "totp", Credential.ended_at.is_(None)
+    )
+    return set(db.session.scalars(in_use))
+
+
 def get_email(user_id: UUID) -> str:
     """Return the email address with which a member of staff signs in."""
     return db.session.get_one(User, user_id).email

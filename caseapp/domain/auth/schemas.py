@@ -92,6 +92,29 @@ class NewFactor:
     code: str = field(repr=False)
 
 
+REMOVAL_REASONS = {
+    "lost": "They have lost the phone and the recovery codes",
+    "refused": "Their codes are refused",
+    "known": "Somebody else may know their codes",
+}
+"""Why an admin removes the second factor of somebody else."""
+
+
+class FactorRemovalSchema(Schema):
+    """Input of why the second factor of somebody else is removed."""
+
+    reason = fields.String(
+        required=True,
+        validate=validate.OneOf(REMOVAL_REASONS, error="Choose a reason."),
+        error_messages={"required": "Choose a reason."},
+    )
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> str:
+        """Return the code."""
+        return data["reason"]  # type: ignore[no-any-return]
+
+
 class NewFactorSchema(Schema):
     """Input of a second factor that is being set up."""
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pyotp
 import sqlalchemy as sa
 
+from caseapp.core import outbox, urls
 from caseapp.core.actor import Actor, require
 from caseapp.core.clock import now
 from caseapp.core.database import db
@@ -32,7 +33,9 @@ from caseapp.domain.auth.rules import lacks_factor
 from caseapp.domain.auth.sealing import open_secret, seal_secret
 from caseapp.domain.auth.throttling import Limit, clear_attempts, code_limits, count_attempt
 from caseapp.domain.practice.queries import get_practice
-from caseapp.domain.users.queries import get_user_by_email, require_active
+from caseapp.domain.users.models import User
+from caseapp.domain.users.queries import require_active
+from caseapp.domain.users.staff_mail import send_staff_mail
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
 
 STEP_SECONDS = 30
 RECOVERY_CODES = 10
+REMOVAL_MAIL = "second_factor_removed_mail"
 REQUIRED = Reason(
     "second_factor_required",
     "The practice requires a second factor of your role.",
@@ -75,6 +79,17 @@ def find_step(secret: str, code: str, moment: datetime) -> int | None:
 def has_second_factor(person_id: UUID) -> bool:
     """Tell whether somebody has set up an app."""
     return _find(person_id, "totp") is not None
+
+
+def find_removal_date(person_id: UUID) -> datetime | None:
+    """Return when the app of somebody who has none now was removed; None for somebody who has one or never had any."""
+    last = db.session.scalar(
+        sa.select(Credential)
+        .where(Credential.person_id == person_id, Credential.kind == "totp")
+        .order_by(Credential.ended_at.is_not(None), Credential.ended_at.desc())
+        .limit(1)
+    )
+    return last.ended_at if last else None
 
 
 def count_recovery_codes(person_id: UUID) -> int:
@@ -160,17 +175,28 @@ def remove_second_factor(actor: Actor) -> None:
     record(actor, Action.FACTOR_MANAGE, "user", actor.id, details={"app": "removed"})
 
 
-def remove_second_factor_of(actor: Actor, email: str) -> None:
-    """Remove the app and the recovery codes of somebody who has lost both, and end their sessions and tokens.
+def remove_second_factor_of(actor: Actor, user_id: UUID, reason: str) -> None:
+    """Remove the second factor of somebody who has lost it; end their sessions and tokens, and tell them.
 
-    Raises NotFound.
+    `reason` is a code of REMOVAL_REASONS. Raises Invalid for somebody who has no second factor.
     """
     require(actor, Action.USER_MANAGE)
-    user = get_user_by_email(email)
-    _lock(user.id)
-    _end(user.id)
-    end_access(user.id)
-    record(actor, Action.USER_MANAGE, "user", user.id, details={"app": "removed"})
+    _lock(user_id)
+    if not has_second_factor(user_id):
+        raise Invalid({"reason": ["This person has no second factor."]})
+    _end(user_id)
+    end_access(user_id)
+    outbox.enqueue(REMOVAL_MAIL, {"user": user_id.hex})
+    details = {"app": "removed", "reason": reason}
+    record(actor, Action.USER_MANAGE, "user", user_id, details=details)
+
+
+def send_removal_mail(user_id: UUID) -> bool:
+    """Mail somebody that their second factor was removed; return whether it was sent."""
+    address = db.session.scalar(
+        sa.select(User.email).where(User.id == user_id, User.disabled_at.is_(None))
+    )
+    return send_staff_mail(address, "second-factor-removed", {"link": urls.today_url()})
 
 
 def _end(person_id: UUID, *kinds: str) -> None:

@@ -282,7 +282,7 @@ def changes(team):
         ("account.edit", lambda: change_password(new_password)),
         ("factor.manage", lambda: set_up(supervisor, staff.APP_SECRET, staff.code())),
         ("factor.manage", lambda: make_recovery_codes(supervisor)),
-        ("user.manage", lambda: remove_second_factor_of(admin, "supervisor@practice.test")),
+        ("user.manage", lambda: remove_second_factor_of(admin, supervisor.id, "lost")),
         ("factor.manage", lambda: remove_second_factor(supervisor)),
         ("identity.link", lambda: link_identity(supervisor, vouched)),
         ("sign_in", lambda: sign_in_at_provider(vouched)),

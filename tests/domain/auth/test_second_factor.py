@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pyotp
 import pytest
@@ -12,21 +13,30 @@ from caseapp.core.actor import operator
 from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, Invalid, RuleBroken, TooManyAttempts, Unauthenticated
+from caseapp.core.sessions import Assurance, Session
+from caseapp.core.tokens import hash_token
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.auth import second_factor
 from caseapp.domain.auth.models import Credential
+from caseapp.domain.auth.operations import create_token
 from caseapp.domain.auth.passwords import check_password
-from caseapp.domain.auth.queries import find_staff_session, find_waiting_person
+from caseapp.domain.auth.queries import (
+    find_staff_session,
+    find_token_actor,
+    find_waiting_person,
+)
 from caseapp.domain.auth.schemas import SignIn
 from caseapp.domain.auth.second_factor import (
     check_code,
     count_recovery_codes,
+    find_removal_date,
     find_step,
     has_second_factor,
     make_recovery_codes,
     remove_second_factor,
     remove_second_factor_of,
+    send_removal_mail,
     set_up,
     show_code,
 )
@@ -115,8 +125,8 @@ def test_code_is_accepted_once(coach):
         assert show(waiting(), code)
         with pytest.raises(Invalid):
             show(waiting(), code)
-    with pytest.raises(Invalid):
-        show(waiting(), pyotp.TOTP(staff.APP_SECRET).at(now() - HALF_A_MINUTE))
+        with pytest.raises(Invalid):
+            show(waiting(), pyotp.TOTP(staff.APP_SECRET).at(now() - HALF_A_MINUTE))
 
 
 @pytest.mark.parametrize("kind", ["app", "recovery"])
@@ -188,6 +198,42 @@ def test_set_up_needs_a_code_of_that_app_and_ends_other_sessions(coach):
     staff.set_up_app(actor)
     assert find_staff_session(own)
     assert find_staff_session(other) is None
+    assert level_of(own) == Assurance.TWO_FACTORS
+
+
+def level_of(reference):
+    secret = Session.secret_hash == hash_token(reference)
+    return db.session.scalar(sa.select(Session.assurance_level).where(secret))
+
+
+def test_level_tells_how_somebody_has_shown_who_they_are(coach):
+    assert level_of(enter()) == Assurance.ONE_FACTOR
+    staff.set_up_app(coach)
+    waits = enter()
+    assert level_of(waits) == Assurance.WAITS
+    with at(now() + HALF_A_MINUTE):
+        renewed = show(find_waiting_person(waits), staff.code())
+        assert level_of(renewed) == Assurance.TWO_FACTORS
+        with transaction():
+            remove_second_factor(find_staff_session(renewed).actor)
+        assert level_of(renewed) == Assurance.ONE_FACTOR
+
+
+def test_sign_in_while_an_app_is_set_up_leaves_no_session_of_one_factor(coach, app):
+    checked = check_password(SignIn("coach@practice.test", staff.PASSWORD), HERE)
+    secret, code = staff.APP_SECRET, staff.code()
+    db.session.rollback()
+
+    def act(number):
+        with transaction():
+            if number:
+                second_factor.set_up(coach, secret, code)
+            else:
+                second_factor.sign_in(checked)
+
+    run_concurrently(app, 2, act)
+    live = sa.select(Session.assurance_level).where(Session.ended_at.is_(None))
+    assert set(db.session.scalars(live)) <= {Assurance.WAITS}
 
 
 def test_another_app_takes_the_place_of_the_one_before(coach):
@@ -217,16 +263,29 @@ def test_own_second_factor_is_removed_unless_the_practice_requires_it(coach):
     assert set(db.session.scalars(left)) == {None}
 
 
-def test_only_an_admin_removes_that_of_somebody_else(coach):
+def test_only_an_admin_removes_that_of_somebody_else_who_is_told(coach, monkeypatch):
     staff.set_up_app(coach)
     supervisor = staff.add("supervisor")
     with pytest.raises(Forbidden), transaction():
-        remove_second_factor_of(supervisor, "coach@practice.test")
+        remove_second_factor_of(supervisor, coach.id, "lost")
     reference = enter()
+    assert find_removal_date(coach.id) is None
     with transaction():
-        remove_second_factor_of(operator(), "coach@practice.test")
+        _, token = create_token(operator(), "coach@practice.test", "laptop")
+        remove_second_factor_of(operator(), coach.id, "lost")
     assert find_waiting_person(reference) is None
+    assert find_token_actor(token) is None
     assert find_staff_session(enter())
+    assert find_removal_date(coach.id)
+    with pytest.raises(Invalid), transaction():
+        remove_second_factor_of(operator(), coach.id, "lost")
+    details = [*db.session.scalars(sa.select(AuditEvent.details))]
+    assert details.count({"app": "removed", "reason": "lost"}) == 1
+    db.session.rollback()
+    sent: list[Any] = []
+    monkeypatch.setattr("caseapp.core.mail.send", sent.append)
+    assert send_removal_mail(coach.id)
+    assert [message.to for message in sent] == ["coach@practice.test"]
 
 
 def test_log_names_no_secret(coach):
