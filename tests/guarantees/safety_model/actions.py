@@ -279,8 +279,9 @@ class ActionSteps(FactSteps):
             name_second_person(supervisor, locked, named.id, locked.hold.version)
 
         if self.attempt(f"name {named.role.value}", named.role is Role.SUPERVISOR, call):
+            if self.model.holds[kind].second != named.id:
+                self.named.append((kind, named.id))
             self.model.holds[kind].second = named.id
-            self.named.append((kind, named.id))
 
     def step_recover(self) -> None:
         """Do what ends a hold, or nearly all of it, and try to release it."""

@@ -65,7 +65,7 @@ class Known:
             self._answer(key, level, new)
         known = {kind: {*hold.items} for kind, hold in self.holds.items()}
         starts = any(
-            new.counting[key] == URGENT or key not in known.get(kind, set())
+            new.new_levels[key] == URGENT or key not in known.get(kind, set())
             for kind, keys in new.holds.items()
             for key in keys
         )

@@ -268,7 +268,7 @@ class Client(Known):
             if self.lost_at is None or not by_supervisor:
                 return False
             # A screening that a clock which ran ahead has dated later may count as a sign of life.
-            is_ahead = any(one.session_at > self.lost_at for one in self.screenings)
+            is_ahead = any(one.session_at >= self.lost_at for one in self.screenings)
             return None if is_ahead or self.lost_at > at else True
         return by_supervisor or self.is_calm
 
