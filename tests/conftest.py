@@ -287,6 +287,15 @@ def scanner(session_app):
 
 
 @pytest.fixture
+def named_site(session_app):
+    """Let the staff pages have a name, without which there are no passkeys."""
+    before = active_settings()
+    use_settings(replace(before, base_url="https://localhost"))
+    yield
+    use_settings(before)
+
+
+@pytest.fixture
 def visitor(app):
     """Give a browser that nobody has signed in with yet."""
     return app.test_client()

@@ -32,8 +32,8 @@ class Assurance(IntEnum):
     TWO_FACTORS = 2
 
 
-METHODS = ("password", "provider")
-"""How a member of staff has signed in: by their password, or at the practice's OpenID provider."""
+METHODS = ("password", "passkey", "provider")
+"""How a member of staff has signed in: by their password or a passkey, or at the practice's OpenID provider."""
 
 
 class Session(Model):

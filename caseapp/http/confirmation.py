@@ -15,10 +15,12 @@ from caseapp.core.clock import now
 from caseapp.core.errors import Invalid, TooManyAttempts
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth.identities import USE_PROVIDER, is_linked, is_provider_required
+from caseapp.domain.auth.passkeys import describe_showing
 from caseapp.domain.auth.passwords import check_own_password, confirm_session
 from caseapp.domain.auth.rules import CONFIRM_AFTER, needs_confirmation
-from caseapp.domain.auth.second_factor import check_code, has_second_factor, show_code
+from caseapp.domain.auth.second_factor import has_second_factor
 from caseapp.domain.auth.throttling import confirmation_limits
+from caseapp.http.factors import browser_key, check_factor
 from caseapp.http.interfaces import Interface
 from caseapp.http.request_parsing import CONFIRM_FIELD, Form
 from caseapp.http.sessions import set_session_cookie
@@ -46,7 +48,7 @@ def is_due(action: Action) -> bool:
 def ask(
     sent: Sent, back: str, keep: Callable[[], object], *, sends_file: bool
 ) -> ResponseReturnValue | None:
-    """Ask for the password, or for a code of whoever has a second factor; None once it is right, and the form goes on.
+    """Ask for the password, or for the second factor of whoever has one; None once it is right, and the form goes on.
 
     `back` is the page of the form, and `keep` keeps the words for it, in case somebody goes back. `sends_file` says
     that the form is answered with a file: then the page that asks stays open. A right answer renews the session's
@@ -87,8 +89,7 @@ def ask(
 def _check(actor: Actor, typed: str) -> Callable[[], str]:
     """Check what was typed; return what notes it, for the transaction."""
     if has_second_factor(actor.id):
-        code = check_code(actor, typed, confirmation_limits(actor.id))
-        return lambda: show_code(code)
+        return check_factor(actor, typed, confirmation_limits(actor.id))
     if is_provider_required(actor.id):
         raise Invalid({"password": [str(USE_PROVIDER)]})
     password = check_own_password(actor, typed)
@@ -110,5 +111,6 @@ def _show(
         by_code=has_second_factor(sent.actor.id),
         by_provider=is_linked(sent.actor.id),
         no_password=is_provider_required(sent.actor.id),
+        passkey=describe_showing(browser_key(), sent.actor.id),
     )
     return page, status

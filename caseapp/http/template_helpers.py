@@ -138,7 +138,9 @@ MESSAGES = {
     "factor_removed_of": lazy_gettext(
         "Second factor removed. They are signed out everywhere, and told by email and on their own page."
     ),
-    "factor_removed": lazy_gettext("Second factor removed. Your password alone signs you in."),
+    "factor_removed": lazy_gettext("App removed."),
+    "passkey_added": lazy_gettext("Passkey added. You’re signed out everywhere else."),
+    "passkey_removed": lazy_gettext("Passkey removed."),
     "identity_linked": lazy_gettext(
         "Account linked. You’re signed out everywhere else, and your API tokens have ended."
     ),

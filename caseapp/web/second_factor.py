@@ -1,9 +1,10 @@
-"""One's own second factor: an app with codes, and recovery codes; and the page that whoever must have one is led to."""
+"""One's own second factor: an app, passkeys, recovery codes; and the page that whoever must have one is led to."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from flask import g, redirect, render_template, request, url_for
 
@@ -11,24 +12,39 @@ from caseapp.core.errors import Invalid, Reason, RuleBroken
 from caseapp.core.permissions import Action
 from caseapp.core.qr import render_qr_svg
 from caseapp.core.vault import SealBroken, open_token, seal_token
-from caseapp.domain.auth import second_factor
+from caseapp.domain.auth import passkeys, second_factor
 from caseapp.domain.auth.queries import get_email
-from caseapp.domain.auth.schemas import NewFactor, NewFactorSchema
+from caseapp.domain.auth.schemas import (
+    NewFactor,
+    NewFactorSchema,
+    NewPasskey,
+    NewPasskeySchema,
+    PasskeyChoiceSchema,
+)
 from caseapp.domain.keys.queries import get_ring_key
 from caseapp.domain.practice.queries import get_practice
+from caseapp.http.factors import browser_key
 from caseapp.http.forms import BUTTON, Body, Done, FormPage, Forms, Sent, no_lock
 from caseapp.http.guard import current_actor
 from caseapp.http.interfaces import Interface, current_interface
 from caseapp.web.account import blueprint
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
-    from uuid import UUID
 
     from flask.typing import ResponseReturnValue
 
+    from caseapp.domain.auth.models import Passkey
+
 SETTING_UP = frozenset(
-    {"account.factor_page", "account.set_up_factor", "sign_in.sign_out", "session_time.look"}
+    {
+        "account.add_passkey",
+        "account.factor_page",
+        "account.set_up_factor",
+        "sign_in.sign_out",
+        "session_time.look",
+    }
 )
 """What somebody reaches who has to set up a second factor first."""
 NEEDED = Reason(
@@ -40,27 +56,37 @@ NEEDED = Reason(
 
 @dataclass(frozen=True)
 class FactorView:
-    """Whether somebody has an app and how many recovery codes, or when it was removed; a new secret."""
+    """What somebody has, or when the last was removed; a new secret and what a browser needs to make a passkey."""
 
-    is_set_up: bool
+    has_app: bool
+    passkeys: Sequence[Passkey]
     codes_left: int
     removed_at: datetime | None
     secret: str = field(repr=False)
     sealed: str = field(repr=False)
     address: str = field(repr=False)
+    adding: str = field(repr=False)
+
+    @property
+    def is_set_up(self) -> bool:
+        """Return whether they have an app or a passkey."""
+        return self.has_app or bool(self.passkeys)
 
 
 def load_factor() -> FactorView:
     """Load one's own second factor, with the secret that the form was opened with or a new one."""
     actor = current_actor()
     secret = _open(request.form.get("factor_secret", ""), actor.id) or second_factor.new_secret()
+    email = get_email(actor.id)
     return FactorView(
-        second_factor.has_second_factor(actor.id),
+        second_factor.has_app(actor.id),
+        passkeys.list_passkeys(actor.id),
         second_factor.count_recovery_codes(actor.id),
         second_factor.find_removal_date(actor.id),
         secret,
         seal_token(secret, _purpose(actor.id), get_ring_key("credentials").derive("offer")),
-        second_factor.app_address(secret, get_email(actor.id), get_practice().name),
+        second_factor.app_address(secret, email, get_practice().name),
+        passkeys.describe_adding(actor, email, browser_key()),
     )
 
 
@@ -106,6 +132,30 @@ def set_up_factor(_locked: None, new: NewFactor, sent: Sent) -> Done:
     return _show_codes(second_factor.set_up(sent.actor, secret, new.code))
 
 
+@page.form(
+    Action.FACTOR_MANAGE,
+    Body(NewPasskeySchema, NewPasskey),
+    lock=no_lock,
+    rule="/account/second-factor/passkeys",
+)
+def add_passkey(_locked: None, new: NewPasskey, sent: Sent) -> Done:
+    """Add a passkey, and show recovery codes once to somebody who had none."""
+    codes = passkeys.add_passkey(sent.actor, new, browser_key())
+    return _show_codes(codes) if codes else Done(url_for("account.factor_page"), "passkey_added")
+
+
+@page.form(
+    Action.FACTOR_MANAGE,
+    Body(PasskeyChoiceSchema, UUID),
+    lock=no_lock,
+    rule="/account/second-factor/passkeys/remove",
+)
+def remove_passkey(_locked: None, passkey_id: UUID, sent: Sent) -> Done:
+    """Remove one of one's own passkeys."""
+    passkeys.remove_passkey(sent.actor, passkey_id)
+    return Done(url_for("account.factor_page"), "passkey_removed")
+
+
 @page.form(Action.FACTOR_MANAGE, BUTTON, lock=no_lock, rule="/account/second-factor/recovery-codes")
 def make_recovery_codes(_locked: None, _body: dict[str, Any], sent: Sent) -> Done:
     """Make new recovery codes and show them once."""
@@ -114,8 +164,8 @@ def make_recovery_codes(_locked: None, _body: dict[str, Any], sent: Sent) -> Don
 
 @page.form(Action.FACTOR_MANAGE, BUTTON, lock=no_lock, rule="/account/second-factor/remove")
 def remove_factor(_locked: None, _body: dict[str, Any], sent: Sent) -> Done:
-    """Remove the app and the recovery codes."""
-    second_factor.remove_second_factor(sent.actor)
+    """Remove the app."""
+    second_factor.remove_app(sent.actor)
     return Done(url_for("account.factor_page"), "factor_removed")
 
 

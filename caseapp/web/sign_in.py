@@ -9,10 +9,11 @@ from flask import Blueprint, g, redirect, render_template, request, url_for
 from caseapp.core.errors import Invalid, TooManyAttempts, Unauthenticated
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
-from caseapp.domain.auth import operations, passwords, second_factor
+from caseapp.domain.auth import operations, passkeys, passwords, second_factor
 from caseapp.domain.auth.queries import find_waiting_person
 from caseapp.domain.auth.schemas import SignInSchema
 from caseapp.http.devices import remember_device, sent_device
+from caseapp.http.factors import LONGEST_ANSWER, browser_key, check_factor
 from caseapp.http.guard import current_actor, needs, public
 from caseapp.http.interfaces import Interface, find_page
 from caseapp.http.request_parsing import Form, read_form, submitted_form
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
 
     from caseapp.core.actor import Actor
-
-# Longer than any code, also with blanks between.
-LONGEST_CODE = 40
 
 blueprint = Blueprint("sign_in", __name__)
 
@@ -45,7 +43,7 @@ def sign_in_page() -> ResponseReturnValue:
         return redirect(url_for("today.today"), code=303)
     if _find_waiting():
         return redirect(_code_page(), code=303)
-    return render_template("sign_in/sign_in.html", form=Form())
+    return _sign_in_page(Form())
 
 
 @blueprint.post("/sign-in")
@@ -59,15 +57,11 @@ def sign_in() -> ResponseReturnValue:
             token = second_factor.sign_in(checked)
             waits = second_factor.has_second_factor(checked.actor.id)
     except Invalid as error:
-        return render_template("sign_in/sign_in.html", form=submitted_form(error)), 422
+        return _sign_in_page(submitted_form(error)), 422
     except Unauthenticated as error:
-        return render_template(
-            "sign_in/sign_in.html", form=submitted_form(), refused=error.message
-        ), 401
+        return _sign_in_page(submitted_form(), error.message), 401
     except TooManyAttempts as error:
-        page = render_template(
-            "sign_in/sign_in.html", form=submitted_form(), refused=error.message, waits=True
-        )
+        page = _sign_in_page(submitted_form(), error.message, waits=True)
         return page, 429, {"Retry-After": str(error.retry_after)}
     if waits:
         return set_session_cookie(redirect(_code_page(), code=303), Interface.STAFF, token)
@@ -80,15 +74,44 @@ def _begin(token: str, actor: Actor) -> ResponseReturnValue:
     return remember_device(response, Interface.STAFF, actor.id)
 
 
+def _sign_in_page(form: Form, refused: object = "", *, waits: bool = False) -> str:
+    return render_template(
+        "sign_in/sign_in.html",
+        form=form,
+        refused=refused,
+        waits=waits,
+        passkey=passkeys.describe_showing(browser_key()),
+        passkey_address=url_for("sign_in.sign_in_with_passkey", next=_next()),
+    )
+
+
+@blueprint.post("/sign-in/passkey")
+@public("nobody is signed in yet")
+def sign_in_with_passkey() -> ResponseReturnValue:
+    """Check a passkey and begin a session."""
+    try:
+        answer = request.form.get("answer", "")[:LONGEST_ANSWER]
+        checked = passkeys.check_passkey(answer, browser_key())
+        with transaction():
+            token = passkeys.sign_in(checked)
+    except Invalid:
+        return _sign_in_page(Form(), passkeys.REFUSED), 401
+    except Unauthenticated as error:
+        return _sign_in_page(Form(), error.message), 401
+    return _begin(token, checked.actor)
+
+
+def _next() -> str | None:
+    return find_page(request.args.get("next", ""), Interface.STAFF)
+
+
 def _target() -> str:
-    return find_page(request.args.get("next", ""), Interface.STAFF) or url_for("today.today")
+    return _next() or url_for("today.today")
 
 
 def _code_page() -> str:
     # Without a page of ours to go on to, the address has no query.
-    return url_for(
-        "sign_in.code_page", next=find_page(request.args.get("next", ""), Interface.STAFF)
-    )
+    return url_for("sign_in.code_page", next=_next())
 
 
 def _find_waiting() -> Actor | None:
@@ -100,29 +123,35 @@ def _find_waiting() -> Actor | None:
 @blueprint.get("/sign-in/code")
 @public("nobody is signed in until the code is right")
 def code_page() -> ResponseReturnValue:
-    """Ask for a code from the app, or a recovery code."""
-    if _find_waiting() is None:
+    """Ask for a passkey, a code from the app, or a recovery code."""
+    actor = _find_waiting()
+    if actor is None:
         return redirect(url_for("sign_in.sign_in_page"), code=303)
-    return render_template("sign_in/code.html", form=Form())
+    return _show_code_page(actor, Form())
+
+
+def _show_code_page(actor: Actor, form: Form, refused: object = "") -> str:
+    passkey = passkeys.describe_showing(browser_key(), actor.id)
+    return render_template("sign_in/code.html", form=form, refused=refused, passkey=passkey)
 
 
 @blueprint.post("/sign-in/code")
 @public("nobody is signed in until the code is right")
 def enter_code() -> ResponseReturnValue:
-    """Check the code and complete the sign-in."""
+    """Check the code or passkey and complete the sign-in."""
     actor = _find_waiting()
     if actor is None:
         return redirect(url_for("sign_in.sign_in_page"), code=303)
     try:
-        checked = second_factor.check_code(actor, request.form.get("code", "")[:LONGEST_CODE])
+        show = check_factor(actor, request.form.get("code", ""))
         with transaction():
-            token = second_factor.show_code(checked)
+            token = show()
     except Invalid as error:
-        return render_template("sign_in/code.html", form=Form(errors=error.fields)), 422
+        return _show_code_page(actor, Form(errors=error.fields)), 422
     except Unauthenticated as error:
-        return render_template("sign_in/code.html", form=Form(), refused=error.message), 401
+        return _show_code_page(actor, Form(), error.message), 401
     except TooManyAttempts as error:
-        page = render_template("sign_in/code.html", form=Form(), refused=error.message)
+        page = _show_code_page(actor, Form(), error.message)
         return page, 429, {"Retry-After": str(error.retry_after)}
     return _begin(token, actor)
 

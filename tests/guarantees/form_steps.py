@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 
@@ -9,13 +10,16 @@ import sqlalchemy as sa
 
 from caseapp.core.clock import at, now
 from caseapp.core.database import db
+from caseapp.core.ids import new_id
 from caseapp.core.settings import Provider
 from caseapp.core.settings import active as active_settings
 from caseapp.core.settings import use as use_settings
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import assign_handout
 from caseapp.domain.auth.identities import Vouched, link_identity
+from caseapp.domain.auth.models import Passkey
 from caseapp.domain.auth.queries import find_staff_session
+from caseapp.domain.auth.sealing import seal_secret
 from caseapp.domain.authoring.models import HandoutDraft
 from caseapp.domain.authoring.operations import save_draft
 from caseapp.domain.authoring.schemas import DraftContentSchema
@@ -193,7 +197,26 @@ def set_up_app_of_coach(world):
     staff.set_up_app(world.actors["coach"])
 
 
+def add_passkey(world):
+    """Give the coach an app, and a passkey of which only the row matters to the page."""
+    set_up_app(world)
+    with transaction():
+        row = Passkey(
+            id=new_id(),
+            person_id=world.actors["coach"].id,
+            name="Laptop",
+            lookup="0" * 64,
+            sign_count=0,
+            challenge_at=now(),
+            created_at=now(),
+        )
+        secret = json.dumps({"id": "AAAA", "key": "AAAA"})
+        row.ring_number, row.secret = seal_secret(row.id, row.person_id, secret)
+        db.session.add(row)
+
+
 REACHED_BY = {
+    "account.remove_passkey": add_passkey,
     "account.link_identity": name_provider,
     "account.unlink_identity": link_identity_of_coach,
     "account.make_recovery_codes": set_up_app,

@@ -42,6 +42,7 @@ BY_HAND = {
     "portal_handouts.upload": "takes a file, which no page can show again; nothing is typed",
     "session_time.stay": NO_RECORD,
     "sign_in.enter_code": "takes a secret, which is never kept or shown again",
+    "sign_in.sign_in_with_passkey": "takes the answer of a passkey, which nobody types",
     "sign_in.sign_in": "nobody is signed in yet, and a password is never kept",
     "sign_in.start_again": "a button of somebody whose sign-in isn't complete",
     "sign_in.sign_out": "a button on every page: it ends the session and clears its cookie",

@@ -82,6 +82,7 @@ LATER_TABLES = {
     "failure_count",
     "form_draft",
     "key_ring",
+    "passkey",
     "phone_hash",
     "possible_conflict",
     "safety_event",

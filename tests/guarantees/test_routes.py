@@ -92,6 +92,7 @@ def test_every_route_is_declared_and_public_ones_give_a_reason(session_app):
         "POST /sign-in",
         "POST /sign-in/again",
         "POST /sign-in/code",
+        "POST /sign-in/passkey",
     }
 
 

@@ -21,8 +21,8 @@ pytestmark = [pytest.mark.both, pytest.mark.slow]
 
 # As the coach opens it, or the first of supervisor and admin who may; in the portal as the client.
 PAGES = {
-    "account.account_page": 8,
-    "account.factor_page": 9,
+    "account.account_page": 9,
+    "account.factor_page": 10,
     "alerts.alert_list": 7,
     "alerts.alert_page": 8,
     "assignments.assign_page": 9,
@@ -61,7 +61,7 @@ PAGES = {
     "notes.note_list": 5,
     "notes.note_page": 7,
     "notes.sign_page": 6,
-    "people.factor_of_page": 5,
+    "people.factor_of_page": 6,
     "people.people_list": 5,
     "portal_handouts.handout_page": 7,
     "portal_handouts.reading_list_page": 8,

@@ -34,6 +34,7 @@ NOT_WRITTEN = {
     "password": "compared with the stored one",
     "new_password": "judged by lists of common ones and by rules of its own",
     "factor_code": "compared with the codes of an app",
+    "passkey_answer": "made by a device and checked against its key",
     "factor_secret": "sealed by the page that offers it",
     "pin": "six digits, checked where they are compared or kept",
     "start_code": "compared with the stored one",

@@ -106,8 +106,8 @@ def is_provider_required(person_id: UUID) -> bool:
     return get_practice().requires_single_sign_on and is_linked(person_id)
 
 
-def refuse_password(person_id: UUID) -> None:
-    """Refuse the right password of somebody who has to sign in at the provider.
+def refuse_other_ways(person_id: UUID) -> None:
+    """Refuse the right password or passkey of somebody who has to sign in at the provider.
 
     Raises Unauthenticated.
     """

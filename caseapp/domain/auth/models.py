@@ -62,6 +62,29 @@ class Credential(Model):
     ended_at: Mapped[datetime | None]
 
 
+class Passkey(Model):
+    """A passkey of a member of staff; `secret` holds the id that its device knows it by, and its public key.
+
+    It is sealed as a credential is. `lookup` is a hash of that id, by which it is found.
+    """
+
+    __tablename__ = "passkey"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    person_id: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"), index=True)
+    name: Mapped[str] = mapped_column(sa.String(60))
+    lookup: Mapped[str] = mapped_column(sa.String(64), unique=True)
+    ring_number: Mapped[int | None] = mapped_column(info=between(1))
+    secret: Mapped[bytes | None]
+    sign_count: Mapped[int] = mapped_column(sa.BigInteger, info=between(0))
+    """How many answers its device had counted at the last one; 0 for a passkey that is on several devices."""
+    challenge_at: Mapped[datetime]
+    """When the challenge of the last answer was made."""
+    created_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+
+
 class Token(Model):
     """A bearer token of a member of staff, stored as a hash."""
 

@@ -15,7 +15,7 @@ from caseapp.core.errors import NotFound
 from caseapp.core.permissions import Action, Role
 from caseapp.core.sessions import Assurance, Session, is_unexpired, session_is_live, session_params
 from caseapp.core.tokens import hash_token
-from caseapp.domain.auth.models import Credential, PortalAccess, Token
+from caseapp.domain.auth.models import Credential, Passkey, PortalAccess, Token
 from caseapp.domain.auth.rules import (
     SignInStep,
     derive_sign_in_step,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 PRACTICE_LANGUAGE = sa.select(Practice.language).scalar_subquery()
 CLIENT_LANGUAGE = sa.func.coalesce(Client.language, PRACTICE_LANGUAGE)
-HAS_FACTOR = (
+HAS_APP = (
     sa.select(Credential.id)
     .where(
         Credential.person_id == User.id,
@@ -40,6 +40,9 @@ HAS_FACTOR = (
         Credential.ended_at.is_(None),
     )
     .exists()
+)
+HAS_PASSKEY = (
+    sa.select(Passkey.id).where(Passkey.person_id == User.id, Passkey.ended_at.is_(None)).exists()
 )
 PRACTICE_ROLES = sa.select(Practice.second_factor_roles).scalar_subquery()
 STAFF_SESSION = (
@@ -53,7 +56,7 @@ STAFF_SESSION = (
         User.role,
         User.name,
         PRACTICE_LANGUAGE.label("language"),
-        HAS_FACTOR.label("has_factor"),
+        sa.or_(HAS_APP, HAS_PASSKEY).label("has_factor"),
         PRACTICE_ROLES.label("factor_roles"),
     )
     .join(User, User.id == Session.subject_id)
@@ -170,8 +173,11 @@ def get_member(user_id: UUID) -> User:
 
 def list_factor_owners() -> set[UUID]:
     """List the ids of all staff who have a second factor."""
-    in_use = sa.select(Credential.person_id).where(
-        Credential.kind == "totp", Credential.ended_at.is_(None)
+    in_use = sa.union(
+        sa.select(Credential.person_id).where(
+            Credential.kind == "totp", Credential.ended_at.is_(None)
+        ),
+        sa.select(Passkey.person_id).where(Passkey.ended_at.is_(None)),
     )
     return set(db.session.scalars(in_use))
 

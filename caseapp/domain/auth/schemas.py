@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from marshmallow import Schema, fields, post_load, validate
 
 from caseapp.core.database import max_length
+from caseapp.core.schemas import RequiredText
+from caseapp.domain.auth.models import Passkey
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
@@ -90,6 +92,41 @@ class NewFactor:
 
     secret: str = field(repr=False)
     code: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class NewPasskey:
+    """What somebody calls a passkey, and the answer of its device, as JSON."""
+
+    name: str
+    answer: str = field(repr=False)
+
+
+class NewPasskeySchema(Schema):
+    """Input of a passkey that is being added."""
+
+    passkey_name = RequiredText("Enter a name for the passkey", max_length(Passkey.name))
+    passkey_answer = fields.String(
+        required=True,
+        validate=validate.Length(1, 8000),
+        error_messages={"required": "Your browser made no passkey."},
+    )
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> NewPasskey:
+        """Build the dataclass."""
+        return NewPasskey(data["passkey_name"], data["passkey_answer"])
+
+
+class PasskeyChoiceSchema(Schema):
+    """Input of which passkey is to be removed."""
+
+    passkey_id = fields.UUID(required=True, error_messages={"required": "Choose a passkey."})
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> UUID:
+        """Return the id."""
+        return data["passkey_id"]  # type: ignore[no-any-return]
 
 
 REMOVAL_REASONS = {

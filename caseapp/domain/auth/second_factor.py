@@ -1,5 +1,6 @@
 """The second factor of staff: a code from an app that changes every 30 seconds (TOTP, RFC 6238), or a recovery code.
 
+A passkey is one too (`passkeys`).
 The app's secret is sealed under a key of the ring. No code is accepted twice: the time step of the last one is stored,
 and a recovery code is removed in the statement that accepts it. Every try is counted before it is checked.
 """
@@ -26,8 +27,8 @@ from caseapp.core.sessions import Assurance, begin_session, renew_session, set_a
 from caseapp.core.tokens import generate_code, hash_token, normalize_code
 from caseapp.domain.audit.operations import record
 from caseapp.domain.audit.security_events import count_event
-from caseapp.domain.auth.identities import refuse_password
-from caseapp.domain.auth.models import Credential
+from caseapp.domain.auth.identities import refuse_other_ways
+from caseapp.domain.auth.models import Credential, Passkey
 from caseapp.domain.auth.passwords import CheckedPassword, end_access, use_password
 from caseapp.domain.auth.rules import lacks_factor
 from caseapp.domain.auth.sealing import open_secret, seal_secret
@@ -43,11 +44,12 @@ if TYPE_CHECKING:
 
 STEP_SECONDS = 30
 RECOVERY_CODES = 10
+PASSKEY_IN_USE = sa.select(Passkey.id).where(Passkey.ended_at.is_(None))
 REMOVAL_MAIL = "second_factor_removed_mail"
 REQUIRED = Reason(
     "second_factor_required",
     "The practice requires a second factor of your role.",
-    "To use another app, set it up here: it takes the place of this one.",
+    "Add a passkey or set up another app first. Another app takes the place of this one.",
 )
 WRONG_CODE = lazy_gettext("That code isn’t right, or has been used already. Wait for the next one.")
 
@@ -77,19 +79,28 @@ def find_step(secret: str, code: str, moment: datetime) -> int | None:
 
 
 def has_second_factor(person_id: UUID) -> bool:
+    """Tell whether somebody has an app or a passkey."""
+    return has_app(person_id) or (
+        db.session.scalar(sa.select(PASSKEY_IN_USE.where(Passkey.person_id == person_id).exists()))
+        or False
+    )
+
+
+def has_app(person_id: UUID) -> bool:
     """Tell whether somebody has set up an app."""
     return _find(person_id, "totp") is not None
 
 
 def find_removal_date(person_id: UUID) -> datetime | None:
-    """Return when the app of somebody who has none now was removed; None for somebody who has one or never had any."""
-    last = db.session.scalar(
-        sa.select(Credential)
-        .where(Credential.person_id == person_id, Credential.kind == "totp")
-        .order_by(Credential.ended_at.is_not(None), Credential.ended_at.desc())
-        .limit(1)
-    )
-    return last.ended_at if last else None
+    """Return when the last app or passkey of somebody was removed; None for somebody who never had any."""
+    ended = sa.union_all(
+        sa.select(Credential.ended_at).where(
+            Credential.person_id == person_id, Credential.kind == "totp"
+        ),
+        sa.select(Passkey.ended_at).where(Passkey.person_id == person_id),
+    ).subquery()
+    found: datetime | None = db.session.scalar(sa.select(sa.func.max(ended.c.ended_at)))
+    return found
 
 
 def count_recovery_codes(person_id: UUID) -> int:
@@ -115,7 +126,7 @@ def _open_hashes(row: Credential) -> list[str]:
     return found
 
 
-def _lock(person_id: UUID) -> None:
+def lock_credentials(person_id: UUID) -> None:
     """Lock what somebody signs in with, so that a sign-in at the same moment comes before or after the change."""
     db.session.execute(
         sa.select(Credential.id)
@@ -123,6 +134,28 @@ def _lock(person_id: UUID) -> None:
         .order_by(Credential.id)
         .with_for_update()
     )
+
+
+def note_added(actor: Actor) -> None:
+    """End the other sessions and the tokens of somebody who has added a factor; this session has shown two of them."""
+    end_access(actor.id, but_session=actor.session_id)
+    if actor.session_id:
+        set_assurance_level(actor.session_id, Assurance.TWO_FACTORS)
+
+
+def note_removed(actor: Actor) -> None:
+    """End the other sessions and the tokens of somebody who has removed a factor, and with the last their codes.
+
+    Raises RuleBroken when that was the last and the practice requires one of the person's role.
+    """
+    end_access(actor.id, but_session=actor.session_id)
+    if has_second_factor(actor.id):
+        return
+    if lacks_factor(actor.role, get_practice().second_factor_roles, has_factor=False):
+        raise RuleBroken(REQUIRED)
+    _end(actor.id, "recovery")
+    if actor.session_id:
+        set_assurance_level(actor.session_id, Assurance.ONE_FACTOR)
 
 
 def set_up(actor: Actor, secret: str, code: str) -> list[str]:
@@ -134,15 +167,13 @@ def set_up(actor: Actor, secret: str, code: str) -> list[str]:
     """
     require(actor, Action.FACTOR_MANAGE)
     require_active(actor)
-    _lock(actor.id)
+    lock_credentials(actor.id)
     step = find_step(secret, code, now())
     if step is None:
         raise Invalid({"factor_code": [str(WRONG_CODE)]})
     _replace(actor.id, "totp", secret, last_step=step)
     codes = _make_codes(actor.id)
-    end_access(actor.id, but_session=actor.session_id)
-    if actor.session_id:
-        set_assurance_level(actor.session_id, Assurance.TWO_FACTORS)
+    note_added(actor)
     record(actor, Action.FACTOR_MANAGE, "user", actor.id, details={"app": "set_up"})
     return codes
 
@@ -151,43 +182,44 @@ def make_recovery_codes(actor: Actor) -> list[str]:
     """Make new recovery codes, shown only once; those of before end. Raises Invalid without a second factor."""
     require(actor, Action.FACTOR_MANAGE)
     require_active(actor)
-    _lock(actor.id)
+    lock_credentials(actor.id)
     if not has_second_factor(actor.id):
-        raise Invalid({"codes": ["Set up an app first."]})
+        raise Invalid({"codes": ["Set up an app or add a passkey first."]})
     codes = _make_codes(actor.id)
     record(actor, Action.FACTOR_MANAGE, "user", actor.id, details={"codes": "made"})
     return codes
 
 
-def remove_second_factor(actor: Actor) -> None:
-    """Remove one's own app and recovery codes; one's other sessions end, and all of one's tokens.
+def remove_app(actor: Actor) -> None:
+    """Remove one's own app; one's other sessions end, and all of one's tokens.
 
-    Raises RuleBroken when the practice requires a second factor of the person's role.
+    Raises RuleBroken for the last factor of somebody who must have one.
     """
     require(actor, Action.FACTOR_MANAGE)
-    if lacks_factor(actor.role, get_practice().second_factor_roles, has_factor=False):
-        raise RuleBroken(REQUIRED)
-    _lock(actor.id)
-    _end(actor.id)
-    end_access(actor.id, but_session=actor.session_id)
-    if actor.session_id:
-        set_assurance_level(actor.session_id, Assurance.ONE_FACTOR)
+    lock_credentials(actor.id)
+    _end(actor.id, "totp")
+    note_removed(actor)
     record(actor, Action.FACTOR_MANAGE, "user", actor.id, details={"app": "removed"})
 
 
 def remove_second_factor_of(actor: Actor, user_id: UUID, reason: str) -> None:
-    """Remove the second factor of somebody who has lost it; end their sessions and tokens, and tell them.
+    """Remove all factors but the password of somebody who has lost them; end sessions and tokens, and tell them.
 
     `reason` is a code of REMOVAL_REASONS. Raises Invalid for somebody who has no second factor.
     """
     require(actor, Action.USER_MANAGE)
-    _lock(user_id)
+    lock_credentials(user_id)
     if not has_second_factor(user_id):
         raise Invalid({"reason": ["This person has no second factor."]})
-    _end(user_id)
+    _end(user_id, "totp", "recovery")
+    db.session.execute(
+        sa.update(Passkey)
+        .where(Passkey.person_id == user_id, Passkey.ended_at.is_(None))
+        .values(ended_at=now(), ring_number=None, secret=None)
+    )
     end_access(user_id)
     outbox.enqueue(REMOVAL_MAIL, {"user": user_id.hex})
-    details = {"app": "removed", "reason": reason}
+    details = {"factor": "removed", "reason": reason}
     record(actor, Action.USER_MANAGE, "user", user_id, details=details)
 
 
@@ -204,7 +236,7 @@ def _end(person_id: UUID, *kinds: str) -> None:
         sa.update(Credential)
         .where(
             Credential.person_id == person_id,
-            Credential.kind.in_(kinds or ("totp", "recovery")),
+            Credential.kind.in_(kinds),
             Credential.ended_at.is_(None),
         )
         .values(ended_at=now(), ring_number=None, secret=None)
@@ -296,7 +328,7 @@ def sign_in(checked: CheckedPassword) -> str:
     """
     use_password(checked)
     actor = checked.actor
-    refuse_password(actor.id)
+    refuse_other_ways(actor.id)
     waits = has_second_factor(actor.id)
     level = Assurance.WAITS if waits else Assurance.ONE_FACTOR
     token = begin_session("staff", actor.id, level=level, method="password")

@@ -39,7 +39,7 @@ from caseapp.domain.auth.queries import find_staff_session
 from caseapp.domain.auth.schemas import PasswordChange
 from caseapp.domain.auth.second_factor import (
     make_recovery_codes,
-    remove_second_factor,
+    remove_app,
     remove_second_factor_of,
     set_up,
 )
@@ -283,7 +283,7 @@ def changes(team):
         ("factor.manage", lambda: set_up(supervisor, staff.APP_SECRET, staff.code())),
         ("factor.manage", lambda: make_recovery_codes(supervisor)),
         ("user.manage", lambda: remove_second_factor_of(admin, supervisor.id, "lost")),
-        ("factor.manage", lambda: remove_second_factor(supervisor)),
+        ("factor.manage", lambda: remove_app(supervisor)),
         ("identity.link", lambda: link_identity(supervisor, vouched)),
         ("sign_in", lambda: sign_in_at_provider(vouched)),
         ("identity.link", lambda: unlink_identity(supervisor)),

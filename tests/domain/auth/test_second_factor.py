@@ -34,7 +34,7 @@ from caseapp.domain.auth.second_factor import (
     find_step,
     has_second_factor,
     make_recovery_codes,
-    remove_second_factor,
+    remove_app,
     remove_second_factor_of,
     send_removal_mail,
     set_up,
@@ -215,7 +215,7 @@ def test_level_tells_how_somebody_has_shown_who_they_are(coach):
         renewed = show(find_waiting_person(waits), staff.code())
         assert level_of(renewed) == Assurance.TWO_FACTORS
         with transaction():
-            remove_second_factor(find_staff_session(renewed).actor)
+            remove_app(find_staff_session(renewed).actor)
         assert level_of(renewed) == Assurance.ONE_FACTOR
 
 
@@ -252,11 +252,11 @@ def test_own_second_factor_is_removed_unless_the_practice_requires_it(coach):
     with transaction():
         db.session.execute(sa.update(Practice).values(second_factor_roles=["coach"]))
     with pytest.raises(RuleBroken), transaction():
-        remove_second_factor(coach)
+        remove_app(coach)
     with transaction():
         db.session.execute(sa.update(Practice).values(second_factor_roles=["admin"]))
     with transaction():
-        remove_second_factor(coach)
+        remove_app(coach)
     assert not has_second_factor(coach.id)
     assert find_staff_session(enter())
     left = sa.select(Credential.secret).where(Credential.kind != "password")
@@ -280,7 +280,7 @@ def test_only_an_admin_removes_that_of_somebody_else_who_is_told(coach, monkeypa
     with pytest.raises(Invalid), transaction():
         remove_second_factor_of(operator(), coach.id, "lost")
     details = [*db.session.scalars(sa.select(AuditEvent.details))]
-    assert details.count({"app": "removed", "reason": "lost"}) == 1
+    assert details.count({"factor": "removed", "reason": "lost"}) == 1
     db.session.rollback()
     sent: list[Any] = []
     monkeypatch.setattr("caseapp.core.mail.send", sent.append)
