@@ -1,4 +1,4 @@
-"""The PIN: chosen with the start code, asked for after every link, after five wrong attempts with waits."""
+"""The PIN: chosen with the start code, asked for after every link; after five wrong ones the next ones wait."""
 
 from __future__ import annotations
 
