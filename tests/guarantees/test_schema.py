@@ -58,6 +58,7 @@ NOT_ABOUT_CLIENTS = {
     "handout_version_review",
     "hidden_handout",
     "key_ring",
+    "passkey",
     "practice",
     "practice_help_line",
     "practice_logo",
