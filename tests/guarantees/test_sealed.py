@@ -17,6 +17,8 @@ from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
 from caseapp.core.vault import CODE_LENGTH, SHORTEST_SEAL
 from caseapp.domain.assignments.operations import assign_handout
+from caseapp.domain.auth.passkeys import add_passkey, describe_adding
+from caseapp.domain.auth.schemas import NewPasskey
 from caseapp.domain.bulk_assignments.operations import start_bulk_assignment
 from caseapp.domain.bulk_assignments.schemas import NewBulkAssignment
 from caseapp.domain.cases.models import Case
@@ -42,6 +44,7 @@ from caseapp.domain.screening.schemas import CircumstanceEnd
 from caseapp.domain.worksheets.operations import save_answers, share_answers, store_upload
 from caseapp.domain.worksheets.queries import lock_worksheet
 from tests.support import builders, safety_plans, staff
+from tests.support.authenticator import Authenticator
 from tests.support.followups import result_for
 
 pytestmark = pytest.mark.both
@@ -69,11 +72,19 @@ def tell_of_an_end(coach, client_id):
         end_circumstance(coach, lock_client(coach, client_id), ended)
 
 
+def make_passkey(coach):
+    """Add a passkey."""
+    answer = Authenticator().make(describe_adding(coach, staff.email_of(coach), CANARY))
+    with transaction():
+        add_passkey(coach, NewPasskey("Laptop", answer), CANARY)
+
+
 @pytest.fixture
-def canaries(app):
+def canaries(app, named_site):
     """Write the canary into every field whose words are sealed, through the operations."""
     team = staff.team()
     coach, supervisor = team["coach"], team["supervisor"]
+    make_passkey(coach)
     start = now()
     with at(start - timedelta(days=20)):
         made = builders.case(
@@ -134,7 +145,6 @@ def canaries(app):
         )
     words = {"data": CANARY, "assessment": CANARY, "plan": CANARY}
     builders.note(coach, made.case_id, words)
-    levels = {"sleep": 1, "eating": None}
     builders.screen(coach, made.client_id)
     with transaction():
         assign_handout(
@@ -149,7 +159,7 @@ def canaries(app):
         share_answers(client, lock_worksheet(client, 2), {"first_person": CANARY}, 0)
         save_answers(client, lock_worksheet(client, 2), {"first_person": f"{CANARY} again"}, 2)
         store_upload(client, lock_worksheet(client, 2), f"%PDF-{CANARY}".encode(), "no_form")
-    builders.draft(coach, made.case_id, words, levels=levels, comment=CANARY)
+    builders.draft(coach, made.case_id, words, levels={"sleep": 1, "eating": None}, comment=CANARY)
     with transaction():
         for about in (made.client_id, None):
             save_form_draft(coach.id, "/case/new", f"/{about}", about, {"name": [CANARY]}, now())

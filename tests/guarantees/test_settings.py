@@ -60,8 +60,9 @@ def test_all_wrong_settings_are_reported_at_once(tmp_path, command):
 def test_production_requires_explicit_settings(tmp_path):
     done = console(tmp_path, "init")
     assert done.returncode == 2
+    required = ("BASE_URL", "SMTP_URL", "SECRET_KEY_FILE", "TRUSTED_PROXIES", "VAULT_KEY_FILE")
     assert {line.partition(":")[0] for line in done.stderr.splitlines()} == {
-        f"{PREFIX}{name}" for name in ("BASE_URL", "SMTP_URL", "SECRET_KEY_FILE", "VAULT_KEY_FILE")
+        f"{PREFIX}{name}" for name in required
     }
 
 

@@ -85,7 +85,7 @@ def test_words_of_an_ended_session_are_back_after_signing_in(intake, live):
     page.wait_for_url("**/sign-in**")
     page.get_by_label("Email").fill("coach@practice.test")
     page.get_by_label("Password").fill(staff.PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
     page.wait_for_url("**/cases/new")
     expect(page.locator("#name")).to_have_value("Ines Okafor, typed after the session had ended")
     assert count(Client) == 0

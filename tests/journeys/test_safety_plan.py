@@ -15,7 +15,7 @@ def sign_in(page, live, actor):
     page.goto(f"{live}/sign-in")
     page.get_by_label("Email").fill(staff.email_of(actor))
     page.get_by_label("Password").fill(staff.PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
     page.wait_for_url("**/today")
 
 

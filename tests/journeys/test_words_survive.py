@@ -56,7 +56,7 @@ def sign_in_as_coach(page):
     """Fill in the staff's sign-in page."""
     page.get_by_label("Email").fill("coach@practice.test")
     page.get_by_label("Password").fill(staff.PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
     page.wait_for_url(lambda url: "/sign-in" not in url)
 
 

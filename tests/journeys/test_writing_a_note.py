@@ -28,7 +28,7 @@ def sign_in(page, live, who="coach"):
     page.goto(f"{live}/sign-in")
     page.get_by_label("Email").fill(f"{who}@practice.test")
     page.get_by_label("Password").fill(staff.PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
     page.wait_for_url("**/today")
 
 
