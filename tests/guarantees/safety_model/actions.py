@@ -155,11 +155,12 @@ class ActionSteps(FactSteps):
     def _take_in_following(self, following: list[Task]) -> None:
         """Compare the new actions with those that follow from results."""
         rows = list_open_tasks(self.client_id)
-        new = sorted((row.kind, row) for row in rows if row.id not in self.model.tasks)
+        new = [row for row in rows if row.id not in self.model.tasks]
+        new.sort(key=lambda row: (row.kind, row.id))
         wanted = sorted(following, key=lambda task: task.kind)
-        kinds = [kind for kind, _row in new]
+        kinds = [row.kind for row in new]
         self.require(kinds == [task.kind for task in wanted], f"what follows: {kinds}")
-        for (_kind, row), task in zip(new, wanted, strict=True):
+        for row, task in zip(new, wanted, strict=True):
             self.model.tasks[row.id] = replace(
                 task, not_before=row.not_before_at, asked_at=self.now
             )
