@@ -44,6 +44,8 @@ SETTING_UP = frozenset(
         "account.set_up_factor",
         "sign_in.sign_out",
         "session_time.look",
+        "single_sign_on.begin_confirmation",
+        "single_sign_on.come_back",
     }
 )
 """What somebody reaches who has to set up a second factor first."""

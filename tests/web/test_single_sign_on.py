@@ -394,6 +394,22 @@ def test_old_sign_in_at_the_provider_has_to_be_confirmed(app, coach, provider, v
     assert session_of(coach).authenticated_at == now() - ABSOLUTE_TIMEOUT
 
 
+def test_required_factor_is_set_up_after_confirming_at_the_provider(app, coach, provider, visitor):
+    """Where the password is refused, whoever must have a factor and has none can still confirm who they are."""
+    required = sa.update(Practice).values(
+        second_factor_roles=["coach"], requires_single_sign_on=True
+    )
+    with transaction() as session:
+        session.execute(required)
+    provider.signed_in_at = now() - timedelta(hours=2)
+    go(visitor, provider)
+    assert visitor.get("/today").location == "/account/second-factor"
+    provider.signed_in_at = None
+    answer = go(visitor, provider, "/account/provider/confirm?next=/account/second-factor")
+    assert answer.location == "/account/second-factor"
+    assert now() - session_of(coach).authenticated_at < timedelta(minutes=1)
+
+
 @pytest.mark.parametrize("told", [{"amr": ["pwd", "mfa"]}, {"acr": "mfa"}])
 def test_second_factor_at_the_provider_counts_if_the_operator_says_so(
     app, coach, provider, told, visitor

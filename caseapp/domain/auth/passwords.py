@@ -33,8 +33,10 @@ from caseapp.domain.auth.sealing import open_secret, seal_secret
 from caseapp.domain.auth.throttling import (
     Limit,
     clear_attempts,
+    code_limits,
     confirmation_limits,
     count_attempt,
+    reset_attempts,
     sign_in_limits,
 )
 from caseapp.domain.keys.queries import get_ring_key
@@ -217,7 +219,11 @@ def set_password(person_id: UUID, password: str, *, but_session: UUID | None = N
 
 
 def end_access(person_id: UUID, *, but_session: UUID | None = None) -> None:
-    """End the sessions of somebody whose credentials have changed, but for one, and their tokens."""
+    """End the sessions of somebody whose credentials have changed, but for one, and their tokens.
+
+    Codes that were tried with a password or an app of before count no longer.
+    """
+    reset_attempts(code_limits(person_id))
     end_all_sessions(person_id, but=but_session)
     db.session.execute(
         sa.update(Token)

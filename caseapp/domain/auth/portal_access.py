@@ -57,7 +57,6 @@ from caseapp.domain.auth.throttling import (
     entry_limits,
     link_limits,
     pin_limits,
-    reset_attempts,
 )
 from caseapp.domain.clients.matches import email_hash
 from caseapp.domain.clients.models import Client
@@ -108,7 +107,6 @@ def invite_client(actor: Actor, client: LockedClient) -> Invitation:
     row.pin_hash = row.link_hash = row.link_expires_at = None
     db.session.flush()
     end_all_sessions(client_id)
-    reset_attempts(pin_limits(client_id, NO_DEVICE))
     if by_mail:
         outbox.enqueue(LINK_MAIL, {"client": client_id.hex})
     record(
@@ -341,7 +339,10 @@ def complete_first_visit(actor: Actor) -> None:
 
 def _check_secret(actor: Actor, secret: str, kind: str, device: Device) -> _RightSecret:
     """Check a secret and return its hash; count the attempt first, so that concurrent ones can't exceed the limit."""
-    limits = pin_limits(actor.id, device)
+    invited_at = db.session.execute(
+        sa.select(PortalAccess.invited_at).where(PortalAccess.client_id == actor.id)
+    ).scalar_one()
+    limits = pin_limits(actor.id, invited_at, device)
     wait = count_attempt(limits)
     column = {"pin": PortalAccess.pin_hash, "start_code": PortalAccess.start_code_hash}[kind]
     stored = db.session.scalar(sa.select(column).where(PortalAccess.client_id == actor.id))

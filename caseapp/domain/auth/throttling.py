@@ -134,11 +134,14 @@ def code_limits(person_id: UUID) -> list[Limit]:
     return [_limit(KNOWN_DEVICE, "code", who), _limit(CODE_DAY, "code-day", who)]
 
 
-def pin_limits(client_id: UUID, device: Device) -> list[Limit]:
-    """Return the limits for one try of a PIN or start code: those of a known device, or of all others together."""
-    who = client_id.hex
+def pin_limits(client_id: UUID, invited_at: datetime, device: Device) -> list[Limit]:
+    """Return the limits for one try of a PIN or start code: those of a known device, or of all others together.
+
+    They belong to one invitation: what was tried before says nothing about the codes of a new one.
+    """
+    who, when = client_id.hex, invited_at.isoformat()
     source = device.name if device.knows(who) else "others"
-    return [_limit(PIN, "pin", who, source), _limit(PIN_DAY, "pin-day", who, source)]
+    return [_limit(PIN, "pin", who, when, source), _limit(PIN_DAY, "pin-day", who, when, source)]
 
 
 def entry_limits(address: str) -> list[Limit]:

@@ -20,7 +20,7 @@ from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.auth import second_factor
 from caseapp.domain.auth.models import Credential
 from caseapp.domain.auth.operations import create_token
-from caseapp.domain.auth.passwords import check_password
+from caseapp.domain.auth.passwords import check_password, set_password
 from caseapp.domain.auth.queries import (
     find_staff_session,
     find_token_actor,
@@ -185,6 +185,18 @@ def test_wrong_codes_are_counted_wherever_they_come_from(coach):
         with pytest.raises(TooManyAttempts):
             check_code(actor, codes[0])
     with at(now() + timedelta(minutes=15, seconds=1)):
+        assert check_code(actor, codes[0])
+
+
+def test_new_password_ends_the_wait_that_somebody_with_the_old_one_has_caused(coach):
+    codes = staff.set_up_app(coach)
+    actor = waiting()
+    with at(now()):
+        for _ in range(10):
+            with pytest.raises(Invalid):
+                check_code(actor, "000000")
+        with transaction():
+            set_password(coach.id, "three quiet herons 41")
         assert check_code(actor, codes[0])
 
 

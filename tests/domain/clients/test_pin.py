@@ -118,9 +118,23 @@ def test_known_device_and_new_invitation_are_not_held_up(coach, app):
         assert enter_pin(at_home, PIN, device)
         with pytest.raises(TooManyAttempts):
             enter_pin(arriving, PIN)
+    with at(NOON + timedelta(minutes=1)):
         with transaction():
             again = portal_access.invite_client(coach, lock_client(coach, found.client_id))
         assert choose_pin(redeem(again.card_code), again.start_code, PIN)
+
+
+def test_new_invitation_is_not_held_up_on_the_device_that_used_up_its_tries(coach, app):
+    found = invited(coach)
+    device = NO_DEVICE.remembering(found.client_id.hex)
+    with at(NOON):
+        choose_pin(redeem(found.card_code), found.start_code, PIN, device)
+        arriving = redeem(found.card_code)
+        assert [try_pin(arriving, device) for _ in range(6)] == [Invalid] * 5 + [TooManyAttempts]
+    with at(NOON + timedelta(seconds=1)):
+        with transaction():
+            again = portal_access.invite_client(coach, lock_client(coach, found.client_id))
+        assert choose_pin(redeem(again.card_code), again.start_code, PIN, device)
 
 
 def try_pin(actor, device=NO_DEVICE):
