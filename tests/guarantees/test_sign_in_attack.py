@@ -77,6 +77,7 @@ def count_rows(table):
     return db.session.scalar(sa.select(sa.func.count()).select_from(table))
 
 
+@pytest.mark.slow
 def test_pins_and_start_codes_are_guessed_fewer_than_ten_times_a_day(app, people):
     coach = staff.add("supervisor2", role="coach")
     with at(NOON):
