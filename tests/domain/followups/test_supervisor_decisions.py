@@ -27,6 +27,15 @@ from tests.support import builders, followups
 
 pytestmark = pytest.mark.both
 
+LOST = CaseClosing(
+    "lost_contact",
+    "decision",
+    "not_possible",
+    "No answer.",
+    follow_up_consent=False,
+    follow_up_on=None,
+)
+
 
 @pytest.mark.parametrize("kind", ["safety_plan", "referral"])
 def test_declined_action_waits_for_a_supervisor_and_blocks_the_release(team, ines, kind):
@@ -83,19 +92,11 @@ def test_case_of_lost_contact_is_closed_and_its_hold_stays_with_its_actions(team
         made = builders.case(coach)
         builders.screen(coach, made.client_id, self_harm="urgent")
         [hold] = list_holds(coach, made.client_id)
-    closing = CaseClosing(
-        "lost_contact",
-        "decision",
-        "not_possible",
-        "No answer.",
-        follow_up_consent=False,
-        follow_up_on=None,
-    )
 
     def close(actor, moment):
         with at(moment), transaction():
             case = lock_case(actor, made.case_id)
-            close_case(actor, case, closing, case.case.version)
+            close_case(actor, case, LOST, case.case.version)
 
     with pytest.raises(RuleBroken) as refused:
         close(supervisor, NOON + timedelta(hours=1))
@@ -135,16 +136,8 @@ def test_hold_of_lost_contact_waits_for_no_second_person_before_the_case_is_open
         builders.screen(coach, made.client_id, self_harm="urgent")
         [hold] = list_holds(coach, made.client_id)
     moment = lose_contact(team, made.client_id)
-    closing = CaseClosing(
-        "lost_contact",
-        "decision",
-        "not_possible",
-        "No answer.",
-        follow_up_consent=False,
-        follow_up_on=None,
-    )
     with at(moment), transaction():
-        close_case(supervisor, lock_case(supervisor, made.case_id), closing, 1)
+        close_case(supervisor, lock_case(supervisor, made.case_id), LOST, 1)
     with at(moment + timedelta(days=9)):
         builders.screen(coach, made.client_id)
         assert list_releasable_holds(supervisor, list_marks(supervisor.id, HOLD_KINDS)) == []
@@ -159,16 +152,8 @@ def test_new_case_asks_again_for_what_lost_contact_had_ended(team):
         made = builders.case(coach)
         builders.screen(coach, made.client_id, self_harm="urgent")
     moment = lose_contact(team, made.client_id)
-    closing = CaseClosing(
-        "lost_contact",
-        "decision",
-        "not_possible",
-        "No answer.",
-        follow_up_consent=False,
-        follow_up_on=None,
-    )
     with at(moment), transaction():
-        close_case(supervisor, lock_case(supervisor, made.case_id), closing, 1)
+        close_case(supervisor, lock_case(supervisor, made.case_id), LOST, 1)
     with at(moment + timedelta(days=1)), transaction():
         details = CaseDetails({}, "undecided", None)
         open_case(coach, lock_client(coach, made.client_id), details, coach_id=coach.id)
@@ -187,14 +172,6 @@ def test_contact_that_was_found_again_is_not_lost(team, heard):
             followups.complete(coach, open_tasks(team, made.client_id)["safety_24h"].id)
         else:
             builders.screen(coach, made.client_id, self_harm="urgent")
-    closing = CaseClosing(
-        "lost_contact",
-        "decision",
-        "not_possible",
-        "No answer.",
-        follow_up_consent=False,
-        follow_up_on=None,
-    )
     with at(moment + timedelta(hours=1)), pytest.raises(RuleBroken) as refused, transaction():
-        close_case(supervisor, lock_case(supervisor, made.case_id), closing, 1)
+        close_case(supervisor, lock_case(supervisor, made.case_id), LOST, 1)
     assert [reason.code for reason in refused.value.reasons] == ["contact_not_lost"]
