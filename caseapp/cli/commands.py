@@ -6,7 +6,7 @@ import click
 
 from caseapp.cli.check import check
 from caseapp.cli.conflicts import conflicts
-from caseapp.cli.context import Commands
+from caseapp.cli.context import CommandContext, Commands
 from caseapp.cli.handouts import handouts
 from caseapp.cli.keys import keys
 from caseapp.cli.report import report
@@ -17,8 +17,17 @@ from caseapp.cli.worker import worker
 
 
 @click.group(cls=Commands)
-def caseapp() -> None:
+@click.option(
+    "--as",
+    "operator_email",
+    metavar="EMAIL",
+    default="",
+    help="Who you are: the log names this person, whose role must allow the change (or set CASEAPP_OPERATOR).",
+)
+@click.pass_obj
+def caseapp(context: CommandContext, operator_email: str) -> None:
     """Case management for a coaching practice."""
+    context.operator_email = operator_email.strip()
 
 
 for command in (serve, worker, init, demo, check, user, token, handouts, conflicts, report, keys):

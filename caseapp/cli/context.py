@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from caseapp.core.actor import operator
+from caseapp.core.actor import Actor, operator
 from caseapp.core.errors import DomainError, Invalid, RuleBroken
 from caseapp.core.settings import InvalidSettings, Settings, load_settings
 from caseapp.domain.audit.operations import reads_recorded
 from caseapp.domain.handouts.library import InvalidHandoutFile
+from caseapp.domain.users.queries import get_operator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,14 +24,19 @@ if TYPE_CHECKING:
 
 EXIT_FAILED = 1
 EXIT_SETTINGS = 2
+OPERATOR_VARIABLE = "CASEAPP_OPERATOR"
 
 
 @dataclass
 class CommandContext:
-    """The environment and the application factory that a command runs with."""
+    """The environment and the application factory that a command runs with.
+
+    `operator_email` is the address of whoever runs the command, as they say themselves; empty when nobody was named.
+    """
 
     make_app: Callable[[Settings], Flask]
     environ: dict[str, str]
+    operator_email: str = ""
 
     @cached_property
     def settings(self) -> Settings:
@@ -50,6 +56,19 @@ class CommandContext:
         """Run a block in the application context; what it reads of clients' records is written to the log."""
         with self.app.app_context(), reads_recorded(operator()):
             yield self.app
+
+    @contextmanager
+    def open_as(self) -> Iterator[Actor]:
+        """Do the same for a command that acts; yield who acts, with the rights of their role.
+
+        It is whoever was named, by the option or the environment, and without a name the operator, who has an admin's
+        rights. Raises NotFound for an address that no active account has.
+        """
+        email = self.operator_email or self.environ.get(OPERATOR_VARIABLE, "").strip()
+        with self.app.app_context():
+            actor = get_operator(email) if email else operator()
+            with reads_recorded(actor):
+                yield actor
 
 
 class Commands(click.Group):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from caseapp.cli.context import EXIT_FAILED, CommandContext, print_error_lines
-from caseapp.core.actor import operator
+from caseapp.core.actor import require
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.core.vault import vault_key_ids, wrapping_key_id
@@ -68,13 +68,14 @@ def rotate(context: CommandContext) -> None:
     The application can keep running, but must already have been started with the new key. If this is
     interrupted, run it again.
     """
-    with context.open():
+    with context.open_as() as actor:
+        require(actor, Action.KEY_ROTATE)
         new = wrapping_key_id()
         with transaction():
             if left := count_wrapped_keys().count_not_under(new):
                 # Recorded with the first change, so that a rotation that is interrupted is in the log too.
                 found = {"vault_key": new, "keys": left}
-                record(operator(), Action.KEY_ROTATE, "vault_key", details=found)
+                record(actor, Action.KEY_ROTATE, "vault_key", details=found)
             done = rewrap_ring()
         last: UUID | None = None
         while True:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from caseapp.core.actor import operator
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.operations import record_reads
 from caseapp.domain.cases.stages import stages
@@ -62,7 +61,7 @@ def cases(
     output: BinaryIO,
 ) -> None:
     """Export the case report: coded values without names or free text."""
-    with context.open():
+    with context.open_as() as actor:
         chosen = {
             "format": kind,
             "since": since.date().isoformat() if since else None,
@@ -73,7 +72,7 @@ def cases(
         }
         new = load(ExportSchema(), chosen)
         with transaction():
-            export_id = create_export(operator(), new.filters, new.format)
-        pieces, _, _ = build_export_file(operator(), export_id)
-        record_reads(operator())
+            export_id = create_export(actor, new.filters, new.format)
+        pieces, _, _ = build_export_file(actor, export_id)
+        record_reads(actor)
         output.writelines(pieces)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from caseapp.core.actor import operator
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth.identities import find_identity, unlink_identity_of
 from caseapp.domain.auth.operations import (
@@ -63,8 +62,8 @@ def user() -> None:
 def add(context: CommandContext, email: str, name: str, role: str, supervisor: str | None) -> None:
     """Add a user; the password is read from standard input."""
     password = read_password()
-    with context.open(), transaction():
-        add_user(operator(), email, name, role, password, supervisor=supervisor)
+    with context.open_as() as actor, transaction():
+        add_user(actor, email, name, role, password, supervisor=supervisor)
     click.echo(f"{name} can sign in as {email.strip().lower()} ({role}).")
 
 
@@ -88,10 +87,10 @@ def disable(context: CommandContext, email: str, people_to: str | None) -> None:
     Refused while they are responsible for clients with an open hold, flag or follow-up: a supervisor hands these over
     first, on the page Board, Hand over. Also refused while they supervise somebody, without --people-to.
     """
-    with context.open(), transaction():
+    with context.open_as() as actor, transaction():
         others = [get_user_by_email(people_to).id] if people_to else []
         member, *successors = lock_members(get_user_by_email(email).id, *others)
-        disable_member(operator(), member, successors[0] if successors else None)
+        disable_member(actor, member, successors[0] if successors else None)
     click.echo(f"{email} can no longer sign in.")
 
 
@@ -106,10 +105,10 @@ def disable(context: CommandContext, email: str, people_to: str | None) -> None:
 @click.pass_obj
 def supervise(context: CommandContext, email: str, by: str) -> None:
     """Give a user another supervisor, who sees their clients from now on."""
-    with context.open(), transaction():
+    with context.open_as() as actor, transaction():
         others = [] if by == NOBODY else [get_user_by_email(by).id]
         member, *supervisors = lock_members(get_user_by_email(email).id, *others)
-        change_supervisor(operator(), member, supervisors[0] if supervisors else None)
+        change_supervisor(actor, member, supervisors[0] if supervisors else None)
     click.echo(f"{by.capitalize() if by == NOBODY else by} supervises {email} now.")
 
 
@@ -119,8 +118,8 @@ def supervise(context: CommandContext, email: str, by: str) -> None:
 def reset(context: CommandContext, email: str) -> None:
     """Set a new password, read from standard input, and end all sessions and tokens of the user."""
     password = read_password()
-    with context.open(), transaction():
-        reset_password(operator(), email, password)
+    with context.open_as() as actor, transaction():
+        reset_password(actor, email, password)
     click.echo(f"{email} has a new password; all sessions and tokens have ended.")
 
 
@@ -139,8 +138,8 @@ def list_sessions_command(context: CommandContext, email: str) -> None:
 @click.pass_obj
 def sign_out(context: CommandContext, email: str) -> None:
     """End all sessions of a user; tokens stay."""
-    with context.open(), transaction():
-        end_sessions_of(operator(), email)
+    with context.open_as() as actor, transaction():
+        end_sessions_of(actor, email)
     click.echo(f"{email} is signed out everywhere.")
 
 
@@ -150,8 +149,8 @@ def sign_out(context: CommandContext, email: str) -> None:
 @click.pass_obj
 def remove_factor(context: CommandContext, email: str, reason: str) -> None:
     """Remove the second factor of somebody who has lost it, and end all of their sessions and tokens."""
-    with context.open(), transaction():
-        remove_second_factor_of(operator(), get_user_by_email(email).id, reason)
+    with context.open_as() as actor, transaction():
+        remove_second_factor_of(actor, get_user_by_email(email).id, reason)
     click.echo(f"{email} has no second factor any more; all sessions and tokens have ended.")
 
 
@@ -176,8 +175,8 @@ def unlink(context: CommandContext, email: str) -> None:
     From then on their password signs them in, also where the practice requires single sign-on: this is the way in while
     the provider is out of reach.
     """
-    with context.open(), transaction():
-        unlink_identity_of(operator(), email)
+    with context.open_as() as actor, transaction():
+        unlink_identity_of(actor, email)
     click.echo(f"{email} signs in with the password now; all sessions and tokens have ended.")
 
 
@@ -192,8 +191,8 @@ def token() -> None:
 @click.pass_obj
 def create(context: CommandContext, email: str, name: str) -> None:
     """Create a token with a user's permissions; it is printed only once."""
-    with context.open(), transaction():
-        _, text = create_token(operator(), email, name)
+    with context.open_as() as actor, transaction():
+        _, text = create_token(actor, email, name)
     click.echo(text)
 
 
@@ -213,6 +212,6 @@ def list_tokens_command(context: CommandContext, email: str) -> None:
 @click.pass_obj
 def revoke(context: CommandContext, token_id: UUID) -> None:
     """Revoke a token permanently."""
-    with context.open(), transaction():
-        revoke_token(operator(), token_id)
+    with context.open_as() as actor, transaction():
+        revoke_token(actor, token_id)
     click.echo("The token has been revoked.")

@@ -128,7 +128,7 @@ class _Reader:
         return self.environ.get(PREFIX + name, "").strip() or default
 
     def refuse_unknown(self) -> None:
-        known = {*SETTING_DESCRIPTIONS, "DEMO_PASSWORD", "DEMO_PIN"}
+        known = {*SETTING_DESCRIPTIONS, "DEMO_PASSWORD", "DEMO_PIN", "OPERATOR"}
         ours = sorted(name.removeprefix(PREFIX) for name in self.environ if name.startswith(PREFIX))
         for name in ours:
             if name not in known:

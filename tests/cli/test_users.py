@@ -193,3 +193,19 @@ def test_supervisor_can_work_without_a_supervisor_and_a_coach_cannot(app, run_co
     done = run_command("user", "supervise", "coach@practice.test", *nobody)
     assert done.exit_code == 1
     assert "Only a supervisor can work without" in done.stderr
+
+
+def test_command_names_who_runs_it_and_keeps_to_their_role(app, run_command):
+    team = staff.team()
+    sign_out = ("user", "sign-out", "coach@practice.test")
+    named = ("--as", "Admin@practice.test")
+    assert run_command(*named, *sign_out).exit_code == 0
+    assert run_command(*sign_out, CASEAPP_OPERATOR="admin@practice.test").exit_code == 0
+    done = run_command("--as", "coach@practice.test", *sign_out)
+    assert (done.exit_code, done.stderr) == (1, "Your role doesn't include this.\n")
+    with transaction():
+        staff.disable("coach2@practice.test")
+    for gone in ("coach2@practice.test", "nobody@practice.test"):
+        assert run_command("--as", gone, *sign_out).exit_code == 1
+    log = list_audit_events(team["admin"], AuditFilter(action=Action.USER_MANAGE), None, 2).items
+    assert {(event.actor_id, event.via) for event in log} == {(team["admin"].id, "cli")}

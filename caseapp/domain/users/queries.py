@@ -54,6 +54,18 @@ def get_user_by_email(email: str) -> User:
     return found
 
 
+def get_operator(email: str) -> Actor:
+    """Return the actor of somebody who runs a command, with the rights of their role.
+
+    The command line takes their word for it: whoever may run it could change the database as well. Raises NotFound for
+    an address that no active account has.
+    """
+    found = get_user_by_email(email)
+    if found.disabled_at is not None:
+        raise NotFound("No active account uses that email address.")
+    return Actor(found.id, Role(found.role), found.name, "cli")
+
+
 def list_users() -> Sequence[User]:
     """List all staff by name, disabled accounts included."""
     return db.session.scalars(sa.select(User).order_by(User.name)).all()
