@@ -9,6 +9,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from werkzeug.serving import is_running_from_reloader, run_simple
 
+from caseapp.cli.buffering import BufferingWorker
 from caseapp.cli.context import CommandContext, print_error_lines
 from caseapp.cli.setup import fill_demo, list_sign_ins, set_up_demo
 from caseapp.cli.worker import WorkerProcess
@@ -125,6 +126,8 @@ def serve(
             "bind": f"{host}:{port}",
             "workers": processes,
             "threads": threads,
+            "worker_class": BufferingWorker,
+            "keepalive": 0,
             "preload_app": True,
             "loglevel": "warning",
             "control_socket_disable": True,
