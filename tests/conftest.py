@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
 from contextvars import Context
 from dataclasses import replace
 from datetime import UTC, datetime, time
-from typing import cast
 
 import hypothesis
 import pytest
@@ -21,22 +19,18 @@ from caseapp.cli.handouts import release_date
 from caseapp.core import clock
 from caseapp.core.database import configure_engine, db
 from caseapp.core.fonts import find_missing_glyphs
-from caseapp.core.migrate import upgrade
 from caseapp.core.sandbox import pool
 from caseapp.core.settings import active as active_settings
 from caseapp.core.settings import load_settings
 from caseapp.core.settings import use as use_settings
-from caseapp.core.transaction import transaction
 from caseapp.domain.audit import operations as audit
 from caseapp.domain.auth import credentials
-from caseapp.domain.handouts.operations import publish_library
 from caseapp.domain.handouts.provenance import claims
-from caseapp.domain.keys.operations import open_ring
 from caseapp.domain.keys.queries import load_ring
-from caseapp.domain.practice.operations import set_up_practice
 from caseapp.factory import create_app
 from tests.support import staff, temporary, usage
 from tests.support.patience import be_patient
+from tests.support.templates import Templates, use_engine
 
 # One cheap hash for every test; the real parameters have a test of their own.
 credentials._hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)  # noqa: SLF001
@@ -115,96 +109,32 @@ def postgres():
     server.cleanup()
 
 
-def use_engine(engine: sa.Engine) -> sa.Engine:
-    """Have the app use an engine; return the one before. Needs an application context."""
-    engines = cast("dict[str | None, sa.Engine]", db.engines)
-    before, engines[None] = engines[None], engine
-    return before
-
-
-def _new_practice(url):
-    """Bring an empty database up to date, with a practice and the library."""
-    upgrade(url)
-    open_ring()
-    with transaction():
-        set_up_practice()
-        publish_library()
-
-
-def _add_team(_url):
-    """Add the usual people to a practice."""
-    load_ring()
-    staff.team()
-
-
-def _fill(app, engine, fill):
-    """Fill a database that tests are given copies of."""
-    with app.app_context():
-        before = use_engine(engine)
-        try:
-            fill(engine.url)
-            db.session.remove()
-        finally:
-            use_engine(before)
-    engine.dispose()
-
-
-def _fill_sqlite(app, path, fill):
-    engine = sa.create_engine(f"sqlite:///{path}")
-    configure_engine(engine)
-    _fill(app, engine, fill)
-    with sa.create_engine(f"sqlite:///{path}", poolclass=sa.NullPool).connect() as connection:
-        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-    return path
-
-
 @pytest.fixture(scope="session")
-def sqlite_template(session_app, data_dir):
-    return _fill_sqlite(session_app, data_dir / "template.db", _new_practice)
-
-
-@pytest.fixture(scope="session")
-def sqlite_team_template(session_app, data_dir, sqlite_template):
-    path = shutil.copy(sqlite_template, data_dir / "template-team.db")
-    return _fill_sqlite(session_app, path, _add_team)
-
-
-def _fill_postgres(app, admin, name, fill, template="template1"):
-    with admin.connect() as connection:
-        connection.exec_driver_sql(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
-    url = admin.url.set(database=name)
-    _fill(app, sa.create_engine(url), fill)
-    return url
-
-
-@pytest.fixture(scope="session")
-def postgresql_template(session_app, postgres):
-    return _fill_postgres(session_app, postgres, "template_case", _new_practice)
-
-
-@pytest.fixture(scope="session")
-def postgresql_team_template(session_app, postgres, postgresql_template):
-    name, template = "template_team", postgresql_template.database
-    return _fill_postgres(session_app, postgres, name, _add_team, template)
+def templates(session_app, data_dir, request):
+    """Give the databases that tests are given copies of."""
+    guard = request.config.pluginmanager.get_plugin("usage-guard")
+    return Templates(
+        session_app, data_dir, lambda: request.getfixturevalue("postgres"), guard.not_counted
+    )
 
 
 @pytest.fixture
-def database_url(request, tmp_path):
+def database_url(request, templates, template_name, tmp_path):
     """Give the address of a fresh, complete database: SQLite, and PostgreSQL too in tests marked `both`."""
-    people = "_team" if "team_in_template" in request.fixturenames else ""
-    template = request.getfixturevalue(f"{request.param}{people}_template")
     if request.param == "sqlite":
-        path = tmp_path / "test.db"
-        shutil.copy(template, path)
-        yield sa.make_url(f"sqlite:///{path}")
+        yield templates.copy("sqlite", template_name, str(tmp_path / "test.db"))
         return
-    admin = request.getfixturevalue("postgres")
     name = f"t{os.getpid()}_{tmp_path.name}".lower().replace("-", "_")[:60]
-    with admin.connect() as connection:
-        connection.exec_driver_sql(f'CREATE DATABASE "{name}" TEMPLATE "{template.database}"')
-    yield template.set(database=name)
-    with admin.connect() as connection:
+    yield templates.copy("postgresql", template_name, name)
+    with templates.server().connect() as connection:
         connection.exec_driver_sql(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def template_name(request):
+    """Give the name of the template that the test's database is copied from: the fullest that the test asks for."""
+    asked = {name.removesuffix("_in_template") for name in request.fixturenames}
+    return next(name for name in ("world", "team", "practice") if name in asked | {"practice"})
 
 
 @pytest.fixture

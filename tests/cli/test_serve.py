@@ -100,10 +100,10 @@ def serving(installation, *arguments, **environ):
 
 
 @pytest.fixture
-def practice(installation, data_dir, sqlite_template):
+def practice(installation, data_dir, templates):
     """Return an installation with a database."""
     installation.data_dir.mkdir()
-    shutil.copy(sqlite_template, installation.data_dir / "caseapp.db")
+    templates.copy("sqlite", "practice", str(installation.data_dir / "caseapp.db"))
     shutil.copy(data_dir / "vault.key", installation.data_dir)
     return installation
 

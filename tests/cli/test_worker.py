@@ -23,7 +23,7 @@ from caseapp.domain.alerts.models import AlertSetting
 from caseapp.domain.alerts.operations import update_staff_contact
 from caseapp.domain.alerts.schemas import StaffContact
 from tests.cli.test_serve import practice, serving, worker_pid
-from tests.domain.alerts.steps import practice_with_deputies, taken_steps
+from tests.domain.alerts.steps import add_deputies, taken_steps
 from tests.support import builders, staff
 from tests.support.patience import PATIENCE
 from tests.support.processes import stop, watched
@@ -41,7 +41,7 @@ def quiet(app, monkeypatch):
 
 
 def test_turn_of_the_timer_takes_due_steps_and_beats(quiet):
-    team = practice_with_deputies()
+    team = add_deputies(staff.team())
     made = builders.case(team["coach"])
     builders.screen(team["coach"], made.client_id, self_harm="urgent", days_ago=1)
     timer = AlertTimer(quiet, Event())
@@ -125,7 +125,7 @@ def test_check_complains_when_nobody_could_be_reached(quiet):
 
 
 def test_check_is_content_when_everybody_is_reached(quiet):
-    team = practice_with_deputies()
+    team = add_deputies(staff.team())
     set_phone(team["admin"], team["manager"], "020 7946 0142")
     assert [found.level for found in check.check_alerts()] == [check.OK]
 

@@ -4,9 +4,24 @@ from __future__ import annotations
 
 import pytest
 
+from caseapp.core import clock
 from tests.guarantees import sample_data
+from tests.support import staff
+from tests.support.templates import CONTENTS, Content
+
+CONTENTS["world"] = Content(
+    "team", lambda app, _url: (clock.now(), sample_data.make(app, staff.find_team()))
+)
 
 
 @pytest.fixture
-def world(app):
-    return sample_data.make(app)
+def world_in_template():
+    """Have the test's database copied from one with the sample data."""
+
+
+@pytest.fixture
+def world(world_in_template, app, database_url, templates):
+    """Give the sample data at the moment at which it was made, with browsers of its own."""
+    moment, made = templates.result(database_url.get_backend_name(), "world")
+    with clock.at(moment):
+        yield sample_data.copy_of(made)

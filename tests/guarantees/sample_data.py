@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -180,10 +180,9 @@ def _belongings(app, coach, slugs):
     }
 
 
-def make(app):
-    """Create the practice and sign everybody in."""
-    actors = staff.team()
-    actors["supervisor2"] = staff.add("supervisor2", role="supervisor")
+def make(app, team):
+    """Fill a practice with these people and one supervisor more, and sign everybody in."""
+    actors = team | {"supervisor2": staff.add("supervisor2")}
     world = World(app, actors)
     with transaction():
         shared = {
@@ -219,6 +218,24 @@ def make(app):
         world.csrf[who] = staff.csrf(world.browsers[who].get("/portal/safety"))
     world.csrf["nobody"] = staff.csrf(world.browsers["nobody"].get("/sign-in"))
     return world
+
+
+def copy_of(world):
+    """Copy a world: what a test does in its browsers or changes in its values stays its own."""
+    browsers = {}
+    for who, browser in world.browsers.items():
+        browsers[who] = world.app.test_client()
+        browsers[who]._cookies = dict(browser._cookies)  # noqa: SLF001 - there is no public way
+    return replace(
+        world,
+        browsers=browsers,
+        actors=dict(world.actors),
+        csrf=dict(world.csrf),
+        tokens=dict(world.tokens),
+        own=dict(world.own),
+        foreign=dict(world.foreign),
+        drafts=dict(world.drafts),
+    )
 
 
 @dataclass(frozen=True)

@@ -26,9 +26,8 @@ PERMITTED = {
 
 
 @pytest.fixture
-def world(app):
-    """Make the sample data, and let an alert about the coach's client reach a supervisor of another team."""
-    world = w.make(app)
+def reached(world):
+    """Let an alert about the coach's client reach a supervisor of another team."""
     outsider = world.actors["supervisor2"].id
     with transaction() as session:
         take_client_lock(world.own["client_id"])
@@ -67,12 +66,11 @@ def opened_routes(world):
     return opened
 
 
-def test_alert_opens_only_its_own_page_to_somebody_outside_the_care_team(world):
-    assert opened_routes(world) == PERMITTED
+def test_alert_opens_only_its_own_page_to_somebody_outside_the_care_team(reached):
+    assert opened_routes(reached) == PERMITTED
 
 
-def test_hold_opens_only_its_own_page_to_whoever_is_named_for_it(app):
-    world = w.make(app)
+def test_hold_opens_only_its_own_page_to_whoever_is_named_for_it(world):
     hold_id = world.own["hold_id"]
     with transaction():
         hold = lock_hold(world.actors["coach"], hold_id)
@@ -82,16 +80,20 @@ def test_hold_opens_only_its_own_page_to_whoever_is_named_for_it(app):
     assert opened_routes(world) == PERMITTED_TO_NAMED
 
 
-def test_alert_brings_its_client_into_no_list_or_search(world):
+def test_alert_brings_its_client_into_no_list_or_search(reached):
     name = "Ines Okafor"
-    for route in w.routes(world.app):
-        mine = ACTIONS_BY_ROLE[world.actors["supervisor2"].role]
+    for route in w.routes(reached.app):
+        mine = ACTIONS_BY_ROLE[reached.actors["supervisor2"].role]
         if route.method != "GET" or route.rule.arguments or route.action not in mine:
             continue
-        answer = w.send(world, route, "supervisor2", world.own, path=f"{route.rule.rule}?q=Ines")
+        answer = w.send(
+            reached, route, "supervisor2", reached.own, path=f"{route.rule.rule}?q=Ines"
+        )
         if answer.mimetype not in {"text/html", "application/json"}:
             continue
         text = answer.get_data(as_text=True)
         is_alert_list = route.rule.rule in {"/alerts", "/api/v1/alerts", "/today"}
-        shown = name in text or world.own["number"] in text or str(world.own["client_id"]) in text
+        shown = (
+            name in text or reached.own["number"] in text or str(reached.own["client_id"]) in text
+        )
         assert shown <= is_alert_list, route.name

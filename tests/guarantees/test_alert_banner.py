@@ -16,11 +16,6 @@ pytestmark = [pytest.mark.both, pytest.mark.slow]
 BANNER = 'class="notice notice-alert alert-banner"'
 
 
-@pytest.fixture
-def world(app):
-    return w.make(app)
-
-
 def staff_pages(world, who):
     """Yield the address and source of every staff page that somebody may open."""
     for route in w.routes(world.app):

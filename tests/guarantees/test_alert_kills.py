@@ -25,8 +25,8 @@ from caseapp.domain.alerts.models import Alert, AlertRecipient, AlertStep
 from caseapp.domain.alerts.operations import ALERT_MAIL
 from caseapp.domain.auth.operations import create_token
 from caseapp.domain.screening.queries import list_holds
-from tests.domain.alerts.steps import practice_with_deputies
-from tests.support import builders
+from tests.domain.alerts.steps import add_deputies
+from tests.support import builders, staff
 from tests.support.depth import times
 from tests.support.patience import PATIENCE
 from tests.support.processes import children, stop
@@ -110,7 +110,7 @@ def test_every_acknowledged_screening_has_its_hold_and_each_step_once(
     app, database_url, settings, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(runtime.current(), "dispatch", None)
-    team = practice_with_deputies()
+    team = add_deputies(staff.team())
     made = builders.case(team["coach"])
     with transaction():
         token = create_token(operator(), "coach@practice.test", "kill")[1]

@@ -56,11 +56,10 @@ TYPED = ("", "\0", "\ud800 ﷺ % s%n{0}", "x" * 20_000, "-1")
 
 
 @pytest.fixture
-def world(app, monkeypatch):
-    found = w.make(app)
+def world(world, monkeypatch):
     # As it answers people: a fault of ours becomes a page instead of a failed test.
-    monkeypatch.setattr(app, "testing", False)
-    return found
+    monkeypatch.setattr(world.app, "testing", False)
+    return world
 
 
 def who_may(world, route):

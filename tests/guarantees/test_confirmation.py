@@ -21,7 +21,6 @@ from caseapp.domain.screening.records import Hold
 from caseapp.domain.screening.state import change_holds
 from caseapp.http.forms import Done, PostRoute
 from caseapp.http.guard import iter_routes
-from tests.guarantees import sample_data as w
 from tests.guarantees.form_cases import fails, load_nothing, open_sample
 from tests.guarantees.form_steps import REACHED_BY
 from tests.guarantees.test_downloads import FETCHED
@@ -35,11 +34,6 @@ CONFIRMED = {name: form for name, form in FORMS.items() if form.action in CONFIR
 HOLD = Hold(new_id(), new_id(), "safety", now(), new_id(), [], 1, 1)
 A_MOMENT = timedelta(seconds=1)
 DESK = "__Host-desk"
-
-
-@pytest.fixture
-def world(app):
-    return w.make(app)
 
 
 def test_every_change_of_the_pages_that_asks_for_it_is_a_declared_form(session_app):

@@ -44,10 +44,9 @@ ASKED: tuple[dict, ...] = (
 
 
 @pytest.fixture
-def world(app):
-    found = w.make(app)
-    builders.screen(found.actors["coach"], found.own["client_id"])
-    return found
+def world(world):
+    builders.screen(world.actors["coach"], world.own["client_id"])
+    return world
 
 
 def downloads(world):

@@ -11,17 +11,11 @@ from caseapp.core.sessions import end_all_sessions
 from caseapp.core.transaction import transaction
 from caseapp.domain.clients.models import CareTeamMember
 from caseapp.domain.form_drafts.models import FormDraft
-from tests.guarantees import sample_data as w
 from tests.guarantees.form_cases import WORD
 from tests.support import staff
 from tests.support.staff_pages import forms_in
 
 pytestmark = pytest.mark.both(every_set=True)
-
-
-@pytest.fixture
-def world(app):
-    return w.make(app)
 
 
 def details_form(world, who, part):

@@ -15,7 +15,6 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.form_drafts.models import FormDraft
 from caseapp.http.forms import FormPage, PostRoute
 from caseapp.http.guard import iter_routes
-from tests.guarantees import sample_data as w
 from tests.guarantees.form_cases import CASES, CHANGES_ONCE, open_sample
 from tests.guarantees.form_steps import REACHED_BY
 
@@ -72,11 +71,6 @@ def test_every_form_is_declared_or_on_the_list(session_app):
     }
     assert {name: form for name, form in posts.items() if form} == FORMS
     assert posts.keys() - FORMS.keys() == BY_HAND.keys()
-
-
-@pytest.fixture
-def world(app):
-    return w.make(app)
 
 
 # Forms that the sample data show are tried in one practice for each blueprint.

@@ -63,9 +63,8 @@ class Rendered(Exception):
 
 
 @pytest.fixture
-def documents(app, monkeypatch):
+def documents(app, team, monkeypatch):
     """Give functions that make every kind of PDF from one small practice."""
-    team = staff.team()
     coach, admin = team["coach"], team["admin"]
     made = builders.steady_case(coach, "Ana Okafor")
     builders.screen(coach, made.client_id, comment=COMMENT)
@@ -280,8 +279,7 @@ def printed_api_fields(app):
                         yield rule, method, name
 
 
-def test_api_refuses_unprintable_text_at_its_field(app):
-    world = w.make(app)
+def test_api_refuses_unprintable_text_at_its_field(world, app):
     asked = 0
     for rule, method, name in printed_api_fields(app):
         route = next(r for r in w.routes(app) if (r.rule, r.method) == (rule, method))

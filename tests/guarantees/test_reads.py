@@ -36,17 +36,16 @@ READERS = ("coach", "supervisor", "admin", "client")
 
 
 @pytest.fixture
-def world(app):
-    found = w.make(app)
-    coach = found.actors["coach"]
-    builders.screen(coach, found.own["client_id"])
+def world(world):
+    coach = world.actors["coach"]
+    builders.screen(coach, world.own["client_id"])
     # Somebody whom the supervisor sees as a possible conflict, and whom the coach doesn't.
-    same_name = builders.case(found.actors["coach2"], "Ines Okafor")
+    same_name = builders.case(world.actors["coach2"], "Ines Okafor")
     assert same_name
     with open_transaction() as session:
         for number, client in enumerate(session.scalars(sa.select(Client)), 1):
             client.name = f"Person{number:03} Of The Test"
-    return found
+    return world
 
 
 @pytest.fixture

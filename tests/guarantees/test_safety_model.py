@@ -22,7 +22,7 @@ from caseapp.domain.screening.protocol import CIRCUMSTANCES
 from caseapp.domain.screening.records import merge_levels
 from caseapp.domain.screening.state import make_screening
 from tests.api.api_client import program
-from tests.domain.alerts.steps import practice_with_deputies
+from tests.domain.alerts.steps import add_deputies
 from tests.guarantees.safety_model.history import START, Practice, Wrong
 from tests.guarantees.safety_model.reached import OFTEN, SELDOM
 from tests.guarantees.safety_model.walker import History
@@ -41,7 +41,7 @@ BATCHES, SIZE = (2, 67) if ROUNDS == 1 else (10, 40 * ROUNDS)
 def practice(app, monkeypatch):
     monkeypatch.setattr(runtime.current(), "dispatch", None)
     with at(START):
-        team = practice_with_deputies()
+        team = add_deputies(staff.team())
         with transaction():
             for kind in ("crisis", "dv", "substance", "ed", "behaviour"):
                 add_help_line(operator(), NewHelpLine(kind, f"Line {kind}", "01632 960123", ""))

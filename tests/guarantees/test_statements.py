@@ -133,10 +133,9 @@ NO_PAGES = {
 
 
 @pytest.fixture
-def world(app):
-    found = w.make(app)
-    grow(found, cases=10, events=10)
-    return found
+def world(world):
+    grow(world, cases=10, events=10)
+    return world
 
 
 def grow(world, cases, events, since=0):

@@ -23,14 +23,14 @@ ROUNDS = 20
 
 
 @pytest.fixture
-def applications(session_app, data_dir, sqlite_template, tmp_path):
+def applications(session_app, data_dir, templates, tmp_path):
     """Return two more applications, each with a database, a data folder and a practice name of its own."""
     newest = runtime.current()
     made = []
     for name in ("North", "South"):
         folder = tmp_path / name
         folder.mkdir()
-        shutil.copy(sqlite_template, folder / "case.db")
+        templates.copy("sqlite", "practice", str(folder / "case.db"))
         shutil.copy(data_dir / "vault.key", folder)
         environ = {
             "CASEAPP_ENV": "test",

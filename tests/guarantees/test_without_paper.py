@@ -18,7 +18,7 @@ from caseapp.core.sandbox import limit_hits, pool
 from caseapp.domain.assignments.models import Assignment
 from tests.core.sandboxes import make_pool, occupied
 from tests.guarantees import sample_data as w
-from tests.support import builders
+from tests.support import builders, staff
 from tests.support.pdf_checks import forget_pdfs
 from tests.support.staff_pages import StaffBrowser
 from tests.web.test_authoring import BODY, create_draft, save
@@ -32,7 +32,7 @@ pytestmark = [
 
 @pytest.fixture
 def world(app):
-    found = w.make(app)
+    found = w.make(app, staff.team())
     builders.screen(found.actors["coach"], found.own["client_id"])
     forget_pdfs()
     for path in limit_hits.hit_dir().glob("*"):

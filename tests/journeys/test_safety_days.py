@@ -18,7 +18,7 @@ from caseapp.domain.assignments.operations import assign_handout
 from caseapp.domain.cases.models import Case, CaseEvent
 from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.followups.queries import list_client_followups
-from tests.domain.alerts.steps import practice_with_deputies
+from tests.domain.alerts.steps import add_deputies
 from tests.journeys.test_writing_a_note import sign_in
 from tests.support import builders, followups, portal_client, staff
 
@@ -39,7 +39,7 @@ def sign_in_to_portal(page, live, found):
 
 
 def test_deputy_acknowledges_an_alert_while_the_supervisor_is_away(app, live, page, look):
-    coach = practice_with_deputies()["coach"]
+    coach = add_deputies(staff.team())["coach"]
     with at(now() - timedelta(minutes=35)):
         made = builders.case(coach, "Ines Okafor")
         builders.screen(coach, made.client_id, self_harm="urgent")

@@ -83,7 +83,7 @@ class Guard:
             self.usage.sandbox = True
 
     @contextmanager
-    def _not_counted(self) -> Iterator[None]:
+    def not_counted(self) -> Iterator[None]:
         """Count nothing that is done once for many tests."""
         usage, self.usage = self.usage, None
         if usage is not None:
@@ -103,7 +103,7 @@ class Guard:
         """Leave out the fixtures that tests share."""
         if fixturedef.scope == "function":
             return (yield)
-        with self._not_counted():
+        with self.not_counted():
             return (yield)
 
     @pytest.hookimpl(wrapper=True)

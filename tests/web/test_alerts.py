@@ -6,14 +6,14 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.clients.operations import join_care_team
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.clients.schemas import SafeContact
-from tests.domain.alerts.steps import practice_with_deputies, the_alert
+from tests.domain.alerts.steps import add_deputies, the_alert
 from tests.support import builders, staff
 from tests.support.staff_pages import StaffBrowser
 
 
 @pytest.fixture
-def team(app):
-    return practice_with_deputies()
+def team(team):
+    return add_deputies(team)
 
 
 @pytest.fixture

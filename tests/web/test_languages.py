@@ -11,16 +11,16 @@ import sqlalchemy as sa
 from caseapp.core.database import db
 from caseapp.core.transaction import transaction
 from caseapp.domain.practice.models import Practice
-from tests.support import builders, staff
+from tests.support import builders
 from tests.support.staff_pages import StaffBrowser
 
 
 @pytest.fixture
-def team(app):
+def team(team):
     """Let the practice speak Spanish; return its people."""
     with transaction():
         db.session.execute(sa.update(Practice).values(language="es"))
-    return staff.team()
+    return team
 
 
 def test_menu_is_spanish_and_marks_the_current_page(app, team):

@@ -6,12 +6,12 @@ import pytest
 
 from caseapp.core import runtime
 from caseapp.core.mail import mail_folder
-from tests.domain.alerts.steps import practice_with_deputies
+from tests.domain.alerts.steps import add_deputies
 
 
 @pytest.fixture
-def team(app, monkeypatch):
+def team(team, monkeypatch):
     monkeypatch.setattr(runtime.current(), "dispatch", None)
     for mail in mail_folder().glob("*.eml"):
         mail.unlink()
-    return practice_with_deputies()
+    return add_deputies(team)

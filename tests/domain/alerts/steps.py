@@ -19,11 +19,9 @@ from caseapp.domain.users.models import User
 from tests.support import builders, staff
 
 
-def practice_with_deputies():
-    """Add the usual people, the supervisor's deputy and a manager."""
-    team = staff.team()
-    team["deputy"] = staff.add("supervisor3")
-    team["manager"] = staff.add("supervisor4")
+def add_deputies(team):
+    """Add the supervisor's deputy and a manager to the usual people."""
+    team = team | {"deputy": staff.add("supervisor3"), "manager": staff.add("supervisor4")}
     with transaction():
         set_deputy(team["supervisor"], team["deputy"])
         db.session.execute(sa.update(AlertSetting).values(manager_id=team["manager"].id))

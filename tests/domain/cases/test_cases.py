@@ -32,7 +32,7 @@ from caseapp.domain.cases.schemas import (
 )
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.followups.queries import list_client_followups
-from tests.support import builders, staff
+from tests.support import builders
 from tests.support.concurrency import run_concurrently
 
 pytestmark = pytest.mark.both
@@ -46,12 +46,6 @@ TOGETHER = CaseClosing(
 
 def day(number):
     return at(TODAY + timedelta(days=number))
-
-
-@pytest.fixture
-def team(app):
-    with day(-60):
-        return staff.team()
 
 
 @pytest.fixture

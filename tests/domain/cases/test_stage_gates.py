@@ -25,7 +25,7 @@ from caseapp.domain.cases.stages import criteria_between, next_stage, stage_by_i
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.clients.rules import CONTACT_BARRING_FLAGS
 from caseapp.domain.screening.operations import ensure_flag, set_manual_flag
-from tests.support import builders, staff
+from tests.support import builders
 from tests.support.concurrency import run_concurrently
 
 pytestmark = pytest.mark.both
@@ -38,12 +38,6 @@ CASES = [(here, to, criterion) for here, to in PAIRS for criterion in criteria_b
 
 def day(number):
     return at(TODAY + timedelta(days=number))
-
-
-@pytest.fixture
-def team(app):
-    with day(-60):
-        return staff.team()
 
 
 def lines(here):

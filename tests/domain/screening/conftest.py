@@ -9,11 +9,9 @@ from tests.support import builders, staff
 
 
 @pytest.fixture
-def team(app):
+def team(team):
     with day(-1):
-        found = staff.team()
-        found["supervisor2"] = staff.add("supervisor2", role="supervisor")
-    return found
+        return team | {"supervisor2": staff.add("supervisor2")}
 
 
 @pytest.fixture

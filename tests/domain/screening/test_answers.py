@@ -22,15 +22,10 @@ from caseapp.domain.screening.schemas import NewScreening
 from caseapp.domain.screening.state import fold
 from caseapp.domain.suitability.rules import situation_in_case
 from tests.domain.screening.hold_helpers import KEYS, blockers, finish_tasks, only_hold
-from tests.support import builders, staff
+from tests.support import builders
 
 pytestmark = pytest.mark.both
 LATE = LATE_AFTER + timedelta(hours=1)
-
-
-@pytest.fixture
-def team(app):
-    return staff.team()
 
 
 @pytest.fixture
