@@ -16,6 +16,7 @@ from werkzeug.wsgi import ClosingIterator
 from caseapp.domain.auth import rules
 from caseapp.http.assets import STATIC
 from tests.journeys.script_site import SITE
+from tests.support.loopback import served
 from tests.support.page_checks import Look
 
 # A busy machine may take its time; what never comes still fails.
@@ -72,16 +73,11 @@ def live(app, monkeypatch):
         finally:
             under_way.remove(threading.get_ident())
 
-    server = make_server("127.0.0.1", 0, answer, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://localhost:{server.server_port}"
-    server.shutdown()
-    thread.join()
+    with served(make_server("127.0.0.1", 0, answer, threaded=True)) as server:
+        yield f"http://localhost:{server.server_port}"
     # What a page asked for while it closed must not reach the next test's database.
     while under_way:
         time.sleep(0.01)
-    server.server_close()
 
 
 @pytest.fixture

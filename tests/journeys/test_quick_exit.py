@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 
 import pytest
 import sqlalchemy as sa
@@ -17,6 +16,7 @@ from tests.journeys.page_waits import stop_time, wait_until
 from tests.journeys.test_worksheet_autosave import open_worksheet
 from tests.portal.test_safety import PORTAL_COOKIE
 from tests.support import builders, portal_client, staff
+from tests.support.loopback import served
 
 pytestmark = [
     pytest.mark.journey,
@@ -60,15 +60,11 @@ class NeutralSite(BaseHTTPRequestHandler):
 @pytest.fixture
 def neutral_site(app):
     """Run another site on loopback and set it as the practice's exit site."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), NeutralSite) as server:
-        thread = Thread(target=server.serve_forever)
-        thread.start()
+    with served(ThreadingHTTPServer(("127.0.0.1", 0), NeutralSite)) as server:
         address = f"http://127.0.0.1:{server.server_port}/"
         with transaction() as session:
             session.execute(sa.update(Practice).values(exit_url=address))
         yield address
-        server.shutdown()
-        thread.join()
 
 
 def wait_until_told(page):

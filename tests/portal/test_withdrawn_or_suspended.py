@@ -16,6 +16,7 @@ from tests.domain.worksheets import sample_files
 from tests.portal.crawler import crawl, readable_response
 from tests.portal.portal_handout import assign, form, upload, write
 from tests.support import builders
+from tests.support.depth import sample
 from tests.support.portal_client import sign_in_client
 from tests.support.staff_pages import _Reader, lasting
 
@@ -29,9 +30,9 @@ HANDOUTS = (
 POSITIONS = tuple(range(1, len(HANDOUTS) + 1))
 # What hides all handouts, some of them, or none.
 LEVELS = [
-    {"fear_at_home": "watch"},
-    {"fear_at_home": "concern"},
     {"fear_at_home": "urgent"},
+    {"fear_at_home": "concern"},
+    {"fear_at_home": "watch"},
     {"self_harm": "urgent"},
     {"harm_to_others": "concern"},
     {"following": "concern"},
@@ -87,8 +88,9 @@ def send(visitor, forms):
 
 
 @pytest.mark.pdf
+@pytest.mark.soak
 @pytest.mark.usefixtures("moment")
-@pytest.mark.parametrize("fact", [*LEVELS, *MANUAL_FLAGS], ids=str)
+@pytest.mark.parametrize("fact", sample([*LEVELS, *MANUAL_FLAGS], 4), ids=str)
 def test_portal_after_a_recorded_fact_is_the_same_as_after_withdrawals(app, coach, fact):
     """Of two clients alike, one has something recorded, the other has withdrawn what the first can't read any more."""
     (one, recorded), (other, ordinary) = visit(app, coach), visit(app, coach)

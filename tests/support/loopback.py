@@ -1,8 +1,9 @@
-"""Reserved ports on the loopback interface, and a mail server on one."""
+"""Servers on the loopback interface: reserved ports, threads that serve, and a mail server."""
 
 from __future__ import annotations
 
 import socket
+import threading
 from contextlib import contextmanager
 
 from aiosmtpd.controller import Controller
@@ -22,6 +23,20 @@ def own_port():
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         held.bind(("127.0.0.1", 0))
         yield held.getsockname()[1]
+
+
+@contextmanager
+def served(server):
+    """Let a server of the standard library, or of Werkzeug, answer in a thread within the block."""
+    # It looks so often, in seconds, whether it should end; the usual half second adds up in many tests.
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 class MailServer(Controller):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from base64 import urlsafe_b64encode
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -25,6 +24,7 @@ from caseapp.core.clock import now
 from caseapp.core.settings import Provider
 from caseapp.core.settings import active as active_settings
 from caseapp.core.settings import use as use_settings
+from tests.support.loopback import served
 
 CLIENT_ID, CLIENT_SECRET, NAME = "caseapp", "provider-secret-of-the-tests", "Example ID"
 SUBJECT = "248289761001"
@@ -168,16 +168,9 @@ class SampleProvider:
     @contextmanager
     def running(self):
         """Serve on a port of its own within the block."""
-        served = make_server("127.0.0.1", 0, self.app, threaded=True)
-        self.issuer = f"http://127.0.0.1:{served.server_port}"
-        thread = threading.Thread(target=served.serve_forever, daemon=True)
-        thread.start()
-        try:
+        with served(make_server("127.0.0.1", 0, self.app, threaded=True)) as server:
+            self.issuer = f"http://127.0.0.1:{server.server_port}"
             yield self
-        finally:
-            served.shutdown()
-            thread.join()
-            served.server_close()
 
     def use(self, **changes):
         """Name the provider in the settings of the application."""
