@@ -5,13 +5,21 @@ from __future__ import annotations
 import pytest
 
 from caseapp.core import clock
+from caseapp.domain.keys.queries import load_ring
 from tests.guarantees import sample_data
 from tests.support import staff
 from tests.support.templates import CONTENTS, Content
 
-CONTENTS["world"] = Content(
-    "team", lambda app, _url: (clock.now(), sample_data.make(app, staff.find_team()))
-)
+
+def _make_world(app, _url):
+    """Fill a practice with the sample data at one moment; return both."""
+    moment = clock.now()
+    load_ring()
+    with clock.at(moment):
+        return moment, sample_data.make(app, staff.find_team())
+
+
+CONTENTS["world"] = Content("team", _make_world)
 
 
 @pytest.fixture

@@ -31,6 +31,9 @@ def lasting(page):
     return PASSING.sub("·", page)
 
 
+FORM = re.compile("<form\\b.*?</form>", re.DOTALL)
+
+
 @dataclass
 class SentForm:
     """A form on a page: its target and what it would send unchanged."""
@@ -84,7 +87,8 @@ class _Reader(HTMLParser):
 def forms_in(text, path, action=None):
     """Find the forms on a page that post to `action`, or to the page itself."""
     reader = _Reader(urlsplit(path).path)
-    reader.feed(text)
+    # What lies between the forms is most of a page.
+    reader.feed("".join(FORM.findall(text)))
     wanted = action or urlsplit(path).path
     found = [form for form in reader.forms if form.method == "post" and form.action == wanted]
     assert found, f"{path} has no form for {wanted}: {[form.action for form in reader.forms]}"
