@@ -30,7 +30,7 @@ from caseapp.domain.keys.queries import load_ring
 from caseapp.factory import create_app
 from tests.support import staff, temporary, usage
 from tests.support.patience import be_patient
-from tests.support.templates import Templates, use_engine
+from tests.support.templates import CONTENTS, Templates, use_engine
 
 # One cheap hash for every test; the real parameters have a test of their own.
 credentials._hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)  # noqa: SLF001
@@ -133,8 +133,8 @@ def database_url(request, templates, template_name, tmp_path):
 @pytest.fixture
 def template_name(request):
     """Give the name of the template that the test's database is copied from: the fullest that the test asks for."""
-    asked = {name.removesuffix("_in_template") for name in request.fixturenames}
-    return next(name for name in ("world", "team", "practice") if name in asked | {"practice"})
+    asked = [name for name in CONTENTS if f"{name}_in_template" in request.fixturenames]
+    return asked[-1] if asked else "practice"
 
 
 @pytest.fixture

@@ -65,6 +65,7 @@ CONTENTS = {
     "practice": Content(None, _new_practice),
     "team": Content("practice", _add_team),
 }
+"""By name, the fuller one after the one below it."""
 
 
 class Templates:

@@ -40,8 +40,8 @@ pytestmark = pytest.mark.both
 
 
 @pytest.fixture
-def people(team):
-    found = team | {name: staff.add(name) for name in ("supervisor2", "supervisor3")}
+def people(app):
+    found = staff.team() | {name: staff.add(name) for name in ("supervisor2", "supervisor3")}
     found["coach3"] = staff.add("coach3", role="coach", supervisor="supervisor2")
     found["coach4"] = staff.add("coach4", role="coach")
     return found
