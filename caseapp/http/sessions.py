@@ -15,6 +15,7 @@ from caseapp.domain.auth.queries import find_client_session, find_staff_session,
 from caseapp.domain.auth.throttling import count_wrong_token
 from caseapp.http.guard import View, current_view
 from caseapp.http.interfaces import Interface, current_interface
+from caseapp.http.unreachable import is_unreachable, look_for_database
 
 if TYPE_CHECKING:
     from flask import Request
@@ -30,6 +31,10 @@ TOUCH_AFTER = timedelta(minutes=1)
 
 def load_actor() -> None:
     """Find the actor of the request and their language before the guard runs; there may be none."""
+    look_for_database()
+    if is_unreachable():
+        g.actor = None
+        return
     g.actor = _from_token() if current_interface() is Interface.API else _from_cookie()
 
 

@@ -34,6 +34,7 @@ from caseapp.domain.screening.protocol import AWAITING_SIGN_OFF, ITEMS, LEVEL_LA
 from caseapp.http.assets import asset
 from caseapp.http.idempotency import new_idempotency_key
 from caseapp.http.interfaces import Interface, current_interface
+from caseapp.http.unreachable import is_unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -281,7 +282,7 @@ def _load_page_context() -> dict[str, Any]:
 
 def _find_exit_url() -> str:
     """Return the everyday site of the practice, or ours when the practice can't be read: leaving must always work."""
-    if "database_unreachable" in g:
+    if is_unreachable():
         return NEUTRAL_SITE
     try:
         return get_practice_info().practice.exit_url

@@ -2,36 +2,35 @@
 
 from __future__ import annotations
 
-from threading import Thread
 from typing import TYPE_CHECKING
 
-import structlog
-from flask import Blueprint, Flask, current_app, redirect, render_template, request, session
+from flask import Blueprint, redirect, render_template, request, session
 
 from caseapp.core.i18n import lazy_gettext
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.security_events import get_wrong_pins
 from caseapp.domain.auth.portal_access import end_session_by_reference, record_quick_exit
+from caseapp.domain.auth.queries import find_client_session
+from caseapp.domain.handouts.rendering import list_help_line_entries
+from caseapp.domain.practice.help_lines import countries
 from caseapp.domain.practice.models import NEUTRAL_SITE
-from caseapp.domain.practice.queries import get_practice, get_practice_info
+from caseapp.domain.practice.queries import HelpLines, get_practice, get_practice_info
 from caseapp.domain.worksheets.schemas import UPLOAD_RETENTION
 from caseapp.http.guard import current_actor, needs, public
 from caseapp.http.interfaces import Interface, current_interface
 from caseapp.http.security import csrf
-from caseapp.http.sessions import COOKIES, clear_session_cookie
+from caseapp.http.sessions import COOKIES, clear_session_cookie, leaves_session_alone
+from caseapp.http.unreachable import answers_without_database, is_unreachable, start_promptly
 from caseapp.portal.reading_list import get_coach_name, list_help_lines
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
 
-log = structlog.get_logger()
 blueprint = Blueprint("portal_safety", __name__)
 
 # The name in the browser's cookie for having left, until somebody comes back on purpose.
 LEFT = "left"
-# The redirect waits this long for the database; after that the thread still ends the session.
-MAX_WAIT_SECONDS = 1.0
 
 GROUPS = {
     "crisis_block": lazy_gettext("Someone to talk to"),
@@ -50,10 +49,13 @@ def quick_exit() -> ResponseReturnValue:
     """
     found: list[str] = []
     reference = request.cookies.get(COOKIES[Interface.PORTAL], "")
-    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - Flask's documented way to hand the app to a thread
-    worker = Thread(target=_end, args=(app, reference, found), name="leave-now", daemon=True)
-    worker.start()
-    worker.join(MAX_WAIT_SECONDS)
+
+    def leave() -> None:
+        found.append(get_practice().exit_url)
+        if reference:
+            end_session(reference)
+
+    start_promptly("leave", leave)
     away = found[0] if found else NEUTRAL_SITE
     session[LEFT] = True
     return clear_session_cookie(redirect(away, code=303), Interface.PORTAL)
@@ -62,18 +64,13 @@ def quick_exit() -> ResponseReturnValue:
 csrf.exempt(quick_exit)
 
 
-def _end(app: Flask, reference: str, found: list[str]) -> None:
-    try:
-        with app.app_context():
-            found.append(get_practice().exit_url)
-            if reference:
-                end_session(reference)
-    except Exception as fault:  # noqa: BLE001 - the quick exit must never fail
-        log.warning("leave.failed", fault=type(fault).__name__)
-
-
 def end_session(reference: str) -> None:
-    """End the session of a cookie; record it afterwards, so that the session ends even when that fails."""
+    """End the session of a cookie; record it afterwards, so that the session ends even when that fails.
+
+    A stranger's cookie, which belongs to no session, causes a read and no write.
+    """
+    if find_client_session(reference) is None:
+        return
     with transaction():
         ended = end_session_by_reference(reference)
     if ended is not None:
@@ -96,15 +93,33 @@ def lead_out() -> ResponseReturnValue | None:
         "document",
     )
     if interface is Interface.PORTAL and from_us:
-        return redirect(get_practice_info().practice.exit_url, code=303)
+        away = NEUTRAL_SITE if is_unreachable() else get_practice_info().practice.exit_url
+        return redirect(away, code=303)
     session.pop(LEFT)
     return None
 
 
 @blueprint.get("/portal/safety")
 @public("help lines and advice are the same for everybody and must not need a sign-in")
+@answers_without_database
+@leaves_session_alone
 def safety_page() -> ResponseReturnValue:
-    """Show all help lines and how to use the portal safely."""
+    """Show all help lines and how to use the portal safely.
+
+    Without the database nobody knows which country the practice is in: then it shows those of each.
+    """
+    if is_unreachable():
+        every = [
+            (found.name, HelpLines(found.lines, None, stale=False))
+            for found in countries().values()
+        ]
+        return render_template(
+            "portal/safety.html",
+            countries=[
+                (name, [line for block in GROUPS for line in list_help_line_entries(block, lines)])
+                for name, lines in every
+            ],
+        )
     known = get_practice_info().help_lines
     groups = [(heading, list_help_lines(block, known)) for block, heading in GROUPS.items()]
     return render_template(

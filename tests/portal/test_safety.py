@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from html import unescape
 from html.parser import HTMLParser
 from threading import enumerate as enumerate_threads
@@ -10,13 +11,14 @@ from threading import enumerate as enumerate_threads
 import pytest
 import sqlalchemy as sa
 
+from caseapp.core import clock
 from caseapp.core.database import db
 from caseapp.core.settings import ROOT
 from caseapp.core.transaction import WRITES, transaction
 from caseapp.domain.assignments.operations import assign_handout
 from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.practice.models import NEUTRAL_SITE, Practice
-from caseapp.portal import safety
+from caseapp.http import unreachable
 from tests.support import builders
 from tests.support.portal_client import (
     BANNED,
@@ -266,7 +268,7 @@ def test_quick_exit_without_database_redirects(app, reader, monkeypatch):
 @pytest.mark.both
 def test_quick_exit_with_busy_database_redirects_and_ends_session_later(app, reader, monkeypatch):
     visitor, _ = reader
-    monkeypatch.setattr(safety, "MAX_WAIT_SECONDS", 0.2)
+    monkeypatch.setattr(unreachable, "MAX_WAIT_SECONDS", 0.2)
     cookie = visitor.get_cookie(PORTAL_COOKIE).value
     engine = db.engine
     db.session.remove()
@@ -308,6 +310,62 @@ def test_safety_page_without_sign_in_shows_help_lines(app, visitor):
     assert 'href="tel:116123"' in page
     assert "Leaving does not clear your history." in page
     assert page.count("tel:999") == 1
+
+
+def test_safety_page_without_database_shows_the_numbers_of_each_country(reader, monkeypatch):
+    visitor, _ = reader
+    gone = sa.create_engine("postgresql+psycopg://nobody@127.0.0.1:9/none")
+    db.session.remove()
+    monkeypatch.setitem(db.engines, None, gone)
+    # Somebody who has left before, too.
+    for path in ("/portal/safety", "/exit", "/portal/safety"):
+        answer = visitor.get(path, headers={"Sec-Fetch-Site": "none"})
+        if path != "/exit":
+            page = unescape(answer.get_data(as_text=True))
+            assert answer.status_code == 200
+            assert all(number in page for number in ("tel:999", "tel:911", "tel:000", "tel:112"))
+            assert NEUTRAL_SITE in page
+    back = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Dest": "document"}
+    visitor.get("/exit")
+    assert visitor.get("/portal/safety", headers=back).location == NEUTRAL_SITE
+    gone.dispose()
+
+
+@pytest.mark.both
+def test_safety_page_of_a_locked_database_is_shown(reader, monkeypatch):
+    visitor, _ = reader
+    engine = db.engine
+    lock, shown = "UPDATE session SET last_seen_at = last_seen_at", "tel:116123"
+    if engine.dialect.name == "postgresql":
+        lock, shown = "LOCK TABLE practice, session", "tel:911"
+        monkeypatch.setattr(unreachable, "MAX_WAIT_SECONDS", 0.2)
+    db.session.remove()
+    with engine.connect().execution_options(**WRITES[engine.dialect.name]) as busy, busy.begin():
+        busy.execute(sa.text(lock))
+        with clock.at(clock.now() + timedelta(minutes=5)):
+            answer = visitor.get("/portal/safety")
+        looking = [found for found in enumerate_threads() if found.name == "look-now"]
+    for thread in looking:
+        thread.join()
+    assert answer.status_code == 200
+    assert shown in answer.get_data(as_text=True)
+
+
+def test_strangers_cause_no_write_by_leaving_or_asking_for_health(app, visitor):
+    statements: list[str] = []
+
+    def note(_connection, _cursor, statement, *_others):
+        statements.append(statement)
+
+    engine = db.engine
+    sa.event.listen(engine, "before_cursor_execute", note)
+    visitor.set_cookie(PORTAL_COOKIE, "made up")
+    assert visitor.get("/exit").status_code == 303
+    visitor.get("/readyz")
+    sa.event.remove(engine, "before_cursor_execute", note)
+    assert statements
+    assert {found.split()[0] for found in statements} <= {"SELECT", "BEGIN"}
+    assert "BEGIN IMMEDIATE" not in statements
 
 
 def test_every_portal_page_shows_the_emergency_number(app, coach, reader):
