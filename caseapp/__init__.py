@@ -1,1 +1,1 @@
-"""Case management for coaches of separated people: one set of operations behind four doors."""
+"""Case management for coaches of separated people: one set of operations for four interfaces."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 from contextvars import Context
@@ -295,6 +296,11 @@ def pytest_collection_modifyitems(config, items):
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = kept
+
+
+def pytest_collection_finish():
+    """Let no collection of garbage look through the tests themselves."""
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)

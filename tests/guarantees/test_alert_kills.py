@@ -34,7 +34,7 @@ from tests.support.served import serving
 
 pytestmark = pytest.mark.both
 
-KILLS = times(2)
+KILLS = times(1)
 ACKNOWLEDGED_BEFORE_KILL = 4
 OLD_ALERTS = 3
 

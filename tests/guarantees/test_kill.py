@@ -28,7 +28,7 @@ from tests.support.served import serving
 
 pytestmark = pytest.mark.both
 
-KILLS = times(2)
+KILLS = times(1)
 DRAFTS = 3
 WORDS = "Handover at the library, then soup. " * 40
 
