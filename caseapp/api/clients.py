@@ -8,9 +8,11 @@ from marshmallow import fields, validate
 
 from caseapp.api.blueprint import ApiBlueprint, ListQuerySchema, ListRequest, merge_changes
 from caseapp.api.serialization import build_serializer, to_json_types
+from caseapp.core.pagination import page_in_memory
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.clients import operations, search
+from caseapp.domain.clients.care_team import MembershipResponseSchema, list_care_team
 from caseapp.domain.clients.queries import get_client_record, lock_client
 from caseapp.domain.clients.rules import list_usable_channels
 from caseapp.domain.clients.schemas import (
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
     from caseapp.core.actor import Actor
     from caseapp.core.pagination import Page
+    from caseapp.domain.clients.care_team import Membership
     from caseapp.domain.clients.search import ClientListItem
 
 blueprint = ApiBlueprint(
@@ -123,3 +126,17 @@ def confirm_contact(client_id: UUID, body: dict[str, bool], version: int) -> dic
     with transaction():
         operations.confirm_contact(actor, lock_client(actor, client_id), version)
     return _show_client(actor, client_id)
+
+
+@blueprint.route("/clients/<uuid:client_id>/care-team")
+@needs(Action.CLIENT_READ)
+@blueprint.list_response_schema(MembershipResponseSchema())
+@blueprint.query_params(ListQuerySchema())
+def list_members(client_id: UUID, query: ListRequest) -> Page[Membership]:
+    """List who has had which role in a client's care team, from when until when, oldest first."""
+    return page_in_memory(
+        list_care_team(current_actor(), client_id),
+        lambda one: (one.starts_at.isoformat(timespec="microseconds"), one.user_id.hex, one.role),
+        query.cursor,
+        query.limit,
+    )

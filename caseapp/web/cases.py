@@ -29,6 +29,7 @@ from caseapp.domain.cases.schemas import (
     ReopenSchema,
 )
 from caseapp.domain.cases.stages import stage_by_id
+from caseapp.domain.clients.care_team import list_care_team
 from caseapp.domain.clients.codes import CONSENT_METHODS
 from caseapp.domain.clients.matches import list_matches
 from caseapp.domain.clients.operations import confirm_contact, update_client
@@ -163,6 +164,7 @@ def details_page(context: CasePage, forms: Forms) -> str:
         names=get_user_names(people),
         frozen=is_contact_frozen(context.safety.flags, client.contact_confirmed_at),
         is_confirmation_needed=not UNSAFE_FLAGS.isdisjoint(context.safety.flags),
+        members=list_care_team(actor, context.case.client_id)[::-1],
         matches=list_matches(actor, context.case.client_id) if may_compare else [],
         groups=fact_groups(),
         suspended=list_suspended_assignments(actor, context),

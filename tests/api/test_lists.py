@@ -7,6 +7,8 @@ import pytest
 from caseapp.api.blueprint import PAGE_SIZE
 from caseapp.core.pagination import LARGEST_PAGE
 from caseapp.core.transaction import transaction
+from caseapp.domain.clients.codes import SECOND_PERSON
+from caseapp.domain.clients.operations import join_for
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.safety_plans.codes import EXIT, SAFETY
 from caseapp.domain.screening.operations import set_manual_flag
@@ -105,6 +107,7 @@ def records(app, staff):
         set_manual_flag(
             supervisor.actor, lock_client(supervisor.actor, made.client_id), "contact_block"
         )
+        join_for(made.client_id, supervisor.actor.id, SECOND_PERSON)
     return {"client_id": made.client_id, "case_id": made.case_id, "group": "alerts"}
 
 
@@ -113,7 +116,7 @@ def ids(page):
     return [
         next(
             item[name]
-            for name in ("id", "slug", "case_id", "occurred_at", "item", "circumstance")
+            for name in ("id", "slug", "case_id", "role", "occurred_at", "item", "circumstance")
             if name in item
         )
         for item in page["items"]

@@ -205,7 +205,7 @@ def _people(cases: int, coach_of) -> Iterator[dict]:
             ClientKey: [
                 {"client_id": client_id, "wrapped": wrapped, "wrapped_by": wrapping_key_id()}
             ],
-            CareTeamMember: [{"user_id": coach_id, "client_id": client_id, "joined_at": moment}],
+            CareTeamMember: [{"user_id": coach_id, "client_id": client_id, "starts_at": moment}],
             ClientNameWord: [
                 {"word": word, "client_id": client_id} for word in searched_words(name)
             ],

@@ -43,7 +43,9 @@ LATER_COLUMNS = {
     ("bulk_assignment_item", "failure"),
     ("case_event", "from_coach_id"),
     ("case_event", "to_coach_id"),
+    ("care_team", "created_by"),
     ("care_team", "ends_at"),
+    ("care_team", "reason"),
     ("care_team", "role"),
     ("client", "compared_as"),
     ("client", "contact_confirmed_at"),
@@ -105,11 +107,12 @@ FORMER_TABLES = [*SAFETY.OLD_TABLES]
 # Failed tries, which a later migration forgets.
 FORGOTTEN = "attempt"
 OLD_TABLES = {new: old for old, new in NAMES.TABLES.items()}
+COLUMNS = NAMES.COLUMNS | {"care_team": {"since": "starts_at"}}
 CODES = {**NAMES.VALUES, ("handout_draft", "state"): CONSTRAINTS.DRAFT_STATES}
 
 
 def old_name(column: sa.Column[Any]) -> str:
-    names = NAMES.COLUMNS.get(column.table.name, {})
+    names = COLUMNS.get(column.table.name, {})
     return next((old for old, new in names.items() if new == column.name), column.name)
 
 
@@ -334,7 +337,7 @@ def fill(connection: sa.Connection) -> None:
 def fill_former_tables(connection: sa.Connection) -> None:
     """Insert rows into the tables of revision 0008 that are no more, under the names and codes of that revision."""
     for table, rows in safety_rows().items():
-        names = {new: old for old, new in NAMES.COLUMNS.get(table, {}).items()}
+        names = {new: old for old, new in COLUMNS.get(table, {}).items()}
         converted = []
         for row in rows:
             old_row = {}
@@ -364,7 +367,7 @@ def contents(url: sa.URL) -> dict[str, list[Row]]:
 
 def renamed(table: str, row: Row) -> Row:
     """Give a row of the old schema as it should stand in the new one."""
-    names = NAMES.COLUMNS.get(table, {})
+    names = COLUMNS.get(table, {})
     found = {names.get(column, column): content for column, content in row.items()}
     for column, content in found.items():
         codes = CODES.get((table, column), {})
@@ -431,8 +434,10 @@ def test_every_row_of_the_old_schema_comes_through_and_goes_back(old_database: s
         assert {row.pop(column) for row in after["client"]} == {None}
     coaches = {(row.pop("from_coach_id"), row.pop("to_coach_id")) for row in after["case_event"]}
     assert coaches == {(None, None)}
-    members = {(row.pop("role"), row.pop("ends_at")) for row in after["care_team"]}
-    assert members == {("coach", None)}
+    kept = ("role", "reason", "created_by", "ends_at")
+    members = {tuple(map(row.pop, kept)) for row in after["care_team"]}
+    assert {found[:-1] for found in members} == {("coach", "", None)}
+    assert {str(found[-1])[:10] for found in members} == {"9999-12-31"}
     later = ("attempt", "episode_id", "not_before_at", "previous_id", "result")
     found = {tuple(map(row.pop, later)) for row in after["follow_up"]}
     assert found == {(1, None, None, None, None)}

@@ -33,6 +33,7 @@ from caseapp.domain.bulk_assignments.operations import start_bulk_assignment
 from caseapp.domain.bulk_assignments.queries import get_bulk_assignment
 from caseapp.domain.bulk_assignments.schemas import NewBulkAssignment
 from caseapp.domain.cases.queries import lock_case
+from caseapp.domain.clients.models import ENDLESS
 from caseapp.domain.clients.queries import lock_client, take_client_lock
 from caseapp.domain.followups.queries import list_client_followups
 from caseapp.domain.keys.queries import get_client_key
@@ -359,9 +360,10 @@ TEAM = sa.table(
     "care_team",
     sa.column("user_id", sa.Uuid),
     sa.column("client_id", sa.Uuid),
-    sa.column("joined_at", UTCTime),
+    sa.column("starts_at", UTCTime),
     sa.column("ends_at", UTCTime),
     sa.column("role"),
+    sa.column("reason"),
 )
 
 
@@ -369,14 +371,24 @@ def test_members_become_coaches_and_only_coaches_outlive_a_downgrade(engine, app
     coach, other = staff.add("coach"), staff.add("supervisor")
     made = builders.case(coach)
     db.session.remove()
-    row = {"client_id": made.client_id, "joined_at": now()}
+    moment = now()
+    row = {"client_id": made.client_id, "starts_at": moment, "ends_at": ENDLESS, "reason": ""}
+    before = {"starts_at": moment - timedelta(days=9), "ends_at": moment}
     with engine.begin() as connection:
         named = row | {"user_id": other.id, "role": "release"}
-        connection.execute(sa.insert(TEAM).values(named))
-        connection.execute(sa.insert(TEAM).values(named | {"role": "alert", "ends_at": now()}))
-    for wrong in ({"role": "friend"}, {"role": "coach", "ends_at": now()}, {"role": "release"}):
+        for more in ({}, before, {"role": "alert"} | before, {"role": "coach"} | before):
+            connection.execute(sa.insert(TEAM).values(named | more))
+    for wrong in ({"role": "friend"}, {"reason": "bored"}, {"role": "release"}):
         with pytest.raises(sa.exc.IntegrityError), engine.begin() as connection:
             connection.execute(sa.insert(TEAM).values(row | {"user_id": other.id} | wrong))
+    downgrade(engine.url, "0040")
+    with engine.begin() as connection:
+        kept = connection.execute(sa.select(TEAM.c.user_id, TEAM.c.role, TEAM.c.ends_at)).all()
+    assert {*map(tuple, kept)} == {
+        (coach.id, "coach", None),
+        (other.id, "release", None),
+        (other.id, "alert", moment),
+    }
     downgrade(engine.url, "0022")
     with engine.begin() as connection:
         assert connection.scalars(sa.select(TEAM.c.user_id)).all() == [coach.id]

@@ -118,6 +118,7 @@ PLAIN = {
     "How coaching goes on and ends, as lists and reports count it, with the criteria of a move that a coach attests.": {
         "assignment.stage",
         "attestation.criterion",
+        "care_team.reason",
         "case_event.from_stage",
         "case_event.kind",
         "case_event.to_stage",

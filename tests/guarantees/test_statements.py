@@ -41,7 +41,7 @@ PAGES = {
     "cases.case_list": 5,
     "cases.case_page": 12,
     "cases.close_page": 7,
-    "cases.details_page": 10,
+    "cases.details_page": 11,
     "cases.new_case_page": 4,
     "cases.stage_page": 9,
     "followups.case_followups": 9,

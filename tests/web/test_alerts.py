@@ -39,7 +39,7 @@ def test_supervisor_acknowledges_an_alert_on_its_page(app, team, ines):
 def test_coach_acknowledges_a_safety_alert_and_it_waits_for_the_supervisors(app, team):
     made = builders.case(team["coach"], "Ines Okafor")
     with transaction():
-        join_care_team(lock_client(team["coach"], made.client_id), team["coach2"].id)
+        join_care_team(team["coach"], lock_client(team["coach"], made.client_id), team["coach2"].id)
     builders.screen(team["coach2"], made.client_id, self_harm="urgent")
     marta = StaffBrowser(app, team["coach"])
     assert marta.send("/alerts", f"/alerts/{the_alert().id}/acknowledge").status_code == 303

@@ -40,8 +40,8 @@ from caseapp.domain.alerts.rules import (
 from caseapp.domain.audit.operations import record
 from caseapp.domain.clients.codes import ALERTED
 from caseapp.domain.clients.models import CareTeamMember
-from caseapp.domain.clients.operations import join_for
-from caseapp.domain.clients.queries import take_lock_of_owner
+from caseapp.domain.clients.operations import end_memberships, join_for
+from caseapp.domain.clients.queries import in_role, take_lock_of_owner
 from caseapp.domain.users.models import User
 from caseapp.domain.users.queries import list_users
 from caseapp.domain.users.staff_mail import send_staff_mail
@@ -266,17 +266,13 @@ def _end_memberships(client_id: UUID, people: Collection[UUID], ends_at: datetim
         .join(Alert, Alert.id == AlertRecipient.alert_id)
         .where(Alert.client_id == client_id, Alert.acknowledged_at.is_(None))
     )
-    db.session.execute(
-        sa.update(CareTeamMember)
-        .where(
-            CareTeamMember.client_id == client_id,
-            CareTeamMember.role == ALERTED,
-            CareTeamMember.user_id.in_(people),
-            CareTeamMember.user_id.not_in(waiting),
-        )
-        .values(ends_at=ends_at)
-        .execution_options(synchronize_session=False)
+    left = (
+        CareTeamMember.client_id == client_id,
+        in_role(CareTeamMember, ALERTED),
+        CareTeamMember.user_id.in_(people),
+        CareTeamMember.user_id.not_in(waiting),
     )
+    end_memberships(left, ends_at)
 
 
 def update_alert_settings(actor: Actor, change: AlertSettingsChange, expected_version: int) -> None:

@@ -9,7 +9,6 @@ import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 
 from caseapp.core.actor import Actor, require
-from caseapp.core.clock import now
 from caseapp.core.database import db, run
 from caseapp.core.errors import NotFound
 from caseapp.core.pagination import Page, literal_limit, make_page, page_newest_first
@@ -31,6 +30,7 @@ from caseapp.domain.clients.codes import ALERTED, COACH
 from caseapp.domain.clients.models import CareTeamMember, Client
 from caseapp.domain.clients.queries import (
     has_role,
+    in_role,
     is_visible_to,
     sees_client,
     take_lock_of_owner,
@@ -89,7 +89,7 @@ ESCALATION = (
     .outerjoin(
         CareTeamMember,
         sa.and_(
-            CareTeamMember.client_id == sa.bindparam("client_id"), CareTeamMember.role == COACH
+            CareTeamMember.client_id == sa.bindparam("client_id"), in_role(CareTeamMember, COACH)
         ),
     )
     .outerjoin(User, User.id == CareTeamMember.user_id)
@@ -97,7 +97,7 @@ ESCALATION = (
     # A supervisor who coaches, and has no supervisor, has a deputy of their own.
     .outerjoin(_deputy, _deputy.id == sa.func.coalesce(_supervisor.deputy_id, User.deputy_id))
     .outerjoin(_manager, _manager.id == AlertSetting.manager_id)
-    .order_by(CareTeamMember.joined_at.desc(), User.id)
+    .order_by(CareTeamMember.starts_at.desc(), User.id)
 )
 
 
@@ -163,7 +163,7 @@ def list_alert_people() -> list[tuple[StaffMember, list[StaffMember]]]:
     staff = {user_id: as_staff_member(user) for user_id, user in users.items()}
     with_clients = set(
         db.session.scalars(
-            sa.select(CareTeamMember.user_id).where(CareTeamMember.role == COACH).distinct()
+            sa.select(CareTeamMember.user_id).where(in_role(CareTeamMember, COACH)).distinct()
         )
     )
     manager_id = get_alert_setting().manager_id
@@ -315,7 +315,7 @@ def _select_alerts(actor: Actor) -> sa.Select[Any]:
             ClientKey.wrapped,
             AlertRecipient.acknowledged_at.label("own_acknowledged_at"),
             is_visible_to(actor, Alert.client_id).label("is_member"),
-            has_role(actor, ALERTED, Alert.client_id, now()).label("is_alerted"),
+            has_role(actor, ALERTED, Alert.client_id).label("is_alerted"),
             opened_by.name.label("opened_by_name"),
             opened_by.phone.label("opened_by_phone"),
             acknowledged_by.name.label("acknowledged_by_name"),

@@ -80,7 +80,7 @@ def open_case(actor: Actor, client: LockedClient, details: CaseDetails, *, coach
     )
     _apply_details(case, details, client.key)
     db.session.add(case)
-    if join_care_team(client, coach_id):
+    if join_care_team(actor, client, coach_id):
         readdress_alerts(actor, client.id)
     mark_open_holds(client)
     _resume_holds(actor, client, coach_id)
@@ -279,7 +279,7 @@ def reopen_case(actor: Actor, case: LockedCase, reason: str, version: int) -> No
     row.closed_at = row.outcome = row.close_reason = row.final_screening = None
     row.follow_up_on = None
     row.coach_id = choose_assignee(row.client_id, [row.coach_id])
-    join_care_team(case.locked_client, row.coach_id)
+    join_care_team(actor, case.locked_client, row.coach_id)
     db.session.flush()
     _resume_holds(actor, case.locked_client, row.coach_id)
     mark_open_holds(case.locked_client)

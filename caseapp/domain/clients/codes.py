@@ -7,8 +7,15 @@ CONSENT_METHODS = {"written": "In writing", "spoken": "Given verbally and record
 COACH = "coach"
 ALERTED = "alert"
 SECOND_PERSON = "release"
-CARE_TEAM_ROLES = (COACH, ALERTED, SECOND_PERSON)
+ROLE_LABELS = {
+    COACH: "Responsible coach",
+    ALERTED: "Reached by an alert",
+    SECOND_PERSON: "Named to release a hold",
+}
+CARE_TEAM_ROLES = tuple(ROLE_LABELS)
 """The roles of a care team: who coaches the client, whom an alert has reached, and who was named to release a hold."""
+JOIN_REASONS = {"": "", "opened": "New client or case", "handed_over": "Handed over"}
+"""Why somebody is the client's coach; empty for another role, which says it, and where it was not recorded."""
 
 MATCH_REASONS = {
     "same_name": "has the same name",

@@ -34,7 +34,7 @@ from caseapp.domain.clients.models import (
     PhoneHash,
     PossibleConflict,
 )
-from caseapp.domain.clients.queries import get_client_record, is_visible_to
+from caseapp.domain.clients.queries import get_client_record, in_role, is_visible_to
 from caseapp.domain.clients.rules import OwnMatch
 from caseapp.domain.keys.queries import fingerprint
 from caseapp.domain.practice.queries import get_practice_info
@@ -281,7 +281,7 @@ def describe_matches(actor: Actor, found: dict[UUID, str]) -> list[ClientMatch]:
         sa.select(Client.id, Client.name, User.name.label("coach"))
         .join(CareTeamMember, CareTeamMember.client_id == Client.id)
         .join(User, User.id == CareTeamMember.user_id)
-        .where(Client.id.in_(found), CareTeamMember.role == COACH)
+        .where(Client.id.in_(found), in_role(CareTeamMember, COACH))
     ).all()
     note_shown((row.id for row in rows), Action.CONFLICT_READ)
     people: dict[UUID, tuple[str, list[str]]] = {}

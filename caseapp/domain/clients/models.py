@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -11,7 +11,10 @@ from sqlalchemy.orm import Mapped, mapped_column
 from caseapp.core.database import PRINTED, Model, between, one_of, unconstrained
 from caseapp.core.i18n import LANGUAGES
 from caseapp.core.ids import new_id
-from caseapp.domain.clients.codes import CARE_TEAM_ROLES, COACH, CONSENT_METHODS
+from caseapp.domain.clients.codes import CARE_TEAM_ROLES, COACH, CONSENT_METHODS, JOIN_REASONS
+
+ENDLESS = datetime(9999, 12, 31, tzinfo=UTC)
+"""When a membership ends that has no end so far: later than any other moment, so that an index finds what runs."""
 
 
 class Client(Model):
@@ -59,17 +62,20 @@ class Client(Model):
 
 
 class CareTeamMember(Model):
-    """A member of a client's care team, in a role that says what the member can see.
+    """A membership of a client's care team: from when until when somebody has a role that says what they can see.
 
-    Only coaches and their supervisors can see the client. A coach's membership has no end: whoever is no longer the
-    coach has no row. The other roles open a few pages each, see `clients.codes`; theirs end at `ends_at`, or not yet.
-    Every statement about members names the roles that it means.
+    Only coaches and their supervisors can see the client. The other roles open a few pages each, see `clients.codes`.
+    It runs until before `ends_at`, which is ENDLESS if it has no end so far. What has ended is kept as
+    history and opens nothing. Nobody has the same role twice at a time. Every statement asks through
+    `clients.queries.in_role`, which names the roles that it means and leaves out what does not run. `created_by` is
+    whoever gave the role, or None for the application.
     """
 
     __tablename__ = "care_team"
     __table_args__ = (
-        sa.Index("ix_care_team_client", "client_id"),
-        sa.CheckConstraint("role <> 'coach' OR ends_at IS NULL", name="coach_has_no_end"),
+        # With all columns that visibility asks for: without them, one case takes 2.6 times as long.
+        sa.Index("ix_care_team_user", "user_id", "ends_at", "starts_at", "client_id", "role"),
+        sa.Index("ix_care_team_client", "client_id", "user_id", "ends_at", "starts_at", "role"),
     )
 
     user_id: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"), primary_key=True)
@@ -81,8 +87,10 @@ class CareTeamMember(Model):
         server_default=COACH,
         info=one_of(CARE_TEAM_ROLES),
     )
-    joined_at: Mapped[datetime]
-    ends_at: Mapped[datetime | None]
+    starts_at: Mapped[datetime] = mapped_column(primary_key=True)
+    ends_at: Mapped[datetime] = mapped_column(default=ENDLESS)
+    reason: Mapped[str] = mapped_column(sa.String(12), default="", info=one_of(JOIN_REASONS))
+    created_by: Mapped[UUID | None] = mapped_column(sa.ForeignKey("user_account.id"))
 
 
 class ClientNameWord(Model):

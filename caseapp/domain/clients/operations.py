@@ -7,11 +7,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm.attributes import set_committed_value
 
 from caseapp.core import mail, outbox
-from caseapp.core.actor import Actor, require
+from caseapp.core.actor import SYSTEM_ID, Actor, require
 from caseapp.core.clock import now
 from caseapp.core.database import db, run
 from caseapp.core.errors import Invalid, NotFound, Reason, refuse_for
@@ -43,6 +42,7 @@ from caseapp.domain.clients.matches import (
     phone_hashes,
 )
 from caseapp.domain.clients.models import (
+    ENDLESS,
     CareTeamMember,
     Client,
     ClientNameWord,
@@ -51,7 +51,7 @@ from caseapp.domain.clients.models import (
     PhoneHash,
     PossibleConflict,
 )
-from caseapp.domain.clients.queries import take_client_lock, unseal_client
+from caseapp.domain.clients.queries import has_coach, in_role, take_client_lock, unseal_client
 from caseapp.domain.clients.rules import (
     ASK_SUPERVISOR,
     list_match_blockers,
@@ -67,6 +67,7 @@ from caseapp.domain.users.queries import list_assignable_coaches
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from datetime import datetime
     from uuid import UUID
 
     from caseapp.domain.clients.matches import Identity
@@ -74,21 +75,8 @@ if TYPE_CHECKING:
     from caseapp.domain.clients.schemas import ClientDetails
 
 
-def _begin_again(
-    insert: sqlite.Insert | postgresql.Insert, key: list[str]
-) -> sqlite.Insert | postgresql.Insert:
-    return insert.on_conflict_do_update(
-        index_elements=key, set_={"joined_at": insert.excluded.joined_at, "ends_at": None}
-    )
-
-
-INSERT_OR_BEGIN_AGAIN = {
-    name: _begin_again(
-        dialect.insert(CareTeamMember.__table__),
-        [CareTeamMember.user_id.key, CareTeamMember.client_id.key, CareTeamMember.role.key],
-    )
-    for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql))
-}
+INSERT_MEMBERSHIP = sa.insert(CareTeamMember.__table__)  # type: ignore[arg-type]
+UNSYNCHRONIZED = {"synchronize_session": False}
 COMPARISON = "comparison"
 """The task of the outbox that makes outdated hashes of clients again."""
 
@@ -111,9 +99,7 @@ def create_client(
     locked_clients().add(client.id)
     _fill_columns(client, details, create_client_key(client.id))
     db.session.flush()
-    db.session.add(
-        CareTeamMember(user_id=coach_id, client_id=client.id, role=COACH, joined_at=now())
-    )
+    _begin_membership(client.id, coach_id, COACH, actor.id, "opened")
     _write_hashes(client.id, identify(details))
     _note_conflicts(client.id, decided, actor.id)
     record(
@@ -387,28 +373,68 @@ def withdraw_contact_confirmation(client: LockedClient) -> None:
     )
 
 
-def join_care_team(client: LockedClient, user_id: UUID) -> bool:
-    """Add a user to a client's care team as a coach; return whether they are new, otherwise nothing changes."""
-    is_new = db.session.get(CareTeamMember, (user_id, client.id, COACH)) is None
+def join_care_team(
+    actor: Actor, client: LockedClient, user_id: UUID, reason: str = "opened"
+) -> bool:
+    """Make a user a coach of a client; return whether they are new, otherwise nothing changes.
+
+    `reason` is one of JOIN_REASONS.
+    """
+    is_new = not has_coach(client.id, user_id)
     if is_new:
-        join_for(client.id, user_id, COACH)
+        _begin_membership(client.id, user_id, COACH, actor.id, reason)
     return is_new
 
 
-def join_for(client_id: UUID, user_id: UUID, role: str) -> None:
-    """Give a person a role in a locked client's care team, from now on and without an end so far."""
-    join = INSERT_OR_BEGIN_AGAIN[db.engine.dialect.name]
-    run(join, user_id=user_id, client_id=client_id, role=role, joined_at=now())
+def join_for(client_id: UUID, user_id: UUID, role: str, by: UUID | None = None) -> None:
+    """Give a person a role in a locked client's care team, from now on and without an end so far.
+
+    Whoever has the role goes on having it, now without an end. `by` is who gives it, and None for the application.
+    """
+    goes_on = (
+        sa.update(CareTeamMember)
+        .where(*_membership(client_id, user_id, role))
+        .values(ends_at=ENDLESS)
+        .returning(CareTeamMember.user_id)
+    )
+    if not db.session.scalars(goes_on, execution_options=UNSYNCHRONIZED).all():
+        _begin_membership(client_id, user_id, role, by)
+
+
+def _begin_membership(
+    client_id: UUID, user_id: UUID, role: str, by: UUID | None, reason: str = ""
+) -> None:
+    run(
+        INSERT_MEMBERSHIP,
+        user_id=user_id,
+        client_id=client_id,
+        role=role,
+        starts_at=now(),
+        ends_at=ENDLESS,
+        reason=reason,
+        created_by=None if by == SYSTEM_ID else by,
+    )
 
 
 def leave_for(client_id: UUID, user_id: UUID, role: str) -> None:
-    """Take a role in a locked client's care team from a person."""
-    db.session.execute(
-        sa.delete(CareTeamMember).where(
-            CareTeamMember.user_id == user_id,
-            CareTeamMember.client_id == client_id,
-            CareTeamMember.role == role,
-        )
+    """Let a person's role in a locked client's care team end now."""
+    end_memberships(_membership(client_id, user_id, role), now())
+
+
+def end_memberships(found: tuple[sa.ColumnElement[bool], ...], ends_at: datetime) -> None:
+    """Let the memberships that meet these conditions end; those that don't begin before leave no trace."""
+    for ends in (
+        sa.delete(CareTeamMember).where(*found, CareTeamMember.starts_at >= ends_at),
+        sa.update(CareTeamMember).where(*found).values(ends_at=ends_at),
+    ):
+        db.session.execute(ends, execution_options=UNSYNCHRONIZED)
+
+
+def _membership(client_id: UUID, user_id: UUID, role: str) -> tuple[sa.ColumnElement[bool], ...]:
+    return (
+        CareTeamMember.client_id == client_id,
+        CareTeamMember.user_id == user_id,
+        in_role(CareTeamMember, role),
     )
 
 

@@ -11,7 +11,8 @@ from sqlalchemy import SQLColumnExpression
 from sqlalchemy.orm import QueryableAttribute, aliased
 
 from caseapp.core.actor import Actor, require
-from caseapp.core.database import db, entity_from_row, run
+from caseapp.core.clock import now
+from caseapp.core.database import UTCTime, db, entity_from_row, run
 from caseapp.core.errors import NotFound
 from caseapp.core.pagination import literal_limit
 from caseapp.core.permissions import Action, Role
@@ -34,6 +35,20 @@ if TYPE_CHECKING:
     from datetime import date, datetime
     from uuid import UUID
 
+MOMENT = sa.bindparam("team_moment", callable_=now, type_=UTCTime())
+"""When a statement is run, also one that was built before."""
+
+
+def in_role(member: type[CareTeamMember], *roles: str) -> sa.ColumnElement[bool]:
+    """Build the SQL condition that a membership (of the table or an alias) is in one of these roles and runs now.
+
+    Everything that depends on care teams asks this, so that whoever is no longer a member sees nothing from the next
+    request on.
+    """
+    named = member.role == roles[0] if len(roles) == 1 else member.role.in_(roles)
+    # Roles begin when they are given; to ask for that too would hide a new client from a server whose clock is behind.
+    return sa.and_(named, member.ends_at > MOMENT)
+
 
 def visible_to(actor: Actor) -> sa.Select[UUID]:
     """Select the ids of the clients an actor may see: the one rule of visibility for everything about clients.
@@ -48,14 +63,14 @@ def select_visible_clients(role: Role, who: UUID | sa.BindParameter[UUID]) -> sa
     """Select the clients a person with this role may see; `who` can be a bind parameter of a cached statement."""
     if role is Role.COACH:
         return sa.select(CareTeamMember.client_id).where(
-            CareTeamMember.user_id == who, CareTeamMember.role == COACH
+            CareTeamMember.user_id == who, in_role(CareTeamMember, COACH)
         )
     if role is Role.SUPERVISOR:
         return sa.select(CareTeamMember.client_id).where(
             CareTeamMember.user_id.in_(select_visible_coaches_for(role, who)),
-            CareTeamMember.role == COACH,
+            in_role(CareTeamMember, COACH),
         )
-    return sa.select(CareTeamMember.client_id).where(CareTeamMember.role == COACH, sa.false())
+    return sa.select(CareTeamMember.client_id).where(in_role(CareTeamMember, COACH), sa.false())
 
 
 def is_visible_client(
@@ -81,7 +96,7 @@ def select_memberships(
         .join(coach, coach.id == CareTeamMember.user_id)
         .where(
             CareTeamMember.client_id == client_id,
-            CareTeamMember.role == COACH,
+            in_role(CareTeamMember, COACH),
             is_visible_coach(coach, role, who),
         )
     )
@@ -102,7 +117,7 @@ def sees_client_of(
         sa.exists()
         .where(
             member.client_id == client_id,
-            member.role == COACH,
+            in_role(member, COACH),
             coach.id == member.user_id,
             sa.or_(coach.id == user.id, supervises),
             user.role != Role.ADMIN,
@@ -124,24 +139,28 @@ def sees_client(actor: Actor, client_id: SQLColumnExpression[UUID]) -> sa.Column
     return has_any(select_memberships(actor.role, actor.id, client_id))
 
 
-def select_clients_of(actor: Actor, role: str, moment: datetime) -> sa.Select[UUID]:
-    """Select the clients in whose care teams an actor has a role at a moment."""
+def select_clients_of(user_id: UUID, role: str) -> sa.Select[UUID]:
+    """Select the clients in whose care teams somebody has a role now."""
     return sa.select(CareTeamMember.client_id).where(
-        CareTeamMember.user_id == actor.id,
-        CareTeamMember.role == role,
-        sa.or_(CareTeamMember.ends_at.is_(None), CareTeamMember.ends_at > moment),
+        CareTeamMember.user_id == user_id, in_role(CareTeamMember, role)
     )
 
 
+def has_coach(client_id: UUID, user_id: UUID) -> bool:
+    """Tell whether somebody is a coach of a client now."""
+    coached = select_clients_of(user_id, COACH).where(CareTeamMember.client_id == client_id)
+    return db.session.scalar(sa.select(coached.exists())) or False
+
+
 def has_role(
-    actor: Actor, role: str, client_id: SQLColumnExpression[UUID], moment: datetime
+    actor: Actor, role: str, client_id: SQLColumnExpression[UUID]
 ) -> sa.ColumnElement[bool]:
-    """Build the SQL condition that an actor has a role in the care team of a record's client at a moment.
+    """Build the SQL condition that an actor has a role in the care team of a record's client now.
 
     For a role other than the coach's this opens only what asks for the role.
     """
     return (
-        select_clients_of(actor, role, moment)
+        select_clients_of(actor.id, role)
         .where(CareTeamMember.client_id == client_id)
         .correlate_except(CareTeamMember)
         .exists()
@@ -281,7 +300,7 @@ def lock_team(client_id: UUID) -> TeamAccounts:
 LOCK_TEAM = (
     sa.select(User.id, User.supervisor_id, User.disabled_at, User.role)
     .join(CareTeamMember, CareTeamMember.user_id == User.id)
-    .where(CareTeamMember.client_id == sa.bindparam("client"), CareTeamMember.role == COACH)
+    .where(CareTeamMember.client_id == sa.bindparam("client"), in_role(CareTeamMember, COACH))
     .order_by(User.id)
     .with_for_update(read=True, of=User)
 )
@@ -296,7 +315,7 @@ def take_locks_of_coached(coaches: sa.Select[UUID]) -> None:
     if db.engine.dialect.name == "sqlite":
         return
     coached = sa.select(CareTeamMember.client_id).where(
-        CareTeamMember.role == COACH, CareTeamMember.user_id.in_(coaches)
+        in_role(CareTeamMember, COACH), CareTeamMember.user_id.in_(coaches)
     )
     found = sa.select(Client.id).where(Client.id.in_(coached)).order_by(Client.id)
     locked.update(db.session.scalars(found.with_for_update(key_share=True)))
@@ -385,10 +404,10 @@ def find_coach_id(client_id: UUID) -> UUID | None:
         .join(CareTeamMember, CareTeamMember.user_id == User.id)
         .where(
             CareTeamMember.client_id == client_id,
-            CareTeamMember.role == COACH,
+            in_role(CareTeamMember, COACH),
             User.disabled_at.is_(None),
         )
-        .order_by(CareTeamMember.joined_at, User.id)
+        .order_by(CareTeamMember.starts_at, User.id)
         .limit(1)
     )
 

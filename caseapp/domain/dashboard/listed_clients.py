@@ -117,7 +117,7 @@ def list_clients(actor: Actor, marked: Collection[UUID], moment: datetime) -> li
                 visible,
                 overdue,
                 sa.select(recent.c.client_id),
-                select_clients_of(actor, SECOND_PERSON, moment),
+                select_clients_of(actor.id, SECOND_PERSON),
             )
         )
     )

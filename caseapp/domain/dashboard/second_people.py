@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 
-from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.permissions import Role
 from caseapp.domain.clients.codes import COACH, SECOND_PERSON
 from caseapp.domain.clients.models import CareTeamMember, Client
+from caseapp.domain.clients.queries import in_role
 from caseapp.domain.screening.history import list_safety_histories
 from caseapp.domain.screening.models import SafetyEvent
 from caseapp.domain.screening.rules import can_be_second, list_authors
@@ -19,20 +19,19 @@ from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-    from datetime import datetime
     from uuid import UUID
 
     from caseapp.domain.screening.history import SafetyHistory
     from caseapp.domain.screening.records import Hold
 
 
-def has_second(moment: datetime) -> sa.ColumnElement[bool]:
+def has_second() -> sa.ColumnElement[bool]:
     """Build the condition that somebody with an active account could release a hold of another's client.
 
-    They supervise a coach of the client, or are named at the moment. Whether they recorded a screening of an open hold
+    They supervise a coach of the client, or are named now. Whether they recorded a screening of an open hold
     is sealed: `list_without_second` tells that.
     """
-    return _exists(_select_ways(moment))
+    return _exists(_select_ways())
 
 
 def list_without_second(client_ids: Collection[UUID], but: UUID | None = None) -> set[UUID]:
@@ -43,7 +42,7 @@ def list_without_second(client_ids: Collection[UUID], but: UUID | None = None) -
     """
     if not client_ids:
         return set()
-    ways = _select_ways(now(), but)
+    ways = _select_ways(but)
     candidates = sa.select(Client.id).where(
         Client.id.in_(client_ids), ~_exists([_without_authors(way) for way in ways])
     )
@@ -83,13 +82,13 @@ def _list_open_holds(history: SafetyHistory) -> list[Hold]:
     return [hold for hold in history.holds.values() if hold.released_at is None]
 
 
-def _select_ways(moment: datetime, but: UUID | None = None) -> list[sa.Select[*tuple[UUID, UUID]]]:
+def _select_ways(but: UUID | None = None) -> list[sa.Select[*tuple[UUID, UUID]]]:
     """Select clients with whoever could be their second person, in each of the two ways."""
     member, coach, second = aliased(CareTeamMember), aliased(User), aliased(User)
 
     def select(role: str, *conditions: sa.ColumnElement[bool]) -> sa.Select[*tuple[UUID, UUID]]:
         return sa.select(member.client_id, second.id).where(
-            member.role == role,
+            in_role(member, role),
             second.disabled_at.is_(None),
             second.role == Role.SUPERVISOR,
             sa.true() if but is None else second.id != but,
@@ -102,11 +101,7 @@ def _select_ways(moment: datetime, but: UUID | None = None) -> list[sa.Select[*t
         second.id == coach.supervisor_id,
         second.id != coach.id,
     )
-    is_named = select(
-        SECOND_PERSON,
-        sa.or_(member.ends_at.is_(None), member.ends_at > moment),
-        second.id == member.user_id,
-    )
+    is_named = select(SECOND_PERSON, second.id == member.user_id)
     return [supervises, is_named]
 
 

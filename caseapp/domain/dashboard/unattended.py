@@ -15,7 +15,7 @@ from caseapp.core.reads import note_shown
 from caseapp.domain.cases.models import Case
 from caseapp.domain.clients.codes import COACH
 from caseapp.domain.clients.models import CareTeamMember, Client
-from caseapp.domain.clients.queries import sees_client, sees_client_of
+from caseapp.domain.clients.queries import in_role, sees_client, sees_client_of
 from caseapp.domain.dashboard.listed_clients import IS_OPEN, newest_case_number
 from caseapp.domain.dashboard.second_people import has_second, list_without_second
 from caseapp.domain.followups.models import FollowUp
@@ -104,7 +104,7 @@ def _list_lacking(actor: Actor | None, marked: set[UUID]) -> list[UnattendedClie
         )
         .join(lacking, lacking.c.client_id == Client.id)
         .where(
-            sa.or_(~is_responsible, ~has_second(moment)),
+            sa.or_(~is_responsible, ~has_second()),
             sa.or_(Client.id.in_(marked), has_open_case, has_due),
         )
     )
@@ -128,7 +128,7 @@ def _list_recorded_by_all(actor: Actor | None, marked: set[UUID]) -> list[Unatte
         .join(User, User.id == CareTeamMember.user_id)
         .where(
             Client.id.in_(without_second),
-            CareTeamMember.role == COACH,
+            in_role(CareTeamMember, COACH),
             sees_client(actor, Client.id) if actor else sa.true(),
         )
     )
@@ -252,7 +252,7 @@ def _select_lacking(actor: Actor | None) -> sa.Subquery:
             coaches.c.name.label("coach"),
         )
         .join(coaches, coaches.c.id == CareTeamMember.user_id)
-        .where(CareTeamMember.role == COACH)
+        .where(in_role(CareTeamMember, COACH))
         .subquery()
     )
 
@@ -263,7 +263,7 @@ def _has_responsible() -> sa.Exists:
         sa.exists()
         .where(
             member.client_id == Client.id,
-            member.role == COACH,
+            in_role(member, COACH),
             coach.id == member.user_id,
             coach.disabled_at.is_(None),
         )

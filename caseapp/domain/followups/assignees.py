@@ -10,7 +10,7 @@ from caseapp.core.database import db
 from caseapp.core.permissions import Role
 from caseapp.domain.clients.codes import COACH
 from caseapp.domain.clients.models import CareTeamMember
-from caseapp.domain.clients.queries import lock_team
+from caseapp.domain.clients.queries import in_role, lock_team
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def choose_assignee(
     """
     if decides:
         coached = sa.select(CareTeamMember.user_id).where(
-            CareTeamMember.client_id == client_id, CareTeamMember.role == COACH
+            CareTeamMember.client_id == client_id, in_role(CareTeamMember, COACH)
         )
         above = sa.select(User.supervisor_id).where(User.id.in_(coached))
         both = sa.select(User.id).where(sa.or_(User.id.in_(coached), User.id.in_(above)))

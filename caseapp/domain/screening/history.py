@@ -234,5 +234,5 @@ def get_history_with(actor: Actor, event_id: UUID, kind: str) -> SafetyHistory:
 def get_history_of_named(actor: Actor, hold_id: UUID) -> SafetyHistory:
     """Load the history that a hold belongs to, for whoever is named to release it."""
     owner = sa.select(SafetyEvent.client_id).where(SafetyEvent.id == hold_id).scalar_subquery()
-    is_named = has_role(actor, SECOND_PERSON, ClientKey.client_id, now())
+    is_named = has_role(actor, SECOND_PERSON, ClientKey.client_id)
     return _get_history(sa.and_(ClientKey.client_id == owner, is_named), "hold", hold_id)

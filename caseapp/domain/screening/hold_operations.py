@@ -15,7 +15,7 @@ from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action, Role
 from caseapp.domain.audit.operations import record
 from caseapp.domain.clients.codes import SECOND_PERSON
-from caseapp.domain.clients.models import CareTeamMember
+from caseapp.domain.clients.queries import select_clients_of
 from caseapp.domain.screening.current import get_current_safety
 from caseapp.domain.screening.events import HandoutAllowed, HoldReleased, SecondPersonNamed
 from caseapp.domain.screening.rules import check_name_second_person, check_release
@@ -84,9 +84,7 @@ def send_second_person_mail(user_id: UUID) -> bool:
 
     Nothing is sent once they are named for no hold any more.
     """
-    is_named = sa.exists().where(
-        CareTeamMember.user_id == user_id, CareTeamMember.role == SECOND_PERSON
-    )
+    is_named = select_clients_of(user_id, SECOND_PERSON).exists()
     address = db.session.scalar(
         sa.select(User.email).where(User.id == user_id, User.disabled_at.is_(None), is_named)
     )

@@ -94,7 +94,7 @@ def append(
     else:
         run(INSERT_STATES, client_id=key.client_id, **seal_state(after, key))
     stood = stored or current.state
-    _change_second_people(stood.holds, after.state.holds, key.client_id)
+    _change_second_people(actor, stood.holds, after.state.holds, key.client_id)
     before = list_marked(stood, key.client_id)
     now_marked = list_marked(after.state, key.client_id)
     if new := now_marked - before:
@@ -104,7 +104,9 @@ def append(
     return moment
 
 
-def _change_second_people(before: Iterable[Hold], after: Iterable[Hold], client_id: UUID) -> None:
+def _change_second_people(
+    actor: Actor, before: Iterable[Hold], after: Iterable[Hold], client_id: UUID
+) -> None:
     """Let whoever is named for an open hold into the client's care team, and whoever is no more out of it."""
     were, are = (
         {hold.second_person_id for hold in holds if hold.second_person_id}
@@ -113,4 +115,4 @@ def _change_second_people(before: Iterable[Hold], after: Iterable[Hold], client_
     for user_id in were - are:
         leave_for(client_id, user_id, SECOND_PERSON)
     for user_id in are - were:
-        join_for(client_id, user_id, SECOND_PERSON)
+        join_for(client_id, user_id, SECOND_PERSON, actor.id)

@@ -20,9 +20,13 @@ from caseapp.domain.audit.operations import record
 from caseapp.domain.cases.models import Case
 from caseapp.domain.cases.operations import record_hand_over
 from caseapp.domain.clients.codes import COACH
-from caseapp.domain.clients.models import CareTeamMember
-from caseapp.domain.clients.operations import join_care_team
-from caseapp.domain.clients.queries import sees_client_of, select_memberships
+from caseapp.domain.clients.operations import join_care_team, leave_for
+from caseapp.domain.clients.queries import (
+    has_coach,
+    sees_client_of,
+    select_clients_of,
+    select_memberships,
+)
 from caseapp.domain.followups.assignees import choose_assignee
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.keys.queries import get_client_key
@@ -67,16 +71,14 @@ def hand_over(
     if faults or heir is None:
         raise Invalid({"heir_id": [str(fault.message) for fault in faults]})
     state = get_current_safety(client.key).state
-    membership = db.session.get(CareTeamMember, (leaver_id, client.id, COACH))
-    if membership is not None and not is_in_team(actor, leaver_id):
+    is_coach = has_coach(client.id, leaver_id)
+    if is_coach and not is_in_team(actor, leaver_id):
         raise NotFound
     marked = list_marked(state, client.id)
-    if membership is not None:
+    if is_coach:
         remove_marks(marked, client.id)
-        db.session.delete(membership)
-        db.session.flush()
-        join_care_team(client, heir_id)
-        db.session.flush()
+        leave_for(client.id, leaver_id, COACH)
+        join_care_team(actor, client, heir_id, "handed_over")
         add_marks(marked, client.id)
         faults = list_hold_faults(
             max((hold.kind for hold in state.holds), default=None),
@@ -105,7 +107,7 @@ def hand_over(
         .values(assigned_to=heir_id, version=FollowUp.version + 1)
         .returning(FollowUp.id)
     ).all()
-    if membership is not None:
+    if is_coach:
         # Those of a supervisor of another team, who doesn't see the client any more.
         decides = choose_assignee(client.id, [heir_id], decides=True)
         _move_followups(FollowUp.client_id == client.id, decides)
@@ -190,18 +192,12 @@ def _change_supervisor(actor: Actor, user: User, supervisor: User | None) -> Non
     for client_id, found in marked.items():
         add_marks(found, client_id)
     if before_id is not None:
-        coached = FollowUp.client_id.in_(_select_coached(user.id))
+        coached = FollowUp.client_id.in_(select_clients_of(user.id, COACH))
         _move_followups(coached, user.supervisor_id or user.id)
-    for client_id in list_clients_with_alerts(_select_coached(user.id)):
+    for client_id in list_clients_with_alerts(select_clients_of(user.id, COACH)):
         readdress_alerts(actor, client_id)
     details = {"supervisor": supervisor.id.hex if supervisor else "nobody"}
     record(actor, Action.USER_MANAGE, "user", user.id, details=details)
-
-
-def _select_coached(coach_id: UUID) -> sa.Select[UUID]:
-    return sa.select(CareTeamMember.client_id).where(
-        CareTeamMember.user_id == coach_id, CareTeamMember.role == COACH
-    )
 
 
 def _move_followups(clients: sa.ColumnElement[bool], to_id: UUID) -> None:

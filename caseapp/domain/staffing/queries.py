@@ -9,7 +9,6 @@ import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 
 from caseapp.core.actor import Actor, require
-from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.errors import NotFound
 from caseapp.core.pagination import in_any
@@ -19,7 +18,12 @@ from caseapp.domain.alerts.queries import as_staff_member
 from caseapp.domain.alerts.rules import is_supervisor
 from caseapp.domain.clients.codes import COACH, SECOND_PERSON
 from caseapp.domain.clients.models import CareTeamMember, Client
-from caseapp.domain.clients.queries import sees_client, take_locks_of_coached
+from caseapp.domain.clients.queries import (
+    in_role,
+    sees_client,
+    select_clients_of,
+    take_locks_of_coached,
+)
 from caseapp.domain.dashboard.listed_clients import newest_case_number
 from caseapp.domain.dashboard.second_people import list_hold_authors, list_without_second
 from caseapp.domain.followups.models import FollowUp
@@ -41,9 +45,7 @@ def list_responsibilities(user_id: UUID, actor: Actor | None = None) -> list[Res
     Those whom they coach and who have an open hold, an active flag or an open follow-up, and those about whom they have
     a follow-up to do. In one statement.
     """
-    coached = sa.select(CareTeamMember.client_id).where(
-        CareTeamMember.user_id == user_id, CareTeamMember.role == COACH
-    )
+    coached = select_clients_of(user_id, COACH)
     open_task = sa.and_(FollowUp.completed_at.is_(None), FollowUp.assigned_to == user_id)
     has_task = sa.select(FollowUp.client_id).where(open_task)
     own_tasks = (
@@ -175,7 +177,7 @@ def lock_members(*user_ids: UUID) -> list[LockedMember]:
         .execution_options(populate_existing=True)
     ).all()
     has_clients = sa.select(CareTeamMember.user_id).where(
-        CareTeamMember.role == COACH, CareTeamMember.user_id.in_({one.id for one in accounts})
+        in_role(CareTeamMember, COACH), CareTeamMember.user_id.in_({one.id for one in accounts})
     )
     left = {one.id for one in accounts if one.disabled_at is not None}
     gone = left - set(db.session.scalars(has_clients.distinct())) if left else left
@@ -200,12 +202,8 @@ def lock_member(user_id: UUID) -> LockedMember:
 
 def _list_named(user_id: UUID) -> list[str]:
     """List the cases of the clients whose hold only this person could release, who was named for it."""
-    named = sa.select(CareTeamMember.client_id).where(
-        CareTeamMember.user_id == user_id,
-        CareTeamMember.role == SECOND_PERSON,
-        sa.or_(CareTeamMember.ends_at.is_(None), CareTeamMember.ends_at > now()),
-    )
-    left = list_without_second(db.session.scalars(named).all(), but=user_id)
+    named = db.session.scalars(select_clients_of(user_id, SECOND_PERSON)).all()
+    left = list_without_second(named, but=user_id)
     numbers = db.session.scalars(
         sa.select(newest_case_number(Client.id)).where(Client.id.in_(left)).order_by(Client.id)
     )

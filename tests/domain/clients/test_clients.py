@@ -66,7 +66,7 @@ def test_client_outside_the_care_team_is_not_found(team):
     with transaction():
         client = lock_client(team["coach"], client_id)
         for _ in range(2):
-            join_care_team(client, team["coach2"].id)
+            join_care_team(team["coach"], client, team["coach2"].id)
     assert get_client_record(team["coach2"], client_id)
     assert db.session.scalar(sa.select(sa.func.count()).select_from(CareTeamMember)) == 2
 

@@ -161,7 +161,7 @@ def caseload(actor, count, since=0):
         _insert(
             CareTeamMember,
             [
-                {"user_id": actor.id, "client_id": client_id, "joined_at": moment}
+                {"user_id": actor.id, "client_id": client_id, "starts_at": moment}
                 for client_id, _ in ids
             ],
         )

@@ -22,7 +22,7 @@ from caseapp.domain.cases.operations import open_case
 from caseapp.domain.cases.queries import list_case_contexts
 from caseapp.domain.cases.schemas import CaseDetails
 from caseapp.domain.clients.models import CareTeamMember
-from caseapp.domain.clients.queries import lock_client
+from caseapp.domain.clients.queries import in_role, lock_client
 from caseapp.domain.keys.queries import get_client_key
 from caseapp.domain.models import METADATA
 from caseapp.domain.screening.correction_operations import mark_in_error
@@ -303,7 +303,7 @@ def test_coach_who_joins_the_care_team_and_their_supervisor_get_the_marks(team, 
         client = lock_client(team["supervisor"], ines)
         details = CaseDetails({}, "undecided", None)
         open_case(team["supervisor"], client, details, coach_id=team["coach2"].id)
-    coaches = sa.select(sa.func.count()).where(CareTeamMember.role == "coach")
+    coaches = sa.select(sa.func.count()).where(in_role(CareTeamMember, "coach"))
     assert db.session.scalar(coaches) == 2
     for who in ("coach", "coach2", "supervisor"):
         assert marked(team[who]) == [held.id]

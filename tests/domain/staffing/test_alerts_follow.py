@@ -25,7 +25,7 @@ from caseapp.domain.alerts.queries import get_alerted_client, list_waiting_alert
 from caseapp.domain.cases.operations import open_case
 from caseapp.domain.cases.schemas import CaseDetails
 from caseapp.domain.clients.codes import ALERTED
-from caseapp.domain.clients.models import CareTeamMember
+from caseapp.domain.clients.models import ENDLESS, CareTeamMember
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.followups.queries import list_client_followups
 from caseapp.domain.screening.current import get_safety_state
@@ -193,7 +193,7 @@ def test_what_an_alert_lets_somebody_read_ends_when_it_waits_for_them_no_more(pe
         get_alerted_client(former, first)
     endless = db.session.scalars(
         sa.select(CareTeamMember.user_id).where(
-            CareTeamMember.role == ALERTED, CareTeamMember.ends_at.is_(None)
+            CareTeamMember.role == ALERTED, CareTeamMember.ends_at == ENDLESS
         )
     ).all()
     assert endless == [people["supervisor2"].id]

@@ -364,7 +364,7 @@ def test_coach_of_another_team_is_not_replaced_by_whoever_sees_the_client(team):
     stranger = staff.add("coach3", role="coach", supervisor="supervisor2")
     made = builders.case(stranger, "Ines Okafor")
     with transaction():
-        join_care_team(lock_client(stranger, made.client_id), coach.id)
+        join_care_team(stranger, lock_client(stranger, made.client_id), coach.id)
     with pytest.raises(NotFound):
         give(supervisor, made, stranger, coach)
     with transaction():
