@@ -123,6 +123,7 @@ def ids(page):
     ]
 
 
+@pytest.mark.slow
 def test_every_list_paged_one_by_one_gives_the_whole_list(staff, description, records):
     short = []
     for template in list_paths(description):

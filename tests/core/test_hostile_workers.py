@@ -190,6 +190,7 @@ def test_pickled_answer_is_bytes_and_runs_nothing(single_worker_pool, tmp_path):
     assert [*tmp_path.iterdir()] == [tmp_path / "made"]
 
 
+@pytest.mark.slow
 def test_program_unpickles_nothing():
     loading = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "multiprocessing"}
     found = [

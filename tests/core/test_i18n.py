@@ -48,6 +48,7 @@ def script():
     return module
 
 
+@pytest.mark.slow
 def test_catalogues_are_in_step_with_the_program(script):
     texts = script.program_texts()
     files = sorted(i18n.CATALOGUES.glob("*.po"))
@@ -61,6 +62,7 @@ def test_translations_are_complete_and_keep_placeholders_and_tags(script, langua
     assert [*script.mistakes(language)] == []
 
 
+@pytest.mark.slow
 def test_script_finds_each_mistake(script, tmp_path, monkeypatch):
     monkeypatch.setattr(script, "FOLDER", tmp_path)
     (tmp_path / "es.po").write_text(
@@ -95,6 +97,7 @@ def calls_with_a_variable(tree):
                 yield node.lineno
 
 
+@pytest.mark.slow
 def test_python_never_looks_up_a_variable():
     found = [
         f"{path}:{line}"
@@ -232,6 +235,7 @@ def used_library_classes():
     return kinds
 
 
+@pytest.mark.slow
 def test_no_message_of_the_library_is_left_in_what_the_program_uses():
     kinds = used_library_classes()
     assert len(kinds) > 10

@@ -77,7 +77,7 @@ def test_only_processor_time_outside_shared_fixtures_counts(monkeypatch):
     watching = guard()
     usage = watching.usage
     used += 1
-    with watching._not_counted():  # noqa: SLF001
+    with watching.not_counted():
         used += 10
         assert watching.usage is None
     used += 2

@@ -185,6 +185,7 @@ def find_callers() -> Iterator[str]:
                 yield f"{module}.{node.name}"
 
 
+@pytest.mark.slow
 def test_every_function_that_sends_or_assigns_is_tried() -> None:
     assert set(find_callers()) == CASES.keys() | NOT_THEIR_OWN.keys()
 

@@ -6,6 +6,8 @@ import ast
 import inspect
 import textwrap
 
+import pytest
+
 from tests.support.usage import COLLECTED
 
 SIGNS = ("together", "dialect", "with_for_update", "side_transaction")
@@ -26,6 +28,7 @@ def names_its_database(item) -> bool:
     return any("database_url" in str(mark.args[0]) for mark in marks)
 
 
+@pytest.mark.slow
 def test_tests_of_locks_and_dialects_run_on_both_databases(request):
     missing = {
         item.nodeid.partition("[")[0]: uses(item.function)

@@ -98,6 +98,7 @@ def staff_cookie(coach):
     return {"Cookie": f"{COOKIES[Interface.STAFF]}={cookie}"}
 
 
+@pytest.mark.slow
 def test_portal_host_answers_nothing_of_staff_pages_and_api(app):
     """Not even a redirect, a wrong method or a missing token tells that there is something."""
     cookie = staff_cookie(staff.add("coach"))
@@ -128,6 +129,7 @@ def test_portal_host_alone_leads_to_the_reading_list(app):
     assert (answer.status_code, answer.location) == (303, "/portal")
 
 
+@pytest.mark.slow
 def test_nothing_on_the_portal_host_is_revealing_before_sign_in(app):
     failures = []
     for method, path in list_requests(app):

@@ -65,6 +65,7 @@ def test_every_rule_that_decides_a_change_takes_a_locked_record() -> None:
     assert [name for name, node in found.items() if not any(map(is_locked, node.args.args))] == []
 
 
+@pytest.mark.slow
 def test_locked_records_are_made_by_lock_functions_only() -> None:
     makers = {
         node.name

@@ -133,6 +133,7 @@ def test_stored_files_have_generated_names(world):
     assert not any(path.is_symlink() for path in written)
 
 
+@pytest.mark.slow
 def test_uploaded_file_name_is_never_read():
     """The name that a browser sends along is read nowhere, so that it can lead nowhere."""
     looking = [

@@ -172,6 +172,7 @@ def list_cases_and_open_one(filled):
             assert scans(plan) == gathered == [], "\n".join(plan)
 
 
+@pytest.mark.slow
 def test_coach_and_supervisor_queries_return_the_same_cases(app):
     """A coach's cases are gathered, a supervisor's are walked to: page by page both give them all, newest first."""
     filled = rows.fill(1000, OWN)
@@ -225,6 +226,7 @@ def search_for_names(filled, statistics):
         )
 
 
+@pytest.mark.slow
 def test_common_names_are_found_in_the_newest_cases_and_rare_ones_by_name(app, monkeypatch):
     """Both ways to search find the same, page by page."""
     filled = rows.fill(600, OWN)

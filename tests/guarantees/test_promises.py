@@ -26,6 +26,7 @@ def modules(found):
     return {path.relative_to(ROOT / "caseapp").as_posix() for path in found}
 
 
+@pytest.mark.slow
 def test_one_module_uses_smtp_one_mails_clients_and_one_mails_staff():
     assert modules(p for p in SOURCES if "import smtplib" in p.read_text()) == {"core/mail.py"}
     assert modules(p for p in SOURCES if "mail.send" in calls(p)) == {

@@ -40,6 +40,7 @@ def people(app):
     staff.team()
 
 
+@pytest.mark.slow
 @pytest.mark.soak
 @pytest.mark.parametrize("aim", [TARGET, "somebody{}@practice.test"])
 def test_strangers_keep_nobody_out(app, people, aim):

@@ -56,6 +56,7 @@ def phone_numbers(country):
     return emergency, [line.phone for line in lines if line.kind == "crisis"]
 
 
+@pytest.mark.slow
 def test_every_form_with_text_fields_shows_the_notice_in_every_country(app, client):
     for code in countries():
         with transaction() as session:

@@ -318,6 +318,7 @@ def allowed_more(bars, original):
     )
 
 
+@pytest.mark.slow
 @ALL
 @pytest.mark.parametrize("named", [True, False])
 def test_copy_with_anything_laxer_allows_no_more_than_its_original(slug, named):

@@ -263,6 +263,7 @@ def test_body_with_unknown_marker_has_a_problem(session_app, text):
     assert "unknown marker" in " ".join(found["body"]).lower()
 
 
+@pytest.mark.slow
 def test_no_code_builds_templates_from_text():
     """Jinja reads only our files; there is no eval and no second template language (VULN-32)."""
     making = {
