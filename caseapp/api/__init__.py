@@ -20,6 +20,7 @@ from caseapp.api import (
     handouts,
     me,
     notes,
+    people,
     safety_plans,
     screenings,
 )
@@ -42,6 +43,7 @@ RESOURCES = (
     assignments,
     bulk_assignments,
     exports,
+    people,
     audit,
 )
 

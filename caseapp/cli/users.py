@@ -1,4 +1,4 @@
-"""User and token commands. Accounts are created only here; passwords are read from standard input, never arguments."""
+"""User and token commands; passwords are read from standard input, never arguments."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth.identities import find_identity, unlink_identity_of
 from caseapp.domain.auth.operations import (
@@ -16,12 +17,20 @@ from caseapp.domain.auth.operations import (
     reset_password,
     revoke_token,
 )
-from caseapp.domain.auth.queries import list_sessions, list_tokens
-from caseapp.domain.auth.schemas import REMOVAL_REASONS
+from caseapp.domain.auth.password_links import invite_again, make_reset_code
+from caseapp.domain.auth.queries import list_accounts, list_sessions, list_tokens
+from caseapp.domain.auth.schemas import REMOVAL_REASONS, RESET_REASONS
 from caseapp.domain.auth.second_factor import remove_second_factor_of
+from caseapp.domain.staffing.members import (
+    change_role,
+    enable_member,
+    invite_member,
+    update_member,
+)
 from caseapp.domain.staffing.operations import change_supervisor, disable_member
-from caseapp.domain.staffing.queries import lock_members
-from caseapp.domain.users.queries import get_user_by_email, list_users
+from caseapp.domain.staffing.queries import lock_member, lock_members, lock_with_others
+from caseapp.domain.staffing.schemas import MemberDetails, NewMember
+from caseapp.domain.users.queries import find_user_by_email, get_user_by_email
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -67,13 +76,106 @@ def add(context: CommandContext, email: str, name: str, role: str, supervisor: s
     click.echo(f"{name} can sign in as {email.strip().lower()} ({role}).")
 
 
+@user.command()
+@click.argument("email")
+@click.option("--name", required=True)
+@click.option("--role", type=click.Choice(ROLES), default="coach", show_default=True)
+@click.option("--supervisor", metavar="EMAIL", help="Supervisor of a coach.")
+@click.option(
+    "--code", "by_code", is_flag=True, help="Print a code to hand over; nothing is mailed."
+)
+@click.pass_obj
+def invite(
+    context: CommandContext,
+    email: str,
+    name: str,
+    role: str,
+    supervisor: str | None,
+    *,
+    by_code: bool,
+) -> None:
+    """Invite somebody, who chooses their own password; again, if they haven't yet."""
+    way = "code" if by_code else "mail"
+    with context.open_as() as actor, transaction():
+        found = find_user_by_email(email)
+        if found is not None:
+            code = invite_again(actor, found.id, by_mail=not by_code)
+        else:
+            supervisor_id = get_user_by_email(supervisor).id if supervisor else None
+            _, code = invite_member(actor, NewMember(name, email, role, supervisor_id, way))
+    click.echo(code or f"A link is on its way to {email.strip().lower()}.")
+
+
+@user.command("code")
+@click.argument("email")
+@click.option("--reason", required=True, type=click.Choice([*RESET_REASONS]))
+@click.pass_obj
+def make_code(context: CommandContext, email: str, reason: str) -> None:
+    """Print a code with which a user chooses a new password, within 60 minutes; it is printed only once."""
+    with context.open_as() as actor, transaction():
+        code = make_reset_code(actor, get_user_by_email(email).id, reason)
+    click.echo(code)
+
+
+@user.command()
+@click.argument("email")
+@click.option("--name", help="Their name from now on.")
+@click.option("--email", "new_email", metavar="EMAIL", help="Their email address from now on.")
+@click.pass_obj
+def edit(context: CommandContext, email: str, name: str | None, new_email: str | None) -> None:
+    """Change the name or the email address of a user; another address ends their sessions and tokens."""
+    with context.open_as() as actor, transaction():
+        found = get_user_by_email(email)
+        details = MemberDetails(name or found.name, new_email or found.email)
+        update_member(actor, found.id, details, found.version)
+    click.echo(f"{details.name}, {details.email}")
+
+
+@user.command("role")
+@click.argument("email")
+@click.argument("role", type=click.Choice(ROLES))
+@click.option("--supervisor", metavar="EMAIL", help="Their supervisor from now on.")
+@click.option("--people-to", metavar="EMAIL", help="Who supervises their coaches from now on.")
+@click.pass_obj
+def change_role_command(
+    context: CommandContext, email: str, role: str, supervisor: str | None, people_to: str | None
+) -> None:
+    """Give a user another role, and end their sessions and tokens.
+
+    Without --supervisor they keep theirs, but for an admin, who has none.
+    """
+    with context.open_as() as actor, transaction():
+        found = get_user_by_email(email)
+        supervisor_id = get_user_by_email(supervisor).id if supervisor else found.supervisor_id
+        member, new_supervisor, successor = lock_with_others(
+            found.id,
+            supervisor_id=None if role == Role.ADMIN else supervisor_id,
+            successor_id=get_user_by_email(people_to).id if people_to else None,
+        )
+        change_role(actor, member, role, new_supervisor, successor)
+    click.echo(f"{email} is {role} now.")
+
+
+@user.command()
+@click.argument("email")
+@click.pass_obj
+def enable(context: CommandContext, email: str) -> None:
+    """Let a user sign in again; what was handed over stays where it is."""
+    with context.open_as() as actor, transaction():
+        enable_member(actor, lock_member(get_user_by_email(email).id))
+    click.echo(f"{email} can sign in again.")
+
+
 @user.command("list")
 @click.pass_obj
 def list_command(context: CommandContext) -> None:
     """List all users with their roles."""
     with context.open():
-        for person in list_users():
+        for account in list_accounts():
+            person = account.user
             ended = f"  no access since {_day(person.disabled_at)}" if person.disabled_at else ""
+            if account.state == "invited":
+                ended = "  invited"
             click.echo(f"{person.email}  {person.name}, {person.role}{ended}")
 
 

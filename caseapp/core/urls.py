@@ -15,6 +15,11 @@ def portal_link_url(token: str) -> str:
     return f"{settings.active().portal_base}/portal/enter/{token}"
 
 
+def password_link_url(token: str) -> str:
+    """Return the one-time link with which a member of staff chooses a password."""
+    return f"{settings.active().base_url}/sign-in/password/{token}"
+
+
 def alerts_url() -> str:
     """Return the address of a member of staff's alerts, for the email about one."""
     return f"{settings.active().base_url}/alerts"

@@ -136,6 +136,17 @@ MESSAGES = {
     "password_changed": lazy_gettext(
         "Password changed. You’re signed out everywhere else, and your API tokens have ended."
     ),
+    "password_link_sent": lazy_gettext(
+        "If we know that address, we’ve sent a link. It works for 60 minutes."
+    ),
+    "password_chosen": lazy_gettext("Your password is set. Sign in with it."),
+    "invited": lazy_gettext("Invited. The link is on its way by email and works for 72 hours."),
+    "person_saved": lazy_gettext("Saved."),
+    "person_disabled": lazy_gettext(
+        "Account disabled. They are signed out everywhere, and their tokens have ended."
+    ),
+    "person_enabled": lazy_gettext("Account enabled. They can sign in again."),
+    "sessions_ended_of": lazy_gettext("They are signed out everywhere."),
     "factor_removed_of": lazy_gettext(
         "Second factor removed. They are signed out everywhere, and told by email and on their own page."
     ),

@@ -9,6 +9,7 @@ from caseapp.core import outbox
 from caseapp.core.actor import worker
 from caseapp.domain.alerts.operations import ALERT_MAIL, ALERT_STEP
 from caseapp.domain.audit.operations import reads_recorded
+from caseapp.domain.auth.password_links import FORGOTTEN_MAIL, PASSWORD_MAIL, REPLACED_MAIL
 from caseapp.domain.auth.portal_access import LINK_MAIL
 from caseapp.domain.auth.second_factor import REMOVAL_MAIL
 from caseapp.domain.bulk_assignments.operations import BULK_ASSIGNMENT
@@ -22,6 +23,7 @@ from caseapp.jobs.comparison import compare_clients
 from caseapp.jobs.expired_drafts import delete_expired_drafts
 from caseapp.jobs.expired_uploads import delete_expired_uploads
 from caseapp.jobs.failures import delete_old_failures
+from caseapp.jobs.passwords import mail_password_link, mail_replaced, offer_password_reset
 from caseapp.jobs.portal_links import mail_link
 from caseapp.jobs.staffing import mail_board, mail_hand_over, mail_removal, mail_second_person
 
@@ -38,9 +40,12 @@ def register_handlers() -> None:
         (ALERT_MAIL, mail_alert),
         (ALERT_STEP, take_alert_step),
         (BOARD_MAIL, mail_board),
+        (FORGOTTEN_MAIL, offer_password_reset),
         (HAND_OVER_MAIL, mail_hand_over),
         (LINK_MAIL, mail_link),
+        (PASSWORD_MAIL, mail_password_link),
         (REMOVAL_MAIL, mail_removal),
+        (REPLACED_MAIL, mail_replaced),
         (SECOND_PERSON_MAIL, mail_second_person),
         (BULK_ASSIGNMENT, process_bulk_assignment),
         (COMPARISON, compare_clients),

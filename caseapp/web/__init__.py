@@ -24,6 +24,7 @@ from caseapp.web import (
     intake,
     invitations,
     notes,
+    password_links,
     people,
     protocol,
     reports,
@@ -51,6 +52,7 @@ def init_app(app: Flask) -> None:
     """
     modules = (
         sign_in,
+        password_links,
         single_sign_on,
         account,
         second_factor,

@@ -12,6 +12,7 @@ from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth import operations, passwords
 from caseapp.domain.auth.identities import Identity, find_identity
+from caseapp.domain.auth.password_links import find_reset_date
 from caseapp.domain.auth.queries import find_password_date, list_sessions
 from caseapp.domain.auth.schemas import (
     PasswordChange,
@@ -36,10 +37,14 @@ blueprint = Blueprint("account", __name__)
 
 @dataclass(frozen=True)
 class Account:
-    """Somebody's sessions, when their password was set, whether they have a second factor, and what they linked."""
+    """Somebody's sessions, the dates of their password, whether they have a second factor, and what they linked.
+
+    `password_reset_at` is when a password was last replaced by a link or code for a forgotten one.
+    """
 
     sessions: Sequence[Session]
     password_set_at: datetime | None
+    password_reset_at: datetime | None
     has_factor: bool
     identity: Identity | None
 
@@ -50,6 +55,7 @@ def load_account() -> Account:
     return Account(
         list_sessions(actor.id),
         find_password_date(actor.id),
+        find_reset_date(actor.id),
         has_second_factor(actor.id),
         find_identity(actor.id),
     )

@@ -18,7 +18,7 @@ from tests.support.staff_pages import StaffBrowser
 
 UNFIT_CURSOR = "WzcuNV0"
 # Lists for admins and for supervisors; everybody else's coach asks for the others. Who opens a hold isn't alerted.
-ADMINS = {"/audit", "/exports"}
+ADMINS = {"/audit", "/exports", "/people"}
 SUPERVISORS = {"/alerts", "/board/{group}"}
 
 

@@ -34,7 +34,7 @@ CHECKS = [
     response_headers_conformance,
     response_schema_conformance,
 ]
-ADMINS = {"exports", "audit"}
+ADMINS = {"exports", "audit", "people"}
 EXAMPLES = times(9)
 
 
@@ -96,6 +96,7 @@ def records(app, staff):
         "screening_id": coach.get(f"/clients/{held}/screenings").get_json()["items"][0]["id"],
         "session_id": coach.get("/me/sessions").get_json()["items"][0]["id"],
         "followup_id": coach.get("/followups").get_json()["items"][0]["id"],
+        "user_id": str(staff["coach2"].actor.id),
         "slug": "first-days-pause",
         "group": "alerts",
     }

@@ -2,11 +2,13 @@ import re
 
 import pytest
 
+from caseapp.core.errors import Unauthenticated
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.queries import AuditFilter, list_audit_events
 from caseapp.domain.auth.identities import Vouched, link_identity
+from caseapp.domain.auth.password_links import check_link
 from caseapp.domain.auth.queries import find_token_actor
 from caseapp.domain.screening.marks import HOLD_KINDS, list_marks
 from caseapp.domain.users.queries import get_user_by_email
@@ -209,3 +211,24 @@ def test_command_names_who_runs_it_and_keeps_to_their_role(app, run_command):
         assert run_command("--as", gone, *sign_out).exit_code == 1
     log = list_audit_events(team["admin"], AuditFilter(action=Action.USER_MANAGE), None, 2).items
     assert {(event.actor_id, event.via) for event in log} == {(team["admin"].id, "cli")}
+
+
+def test_user_is_invited_edited_promoted_disabled_and_enabled(app, run_command):
+    staff.team()
+    ines = "ines@practice.test"
+    over = ("--supervisor", "supervisor@practice.test")
+    invite = ("user", "invite", ines, "--name", "Ines Okafor", *over)
+    code = run_command(*invite, "--code").output.strip()
+    assert check_link(code, PASSWORD, "192.0.2.1")
+    assert run_command(*invite).output == f"A link is on its way to {ines}.\n"
+    assert f"{ines}  Ines Okafor, coach  invited\n" in run_command("user", "list").output
+    with pytest.raises(Unauthenticated):
+        check_link(code, PASSWORD, "192.0.2.1")
+    assert run_command("user", "edit", ines, "--name", "Ines Ruiz").output == f"Ines Ruiz, {ines}\n"
+    assert run_command("user", "role", ines, "supervisor").output == f"{ines} is supervisor now.\n"
+    assert get_user_by_email(ines).supervisor_id
+    assert run_command("user", "disable", ines).exit_code == 0
+    assert run_command("user", "enable", ines).output == f"{ines} can sign in again.\n"
+    code = run_command("user", "code", "coach@practice.test", "--reason", "forgotten").output
+    assert check_link(code.strip(), PASSWORD, "192.0.2.1").actor.name == "Marta Lindqvist"
+    assert run_command("user", "code", ines, "--reason", "forgotten").exit_code == 1

@@ -17,7 +17,7 @@ from caseapp.core.settings import use as use_settings
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import assign_handout
 from caseapp.domain.auth.identities import Vouched, link_identity
-from caseapp.domain.auth.models import Passkey
+from caseapp.domain.auth.models import Credential, Passkey
 from caseapp.domain.auth.queries import find_staff_session
 from caseapp.domain.auth.sealing import seal_secret
 from caseapp.domain.authoring.models import HandoutDraft
@@ -215,6 +215,24 @@ def add_passkey(world):
         db.session.add(row)
 
 
+def let_colleague_leave(world):
+    """Open the page of a coach whose account is disabled."""
+    world.own = world.own | {"user_id": world.actors["coach2"].id}
+    with transaction():
+        staff.disable("coach2@practice.test")
+
+
+def forget_password_of_colleague(world):
+    """Open the page of a coach who has no password, as before an invitation is accepted."""
+    user_id = world.actors["coach2"].id
+    world.own = world.own | {"user_id": user_id}
+    ended = {"ended_at": now(), "ring_number": None, "secret": None}
+    with transaction():
+        db.session.execute(
+            sa.update(Credential).where(Credential.person_id == user_id).values(ended)
+        )
+
+
 REACHED_BY = {
     "account.remove_passkey": add_passkey,
     "account.link_identity": name_provider,
@@ -235,7 +253,9 @@ REACHED_BY = {
     "holds.release_named": meet_release_conditions,
     "safety_plans.show": remove_plan,
     "screenings.decide": let_sleep_last,
+    "people.enable_person": let_colleague_leave,
     "people.remove_factor_of": set_up_app_of_coach,
+    "people.send_invitation": forget_password_of_colleague,
     "screenings.end": tick_circumstance,
     "settings.remove_logo": add_logo,
     "staffing.hand_over": let_coach_leave,

@@ -27,6 +27,8 @@ BY_HAND = {
     "form_drafts.discard": NO_RECORD,
     "form_drafts.keep": NO_RECORD,
     "notes.autosave": "answers the script of the editor, which keeps the words, in JSON",
+    "password_links.choose_password": "takes a secret, which is never kept or shown again",
+    "password_links.request_link": "nobody is signed in; the answer is the same for every address",
     "portal_form_drafts.discard": NO_RECORD,
     "portal_form_drafts.keep": NO_RECORD,
     "portal_safety.quick_exit": "a link's last request, without fields: it ends the session as the page is left",

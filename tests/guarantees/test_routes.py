@@ -83,6 +83,9 @@ def test_every_route_is_declared_and_public_ones_give_a_reason(session_app):
         "GET /robots.txt",
         "GET /sign-in",
         "GET /sign-in/code",
+        "GET /sign-in/forgotten",
+        "GET /sign-in/password",
+        "GET /sign-in/password/<string:token>",
         "GET /sign-in/provider",
         "GET /sign-in/provider/return",
         "POST /exit",
@@ -92,6 +95,8 @@ def test_every_route_is_declared_and_public_ones_give_a_reason(session_app):
         "POST /sign-in",
         "POST /sign-in/again",
         "POST /sign-in/code",
+        "POST /sign-in/forgotten",
+        "POST /sign-in/password",
         "POST /sign-in/passkey",
     }
 

@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.both, pytest.mark.slow]
 
 # As the coach opens it, or the first of supervisor and admin who may; in the portal as the client.
 PAGES = {
-    "account.account_page": 9,
+    "account.account_page": 10,
     "account.factor_page": 10,
     "alerts.alert_list": 7,
     "alerts.alert_page": 8,
@@ -61,8 +61,12 @@ PAGES = {
     "notes.note_list": 5,
     "notes.note_page": 7,
     "notes.sign_page": 6,
+    "password_links.forgotten_page": 1,
+    "password_links.password_page": 1,
     "people.factor_of_page": 6,
-    "people.people_list": 5,
+    "people.invite_page": 4,
+    "people.people_list": 6,
+    "people.person_page": 12,
     "portal_handouts.handout_page": 7,
     "portal_handouts.reading_list_page": 8,
     "portal_handouts.plan_page": 6,
@@ -108,6 +112,7 @@ NO_PAGES = {
     "assignments.packet_pdf",
     "demo_mail.mail_list",
     "fonts.font",
+    "password_links.follow_link",
     "handouts.handout_pdf",
     "health.livez",
     "health.readyz",

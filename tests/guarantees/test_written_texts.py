@@ -182,6 +182,7 @@ def test_every_required_word_of_a_command_is_known():
     known = {"by", "email", "slug"}
     assert {found for found in parameters(main) if found.split()[-1] not in known} == {
         "user add name",
+        "user invite name",
         "token create name",
     }
 

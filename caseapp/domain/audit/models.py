@@ -27,9 +27,11 @@ SECURITY_EVENTS = (
     "pin",
     "token",
     "refused",
+    "link",
 )
 """Wrong passwords at sign-in and when somebody confirms who they are, wrong codes of a second factor, links and cards,
-start codes, PINs and bearer tokens, and what somebody isn't allowed to do or see."""
+start codes, PINs and bearer tokens, what somebody isn't allowed to do or see, and wrong links and codes for choosing a
+password."""
 LOG = "Events are kept after the records and codes they refer to are gone."
 
 

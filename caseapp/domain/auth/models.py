@@ -14,9 +14,11 @@ from sqlalchemy.orm import Mapped, mapped_column
 from caseapp.core.database import Model, between, one_of, unconstrained
 from caseapp.core.ids import new_id
 
-CREDENTIAL_KINDS = ("password", "totp", "recovery", "identity")
+PASSWORD_LINK_KINDS = ("invitation", "reset", "reset_code")
+CREDENTIAL_KINDS = ("password", "totp", "recovery", "identity", *PASSWORD_LINK_KINDS)
 """`password`: its Argon2id hash; `totp`: the secret of an app; `recovery`: the hashes of the codes that are left;
-`identity`: issuer and subject of an account at an OpenID provider."""
+`identity`: issuer and subject of an account at an OpenID provider. The others hold no secret: the link or code of an
+invitation, the link and the code with which somebody who has forgotten a password chooses another one."""
 IN_USE = sa.text("ended_at IS NULL")
 
 
@@ -56,7 +58,7 @@ class Credential(Model):
     last_step: Mapped[int | None] = mapped_column(info=between(0))
     """The time step of the last code of an app that was accepted."""
     lookup: Mapped[str | None] = mapped_column(sa.String(64))
-    """The hash by which an identity is found; of other kinds None."""
+    """The hash by which an identity, a link or a code is found; None for other kinds and a link not mailed yet."""
     created_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]

@@ -33,26 +33,24 @@ def _too_long(column: InstrumentedAttribute[str]) -> str:
 
 
 def add_user(
-    actor: Actor, email: str, name: str, role: str, password: str, *, supervisor: str | None = None
+    actor: Actor,
+    email: str,
+    name: str,
+    role: str,
+    password: str | None,
+    *,
+    supervisor: str | None = None,
 ) -> User:
-    """Add a member of staff; `supervisor` is the email address of theirs.
+    """Add a member of staff; `supervisor` is the email address of theirs. Without a password they can't sign in yet.
 
     Raises Invalid for an address in use, an unknown role, a weak password or a text that is too long or not printable,
     and NotFound for an unknown supervisor.
     """
     require(actor, Action.USER_MANAGE)
-    errors: dict[str, list[str]] = {}
-    if error := _find_email_error(email):
-        errors["email"] = [error]
+    errors = find_member_errors(email, name)
     if role not in STAFF_ROLES:
         errors["role"] = ["Choose coach, supervisor or admin."]
-    if not count_written(name):
-        errors["name"] = ["Enter a name."]
-    elif len(name.strip()) > max_length(User.name):
-        errors["name"] = [_too_long(User.name)]
-    elif missing := name_missing_glyphs(name):
-        errors["name"] = [f"We cannot print these characters: {missing}."]
-    if error := find_fault(password, name, email):
+    if password is not None and (error := find_fault(password, name, email)):
         errors["password"] = [error]
     if errors:
         raise Invalid(errors)
@@ -65,12 +63,27 @@ def add_user(
     )
     db.session.add(user)
     db.session.flush()
-    set_password(user.id, password)
+    if password is not None:
+        set_password(user.id, password)
     record(actor, Action.USER_MANAGE, "user", user.id, details={"added": role})
     return user
 
 
-def _find_email_error(email: str) -> str | None:
+def find_member_errors(email: str, name: str, user_id: UUID | None = None) -> dict[str, list[str]]:
+    """Return what is wrong with the address and the name of a member of staff, by field; `user_id` has them so far."""
+    errors: dict[str, list[str]] = {}
+    if error := _find_email_error(email, user_id):
+        errors["email"] = [error]
+    if not count_written(name):
+        errors["name"] = ["Enter a name."]
+    elif len(name.strip()) > max_length(User.name):
+        errors["name"] = [_too_long(User.name)]
+    elif missing := name_missing_glyphs(name):
+        errors["name"] = [f"We cannot print these characters: {missing}."]
+    return errors
+
+
+def _find_email_error(email: str, user_id: UUID | None) -> str | None:
     if len(email) > max_length(User.email):
         return _too_long(User.email)
     try:
@@ -78,7 +91,7 @@ def _find_email_error(email: str) -> str | None:
     except ValueError:
         return "Enter a full email address, such as name@example.org."
     taken = db.session.scalar(sa.select(User.id).where(User.email == wanted))
-    return None if taken is None else "Somebody already has that email address."
+    return None if taken in {None, user_id} else "Somebody already has that email address."
 
 
 def reset_password(actor: Actor, email: str, password: str) -> None:

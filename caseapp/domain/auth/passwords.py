@@ -28,7 +28,7 @@ from caseapp.domain.auth.credentials import (
     verify_secret,
 )
 from caseapp.domain.auth.devices import NO_DEVICE
-from caseapp.domain.auth.models import Credential, Token
+from caseapp.domain.auth.models import PASSWORD_LINK_KINDS, Credential, Token
 from caseapp.domain.auth.sealing import open_secret, seal_secret
 from caseapp.domain.auth.throttling import (
     Limit,
@@ -221,10 +221,20 @@ def set_password(person_id: UUID, password: str, *, but_session: UUID | None = N
 def end_access(person_id: UUID, *, but_session: UUID | None = None) -> None:
     """End the sessions of somebody whose credentials have changed, but for one, and their tokens.
 
-    Codes that were tried with a password or an app of before count no longer.
+    So do the links and codes for choosing a password. Codes that were tried with a password or an app of before count
+    no longer.
     """
     reset_attempts(code_limits(person_id))
     end_all_sessions(person_id, but=but_session)
+    db.session.execute(
+        sa.update(Credential)
+        .where(
+            Credential.person_id == person_id,
+            Credential.kind.in_(PASSWORD_LINK_KINDS),
+            Credential.ended_at.is_(None),
+        )
+        .values(ended_at=now(), lookup=None)
+    )
     db.session.execute(
         sa.update(Token)
         .where(Token.user_id == person_id, Token.revoked_at.is_(None))

@@ -17,6 +17,7 @@ from caseapp.core.sessions import Assurance, Session, is_unexpired, session_is_l
 from caseapp.core.tokens import hash_token
 from caseapp.domain.auth.models import Credential, Passkey, PortalAccess, Token
 from caseapp.domain.auth.rules import (
+    PASSWORD_LINK_LIFETIMES,
     SignInStep,
     derive_sign_in_step,
     is_wait_over,
@@ -27,7 +28,7 @@ from caseapp.domain.practice.models import Practice
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from datetime import datetime
 
 PRACTICE_LANGUAGE = sa.select(Practice.language).scalar_subquery()
@@ -169,6 +170,72 @@ def get_member(user_id: UUID) -> User:
     if found is None:
         raise NotFound
     return found
+
+
+STATES = ("active", "invited", "disabled")
+
+
+@dataclass(frozen=True)
+class Account:
+    """The account of a member of staff; `invited_at` is when an invitation was made that they haven't accepted."""
+
+    user: User
+    has_password: bool
+    invited_at: datetime | None
+
+    @property
+    def state(self) -> str:
+        """Return which of the STATES it is in."""
+        if self.user.disabled_at is not None:
+            return "disabled"
+        return "active" if self.has_password else "invited"
+
+    @property
+    def is_expired(self) -> bool:
+        """Return whether the invitation no longer works."""
+        lifetime = PASSWORD_LINK_LIFETIMES["invitation"]
+        return self.invited_at is not None and now() - self.invited_at >= lifetime
+
+
+def list_accounts(user_id: UUID | None = None) -> list[Account]:
+    """List the accounts of all staff, or of one member, by name."""
+    wanted = sa.select(User).order_by(User.name, User.id)
+    in_use = sa.select(Credential.person_id, Credential.kind, Credential.created_at).where(
+        Credential.kind.in_(("password", "invitation")), Credential.ended_at.is_(None)
+    )
+    if user_id is not None:
+        wanted, in_use = (
+            wanted.where(User.id == user_id),
+            in_use.where(Credential.person_id == user_id),
+        )
+    found = {(row.person_id, row.kind): row.created_at for row in db.session.execute(in_use)}
+    return [
+        Account(user, (user.id, "password") in found, found.get((user.id, "invitation")))
+        for user in db.session.scalars(wanted)
+    ]
+
+
+def get_account(user_id: UUID) -> Account:
+    """Return the account of a member of staff.
+
+    Raises NotFound.
+    """
+    for account in list_accounts(user_id):
+        return account
+    raise NotFound
+
+
+def list_with_password(user_ids: Collection[UUID]) -> set[UUID]:
+    """List those of some staff who have a password, and so can sign in."""
+    return set(
+        db.session.scalars(
+            sa.select(Credential.person_id).where(
+                Credential.person_id.in_(user_ids),
+                Credential.kind == "password",
+                Credential.ended_at.is_(None),
+            )
+        )
+    )
 
 
 def list_factor_owners() -> set[UUID]:

@@ -23,6 +23,13 @@ if TYPE_CHECKING:
     from caseapp.domain.clients.queries import ClientRecord, LockedClient
 
 LINK_LIFETIME = timedelta(minutes=15)
+RESET_LIFETIME = timedelta(minutes=60)
+PASSWORD_LINK_LIFETIMES = {
+    "invitation": timedelta(hours=72),
+    "reset": RESET_LIFETIME,
+    "reset_code": RESET_LIFETIME,
+}
+"""How long a link or code for choosing a password works, by kind; issue 12 sets the times."""
 CONFIRM_AFTER = timedelta(minutes=5)
 FACTOR_WAIT = timedelta(minutes=10)
 PIN_LENGTH = 6

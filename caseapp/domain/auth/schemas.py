@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from marshmallow import Schema, fields, post_load, validate
 
 from caseapp.core.database import max_length
+from caseapp.core.i18n import lazy_gettext
 from caseapp.core.schemas import RequiredText
 from caseapp.domain.auth.models import Passkey
 from caseapp.domain.users.models import User
@@ -42,6 +43,45 @@ class SignInSchema(Schema):
     def make(self, data: dict[str, Any], **_: object) -> SignIn:
         """Build the dataclass."""
         return SignIn(data["email"].strip().lower(), data["password"])
+
+
+class ForgottenPasswordSchema(Schema):
+    """Input of the address for which a link is requested."""
+
+    email = fields.String(
+        required=True,
+        validate=validate.Length(1, max_length(User.email)),
+        error_messages={"required": lazy_gettext("Enter your email address.")},
+    )
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> str:
+        """Return the address."""
+        return str(data["email"]).strip().lower()
+
+
+@dataclass(frozen=True)
+class ChosenPassword:
+    """A password that was chosen, and the code; none where a link was followed."""
+
+    code: str = field(repr=False)
+    password: str = field(repr=False)
+
+
+class ChosenPasswordSchema(Schema):
+    """Input of a code and a new password; the length is capped here, before any hashing."""
+
+    code = fields.String(load_default="", validate=validate.Length(max=60))
+    new_password = fields.String(
+        required=True,
+        validate=validate.Length(1, 1000),
+        error_messages={"required": lazy_gettext("Choose a password.")},
+    )
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> ChosenPassword:
+        """Build the dataclass."""
+        return ChosenPassword(data["code"], data["new_password"])
 
 
 class PasswordChangeSchema(Schema):
@@ -135,6 +175,46 @@ REMOVAL_REASONS = {
     "known": "Somebody else may know their codes",
 }
 """Why an admin removes the second factor of somebody else."""
+
+
+RESET_REASONS = {
+    "forgotten": "They have forgotten their password",
+    "known": "Somebody else may know their password",
+}
+"""Why an admin makes a code with which somebody else chooses a new password."""
+
+
+class ResetReasonSchema(Schema):
+    """Input of why a code for a new password is made."""
+
+    reset_reason = fields.String(
+        required=True,
+        validate=validate.OneOf(RESET_REASONS, error="Choose a reason."),
+        error_messages={"required": "Choose a reason."},
+    )
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> str:
+        """Return the code of the reason."""
+        return data["reset_reason"]  # type: ignore[no-any-return]
+
+
+INVITATION_WAYS = {"mail": "By email", "code": "As a code on paper"}
+
+
+class InvitationWaySchema(Schema):
+    """Input of how an invitation reaches somebody."""
+
+    way = fields.String(
+        required=True,
+        validate=validate.OneOf(INVITATION_WAYS, error="Choose how they get the invitation."),
+        error_messages={"required": "Choose how they get the invitation."},
+    )
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> str:
+        """Return the code of the way."""
+        return data["way"]  # type: ignore[no-any-return]
 
 
 class FactorRemovalSchema(Schema):

@@ -51,6 +51,11 @@ REQUIRED = Reason(
     "The practice requires a second factor of your role.",
     "Add a passkey or set up another app first. Another app takes the place of this one.",
 )
+OWN_FACTOR = Reason(
+    "own_factor",
+    "This is your own second factor.",
+    "Change it on the page Account, Second factor.",
+)
 WRONG_CODE = lazy_gettext("That code isn’t right, or has been used already. Wait for the next one.")
 
 
@@ -205,9 +210,12 @@ def remove_app(actor: Actor) -> None:
 def remove_second_factor_of(actor: Actor, user_id: UUID, reason: str) -> None:
     """Remove all factors but the password of somebody who has lost them; end sessions and tokens, and tell them.
 
-    `reason` is a code of REMOVAL_REASONS. Raises Invalid for somebody who has no second factor.
+    `reason` is a code of REMOVAL_REASONS. Raises Invalid for somebody who has no second factor, and RuleBroken for
+    one's own: the page Account knows whether it is required.
     """
     require(actor, Action.USER_MANAGE)
+    if user_id == actor.id:
+        raise RuleBroken(OWN_FACTOR)
     lock_credentials(user_id)
     if not has_second_factor(user_id):
         raise Invalid({"reason": ["This person has no second factor."]})

@@ -159,6 +159,21 @@ def link_limits(address_hash: str, network_address: str) -> list[Limit]:
     ]
 
 
+def forgotten_limits(address_hash: str, network_address: str) -> list[Limit]:
+    """Return the limits for one request of somebody on the staff to choose a new password, as for links of clients."""
+    network = find_network(network_address)
+    return [
+        _limit(LINK_AT_NETWORK, "forgotten", address_hash, network),
+        _limit(LINK_NETWORK, "forgotten-network", network),
+        _limit(LINK_ADDRESS, "forgotten-address", address_hash),
+    ]
+
+
+def password_link_limits(address: str) -> list[Limit]:
+    """Return the limit for wrong links and codes for choosing a password from one network."""
+    return [_limit(PIN, "password-link", find_network(address))]
+
+
 def device_link_limits(device: Device) -> list[Limit]:
     """Return the limit for one request to mail a link to somebody who has been in on this device."""
     return [_limit(LINK_AT_NETWORK, "link-device", device.name)]

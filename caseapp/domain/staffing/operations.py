@@ -13,10 +13,10 @@ from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.errors import Invalid, NotFound, refuse_for
 from caseapp.core.permissions import Action, Role
-from caseapp.core.sessions import end_all_sessions
 from caseapp.domain.alerts.operations import enqueue_alerts_of, readdress_alerts
 from caseapp.domain.alerts.queries import as_staff_member, list_clients_with_alerts
 from caseapp.domain.audit.operations import record
+from caseapp.domain.auth.passwords import end_access
 from caseapp.domain.cases.models import Case
 from caseapp.domain.cases.operations import record_hand_over
 from caseapp.domain.clients.codes import COACH
@@ -141,25 +141,30 @@ def send_hand_over_mail(user_id: UUID) -> bool:
 
 
 def disable_member(actor: Actor, member: LockedMember, successor: LockedMember | None) -> None:
-    """Disable a member of staff and end their sessions at once; their records stay.
+    """Disable a member of staff and end their sessions, tokens and invitation at once; their records stay.
 
     `successor` supervises from now on whom they have supervised. Alerts that wait for them go on to others at once.
     Raises RuleBroken while they are responsible for clients with an open hold, flag or follow-up, or supervise
-    somebody and there is no successor.
+    somebody and there is no successor, and for the last admin who can sign in.
     """
     require(actor, Action.USER_MANAGE)
     check_disable(member, has_successor=successor is not None)
     if successor is not None:
-        for person in member.people:
-            # Two who supervise each other: nobody supervises the one who stays.
-            is_own = person.id == successor.user.id
-            _change_supervisor(actor, person, None if is_own else successor.user)
+        place_people(actor, member, successor)
     user = member.user
     user.disabled_at = now()
     db.session.flush()
-    end_all_sessions(user.id)
+    end_access(user.id)
     enqueue_alerts_of(user.id)
     record(actor, Action.USER_MANAGE, "user", user.id, details={"disabled": True})
+
+
+def place_people(actor: Actor, member: LockedMember, successor: LockedMember) -> None:
+    """Let somebody else supervise whom a member of staff has supervised."""
+    for person in member.people:
+        # Two who supervise each other: nobody supervises the one who stays.
+        is_own = person.id == successor.user.id
+        _change_supervisor(actor, person, None if is_own else successor.user)
 
 
 def change_supervisor(actor: Actor, member: LockedMember, supervisor: LockedMember | None) -> None:

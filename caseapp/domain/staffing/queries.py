@@ -10,12 +10,13 @@ from sqlalchemy.orm import aliased
 
 from caseapp.core.actor import Actor, require
 from caseapp.core.database import db
-from caseapp.core.errors import NotFound
+from caseapp.core.errors import Invalid, NotFound
 from caseapp.core.pagination import in_any
 from caseapp.core.permissions import Action, Role
 from caseapp.core.reads import note_shown
 from caseapp.domain.alerts.queries import as_staff_member
 from caseapp.domain.alerts.rules import is_supervisor
+from caseapp.domain.auth.queries import list_with_password
 from caseapp.domain.clients.codes import COACH, SECOND_PERSON
 from caseapp.domain.clients.models import CareTeamMember, Client
 from caseapp.domain.clients.queries import (
@@ -30,13 +31,16 @@ from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_listed_key
 from caseapp.domain.screening.current import SAFETY_COLUMNS, join_safety, safety_from_row
-from caseapp.domain.staffing.rules import WITHOUT_CASE, list_heir_faults
+from caseapp.domain.staffing.rules import WITHOUT_CASE, list_heir_faults, list_leaving_blockers
 from caseapp.domain.staffing.schemas import HandOver, Responsibility
 from caseapp.domain.users.models import User
 from caseapp.domain.users.queries import list_users, select_visible_coaches
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from uuid import UUID
+
+    from caseapp.core.errors import Reason
 
 
 def list_responsibilities(user_id: UUID, actor: Actor | None = None) -> list[Responsibility]:
@@ -150,28 +154,32 @@ class LockedMember:
 
     `clients` are those for whom they are responsible, `people` the staff whom they supervise, locked too: those with an
     active account, and those who have left and still have clients. `named` are the cases of the clients whose hold
-    nobody else could release, since this person was named for it. Only `lock_members` makes one.
+    nobody else could release, since this person was named for it. `is_last_admin` tells whether they are an active
+    admin and nobody else is one who can sign in. Only `lock_members` makes one.
     """
 
     user: User
     clients: tuple[Responsibility, ...]
     people: tuple[User, ...]
     named: tuple[str, ...]
+    is_last_admin: bool
 
 
 def lock_members(*user_ids: UUID) -> list[LockedMember]:
     """Lock the clients of some members of staff and of the people whom they supervise, then these accounts, and read.
 
     In this order, which is that of whoever changes a client's record, and all of them at once, each kind by id: so two
-    who lock the same people never wait for each other in a circle. Whoever records something about one of these
+    who lock the same people never wait for each other in a circle. Active admins are locked too, so that of two who
+    leave at the same moment the second one is seen to be the last. Whoever records something about one of these
     clients that opens a hold, or gives these people a client or a follow-up, waits or is seen. Raises NotFound, and
     RuntimeError outside `transaction()`.
     """
     people = sa.or_(User.id.in_(user_ids), User.supervisor_id.in_(user_ids))
     take_locks_of_coached(sa.select(User.id).where(people))
+    is_admin = sa.and_(User.role == Role.ADMIN, User.disabled_at.is_(None))
     accounts = db.session.scalars(
         sa.select(User)
-        .where(people)
+        .where(sa.or_(people, is_admin))
         .order_by(User.id)
         .with_for_update()
         .execution_options(populate_existing=True)
@@ -191,8 +199,55 @@ def lock_members(*user_ids: UUID) -> list[LockedMember]:
             if one.supervisor_id == user_id and one.id != user_id and one.id not in gone
         )
         clients, named = tuple(list_responsibilities(user_id)), tuple(_list_named(user_id))
-        members.append(LockedMember(by_id[user_id], clients, supervised, named))
+        is_last = _is_last_admin(by_id[user_id], accounts)
+        members.append(LockedMember(by_id[user_id], clients, supervised, named, is_last))
     return members
+
+
+def _is_last_admin(user: User, accounts: Sequence[User]) -> bool:
+    admins = {one.id for one in accounts if one.role == Role.ADMIN and one.disabled_at is None}
+    return user.id in admins and not list_with_password(admins - {user.id})
+
+
+def lock_with_others(
+    user_id: UUID, *, supervisor_id: UUID | None = None, successor_id: UUID | None = None
+) -> tuple[LockedMember, LockedMember | None, LockedMember | None]:
+    """Lock a member of staff with the supervisor and the successor whom somebody chose; None where nobody was chosen.
+
+    Raises NotFound, and Invalid for somebody who isn't on the staff.
+    """
+    chosen = {"supervisor_id": supervisor_id, "successor_id": successor_id}
+    for name, one in chosen.items():
+        if one is not None and db.session.get(User, one) is None:
+            raise Invalid({name: ["Choose one of the people listed."]})
+    wanted = [one for one in chosen.values() if one is not None]
+    member, *others = lock_members(user_id, *wanted)
+    found = dict(zip(wanted, others, strict=True))
+    return (
+        member,
+        found[supervisor_id] if supervisor_id else None,
+        found[successor_id] if successor_id else None,
+    )
+
+
+def list_leaving(user_id: UUID) -> tuple[list[Reason], list[User]]:
+    """List what has to be placed before somebody's account can be disabled, and whom they supervise.
+
+    Nothing is locked: it is what a page says, and is looked at again when the account is disabled.
+    """
+    coaches = sa.exists().where(CareTeamMember.user_id == User.id, in_role(CareTeamMember, COACH))
+    people = db.session.scalars(
+        sa.select(User)
+        .where(
+            User.supervisor_id == user_id,
+            User.id != user_id,
+            sa.or_(User.disabled_at.is_(None), coaches),
+        )
+        .order_by(User.name)
+    ).all()
+    numbers = [found.number or WITHOUT_CASE for found in list_responsibilities(user_id)]
+    reasons = list_leaving_blockers(numbers, 0, _list_named(user_id), has_successor=True)
+    return reasons, [*people]
 
 
 def lock_member(user_id: UUID) -> LockedMember:

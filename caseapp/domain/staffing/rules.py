@@ -42,6 +42,48 @@ SUPERVISOR_NEEDED = Reason(
     "Only a supervisor can work without a supervisor.",
     "Choose another active supervisor.",
 )
+NONE_NEEDED = Reason("none_needed", "An admin has no supervisor.", "Leave the supervisor empty.")
+
+
+LAST_ADMIN = Reason(
+    "last_admin",
+    "Nobody else is an admin who can sign in.",
+    "Make somebody else an admin first.",
+)
+ACTIVE = Reason("active", "The account is not disabled.", "There is nothing to do.")
+
+
+def check_role(member: LockedMember, role: str, *, has_successor: bool) -> None:
+    """Check that a member of staff can have another role.
+
+    Raises RuleBroken.
+    """
+    numbers = [found.number or WITHOUT_CASE for found in member.clients]
+    leaving = list_leaving_blockers(
+        numbers, len(member.people), member.named, has_successor=has_successor
+    )
+    refuse_for(
+        list_role_blockers(member.user.role, role, leaving, is_last_admin=member.is_last_admin)
+    )
+
+
+def list_role_blockers(
+    before: str, after: str, leaving: Sequence[Reason], *, is_last_admin: bool
+) -> list[Reason]:
+    """List why somebody can't have another role yet; `leaving` is what keeps their account from being disabled.
+
+    An admin sees no client, so nobody becomes one with clients in need. A supervisor who becomes a coach keeps theirs,
+    but supervises nobody any more and can't release a hold as the second person.
+    """
+    if before == after:
+        return []
+    if before == Role.ADMIN:
+        return [LAST_ADMIN] if is_last_admin else []
+    if after == Role.ADMIN:
+        return [*leaving]
+    if before == Role.SUPERVISOR:
+        return [reason for reason in leaving if reason.code != "clients_left"]
+    return []
 
 
 def check_disable(member: LockedMember, *, has_successor: bool) -> None:
@@ -51,7 +93,8 @@ def check_disable(member: LockedMember, *, has_successor: bool) -> None:
     """
     numbers = [found.number or WITHOUT_CASE for found in member.clients]
     people = len(member.people)
-    refuse_for(list_leaving_blockers(numbers, people, member.named, has_successor=has_successor))
+    found = list_leaving_blockers(numbers, people, member.named, has_successor=has_successor)
+    refuse_for([*found, LAST_ADMIN] if member.is_last_admin else found)
 
 
 def list_leaving_blockers(
@@ -115,7 +158,9 @@ def list_hold_faults(
 def list_supervisor_faults(supervisor: StaffMember | None, member: StaffMember) -> list[Reason]:
     """List why somebody, or nobody, can't supervise a member of staff."""
     if supervisor is None:
-        return [] if member.role == Role.SUPERVISOR else [SUPERVISOR_NEEDED]
+        return [SUPERVISOR_NEEDED] if member.role == Role.COACH else []
+    if member.role == Role.ADMIN:
+        return [NONE_NEEDED]
     if supervisor.id == member.id:
         return [OWN_SUPERVISOR]
     return [] if is_supervisor(supervisor) else [NO_SUPERVISOR]

@@ -7,12 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 from marshmallow import Schema, fields, post_load, validate
 
+from caseapp.core.database import max_length
 from caseapp.core.errors import Invalid
+from caseapp.core.permissions import STAFF_ROLES, Role
+from caseapp.core.schemas import RequiredText
+from caseapp.domain.auth.queries import STATES
+from caseapp.domain.auth.schemas import INVITATION_WAYS
+from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
     from uuid import UUID
 
     from caseapp.domain.alerts.schemas import StaffMember
+
+
+ROLES = tuple(role.value for role in Role if role in STAFF_ROLES)
 
 
 @dataclass(frozen=True)
@@ -64,6 +73,41 @@ class HandOverOfRest:
     clients: str
 
 
+@dataclass(frozen=True)
+class NewMember:
+    """A new member of staff; `way` says how they get their invitation."""
+
+    name: str
+    email: str
+    role: str
+    supervisor_id: UUID | None
+    way: str
+
+
+@dataclass(frozen=True)
+class MemberDetails:
+    """The name and the email address of a member of staff."""
+
+    name: str
+    email: str
+
+
+@dataclass(frozen=True)
+class RoleChoice:
+    """The role and the supervisor that somebody has from now on, and who supervises their people."""
+
+    role: str
+    supervisor_id: UUID | None
+    people_to: UUID | None
+
+
+@dataclass(frozen=True)
+class Successor:
+    """Who supervises the people of somebody who leaves."""
+
+    successor_id: UUID | None
+
+
 class HeirSchema(Schema):
     """Input of who is responsible from now on."""
 
@@ -109,6 +153,99 @@ class NewCoachSchema(HeirSchema):
     def make(self, data: dict[str, Any], **_: object) -> NewCoach:
         """Build the dataclass."""
         return NewCoach(**data)
+
+
+class NewMemberSchema(Schema):
+    """Input of a new member of staff, and how they get their invitation."""
+
+    name = RequiredText("Enter a name", max_length(User.name))
+    email = fields.String(
+        required=True,
+        validate=validate.Length(1, max_length(User.email)),
+        error_messages={"required": "Enter an email address."},
+    )
+    role = fields.String(
+        required=True,
+        validate=validate.OneOf(ROLES, error="Choose a role."),
+        error_messages={"required": "Choose a role."},
+    )
+    supervisor_id = fields.UUID(load_default=None, allow_none=True)
+    way = fields.String(
+        required=True,
+        validate=validate.OneOf(INVITATION_WAYS, error="Choose how they get the invitation."),
+        error_messages={"required": "Choose how they get the invitation."},
+    )
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> NewMember:
+        """Build the dataclass."""
+        return NewMember(**data)
+
+
+class MemberDetailsSchema(Schema):
+    """Input of the name and the email address of a member of staff."""
+
+    name = RequiredText("Enter a name", max_length(User.name))
+    email = fields.String(
+        required=True,
+        validate=validate.Length(1, max_length(User.email)),
+        error_messages={"required": "Enter an email address."},
+    )
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> MemberDetails:
+        """Build the dataclass."""
+        return MemberDetails(**data)
+
+
+class RoleChoiceSchema(Schema):
+    """Input of a role, a supervisor, and who supervises the people of somebody who stops being a supervisor."""
+
+    role = fields.String(
+        required=True,
+        validate=validate.OneOf(ROLES, error="Choose a role."),
+        error_messages={"required": "Choose a role."},
+    )
+    supervisor_id = fields.UUID(load_default=None, allow_none=True)
+    people_to = fields.UUID(load_default=None, allow_none=True)
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> RoleChoice:
+        """Build the dataclass."""
+        return RoleChoice(**data)
+
+
+class SuccessorSchema(Schema):
+    """Input of who supervises the people of somebody who leaves; nobody where they supervise nobody."""
+
+    successor_id = fields.UUID(load_default=None, allow_none=True)
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> Successor:
+        """Build the dataclass."""
+        return Successor(data["successor_id"])
+
+
+class MemberResponseSchema(Schema):
+    """A member of staff; `state` is invited until they have chosen a password, and disabled when they have left."""
+
+    id = fields.UUID(required=True)
+    name = fields.String(required=True)
+    email = fields.String(required=True)
+    role = fields.String(required=True)
+    supervisor_id = fields.UUID(required=True, allow_none=True)
+    state = fields.String(required=True, validate=validate.OneOf(STATES))
+    invited_at = fields.AwareDateTime(required=True, allow_none=True)
+    created_at = fields.AwareDateTime(required=True)
+    disabled_at = fields.AwareDateTime(required=True, allow_none=True)
+    version = fields.Integer(required=True)
+
+
+class MemberCodeResponseSchema(Schema):
+    """A member of staff, and a code for them, which is shown only once; null where a link is mailed."""
+
+    id = fields.UUID(required=True)
+    code = fields.String(required=True, allow_none=True)
 
 
 class HandOverResponseSchema(Schema):

@@ -48,10 +48,15 @@ def get_user_by_email(email: str) -> User:
 
     Raises NotFound.
     """
-    found = db.session.scalar(sa.select(User).where(User.email == email.strip().lower()))
+    found = find_user_by_email(email)
     if found is None:
         raise NotFound("No account uses that email address.")
     return found
+
+
+def find_user_by_email(email: str) -> User | None:
+    """Return a user by email address, or None."""
+    return db.session.scalar(sa.select(User).where(User.email == email.strip().lower()))
 
 
 def get_operator(email: str) -> Actor:

@@ -32,6 +32,7 @@ from caseapp.domain.auth.operations import (
     end_sessions_of,
     reset_password,
 )
+from caseapp.domain.auth.password_links import make_reset_code
 from caseapp.domain.auth.passwords import change_password, check_change
 from caseapp.domain.auth.portal_access import invite_client
 from caseapp.domain.auth.provider_sign_in import sign_in as sign_in_at_provider
@@ -69,8 +70,14 @@ from caseapp.domain.screening.operations import clear_flag, record_screening, se
 from caseapp.domain.screening.protocol import ITEMS
 from caseapp.domain.screening.queries import list_flags, list_holds, lock_hold
 from caseapp.domain.screening.schemas import NewScreening
+from caseapp.domain.staffing.members import (
+    change_role,
+    invite_member,
+    update_member,
+)
 from caseapp.domain.staffing.operations import disable_member
 from caseapp.domain.staffing.queries import lock_member
+from caseapp.domain.staffing.schemas import MemberDetails, NewMember
 from tests.guarantees.sample_data import digest
 from tests.support import builders, staff
 from tests.support.concurrency import run_concurrently
@@ -275,7 +282,24 @@ def changes(team):
             "user.manage",
             lambda: reset_password(admin, "coach2@practice.test", "another good pass phrase"),
         ),
+        (
+            "user.manage",
+            lambda: update_member(
+                admin, team["coach2"].id, MemberDetails("Jo", "jo@practice.test"), 1
+            ),
+        ),
+        ("user.manage", lambda: make_reset_code(admin, team["coach2"].id, "forgotten")),
+        (
+            "user.manage",
+            lambda: change_role(admin, lock_member(team["coach2"].id), "supervisor", None, None),
+        ),
         ("user.manage", lambda: disable_member(admin, lock_member(team["coach2"].id), None)),
+        (
+            "user.manage",
+            lambda: invite_member(
+                admin, NewMember("Invited", "invited@practice.test", "admin", None, "code")
+            ),
+        ),
         ("token.manage", lambda: create_token(admin, "coach@practice.test", "laptop")),
         ("user.manage", lambda: end_sessions_of(admin, "coach@practice.test")),
         ("account.edit", lambda: end_own_session(supervisor, session_id)),

@@ -7,6 +7,7 @@ from caseapp.domain.staffing.rules import (
     list_heir_faults,
     list_hold_faults,
     list_leaving_blockers,
+    list_role_blockers,
     list_supervisor_faults,
 )
 
@@ -71,8 +72,29 @@ def test_only_another_active_supervisor_supervises(supervisor, expected):
     assert codes(list_supervisor_faults(supervisor, member(user_id=LEAVER))) == expected
 
 
-def test_supervisor_can_work_without_a_supervisor():
+def test_supervisor_and_admin_can_work_without_a_supervisor():
     assert list_supervisor_faults(None, member("supervisor")) == []
+    assert list_supervisor_faults(None, member("admin")) == []
+    assert codes(list_supervisor_faults(member("supervisor"), member("admin"))) == ["none_needed"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_last_admin", "expected"),
+    [
+        ("coach", "admin", False, ["clients_left", "second_person", "people_left"]),
+        ("supervisor", "admin", False, ["clients_left", "second_person", "people_left"]),
+        ("supervisor", "coach", False, ["second_person", "people_left"]),
+        ("coach", "supervisor", False, []),
+        ("supervisor", "supervisor", False, []),
+        ("admin", "coach", True, ["last_admin"]),
+        ("admin", "admin", True, []),
+        ("admin", "supervisor", False, []),
+    ],
+)
+def test_role_waits_for_clients_and_people_in_its_way(before, after, is_last_admin, expected):
+    leaving = list_leaving_blockers(["C-2026-0001"], 1, ["C-2026-0002"], has_successor=False)
+    found = list_role_blockers(before, after, leaving, is_last_admin=is_last_admin)
+    assert codes(found) == expected
 
 
 @pytest.mark.parametrize(

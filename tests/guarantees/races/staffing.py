@@ -13,6 +13,7 @@ from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.queries import lock_followup
 from caseapp.domain.safety_plans.operations import complete_task
 from caseapp.domain.screening.marks import HOLD_KINDS, list_marks
+from caseapp.domain.staffing.members import change_role
 from caseapp.domain.staffing.operations import change_supervisor, disable_member, hand_over
 from caseapp.domain.staffing.queries import (
     list_responsibilities,
@@ -121,6 +122,28 @@ def moving_decision(team: Team) -> Race:
     )
 
 
+def becoming_admin(team: Team) -> Race:
+    """Make a coach an admin while they record an urgent screening: they stay a coach, since they are responsible."""
+    leaver = _new_coach()
+    made = builders.case(leaver)
+    return Race(
+        recording_urgent(leaver, made),
+        lambda: change_role(operator(), lock_member(leaver.id), "admin", None, None),
+        "clients_left",
+    )
+
+
+def leaving_admins(team: Team) -> Race:
+    """Disable one of two admins while the other one is being disabled: one of them stays."""
+    number = db.session.scalar(sa.select(sa.func.count()).select_from(User))
+    other: Actor = staff.add(f"other{number}", role="admin")
+    return Race(
+        lambda: disable_member(operator(), lock_member(other.id), None),
+        lambda: disable_member(operator(), lock_member(team["admin"].id), None),
+        "last_admin",
+    )
+
+
 def _second_supervisor() -> Actor:
     number = db.session.scalar(sa.select(sa.func.count()).select_from(User))
     second: Actor = staff.add(f"second{number}", role="supervisor")
@@ -133,4 +156,8 @@ STAFFING: dict[str, Callable[[Team], Race]] = {
     "hand_over": handing_over,
 }
 
-MORE: dict[str, Callable[[Team], Race]] = {"change_supervisor, decision": moving_decision}
+MORE: dict[str, Callable[[Team], Race]] = {
+    "change_role": becoming_admin,
+    "change_supervisor, decision": moving_decision,
+    "disable_member, last admin": leaving_admins,
+}

@@ -1,0 +1,141 @@
+"""Members of staff over time: invited, renamed, in another role, enabled again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+from sqlalchemy.orm.attributes import set_committed_value
+
+from caseapp.core.actor import Actor, require
+from caseapp.core.database import db
+from caseapp.core.email_addresses import normalize_email
+from caseapp.core.errors import Invalid, NotFound, RuleBroken, refuse_for
+from caseapp.core.permissions import Action, Role
+from caseapp.domain.alerts.operations import enqueue_alerts_of
+from caseapp.domain.alerts.queries import as_staff_member
+from caseapp.domain.audit.operations import record
+from caseapp.domain.auth.operations import add_user, find_member_errors
+from caseapp.domain.auth.password_links import invite_again
+from caseapp.domain.auth.passwords import end_access
+from caseapp.domain.staffing.operations import change_supervisor, place_people
+from caseapp.domain.staffing.rules import ACTIVE, check_role, list_supervisor_faults
+from caseapp.domain.users.models import User
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from caseapp.domain.staffing.queries import LockedMember
+    from caseapp.domain.staffing.schemas import MemberDetails, NewMember
+
+
+def invite_member(actor: Actor, new: NewMember) -> tuple[UUID, str | None]:
+    """Add a member of staff, who has no password yet, and invite them to choose one.
+
+    Return their id and the code of the invitation, which is shown only once; None instead when a link is mailed. Raises
+    Invalid naming each field at fault, such as the supervisor of a coach without an active one.
+    """
+    require(actor, Action.USER_MANAGE)
+    supervisor = _hold_supervisor(new.supervisor_id)
+    user = add_user(
+        actor,
+        new.email,
+        new.name,
+        new.role,
+        None,
+        supervisor=supervisor.email if supervisor else None,
+    )
+    found = as_staff_member(supervisor) if supervisor else None
+    faults = list_supervisor_faults(found, as_staff_member(user))
+    if faults or (supervisor is None and new.supervisor_id is not None):
+        raise Invalid(
+            {"supervisor_id": [fault.message for fault in faults] or ["Choose somebody."]}
+        )
+    return user.id, invite_again(actor, user.id, by_mail=new.way == "mail")
+
+
+def _hold_supervisor(user_id: UUID | None) -> User | None:
+    """Return a supervisor, who stays as they are until the transaction ends."""
+    return db.session.scalar(
+        sa.select(User).where(User.id == user_id).with_for_update(read=True, key_share=False)
+    )
+
+
+def update_member(
+    actor: Actor, user_id: UUID, details: MemberDetails, expected_version: int
+) -> User:
+    """Change the name and the email address of a member of staff; another address ends their sessions and tokens.
+
+    Raises NotFound, Invalid naming each field at fault, and Stale when the account has changed since.
+    """
+    require(actor, Action.USER_MANAGE)
+    user = db.session.get(User, user_id, with_for_update=True, populate_existing=True)
+    if user is None:
+        raise NotFound
+    if errors := find_member_errors(details.email, details.name, user_id):
+        raise Invalid(errors)
+    set_committed_value(user, "version", expected_version)
+    values = {"name": details.name.strip(), "email": normalize_email(details.email)}
+    changed = [name for name, value in values.items() if getattr(user, name) != value]
+    for name in changed:
+        setattr(user, name, values[name])
+    db.session.flush()
+    if "email" in changed:
+        end_access(user_id)
+    if changed:
+        record(actor, Action.USER_MANAGE, "user", user_id, details={"fields": changed})
+    return user
+
+
+def change_role(
+    actor: Actor,
+    member: LockedMember,
+    role: str,
+    supervisor: LockedMember | None,
+    successor: LockedMember | None,
+) -> None:
+    """Give a member of staff another role, another supervisor or both; another role ends their sessions and tokens.
+
+    `successor` supervises from now on whom they have supervised, if they stop being a supervisor. Raises RuleBroken
+    while they have clients or people in the way of the new role, for the last admin, and for somebody who can't
+    supervise them.
+    """
+    require(actor, Action.USER_MANAGE)
+    user, before = member.user, member.user.role
+    check_role(member, role, has_successor=successor is not None)
+    if before == Role.SUPERVISOR and role != before and successor is not None:
+        place_people(actor, member, successor)
+    user.role = role
+    db.session.flush()
+    wanted = supervisor.user.id if supervisor else None
+    if wanted == user.supervisor_id:
+        found = as_staff_member(supervisor.user) if supervisor else None
+        refuse_for(list_supervisor_faults(found, as_staff_member(user)))
+    else:
+        change_supervisor(actor, member, supervisor)
+    if role == before:
+        return
+    if role != Role.SUPERVISOR:
+        user.deputy_id = None
+    db.session.flush()
+    enqueue_alerts_of(user.id)
+    end_access(user.id)
+    record(actor, Action.USER_MANAGE, "user", user.id, details={"role": role, "before": before})
+
+
+def enable_member(actor: Actor, member: LockedMember) -> None:
+    """Let somebody sign in again whose account was disabled; they get nothing back that was handed over.
+
+    Raises RuleBroken for an account that isn't disabled, and for a coach whose supervisor has left.
+    """
+    require(actor, Action.USER_MANAGE)
+    user = member.user
+    if user.disabled_at is None:
+        raise RuleBroken(ACTIVE)
+    if user.role == Role.COACH:
+        supervisor = _hold_supervisor(user.supervisor_id)
+        found = as_staff_member(supervisor) if supervisor else None
+        refuse_for(list_supervisor_faults(found, as_staff_member(user)))
+    user.disabled_at = None
+    db.session.flush()
+    record(actor, Action.USER_MANAGE, "user", user.id, details={"enabled": True})

@@ -1,0 +1,95 @@
+"""Choosing a password by a link or code, and asking for a link when it is forgotten; nobody is signed in yet."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, redirect, render_template, request, session, url_for
+
+from caseapp.core.errors import Invalid, TooManyAttempts, Unauthenticated
+from caseapp.core.transaction import transaction
+from caseapp.domain.auth import password_links
+from caseapp.domain.auth.schemas import ChosenPasswordSchema, ForgottenPasswordSchema
+from caseapp.http.devices import sent_device
+from caseapp.http.guard import public
+from caseapp.http.request_parsing import Form, read_form, submitted_form
+from caseapp.http.template_helpers import flash
+
+if TYPE_CHECKING:
+    from flask.typing import ResponseReturnValue
+
+blueprint = Blueprint("password_links", __name__)
+
+# The name in the browser's cookie for a link's token, until a password was chosen with it.
+LINK = "password_link"
+
+
+@blueprint.get("/sign-in/forgotten")
+@public("nobody is signed in yet")
+def forgotten_page() -> ResponseReturnValue:
+    """Show the form that asks for a link, and where to enter a code."""
+    return render_template("sign_in/forgotten.html", form=Form())
+
+
+@blueprint.post("/sign-in/forgotten")
+@public("nobody is signed in yet")
+def request_link() -> ResponseReturnValue:
+    """Request a link; the response is the same for every address."""
+    try:
+        email = read_form(ForgottenPasswordSchema())
+        password_links.count_reset_request(email, request.remote_addr or "", sent_device())
+        with transaction():
+            password_links.request_reset(email)
+    except Invalid as error:
+        return render_template("sign_in/forgotten.html", form=submitted_form(error)), 422
+    except TooManyAttempts as error:
+        page = render_template(
+            "sign_in/forgotten.html", form=submitted_form(), refused=error.message
+        )
+        return page, 429, {"Retry-After": str(error.retry_after)}
+    flash("password_link_sent")
+    return redirect(url_for("password_links.forgotten_page"), code=303)
+
+
+@blueprint.get("/sign-in/password/<string:token>")
+@public("mail scanners follow links too, so opening one shows and uses nothing")
+def follow_link(token: str) -> ResponseReturnValue:
+    """Put a link's token aside and redirect: the page's address, which the browser's history keeps, is without it."""
+    session[LINK] = token
+    return redirect(url_for("password_links.password_page"), code=303)
+
+
+@blueprint.get("/sign-in/password")
+@public("nobody is signed in yet")
+def password_page() -> ResponseReturnValue:
+    """Show the form with which a password is chosen; it is the same whatever link was followed."""
+    return _page(Form())
+
+
+@blueprint.post("/sign-in/password")
+@public("nobody is signed in yet")
+def choose_password() -> ResponseReturnValue:
+    """Use up the link or code and set the password."""
+    try:
+        chosen = read_form(ChosenPasswordSchema())
+        secret = chosen.code or session.get(LINK, "")
+        checked = password_links.check_link(secret, chosen.password, request.remote_addr or "")
+        with transaction():
+            password_links.choose_password(checked)
+    except Invalid as error:
+        return _page(submitted_form(error)), 422
+    except Unauthenticated as error:
+        session.pop(LINK, None)
+        return _page(submitted_form(), error.message), 401
+    except TooManyAttempts as error:
+        page = _page(submitted_form(), error.message)
+        return page, 429, {"Retry-After": str(error.retry_after)}
+    session.pop(LINK, None)
+    flash("password_chosen")
+    return redirect(url_for("sign_in.sign_in_page"), code=303)
+
+
+def _page(form: Form, refused: object = "") -> str:
+    return render_template(
+        "sign_in/password.html", form=form, refused=refused, by_link=bool(session.get(LINK))
+    )
