@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import random
+import re
 from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from html import unescape
 from http import HTTPStatus
 from itertools import count
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 
@@ -64,6 +67,7 @@ REFUSED_STATUS = {
 }
 REFUSALS = (RuleBroken, Forbidden, NotFound, Invalid)
 STEPS = ("coach", "supervisor", "deputy", "manager")
+FURTHER = re.compile(r'href="([^"]+)" rel="next"')
 
 OPEN_TASKS = sa.select(
     FollowUp.id, FollowUp.kind, FollowUp.episode_id, FollowUp.not_before_at, FollowUp.due_at
@@ -144,10 +148,17 @@ class Desk(StaffBrowser):
         shown = self.get(path)
         if shown.status_code != HTTPStatus.OK:
             return shown
+        text = shown.get_data(as_text=True)
         try:
-            form = forms_in(shown.get_data(as_text=True), path, action)[0]
+            form = forms_in(text, path, action)[0]
         except AssertionError:
-            return None
+            further = FURTHER.search(text)
+            if action is None or further is None:
+                return None
+            # A form of a further page leads back to that page.
+            address = unescape(further[1])
+            own = f"{urlsplit(action).path}?{urlsplit(address).query}"
+            return self.fill_in(address, own, target, changes)
         fields = {**form.fields, **changes}
         return self.browser.post(
             target or form.action,
@@ -249,6 +260,7 @@ class BaseHistory:
         self.of_notes: set[int] = set()
         self.told: list[UUID] = []
         self.named: list[tuple[str, UUID]] = []
+        self.on_its_way: list[UUID] = []
         self.gone: set[UUID] = set()
         self.is_over = False
         self.protocol = ExitStack()

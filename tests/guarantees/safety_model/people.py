@@ -183,6 +183,7 @@ class PeopleSteps(HandoutSteps):
         for alert_id, sent in waiting.items():
             sent.people |= {step: person.id for step, person in people.items()}
             lost = sent.alerted - {*sent.people.values()}
+            self.on_its_way += [who for who in lost if (alert_id, who) not in self.mailed]
             sent.alerted -= lost
             self.mailed -= {(alert_id, who) for who in lost}
             sent.pass_on(self.now)
@@ -272,11 +273,13 @@ class PeopleSteps(HandoutSteps):
         holds = self.model.holds
         # Whoever was named for a hold that has ended since need not be asked to release it.
         named = [who for kind, who in self.named if kind in holds and holds[kind].second == who]
+        # Whoever lost an alert while its email was on its way, and has it again, gets both.
+        possible = [*told, *(who for _kind, who in self.named), *self.on_its_way]
         least, most = (
             Counter(self.practice.addresses[who] for who in people if who not in self.gone)
-            for people in ([*told, *named], [*told, *(who for _kind, who in self.named)])
+            for people in ([*told, *named], possible)
         )
-        self.told.clear()
-        self.named.clear()
+        for sent in (self.told, self.named, self.on_its_way):
+            sent.clear()
         self.require(least <= Counter(self.practice.sent) <= most, f"mail {self.practice.sent}")
         self.counts["alerts: mailed"] += len(wanted)
