@@ -23,6 +23,7 @@ from caseapp.api.serialization import (
 )
 from caseapp.core.errors import Invalid
 from caseapp.core.pagination import LARGEST_PAGE
+from caseapp.core.permissions import find_scope
 from caseapp.core.schemas import ReasonResponseSchema
 from caseapp.http.etags import read_if_match
 from caseapp.http.request_parsing import load, read_json, read_query
@@ -290,7 +291,7 @@ def _describe(
     if headers:
         described["parameters"] = headers
     if action is not None:
-        described["description"] = f"Needs the action {action}."
+        described["description"] = f"Needs the action {action} and the scope {find_scope(action)}."
     return described
 
 

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from apispec import APISpec
 
 INTRODUCTION = """\
-Gives programs access to the same records, with the same rules, as the staff pages. Send a bearer token, which an
-admin creates with “caseapp token create”. Times are RFC 3339 in UTC.
+Gives programs access to the same records, with the same rules, as the staff pages. Send a bearer token: you make one on
+the page Account, and choose its scopes and how long it lasts. A token acts as you, within its scopes: without the scope
+the response is 403 “insufficient_scope”. Times are RFC 3339 in UTC.
 
 A list returns “items” and “next”, the cursor of the next page. To change a record, send If-Match
 with the ETag that you read. Without it the response is 428. If someone has saved a newer version, it is 412. When you

@@ -15,6 +15,7 @@ from caseapp.domain.auth.schemas import (
     PasswordChange,
     PasswordChangeSchema,
     SessionResponseSchema,
+    TokenResponseSchema,
 )
 from caseapp.domain.cases.schemas import StageResponseSchema
 from caseapp.domain.cases.stages import Stage, stages
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from caseapp.core.actor import Actor
     from caseapp.core.pagination import Page
     from caseapp.core.sessions import Session
+    from caseapp.domain.auth.models import Token
 
 blueprint = ApiBlueprint(
     "me", "The owner of the token, their password and sessions, and the stage model."
@@ -37,12 +39,12 @@ blueprint = ApiBlueprint(
 @needs(Action.SELF_READ)
 @blueprint.response_schema(MeResponseSchema())
 def get_me() -> dict[str, Any]:
-    """Return the owner of the token and the actions their role allows."""
+    """Return the owner of the token and the actions that their role and its scopes allow."""
     return _describe(current_actor())
 
 
 def _describe(actor: Actor) -> dict[str, Any]:
-    may = sorted(ACTIONS_BY_ROLE[actor.role])
+    may = sorted(filter(actor.may, ACTIONS_BY_ROLE[actor.role]))
     return {"id": actor.id, "name": actor.name, "role": actor.role, "may": may}
 
 
@@ -76,6 +78,25 @@ def end_session(session_id: UUID) -> Session:
     """End one of your sessions."""
     with transaction():
         return operations.end_own_session(current_actor(), session_id)
+
+
+@blueprint.route("/me/tokens")
+@needs(Action.SELF_READ)
+@blueprint.list_response_schema(TokenResponseSchema())
+@blueprint.query_params(ListQuerySchema())
+def list_tokens(query: ListRequest) -> Page[Token]:
+    """List your tokens, also those that have ended; their texts aren't stored."""
+    found = queries.list_tokens(current_actor().id)
+    return page_in_memory(found, lambda token: (token.id.hex,), query.cursor, query.limit)
+
+
+@blueprint.route("/me/tokens/<uuid:token_id>/revoke", "POST")
+@needs(Action.ACCOUNT_EDIT)
+@blueprint.response_schema(TokenResponseSchema())
+def revoke_token(token_id: UUID) -> Token:
+    """Revoke one of your tokens, which may be this one."""
+    with transaction():
+        return operations.revoke_own_token(current_actor(), token_id)
 
 
 @blueprint.route("/me/identity")

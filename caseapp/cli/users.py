@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from caseapp.core.permissions import Role
+from caseapp.core.permissions import READING_SCOPES, SCOPES, Role
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth.identities import find_identity, unlink_identity_of
 from caseapp.domain.auth.operations import (
+    TOKEN_DAYS,
     add_user,
     create_token,
     end_sessions_of,
@@ -290,11 +291,23 @@ def token() -> None:
 @token.command()
 @click.argument("email")
 @click.option("--name", required=True, help="What the token is for.")
+@click.option(
+    "--scope",
+    "scopes",
+    type=click.Choice(SCOPES),
+    multiple=True,
+    default=READING_SCOPES,
+    show_default="to read everything",
+    help="What it may do, as far as the user may. Repeat it for several.",
+)
+@click.option("--days", type=int, default=TOKEN_DAYS, show_default=True, help="How long it lasts.")
 @click.pass_obj
-def create(context: CommandContext, email: str, name: str) -> None:
-    """Create a token with a user's permissions; it is printed only once."""
+def create(
+    context: CommandContext, email: str, name: str, scopes: tuple[str, ...], days: int
+) -> None:
+    """Create a token with a user's permissions, within its scopes; it is printed only once."""
     with context.open_as() as actor, transaction():
-        _, text = create_token(actor, email, name)
+        _, text = create_token(actor, email, name, scopes, days)
     click.echo(text)
 
 
@@ -306,7 +319,11 @@ def list_tokens_command(context: CommandContext, email: str) -> None:
     with context.open():
         for found in list_tokens(get_user_by_email(email).id):
             ended = f"  revoked {_day(found.revoked_at)}" if found.revoked_at else ""
-            click.echo(f"{found.id}  {found.name}, created {_day(found.created_at)}{ended}")
+            used = f"used {_minute(found.used_at)}" if found.used_at else "not used yet"
+            click.echo(
+                f"{found.id}  {found.name}, created {_day(found.created_at)}, "
+                f"until {_day(found.expires_at)}, {used}: {' '.join(found.scopes)}{ended}"
+            )
 
 
 @token.command()

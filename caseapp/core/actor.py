@@ -5,33 +5,39 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
-from caseapp.core.errors import Forbidden
+from caseapp.core.errors import Forbidden, InsufficientScope
 from caseapp.core.i18n import lazy_gettext
-from caseapp.core.permissions import ACTIONS_BY_ROLE, Action, Role
+from caseapp.core.permissions import ACTIONS_BY_ROLE, Action, Role, is_in_scope
 
 INTERFACES = ("web", "api", "portal", "cli", "job")
 
 
 @dataclass(frozen=True)
 class Actor:
-    """Who acts, in which role, and through which of the INTERFACES (`via`)."""
+    """Who acts, in which role, and through which of the INTERFACES (`via`); for a program, within which scopes."""
 
     id: UUID
     role: Role
     name: str
     via: str
     session_id: UUID | None = None
+    scopes: frozenset[str] | None = None
 
     def may(self, action: Action) -> bool:
-        """Return whether the role includes this action."""
-        return action in ACTIONS_BY_ROLE[self.role]
+        """Return whether the role includes this action, and so do the scopes of a token."""
+        return action in ACTIONS_BY_ROLE[self.role] and (
+            self.scopes is None or is_in_scope(action, self.scopes)
+        )
 
 
 def require(actor: Actor, action: Action) -> None:
-    """Check that the actor's role includes the action.
+    """Check that the actor's role includes the action, and the scopes of a token too.
 
-    Raises Forbidden. Whether a record is visible to the actor is a separate check, answered with NotFound.
+    Raises Forbidden or InsufficientScope. Whether a record is visible to the actor is a separate check, answered with
+    NotFound.
     """
+    if action in ACTIONS_BY_ROLE[actor.role] and not actor.may(action):
+        raise InsufficientScope
     if not actor.may(action):
         raise Forbidden(lazy_gettext("Your role doesn't include this."))
 

@@ -38,6 +38,29 @@ class Forbidden(DomainError):
     code = "forbidden"
 
 
+class InsufficientScope(Forbidden):
+    """The actor's role includes this action, and the scopes of the token don't (403)."""
+
+    code = "insufficient_scope"
+
+    def __init__(self, message: str = "The scopes of this token don't include this.") -> None:
+        """Take the message, which only programs get."""
+        super().__init__(message)
+
+
+class FactorNeeded(Forbidden):
+    """The practice requires a second factor of the token's owner, who has none (403)."""
+
+    code = "second_factor_needed"
+
+    def __init__(self) -> None:
+        """Say how the owner gets a token that works; only programs read it."""
+        super().__init__(
+            "The practice requires a second factor of the owner of this token, who has none. They set one up on the "
+            "page Account, and then make a new token."
+        )
+
+
 class NotFound(DomainError):
     """The record doesn't exist or isn't visible to the actor: both look the same (404)."""
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 
 class Role(StrEnum):
@@ -77,6 +81,7 @@ class Action(StrEnum):
     AUDIT_READ = "audit.read"
     PRACTICE_EDIT = "practice.edit"
     USER_MANAGE = "user.manage"
+    TOKEN_MAKE = "token.make"  # noqa: S105 - an action, not a secret
     TOKEN_MANAGE = "token.manage"  # noqa: S105 - an action, not a secret
     KEY_ROTATE = "key.rotate"
     SIGN_IN = "sign_in"
@@ -96,6 +101,7 @@ CONFIRMED_ACTIONS = frozenset(
         Action.REPORT_EXPORT,
         Action.PRACTICE_EDIT,
         Action.USER_MANAGE,
+        Action.TOKEN_MAKE,
         Action.TOKEN_MANAGE,
     }
 )
@@ -107,6 +113,7 @@ _ALL_STAFF = frozenset(
         Action.ACCOUNT_EDIT,
         Action.FACTOR_MANAGE,
         Action.IDENTITY_LINK,
+        Action.TOKEN_MAKE,
         Action.SESSION_END,
         Action.FORM_DRAFT,
         Action.TODAY_READ,
@@ -195,3 +202,43 @@ ACTIONS_BY_ROLE: dict[Role, frozenset[Action]] = {
     # A link or a card alone shows nothing: it only allows entering the PIN, or leaving.
     Role.SIGNING_IN: frozenset({Action.PORTAL_PIN, Action.SESSION_END}),
 }
+
+AREAS: dict[str, tuple[str, ...]] = {
+    "account": ("self", "account", "factor", "identity", "session"),
+    "clients": (
+        *("client", "contact", "conflict", "portal", "case", "note", "screening", "circumstance"),
+        *("flag", "plan", "hold", "alert", "followup", "assignment", "form", "today", "board"),
+    ),
+    "handouts": ("handout",),
+    "reports": ("report",),
+    "audit": ("audit",),
+}
+"""The areas of a token's scopes, and what the codes of their actions begin with.
+
+Settings, staff and tokens are in none.
+"""
+
+
+def find_scope(action: Action) -> str | None:
+    """Return the scope that an action needs, such as `clients:read`; None for one that no token may take."""
+    subject, _, verb = action.partition(".")
+    for area, subjects in AREAS.items():
+        if subject in subjects:
+            return f"{area}:{'read' if verb == 'read' else 'write'}"
+    return None
+
+
+def list_scopes(role: Role) -> list[str]:
+    """List the scopes by which a token of somebody in this role can do anything."""
+    return sorted({scope for action in ACTIONS_BY_ROLE[role] if (scope := find_scope(action))})
+
+
+SCOPES = tuple(sorted({scope for role in STAFF_ROLES for scope in list_scopes(role)}))
+"""What a token can be for: reading or writing in an area. Who may write may read there too."""
+READING_SCOPES = tuple(scope for scope in SCOPES if scope.endswith(":read"))
+
+
+def is_in_scope(action: Action, scopes: Collection[str]) -> bool:
+    """Tell whether a token with these scopes may take an action, as far as its owner may."""
+    scope = find_scope(action)
+    return scope in scopes or (scope is not None and scope.replace(":read", ":write") in scopes)

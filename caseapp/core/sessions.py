@@ -148,6 +148,12 @@ def set_assurance_level(session_id: UUID, level: Assurance) -> None:
     )
 
 
+def is_session_open(session_id: UUID | None) -> bool:
+    """Tell whether a session hasn't been ended, for a change during which whoever ends it has to wait."""
+    open_ = sa.select(Session.id).where(Session.id == session_id, Session.ended_at.is_(None))
+    return db.session.scalar(open_) is not None
+
+
 def end_session(session_id: UUID) -> None:
     """End one session; a session that has ended stays as it is."""
     db.session.execute(

@@ -16,7 +16,9 @@ from werkzeug.exceptions import HTTPException
 from caseapp.core.database import db
 from caseapp.core.errors import (
     DomainError,
+    FactorNeeded,
     Forbidden,
+    InsufficientScope,
     Invalid,
     NotFound,
     RenderFailed,
@@ -48,6 +50,8 @@ TRACE_LINES = 12
 STATUS_CODES: dict[type[DomainError], HTTPStatus] = {
     Unauthenticated: HTTPStatus.UNAUTHORIZED,
     Forbidden: HTTPStatus.FORBIDDEN,
+    FactorNeeded: HTTPStatus.FORBIDDEN,
+    InsufficientScope: HTTPStatus.FORBIDDEN,
     NotFound: HTTPStatus.NOT_FOUND,
     RuleBroken: HTTPStatus.CONFLICT,
     Stale: HTTPStatus.PRECONDITION_FAILED,
@@ -144,6 +148,8 @@ def _handle_domain_error(error: DomainError) -> AnyResponse:
         response.headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, Unauthenticated) and current_interface() is Interface.API:
         response.headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, InsufficientScope):
+        response.headers["WWW-Authenticate"] = 'Bearer error="insufficient_scope"'
     return response
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from flask import current_app, g, request
 
 from caseapp.core.actor import require
-from caseapp.core.errors import Unauthenticated
+from caseapp.core.errors import FactorNeeded, Unauthenticated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -86,12 +86,15 @@ def current_view() -> Callable[..., Any] | None:
 def check_action() -> None:
     """Check that the actor may take the action that the current view declares.
 
-    Raises Unauthenticated or Forbidden.
+    Raises Unauthenticated or Forbidden; FactorNeeded for a token whose owner must have a second factor and has none.
     """
     view = current_view()
     action: Action | None = getattr(view, "action", None)
-    if action is not None:
-        require(current_actor(), action)
+    if action is None:
+        return
+    require(current_actor(), action)
+    if g.get("owner_lacks_factor"):
+        raise FactorNeeded
 
 
 def current_actor() -> Actor:

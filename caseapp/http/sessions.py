@@ -11,7 +11,8 @@ from flask.sessions import SecureCookieSessionInterface
 from caseapp.core.clock import now
 from caseapp.core.i18n import use_language
 from caseapp.core.sessions import session_ends_at, touch_session
-from caseapp.domain.auth.queries import find_client_session, find_staff_session, find_token_actor
+from caseapp.domain.auth.operations import touch_token
+from caseapp.domain.auth.queries import find_client_session, find_staff_session, find_token
 from caseapp.domain.auth.throttling import count_wrong_token
 from caseapp.http.guard import View, current_view
 from caseapp.http.interfaces import Interface, current_interface
@@ -42,10 +43,14 @@ def _from_token() -> Actor | None:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
         return None
-    found = find_token_actor(token.strip())
+    found = find_token(token.strip())
     if found is None:
         count_wrong_token(request.remote_addr or "")
-    return found
+        return None
+    if found.used_at is None or now() - found.used_at >= TOUCH_AFTER:
+        touch_token(found.token_id)
+    g.owner_lacks_factor = found.lacks_factor
+    return found.actor
 
 
 def _from_cookie() -> Actor | None:

@@ -160,6 +160,7 @@ MESSAGES = {
         "Account unlinked. You’re signed out everywhere else, and your API tokens have ended."
     ),
     "confirmed": lazy_gettext("Confirmed. Send the form now; what you typed is still in it."),
+    "token_revoked": lazy_gettext("Token revoked."),
     "session_ended": lazy_gettext("Session ended."),
     "signed_out": lazy_gettext("You're signed out."),
 }

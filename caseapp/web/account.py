@@ -8,16 +8,24 @@ from uuid import UUID
 
 from flask import Blueprint, redirect, render_template, url_for
 
-from caseapp.core.permissions import Action
+from caseapp.core.permissions import Action, list_scopes
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth import operations, passwords
 from caseapp.domain.auth.identities import Identity, find_identity
 from caseapp.domain.auth.password_links import find_reset_date
-from caseapp.domain.auth.queries import find_password_date, list_sessions
+from caseapp.domain.auth.queries import (
+    find_password_date,
+    list_current_tokens,
+    list_sessions,
+)
 from caseapp.domain.auth.schemas import (
+    TOKEN_LIFETIMES,
+    NewToken,
+    NewTokenSchema,
     PasswordChange,
     PasswordChangeSchema,
     SessionChoiceSchema,
+    TokenChoiceSchema,
 )
 from caseapp.domain.auth.second_factor import has_second_factor
 from caseapp.http.forms import Body, Done, FormPage, Forms, Sent, no_lock
@@ -31,13 +39,25 @@ if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
 
     from caseapp.core.sessions import Session
+    from caseapp.domain.auth.models import Token
 
 blueprint = Blueprint("account", __name__)
+
+SCOPE_LABELS = {
+    "account:read": "Read your name, role and sessions",
+    "account:write": "Change your password, sessions and tokens",
+    "audit:read": "Read the audit log",
+    "clients:read": "Read clients, cases and notes",
+    "clients:write": "Read and change clients, cases and notes",
+    "handouts:read": "Read handouts",
+    "handouts:write": "Read and change handouts",
+    "reports:write": "Create and download reports",
+}
 
 
 @dataclass(frozen=True)
 class Account:
-    """Somebody's sessions, the dates of their password, whether they have a second factor, and what they linked.
+    """Somebody's sessions and tokens, the dates of their password, whether they have a second factor, and what they linked.
 
     `password_reset_at` is when a password was last replaced by a link or code for a forgotten one.
     """
@@ -47,6 +67,7 @@ class Account:
     password_reset_at: datetime | None
     has_factor: bool
     identity: Identity | None
+    tokens: Sequence[Token]
 
 
 def load_account() -> Account:
@@ -58,6 +79,7 @@ def load_account() -> Account:
         find_reset_date(actor.id),
         has_second_factor(actor.id),
         find_identity(actor.id),
+        list_current_tokens(actor.id),
     )
 
 
@@ -72,6 +94,8 @@ def account_page(found: Account, forms: Forms) -> str:
         forms=forms,
         account=found,
         own_session=current_actor().session_id,
+        scopes={scope: SCOPE_LABELS[scope] for scope in list_scopes(current_actor().role)},
+        lifetimes={days: f"{days} days" for days in TOKEN_LIFETIMES},
     )
 
 
@@ -100,3 +124,31 @@ def end_session(_locked: None, session_id: UUID, sent: Sent) -> Done:
     """End one of one's own sessions."""
     operations.end_own_session(sent.actor, session_id)
     return Done(url_for("account.account_page"), "session_ended")
+
+
+@page.form(
+    Action.TOKEN_MAKE,
+    Body(NewTokenSchema, NewToken),
+    lock=no_lock,
+    rule="/account/tokens",
+    refused="The token wasn’t made",
+)
+def make_token(_locked: None, new: NewToken, sent: Sent) -> Done:
+    """Make a token of one's own and show its text once."""
+    text = operations.make_own_token(sent.actor, new)
+    return Done(
+        url_for("account.account_page"),
+        shown=lambda: render_template("account/token.html", name=new.name, token=text),
+    )
+
+
+@page.form(
+    Action.ACCOUNT_EDIT,
+    Body(TokenChoiceSchema, UUID),
+    lock=no_lock,
+    rule="/account/tokens/revoke",
+)
+def revoke_token(_locked: None, token_id: UUID, sent: Sent) -> Done:
+    """Revoke one of one's own tokens."""
+    operations.revoke_own_token(sent.actor, token_id)
+    return Done(url_for("account.account_page"), "token_revoked")

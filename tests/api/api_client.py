@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from caseapp.core.actor import operator
+from caseapp.core.permissions import SCOPES
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth.operations import create_token
 from tests.support import staff
@@ -63,7 +64,7 @@ def etag(record):
 def program(app, actor):
     """Create a token for a person and return their API client."""
     with transaction():
-        _, token = create_token(operator(), staff.email_of(actor), "test")
+        _, token = create_token(operator(), staff.email_of(actor), "test", SCOPES)
     return ApiClient(app.test_client(), token, actor)
 
 

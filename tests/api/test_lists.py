@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from caseapp.api.blueprint import PAGE_SIZE
+from caseapp.core.actor import operator
 from caseapp.core.pagination import LARGEST_PAGE
 from caseapp.core.transaction import transaction
+from caseapp.domain.auth.operations import create_token
 from caseapp.domain.clients.codes import SECOND_PERSON
 from caseapp.domain.clients.operations import join_for
 from caseapp.domain.clients.queries import lock_client
@@ -81,8 +83,10 @@ def test_every_list_takes_limit_and_cursor_and_answers_items_and_next(descriptio
 def records(app, staff):
     """Create at least two records for every list."""
     coach, supervisor, admin = staff["coach"], staff["supervisor"], staff["admin"]
-    for _ in range(2):
+    for number in range(2):
         StaffBrowser(app, coach.actor)
+        with transaction():
+            create_token(operator(), "coach@practice.test", f"spare {number}")
     for name in ("Tom Vale", "Ines Okafor"):
         made = builders.steady_case(coach.actor, name)
         library = coach.get(f"/handouts?for_case={made.case_id}").get_json()["items"]

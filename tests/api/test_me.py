@@ -1,12 +1,18 @@
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 
 from caseapp.core.actor import operator
 from caseapp.core.clock import at, now
+from caseapp.core.database import db
+from caseapp.core.permissions import SCOPES
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth.identities import Vouched, find_identity, link_identity
-from caseapp.domain.auth.operations import create_token, revoke_token
+from caseapp.domain.auth.models import Token
+from caseapp.domain.auth.operations import TOKEN_DAYS, create_token, revoke_token
+from caseapp.domain.practice.models import Practice
 from tests.api.api_client import BASE, assert_error, assert_only_answers, assert_refuses
 from tests.support import staff as people
 
@@ -111,10 +117,50 @@ def test_own_identity_is_shown_and_unlinked(app, staff):
         link_identity(coach.actor, Vouched("https://id.example.org", "1", None, has_factor=False))
     assert_error(coach.get("/me"), 401)
     with transaction():
-        _, text = create_token(operator(), "coach@practice.test", "second")
+        _, text = create_token(operator(), "coach@practice.test", "second", SCOPES)
     coach = replace(coach, token=text)
     found = coach.get("/me/identity").get_json()["identity"]
     assert (found["issuer"], found["subject"]) == ("https://id.example.org", "1")
     assert coach.post("/me/identity/unlink", {}).get_json()["id"] == str(coach.actor.id)
     assert_error(coach.get("/me"), 401)
     assert find_identity(coach.actor.id) is None
+
+
+def test_own_tokens_are_listed_and_revoked(staff):
+    coach = staff["coach"]
+    assert coach.get("/me").status_code == 200
+    [found] = coach.get("/me/tokens").get_json()["items"]
+    assert found["scopes"] == [*SCOPES]
+    assert found["used_at"]
+    address = f"/me/tokens/{found['id']}/revoke"
+    assert_error(staff["coach2"].post(address, {}), 404)
+    assert coach.post(address, {}).get_json()["revoked_at"]
+    assert_error(coach.get("/me"), 401)
+
+
+def test_token_of_somebody_who_must_have_a_second_factor_and_has_none_is_refused(app, staff):
+    with transaction():
+        db.session.execute(sa.update(Practice).values(second_factor_roles=["coach"]))
+    assert_error(staff["coach"].get("/me"), 403, "second_factor_needed")
+    assert staff["supervisor"].get("/me").status_code == 200
+    people.set_up_app(staff["coach"].actor)
+    # A new factor ends the tokens of before.
+    assert_error(staff["coach"].get("/me"), 401)
+    with transaction():
+        _, text = create_token(operator(), "coach@practice.test", "after")
+    assert replace(staff["coach"], token=text).get("/me").status_code == 200
+
+
+def test_token_expires_and_notes_its_use_once_a_minute(app, staff):
+    coach, start = staff["coach"], now()
+
+    def last_use():
+        db.session.rollback()
+        return db.session.scalar(sa.select(Token.used_at).where(Token.user_id == coach.actor.id))
+
+    for seconds, noted in ((0, 0), (59, 0), (60, 60), (100, 60)):
+        with at(start + timedelta(seconds=seconds)):
+            assert coach.get("/me").status_code == 200
+            assert last_use() == start + timedelta(seconds=noted)
+    with at(start + timedelta(days=TOKEN_DAYS)):
+        assert_error(coach.get("/me"), 401)

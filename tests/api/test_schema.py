@@ -17,9 +17,10 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from caseapp.core.actor import Actor
+from caseapp.core.actor import Actor, operator
 from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
+from caseapp.domain.auth.operations import create_token
 from caseapp.domain.worksheets.operations import share_answers
 from caseapp.domain.worksheets.queries import lock_worksheet
 from tests.api.api_client import NOBODYS
@@ -82,6 +83,8 @@ def records(app, staff):
     # The coach is alerted of what somebody else has recorded.
     builders.screen(staff["supervisor"].actor, held, sleep="concern")
     safety_plans.write(coach.actor, held)
+    with transaction():
+        spare, _ = create_token(operator(), "coach@practice.test", "spare")
     plan = coach.get(f"/clients/{held}/safety-plans").get_json()["items"][0]
     return {
         "plan_id": plan["plan_id"],
@@ -94,6 +97,7 @@ def records(app, staff):
         "bulk_assignment_id": bulk_assignment.get_json()["id"],
         "hold_id": coach.get(f"/clients/{held}/holds").get_json()["items"][0]["id"],
         "screening_id": coach.get(f"/clients/{held}/screenings").get_json()["items"][0]["id"],
+        "token_id": str(spare),
         "session_id": coach.get("/me/sessions").get_json()["items"][0]["id"],
         "followup_id": coach.get("/followups").get_json()["items"][0]["id"],
         "user_id": str(staff["coach2"].actor.id),

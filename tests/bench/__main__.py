@@ -29,6 +29,7 @@ from caseapp.core.actor import operator
 from caseapp.core.database import db
 from caseapp.core.migrate import upgrade
 from caseapp.core.pagination import make_cursor
+from caseapp.core.permissions import SCOPES
 from caseapp.core.sessions import begin_session
 from caseapp.core.settings import ROOT, load_settings
 from caseapp.core.transaction import transaction
@@ -119,7 +120,9 @@ def create_practice(folder: Path, url: str | None, cases: int) -> Practice:
         actors = [filled.supervisor, *(actor for actor, _ in filled.readers)]
         with transaction():
             tokens = {
-                actor.id: create_token(operator(), db.session.get(User, actor.id).email, "bench")[1]
+                actor.id: create_token(
+                    operator(), db.session.get(User, actor.id).email, "bench", SCOPES
+                )[1]
                 for actor in actors
             }
             cookie = begin_session("staff", filled.coach.id)

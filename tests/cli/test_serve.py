@@ -55,6 +55,7 @@ with create_app(load_settings(os.environ)).app_context():
 CREATE_CASE = """
 import os
 from caseapp.core.actor import operator
+from caseapp.core.permissions import SCOPES
 from caseapp.core.settings import load_settings
 from caseapp.core.transaction import transaction
 from caseapp.factory import create_app
@@ -66,7 +67,7 @@ with create_app(load_settings(os.environ)).app_context():
     made = builders.case(coach)
     builders.draft(coach, made.case_id)
     with transaction():
-        print(create_token(operator(), "coach@practice.test", "test")[1], made.case_id)
+        print(create_token(operator(), "coach@practice.test", "test", SCOPES)[1], made.case_id)
 """
 
 FONTS = """<?xml version="1.0"?>

@@ -9,7 +9,7 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.audit.queries import AuditFilter, list_audit_events
 from caseapp.domain.auth.identities import Vouched, link_identity
 from caseapp.domain.auth.password_links import check_link
-from caseapp.domain.auth.queries import find_token_actor
+from caseapp.domain.auth.queries import find_token
 from caseapp.domain.screening.marks import HOLD_KINDS, list_marks
 from caseapp.domain.users.queries import get_user_by_email
 from tests.support import builders, staff
@@ -132,12 +132,13 @@ def test_token_is_printed_once_listed_and_revoked(app, run_command):
     coach = staff.add("coach")
     made = run_command("token", "create", "coach@practice.test", "--name", "Calendar")
     text = made.output.strip()
-    assert find_token_actor(text).id == coach.id
+    assert find_token(text).actor.id == coach.id
     listed = run_command("token", "list", "coach@practice.test").output
     assert text not in listed
+    assert "not used yet: account:read audit:read clients:read handouts:read" in listed
     token_id = re.match(r"\S+", listed)[0]
     assert run_command("token", "revoke", token_id).exit_code == 0
-    assert find_token_actor(text) is None
+    assert find_token(text) is None
     assert "revoked" in run_command("token", "list", "coach@practice.test").output
 
 

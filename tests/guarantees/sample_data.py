@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from caseapp.core.actor import Actor, operator
 from caseapp.core.clock import now
 from caseapp.core.database import db
-from caseapp.core.permissions import Role
+from caseapp.core.permissions import SCOPES, Role
 from caseapp.core.sessions import begin_session
 from caseapp.core.transaction import transaction
 from caseapp.domain.alerts.models import Alert, AlertRecipient
@@ -65,6 +65,7 @@ OWNED = {
     "plan_id",
     "position",
     "session_id",
+    "token_id",
     "upload_id",
     "screening_id",
 }
@@ -155,6 +156,7 @@ def _belongings(app, coach, slugs):
     note_id = builders.draft(coach, found.case_id)
     with transaction():
         session_id = find_staff_session(begin_session("staff", coach.id)).actor.session_id
+        token_id, _ = create_token(operator(), staff.email_of(coach), "spare")
     number = db.session.scalar(
         sa.text("SELECT number FROM coaching_case ORDER BY opened_at DESC LIMIT 1")
     )
@@ -175,6 +177,7 @@ def _belongings(app, coach, slugs):
         "assignment_id": assignments[0].id,
         "position": assignments[0].position,
         "session_id": session_id,
+        "token_id": token_id,
         "upload_id": upload_id,
         "card_code": found.card_code,
     }
@@ -208,7 +211,7 @@ def make(app, team):
         assert staff.sign_in(browser, actors[who]).status_code == 303
         world.browsers[who] = browser
         with transaction():
-            world.tokens[who] = create_token(operator(), f"{who}@practice.test", "test")[1]
+            world.tokens[who] = create_token(operator(), f"{who}@practice.test", "test", SCOPES)[1]
     signing_in = app.test_client()
     invited = portal_client.invited(actors["coach"])
     portal_client.use_card(signing_in, invited.card_code)
@@ -369,6 +372,7 @@ def send(world, route, who, values, *, csrf=True, headers=None, path=None, body=
 # What reading a page may change: last seen, opened, read, and the audit log.
 LEFT_BY_READING = {
     "session": {"last_seen_at"},
+    "token": {"used_at"},
     "assignment": {"opened_at", "version"},
     "worksheet_response": {"shared_read_at"},
     "worksheet_upload": {"read_at"},

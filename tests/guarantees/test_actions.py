@@ -17,6 +17,7 @@ EVERY_MEMBER_OF_STAFF = {
     "account.edit",
     "factor.manage",
     "identity.link",
+    "token.make",
     "session.end",
     "form.draft",
     "today.read",

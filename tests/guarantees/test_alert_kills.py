@@ -19,6 +19,7 @@ from caseapp.core.actor import operator
 from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.outbox import OutboxRow
+from caseapp.core.permissions import SCOPES
 from caseapp.core.transaction import transaction
 from caseapp.domain.alerts.codes import STEPS
 from caseapp.domain.alerts.models import Alert, AlertRecipient, AlertStep
@@ -113,7 +114,7 @@ def test_every_acknowledged_screening_has_its_hold_and_each_step_once(
     team = add_deputies(staff.team())
     made = builders.case(team["coach"])
     with transaction():
-        token = create_token(operator(), "coach@practice.test", "kill")[1]
+        token = create_token(operator(), "coach@practice.test", "kill", SCOPES)[1]
     recorder = Recorder(token, made.client_id)
     for _ in range(KILLS):
         raise_old_alerts(team)

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from caseapp.core.actor import operator
 from caseapp.core.clock import now
 from caseapp.core.database import db
+from caseapp.core.permissions import SCOPES
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.auth.operations import create_token
@@ -145,7 +146,7 @@ def desk(app):
             ).id
         drafts.append(Draft(str(note_id)))
     with transaction():
-        _, token = create_token(operator(), "coach@practice.test", "kill")
+        _, token = create_token(operator(), "coach@practice.test", "kill", SCOPES)
     db.session.remove()
     return StaffBrowser(token, str(made.case_id), drafts)
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 import pytest
 
+from caseapp.core.actor import operator
 from caseapp.core.clock import at, now
+from caseapp.core.errors import Unauthenticated
 from caseapp.core.sessions import end_all_sessions
 from caseapp.core.transaction import transaction
+from caseapp.domain.auth.operations import make_own_token, reset_password
+from caseapp.domain.auth.queries import find_staff_session, find_token, list_tokens
+from caseapp.domain.auth.schemas import NewToken
 from caseapp.domain.form_drafts.queries import list_form_drafts
 from tests.support import staff
 from tests.support.staff_pages import StaffBrowser
@@ -116,3 +122,55 @@ def test_session_of_somebody_else_is_not_ended(app, own):
     [id_] = re.findall(r'name="session_id" value="([^"]+)"', other.text("/account"))
     assert own.send("/account", SESSION_FORM, session_id=id_).status_code == 404
     assert other.get("/account").status_code == 200
+
+
+MAKE, REVOKE = "/account/tokens", "/account/tokens/revoke"
+WANTED = {"token_name": "Calendar", "token_scopes": ["clients:read"], "token_days": "30"}
+
+
+def test_token_is_made_shown_once_listed_and_revoked(own):
+    page = own.text("/account")
+    assert "Read clients, cases and notes" in page
+    # An admin's alone.
+    assert "Read the audit log" not in page
+    shown = own.send("/account", MAKE, **WANTED)
+    assert shown.status_code == 200
+    text = re.search(r'<p class="code">([^<]+)</p>', shown.get_data(as_text=True))[1]
+    found = find_token(text)
+    assert (found.actor.id, found.actor.scopes) == (own.actor.id, frozenset({"clients:read"}))
+    page = own.text("/account")
+    assert "Calendar" in page
+    assert "clients:read. Until" in page
+    assert text not in page
+    answer = own.send("/account", REVOKE, token_id=str(found.token_id))
+    assert (answer.status_code, answer.location) == (303, "/account")
+    assert "Token revoked." in own.text("/account")
+    assert "Calendar" not in own.text("/account")
+    assert find_token(text) is None
+
+
+def test_token_needs_a_name_scopes_and_a_lifetime(own):
+    for field, wrong, told in (
+        ("token_name", " ", "Enter what the token is for."),
+        ("token_scopes", [], "Choose what it may do."),
+        ("token_scopes", ["token:write"], "Choose what it may do."),
+        ("token_days", "400", "Choose how long it lasts."),
+    ):
+        answer = own.send("/account", MAKE, **(WANTED | {field: wrong}))
+        assert answer.status_code == 422
+        assert told in answer.get_data(as_text=True)
+    assert list_tokens(own.actor.id) == []
+
+
+def test_making_a_token_asks_who_one_is_after_five_minutes(own):
+    with at(now() + timedelta(minutes=6)):
+        assert own.send("/account", MAKE, **WANTED).status_code == 403
+    assert list_tokens(own.actor.id) == []
+
+
+def test_no_token_is_made_in_a_session_that_a_new_password_has_ended(own):
+    session = find_staff_session(own.browser.get_cookie("__Host-desk").value).actor
+    with transaction():
+        reset_password(operator(), "coach@practice.test", NEW)
+    with pytest.raises(Unauthenticated), transaction():
+        make_own_token(session, NewToken("Calendar", ["clients:read"], 30))

@@ -96,7 +96,12 @@ class Token(Model):
     secret_hash: Mapped[str] = mapped_column(sa.String(64), unique=True)
     user_id: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"), index=True)
     name: Mapped[str] = mapped_column(sa.String(80))
+    scopes: Mapped[list[str]]
+    """What it may be used for, of `core.permissions.SCOPES`."""
     created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+    """When it was last used, to the minute."""
     revoked_at: Mapped[datetime | None]
 
 

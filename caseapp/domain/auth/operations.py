@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -10,22 +11,30 @@ from caseapp.core.actor import Actor, require
 from caseapp.core.clock import now
 from caseapp.core.database import db, max_length
 from caseapp.core.email_addresses import normalize_email
-from caseapp.core.errors import Invalid, NotFound
+from caseapp.core.errors import Invalid, NotFound, Unauthenticated
 from caseapp.core.fonts import name_missing_glyphs
-from caseapp.core.permissions import STAFF_ROLES, Action
-from caseapp.core.sessions import Session, end_all_sessions, end_session
+from caseapp.core.permissions import READING_SCOPES, SCOPES, STAFF_ROLES, Action
+from caseapp.core.reads import write_with_reads
+from caseapp.core.sessions import Session, end_all_sessions, end_session, is_session_open
 from caseapp.core.text import count_written
 from caseapp.core.tokens import generate_token, hash_token
 from caseapp.domain.audit.operations import record
 from caseapp.domain.auth.models import Token
 from caseapp.domain.auth.passwords import find_fault, set_password
+from caseapp.domain.auth.second_factor import lock_credentials
 from caseapp.domain.users.models import User
-from caseapp.domain.users.queries import get_user_by_email
+from caseapp.domain.users.queries import get_user_by_email, require_active
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from uuid import UUID
 
     from sqlalchemy.orm import InstrumentedAttribute
+
+    from caseapp.domain.auth.schemas import NewToken
+
+TOKEN_DAYS, MAX_TOKEN_DAYS = 90, 365
+"""How long a token lasts unless somebody says otherwise, and at most."""
 
 
 def _too_long(column: InstrumentedAttribute[str]) -> str:
@@ -140,23 +149,101 @@ def end_sessions_of(actor: Actor, email: str) -> None:
     record(actor, Action.USER_MANAGE, "user", user.id, details={"sessions": "ended"})
 
 
-def create_token(actor: Actor, email: str, name: str) -> tuple[UUID, str]:
-    """Create a bearer token for a member of staff; return its id and its text, which is not stored.
+def create_token(
+    actor: Actor,
+    email: str,
+    name: str,
+    scopes: Collection[str] = READING_SCOPES,
+    days: int = TOKEN_DAYS,
+) -> tuple[UUID, str]:
+    """Create a bearer token for a member of staff, which lasts `days`; return its id and its text, which is not stored.
 
-    Raises Invalid for a name that is empty or too long.
+    Raises Invalid for a name that is empty or too long, unknown scopes or none, and for more than a year.
     """
     require(actor, Action.TOKEN_MANAGE)
-    if not count_written(name):
-        raise Invalid({"name": ["Enter what the token is for."]})
-    if len(name) > max_length(Token.name):
-        raise Invalid({"name": [_too_long(Token.name)]})
     user = get_user_by_email(email)
-    text = generate_token()
-    token = Token(secret_hash=hash_token(text), user_id=user.id, name=name, created_at=now())
+    token, text = _add_token(user.id, name, scopes, days)
+    _record_token(actor, Action.TOKEN_MANAGE, token)
+    return token.id, text
+
+
+def make_own_token(actor: Actor, new: NewToken) -> str:
+    """Make a bearer token of one's own; return its text, which is not stored.
+
+    Raises Invalid like `create_token`, and Unauthenticated when the session has ended since the request began, as every
+    change of credentials ends it: such a change ends the tokens too, and none may come after it.
+    """
+    require(actor, Action.TOKEN_MAKE)
+    require_active(actor)
+    lock_credentials(actor.id)
+    if not is_session_open(actor.session_id):
+        raise Unauthenticated
+    token, text = _add_token(actor.id, new.name, new.scopes, new.days)
+    _record_token(actor, Action.TOKEN_MAKE, token)
+    return text
+
+
+def _record_token(actor: Actor, action: Action, token: Token) -> None:
+    details = {
+        "created": True,
+        "scopes": token.scopes,
+        "days": (token.expires_at - token.created_at).days,
+    }
+    record(actor, action, "token", token.id, details=details)
+
+
+def _add_token(user_id: UUID, name: str, scopes: Collection[str], days: int) -> tuple[Token, str]:
+    """Add a token and return it with its text.
+
+    Raises Invalid for a name that is empty or too long, unknown scopes or none, and for more than a year.
+    """
+    errors: dict[str, list[str]] = {}
+    if not count_written(name):
+        errors["name"] = ["Enter what the token is for."]
+    elif len(name) > max_length(Token.name):
+        errors["name"] = [_too_long(Token.name)]
+    if not scopes or not {*scopes} <= {*SCOPES}:
+        errors["scopes"] = [f"Choose one or more of {', '.join(SCOPES)}."]
+    if not 1 <= days <= MAX_TOKEN_DAYS:
+        errors["days"] = [f"Choose 1 to {MAX_TOKEN_DAYS} days."]
+    if errors:
+        raise Invalid(errors)
+    text, moment = generate_token(), now()
+    token = Token(
+        secret_hash=hash_token(text),
+        user_id=user_id,
+        name=name,
+        scopes=[scope for scope in SCOPES if scope in scopes],
+        created_at=moment,
+        expires_at=moment + timedelta(days=days),
+    )
     db.session.add(token)
     db.session.flush()
-    record(actor, Action.TOKEN_MANAGE, "token", token.id, details={"created": True})
-    return token.id, text
+    return token, text
+
+
+def touch_token(token_id: UUID) -> None:
+    """Record that a token was used, with what the request reads."""
+    touch = sa.update(Token).where(Token.id == token_id).values(used_at=now())
+    write_with_reads(lambda connection: connection.execute(touch))
+
+
+def revoke_own_token(actor: Actor, token_id: UUID) -> Token:
+    """Revoke one of one's own tokens for good, and return it.
+
+    Raises NotFound for another person's token, and for one that was revoked.
+    """
+    require(actor, Action.ACCOUNT_EDIT)
+    revoked: Token | None = db.session.scalar(
+        sa.update(Token)
+        .where(Token.id == token_id, Token.user_id == actor.id, Token.revoked_at.is_(None))
+        .values(revoked_at=now())
+        .returning(Token)
+    )
+    if revoked is None:
+        raise NotFound
+    record(actor, Action.ACCOUNT_EDIT, "token", token_id, details={"token": "revoked"})
+    return revoked
 
 
 def revoke_token(actor: Actor, token_id: UUID) -> None:

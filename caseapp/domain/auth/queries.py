@@ -78,11 +78,21 @@ CLIENT_SESSION = (
     .where(session_is_live())
 )
 TOKEN_OWNER = (
-    sa.select(User.id, User.role, User.name)
+    sa.select(
+        User.id,
+        User.role,
+        User.name,
+        Token.id.label("token"),
+        Token.scopes,
+        Token.used_at,
+        sa.or_(HAS_APP, HAS_PASSKEY).label("has_factor"),
+        PRACTICE_ROLES.label("factor_roles"),
+    )
     .join(Token, Token.user_id == User.id)
     .where(
         Token.secret_hash == sa.bindparam("secret"),
         Token.revoked_at.is_(None),
+        Token.expires_at > sa.bindparam("moment"),
         User.disabled_at.is_(None),
     )
 )
@@ -146,10 +156,29 @@ def find_client_session(token: str) -> SignedIn | None:
     return SignedIn(actor, row.language, row.created_at, row.last_seen_at)
 
 
-def find_token_actor(token: str) -> Actor | None:
-    """Find the member of staff behind a bearer token, in one statement."""
-    row = run(TOKEN_OWNER, secret=hash_token(token)).first()
-    return None if row is None else Actor(row.id, Role(row.role), row.name, "api")
+@dataclass(frozen=True)
+class TokenUse:
+    """The actor behind a bearer token, the token's id, and when it was last used before.
+
+    `lacks_factor` tells whether the practice requires a second factor of its owner, who has neither an app nor a
+    passkey.
+    """
+
+    actor: Actor
+    token_id: UUID
+    used_at: datetime | None
+    lacks_factor: bool
+
+
+def find_token(token: str) -> TokenUse | None:
+    """Find the member of staff behind a bearer token that has neither expired nor been revoked, in one statement."""
+    row = run(TOKEN_OWNER, secret=hash_token(token), moment=now()).first()
+    if row is None:
+        return None
+    scopes = frozenset(row.scopes)
+    actor = Actor(row.id, Role(row.role), row.name, "api", scopes=scopes)
+    lacks = lacks_factor(row.role, row.factor_roles, has_factor=row.has_factor)
+    return TokenUse(actor, row.token, row.used_at, lacks)
 
 
 def list_sessions(user_id: UUID) -> Sequence[Session]:
@@ -271,9 +300,18 @@ def find_password_date(user_id: UUID) -> datetime | None:
 
 
 def list_tokens(user_id: UUID) -> Sequence[Token]:
-    """List a person's tokens, newest first."""
+    """List a person's tokens, newest first, also those that have ended."""
     return db.session.scalars(
         sa.select(Token).where(Token.user_id == user_id).order_by(Token.created_at.desc())
+    ).all()
+
+
+def list_current_tokens(user_id: UUID) -> Sequence[Token]:
+    """List a person's tokens that can be used, newest first."""
+    return db.session.scalars(
+        sa.select(Token)
+        .where(Token.user_id == user_id, Token.revoked_at.is_(None), Token.expires_at > now())
+        .order_by(Token.created_at.desc(), Token.id)
     ).all()
 
 

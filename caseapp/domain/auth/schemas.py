@@ -9,8 +9,9 @@ from marshmallow import Schema, fields, post_load, validate
 
 from caseapp.core.database import max_length
 from caseapp.core.i18n import lazy_gettext
+from caseapp.core.permissions import SCOPES
 from caseapp.core.schemas import RequiredText
-from caseapp.domain.auth.models import Passkey
+from caseapp.domain.auth.models import Passkey, Token
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
@@ -109,6 +110,64 @@ class SessionChoiceSchema(Schema):
     def make(self, data: dict[str, Any], **_: object) -> UUID:
         """Return the id."""
         return data["session_id"]  # type: ignore[no-any-return]
+
+
+TOKEN_LIFETIMES = (30, 90, 365)
+"""How many days a token lasts that somebody makes for themselves."""
+
+
+@dataclass(frozen=True)
+class NewToken:
+    """What a token is for, its scopes, and how many days it lasts."""
+
+    name: str
+    scopes: list[str]
+    days: int
+
+
+class NewTokenSchema(Schema):
+    """Input of a token that somebody makes for themselves."""
+
+    token_name = RequiredText("Enter what the token is for", max_length(Token.name))
+    token_scopes = fields.List(
+        fields.String(validate=validate.OneOf(SCOPES, error="Choose what it may do.")),
+        required=True,
+        validate=validate.Length(1, error="Choose what it may do."),
+        error_messages={"required": "Choose what it may do."},
+    )
+    token_days = fields.Integer(
+        required=True,
+        validate=validate.OneOf(TOKEN_LIFETIMES, error="Choose how long it lasts."),
+        error_messages={"required": "Choose how long it lasts."},
+    )
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> NewToken:
+        """Build the dataclass."""
+        return NewToken(data["token_name"], data["token_scopes"], data["token_days"])
+
+
+class TokenChoiceSchema(Schema):
+    """Input of which token is to be revoked."""
+
+    token_id = fields.UUID(required=True, error_messages={"required": "Choose a token."})
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> UUID:
+        """Return the id."""
+        return data["token_id"]  # type: ignore[no-any-return]
+
+
+class TokenResponseSchema(Schema):
+    """One of one's own tokens, without its text."""
+
+    id = fields.UUID(required=True)
+    name = fields.String(required=True)
+    scopes = fields.List(fields.String(), required=True)
+    created_at = fields.AwareDateTime(required=True)
+    expires_at = fields.AwareDateTime(required=True)
+    used_at = fields.AwareDateTime(required=True, allow_none=True)
+    revoked_at = fields.AwareDateTime(required=True, allow_none=True)
 
 
 class SessionResponseSchema(Schema):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -30,6 +31,7 @@ from caseapp.domain.auth.operations import (
     create_token,
     end_own_session,
     end_sessions_of,
+    make_own_token,
     reset_password,
 )
 from caseapp.domain.auth.password_links import make_reset_code
@@ -37,7 +39,7 @@ from caseapp.domain.auth.passwords import change_password, check_change
 from caseapp.domain.auth.portal_access import invite_client
 from caseapp.domain.auth.provider_sign_in import sign_in as sign_in_at_provider
 from caseapp.domain.auth.queries import find_staff_session
-from caseapp.domain.auth.schemas import PasswordChange
+from caseapp.domain.auth.schemas import NewToken, PasswordChange
 from caseapp.domain.auth.second_factor import (
     make_recovery_codes,
     remove_app,
@@ -301,6 +303,13 @@ def changes(team):
             ),
         ),
         ("token.manage", lambda: create_token(admin, "coach@practice.test", "laptop")),
+        (
+            "token.make",
+            lambda: make_own_token(
+                replace(supervisor, session_id=session_id),
+                NewToken("laptop", ["clients:read"], 30),
+            ),
+        ),
         ("user.manage", lambda: end_sessions_of(admin, "coach@practice.test")),
         ("account.edit", lambda: end_own_session(supervisor, session_id)),
         ("account.edit", lambda: change_password(new_password)),

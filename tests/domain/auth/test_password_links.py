@@ -29,7 +29,7 @@ from caseapp.domain.auth.password_links import (
     request_reset,
 )
 from caseapp.domain.auth.passwords import check_password, set_password
-from caseapp.domain.auth.queries import find_staff_session, find_token_actor
+from caseapp.domain.auth.queries import find_staff_session, find_token
 from caseapp.domain.auth.schemas import SignIn
 from caseapp.domain.auth.second_factor import has_second_factor, sign_in
 from caseapp.domain.staffing.operations import disable_member
@@ -92,7 +92,7 @@ def test_code_works_once_ends_sessions_and_tokens_keeps_the_factor_and_tells_the
         _, token = create_token(operator(), "coach@practice.test", "laptop")
     code = make_code(coach)
     assert find_staff_session(session)
-    assert find_token_actor(token)
+    assert find_token(token)
     with pytest.raises(Invalid) as refused:
         redeem(code, "too short")
     assert refused.value.fields.keys() == {"new_password"}
@@ -100,7 +100,7 @@ def test_code_works_once_ends_sessions_and_tokens_keeps_the_factor_and_tells_the
     code = make_code(coach)
     redeem(code.lower().replace("-", " "))
     assert find_staff_session(session) is None
-    assert find_token_actor(token) is None
+    assert find_token(token) is None
     assert has_second_factor(coach.id)
     assert find_reset_date(coach.id)
     assert is_refused(code)

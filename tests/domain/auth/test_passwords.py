@@ -41,7 +41,7 @@ from caseapp.domain.auth.passwords import (
 from caseapp.domain.auth.queries import (
     find_password_date,
     find_staff_session,
-    find_token_actor,
+    find_token,
     list_sessions,
 )
 from caseapp.domain.auth.schemas import PasswordChange, SignIn
@@ -127,9 +127,9 @@ def test_change_ends_other_sessions_and_tokens_but_not_this_session(coach):
     change(actor_of(own))
     assert actor_of(own)
     assert actor_of(other) is None
-    assert find_token_actor(token) is None
+    assert find_token(token) is None
     assert actor_of(foreign_session)
-    assert find_token_actor(foreign_token)
+    assert find_token(foreign_token)
     with pytest.raises(Unauthenticated):
         enter()
     assert enter(NEW)
@@ -143,7 +143,7 @@ def test_reset_ends_every_session_and_token(coach):
         _, token = create_token(operator(), "coach@practice.test", "laptop")
         reset_password(operator(), "coach@practice.test", NEW)
     assert actor_of(reference) is None
-    assert find_token_actor(token) is None
+    assert find_token(token) is None
 
 
 def test_password_that_was_replaced_is_gone_and_its_times_stay(coach):
@@ -285,7 +285,7 @@ def test_admin_ends_all_sessions_of_somebody_and_leaves_tokens(coach):
         _, token = create_token(operator(), "coach@practice.test", "laptop")
         end_sessions_of(operator(), "coach@practice.test")
     assert actor_of(reference) is None
-    assert find_token_actor(token)
+    assert find_token(token)
     with pytest.raises(Forbidden), transaction():
         end_sessions_of(coach, "coach@practice.test")
 

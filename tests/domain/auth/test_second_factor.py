@@ -23,7 +23,7 @@ from caseapp.domain.auth.operations import create_token
 from caseapp.domain.auth.passwords import check_password, set_password
 from caseapp.domain.auth.queries import (
     find_staff_session,
-    find_token_actor,
+    find_token,
     find_waiting_person,
 )
 from caseapp.domain.auth.schemas import SignIn
@@ -286,7 +286,7 @@ def test_only_an_admin_removes_that_of_somebody_else_who_is_told(coach, monkeypa
         _, token = create_token(operator(), "coach@practice.test", "laptop")
         remove_second_factor_of(operator(), coach.id, "lost")
     assert find_waiting_person(reference) is None
-    assert find_token_actor(token) is None
+    assert find_token(token) is None
     assert find_staff_session(enter())
     assert find_removal_date(coach.id)
     with pytest.raises(Invalid), transaction():

@@ -19,7 +19,7 @@ from caseapp.domain.auth.portal_access import invite_client
 from caseapp.domain.auth.queries import (
     find_client_session,
     find_staff_session,
-    find_token_actor,
+    find_token,
     list_tokens,
 )
 from caseapp.domain.clients.queries import lock_client
@@ -116,11 +116,11 @@ def test_disabling_a_user_ends_sessions_and_tokens(coach):
     reference = begin(coach.id)
     with transaction():
         _, token = create_token(operator(), "coach@practice.test", "laptop")
-    assert find_token_actor(token)
+    assert find_token(token)
     with transaction():
         staff.disable("coach@practice.test")
     assert not live(reference)
-    assert find_token_actor(token) is None
+    assert find_token(token) is None
 
 
 def test_reset_password_ends_every_session(coach):
@@ -150,12 +150,12 @@ def test_touching_an_ended_session_leaves_it_ended(coach, app):
 def test_bearer_token_works_until_revoked(coach):
     with transaction():
         token_id, text = create_token(operator(), "coach@practice.test", "laptop")
-    found = find_token_actor(text)
+    found = find_token(text).actor
     assert (found.id, found.via) == (coach.id, "api")
     assert [token.name for token in list_tokens(coach.id)] == ["laptop"]
     assert text not in str(db.session.execute(sa.select(Token.__table__)).all())
     with transaction():
         revoke_token(operator(), token_id)
-    assert find_token_actor(text) is None
+    assert find_token(text) is None
     with pytest.raises(NotFound), transaction():
         revoke_token(operator(), UUID(int=1))

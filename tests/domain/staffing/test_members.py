@@ -15,7 +15,7 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.auth.operations import create_token
 from caseapp.domain.auth.password_links import check_link, choose_password
-from caseapp.domain.auth.queries import find_token_actor, get_account
+from caseapp.domain.auth.queries import find_token, get_account
 from caseapp.domain.auth.second_factor import remove_second_factor_of
 from caseapp.domain.screening.marks import HOLD_KINDS, list_marks
 from caseapp.domain.staffing.members import (
@@ -114,12 +114,12 @@ def test_another_address_ends_tokens_and_another_name_does_not(team):
     token, user = token_of("coach@practice.test"), get_user_by_email("coach@practice.test")
     with transaction():
         update_member(operator(), user.id, MemberDetails("Ana Ruiz", user.email), 1)
-    assert find_token_actor(token)
+    assert find_token(token)
     with pytest.raises(Stale), transaction():
         update_member(operator(), user.id, MemberDetails("Ana", user.email), 1)
     with transaction():
         update_member(operator(), user.id, MemberDetails("Ana Ruiz", "Ana@practice.test"), 2)
-    assert find_token_actor(token) is None
+    assert find_token(token) is None
     assert get_user_by_email("ana@practice.test").name == "Ana Ruiz"
 
 
@@ -127,7 +127,7 @@ def test_coach_becomes_supervisor_and_tokens_end(team):
     token = token_of("coach@practice.test")
     set_role(team["coach"], "supervisor", team["supervisor"])
     assert get_account(team["coach"].id).user.role == "supervisor"
-    assert find_token_actor(token) is None
+    assert find_token(token) is None
 
 
 def test_coach_with_a_client_in_need_does_not_become_an_admin(team):
@@ -170,7 +170,7 @@ def test_enabled_account_has_its_password_and_no_token(team):
     with transaction():
         enable_member(operator(), lock_member(team["coach"].id))
     assert get_account(team["coach"].id).state == "active"
-    assert find_token_actor(token) is None
+    assert find_token(token) is None
     recorded = [*db.session.scalars(sa.select(AuditEvent.details).order_by(AuditEvent.id))]
     assert recorded[-2:] == [{"disabled": True}, {"enabled": True}]
 

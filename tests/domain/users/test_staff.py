@@ -7,18 +7,20 @@ from argon2 import PasswordHasher
 from caseapp.core.actor import operator
 from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, Invalid, NotFound, Unauthenticated
+from caseapp.core.permissions import READING_SCOPES
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.auth import credentials
 from caseapp.domain.auth.models import Credential
 from caseapp.domain.auth.operations import (
+    TOKEN_DAYS,
     add_user,
     create_token,
     reset_password,
     revoke_token,
 )
 from caseapp.domain.auth.passwords import check_password
-from caseapp.domain.auth.queries import find_staff_session, find_token_actor
+from caseapp.domain.auth.queries import find_staff_session, find_token
 from caseapp.domain.auth.schemas import SignIn
 from caseapp.domain.auth.second_factor import sign_in
 from caseapp.domain.staffing.operations import disable_member
@@ -94,6 +96,17 @@ def test_token_needs_a_name_that_fits(app, name):
     with pytest.raises(Invalid) as caught, transaction():
         create_token(operator(), "coach@practice.test", name)
     assert [*caught.value.fields] == ["name"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [({"scopes": ()}, "scopes"), ({"scopes": ("all",)}, "scopes"), ({"days": 366}, "days")],
+)
+def test_token_needs_scopes_and_ends_within_a_year(app, wrong, field):
+    staff.add("coach")
+    with pytest.raises(Invalid) as caught, transaction():
+        create_token(operator(), "coach@practice.test", "laptop", **wrong)
+    assert [*caught.value.fields] == [field]
 
 
 @pytest.mark.parametrize("who", ["coach", "supervisor"])
@@ -181,7 +194,7 @@ def test_disabled_user_cannot_sign_in_but_keeps_their_name(app):
         staff.disable("coach@practice.test")
     with pytest.raises(Unauthenticated):
         enter(staff.PASSWORD)
-    assert find_token_actor(token) is None
+    assert find_token(token) is None
     assert get_user_names({coach.id}) == {coach.id: coach.name, operator().id: "the practice"}
 
 
@@ -220,7 +233,7 @@ def test_user_changes_are_audited_without_secrets(app):
     ).all()
     assert [row.details for row in rows] == [
         {"added": "coach"},
-        {"created": True},
+        {"created": True, "scopes": [*READING_SCOPES], "days": TOKEN_DAYS},
         {"revoked": True},
         {"password": "reset"},
         {"disabled": True},
