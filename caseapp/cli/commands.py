@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from caseapp.cli.access import access
 from caseapp.cli.check import check
 from caseapp.cli.conflicts import conflicts
 from caseapp.cli.context import CommandContext, Commands
@@ -30,5 +31,18 @@ def caseapp(context: CommandContext, operator_email: str) -> None:
     context.operator_email = operator_email.strip()
 
 
-for command in (serve, worker, init, demo, check, user, token, handouts, conflicts, report, keys):
+for command in (
+    serve,
+    worker,
+    init,
+    demo,
+    check,
+    user,
+    token,
+    handouts,
+    conflicts,
+    access,
+    report,
+    keys,
+):
     caseapp.add_command(command)

@@ -81,6 +81,7 @@ class Action(StrEnum):
     AUDIT_READ = "audit.read"
     PRACTICE_EDIT = "practice.edit"
     USER_MANAGE = "user.manage"
+    ACCESS_EXPLAIN = "access.explain"
     TOKEN_MAKE = "token.make"  # noqa: S105 - an action, not a secret
     TOKEN_MANAGE = "token.manage"  # noqa: S105 - an action, not a secret
     KEY_ROTATE = "key.rotate"
@@ -181,6 +182,7 @@ ACTIONS_BY_ROLE: dict[Role, frozenset[Action]] = {
             Action.AUDIT_READ,
             Action.PRACTICE_EDIT,
             Action.USER_MANAGE,
+            Action.ACCESS_EXPLAIN,
             Action.TOKEN_MANAGE,
             Action.KEY_ROTATE,
             Action.HANDOUT_REVIEW,

@@ -78,6 +78,7 @@ ACTION_LABELS = {
     Action.AUDIT_READ: "Viewed the audit log",
     Action.PRACTICE_EDIT: "Changed the settings",
     Action.USER_MANAGE: "Changed a staff account",
+    Action.ACCESS_EXPLAIN: "Asked why somebody may open a case",
     Action.TOKEN_MAKE: "Made an API token of their own",
     Action.TOKEN_MANAGE: "Changed an API token",
     Action.KEY_ROTATE: "Wrapped the keys under another vault key",

@@ -76,6 +76,7 @@ ADMIN = EVERY_MEMBER_OF_STAFF | {
     "audit.read",
     "practice.edit",
     "user.manage",
+    "access.explain",
     "token.manage",
     "key.rotate",
     "handout.review",
@@ -159,6 +160,7 @@ def test_every_http_action_is_declared_by_a_view(session_app):
         "hold.open",  # a screening opens it
         "alert.send",  # a hold that opens sends it, and later the worker
         "sign_in",  # recorded; whoever signs in is nobody yet
+        "access.explain",  # the command line
         "token.manage",  # the command line
         "key.rotate",  # the command line
     }

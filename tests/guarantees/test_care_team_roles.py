@@ -19,6 +19,7 @@ ASK_IN_ROLE = {"select_clients_of", "select_visible_clients", "_membership"}
 # They show what has ended too, or write a membership.
 EXCEPTIONS = {
     ("domain/clients/care_team.py", "list_care_team"),
+    ("domain/staffing/access.py", "_list_memberships"),
     ("domain/clients/operations.py", ""),
 }
 

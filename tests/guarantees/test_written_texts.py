@@ -179,7 +179,7 @@ def parameters(command, path=()):
 
 def test_every_required_word_of_a_command_is_known():
     """Names of people and tokens are checked by their operations, see tests/domain/users and tests/domain/auth."""
-    known = {"by", "email", "slug"}
+    known = {"by", "email", "number", "slug"}
     assert {found for found in parameters(main) if found.split()[-1] not in known} == {
         "user add name",
         "user invite name",
