@@ -261,7 +261,11 @@ def _describe(
     statuses = {*error_statuses, HTTPStatus.SERVICE_UNAVAILABLE}
     action = getattr(view, "action", None)
     if action is not None:
-        statuses |= {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
+        statuses |= {
+            HTTPStatus.UNAUTHORIZED,
+            HTTPStatus.FORBIDDEN,
+            HTTPStatus.TOO_MANY_REQUESTS,
+        }
     if "<" in rule:
         statuses.add(HTTPStatus.NOT_FOUND)
     if arguments:

@@ -48,7 +48,7 @@ def _describe(actor: Actor) -> dict[str, Any]:
     return {"id": actor.id, "name": actor.name, "role": actor.role, "may": may}
 
 
-@blueprint.route("/me/password", "POST", error_statuses=(429,))
+@blueprint.route("/me/password", "POST")
 @needs(Action.ACCOUNT_EDIT)
 @blueprint.response_schema(MeResponseSchema())
 @blueprint.request_schema(PasswordChangeSchema())

@@ -60,6 +60,7 @@ class Settings:
     scan_command: tuple[str, ...] = ()
     portal_url: str | None = None
     provider: Provider | None = None
+    token_requests: int = 0
 
     @property
     def portal_base(self) -> str:
@@ -110,6 +111,8 @@ SETTING_DESCRIPTIONS = {
     "OPENID_NAME": "what people call the provider (default: its host name)",
     "OPENID_FACTOR_VALUES": "values of the claims amr and acr, with blanks between, by which the provider says that "
     "somebody has shown a second factor (default: none)",
+    "TOKEN_REQUESTS": "requests that an API token may send in a minute to each process, 0 for any number "
+    "(default: 600, in tests 0)",
     "LOG_FORMAT": "json or text (default: json in production, else text)",
 }
 
@@ -141,8 +144,8 @@ class _Reader:
             self.fault(name, f"must be {words}, not {found!r}")
         return found
 
-    def whole_number(self, name: str) -> int:
-        found = self.text(name, "0")
+    def whole_number(self, name: str, default: str = "0") -> int:
+        found = self.text(name, default)
         if not (found.isascii() and found.isdigit()):
             self.fault(name, "must be a whole number")
             return 0
@@ -299,6 +302,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     read.check_keys(secret_keys, vault_keys)
     scan_command = read.command("SCAN_COMMAND")
     provider = read.provider(env)
+    token_requests = read.whole_number("TOKEN_REQUESTS", "0" if env == "test" else "600")
     if read.faults:
         raise InvalidSettings("\n".join(read.faults))
     return Settings(
@@ -315,6 +319,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         scan_command=scan_command,
         portal_url=portal_url,
         provider=provider,
+        token_requests=token_requests,
     )
 
 

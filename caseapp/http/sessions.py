@@ -16,6 +16,7 @@ from caseapp.domain.auth.queries import find_client_session, find_staff_session,
 from caseapp.domain.auth.throttling import count_wrong_token
 from caseapp.http.guard import View, current_view
 from caseapp.http.interfaces import Interface, current_interface
+from caseapp.http.token_budget import count_request
 from caseapp.http.unreachable import is_unreachable, look_for_database
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def _from_token() -> Actor | None:
     if found is None:
         count_wrong_token(request.remote_addr or "")
         return None
+    count_request(found.token_id)
     if found.used_at is None or now() - found.used_at >= TOUCH_AFTER:
         touch_token(found.token_id)
     g.owner_lacks_factor = found.lacks_factor

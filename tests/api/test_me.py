@@ -1,5 +1,5 @@
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -8,6 +8,8 @@ from caseapp.core.actor import operator
 from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.permissions import SCOPES
+from caseapp.core.settings import active as active_settings
+from caseapp.core.settings import use as use_settings
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth.identities import Vouched, find_identity, link_identity
 from caseapp.domain.auth.models import Token
@@ -149,6 +151,19 @@ def test_token_of_somebody_who_must_have_a_second_factor_and_has_none_is_refused
     with transaction():
         _, text = create_token(operator(), "coach@practice.test", "after")
     assert replace(staff["coach"], token=text).get("/me").status_code == 200
+
+
+def test_token_that_sends_too_many_requests_in_a_minute_waits(app, staff):
+    coach, start = staff["coach"], datetime(2026, 5, 14, 12, 0, 20, tzinfo=UTC)
+    use_settings(replace(active_settings(), token_requests=2))
+    with at(start):
+        assert [coach.get("/me").status_code for _ in range(2)] == [200, 200]
+        refused = coach.get("/me")
+        assert_error(refused, 429, "too_many_attempts")
+        assert refused.headers["Retry-After"] == "40"
+        assert staff["supervisor"].get("/me").status_code == 200
+    with at(start + timedelta(seconds=40)):
+        assert coach.get("/me").status_code == 200
 
 
 def test_token_expires_and_notes_its_use_once_a_minute(app, staff):

@@ -41,6 +41,7 @@ def test_production_settings_with_defaults(load, tmp_path):
     assert found.mail_from == "no-reply@practice.example.org"
     assert found.database_url == f"sqlite:///{tmp_path}/data/caseapp.db"
     assert (found.trusted_proxies, found.log_format, found.demo) == (1, "json", False)
+    assert found.token_requests == 600
 
 
 def test_portal_url_decides_about_links_sender_and_host(load):
