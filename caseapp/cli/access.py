@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from caseapp.core.actor import operator
 from caseapp.core.transaction import transaction
 from caseapp.domain.staffing.access import explain_access
 from caseapp.domain.staffing.access_rules import may_open
@@ -26,8 +25,8 @@ def access() -> None:
 @click.pass_obj
 def explain(context: CommandContext, email: str, number: str) -> None:
     """Say why somebody may or may not open a case, given by its number; nothing about the client is shown."""
-    with context.open(), transaction():
-        grounds = explain_access(operator(), email, number)
+    with context.open_as() as actor, transaction():
+        grounds = explain_access(actor, email, number)
     click.echo(f"{email} {'may' if may_open(grounds) else 'may not'} open {number.upper()}.")
     for ground in grounds:
         click.echo(f"- {ground.text}")
