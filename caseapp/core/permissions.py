@@ -214,10 +214,11 @@ AREAS: dict[str, tuple[str, ...]] = {
     "handouts": ("handout",),
     "reports": ("report",),
     "audit": ("audit",),
+    "staff": ("user",),
 }
 """The areas of a token's scopes, and what the codes of their actions begin with.
 
-Settings, staff and tokens are in none.
+Settings and tokens are in none.
 """
 
 

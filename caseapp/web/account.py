@@ -52,12 +52,13 @@ SCOPE_LABELS = {
     "handouts:read": "Read handouts",
     "handouts:write": "Read and change handouts",
     "reports:write": "Create and download reports",
+    "staff:write": "Manage the accounts of staff",
 }
 
 
 @dataclass(frozen=True)
 class Account:
-    """Somebody's sessions and tokens, the dates of their password, whether they have a second factor, and what they linked.
+    """Somebody's sessions and tokens, the dates of their password, their second factor, and what they linked.
 
     `password_reset_at` is when a password was last replaced by a link or code for a forgotten one.
     """

@@ -1,6 +1,6 @@
 """API tokens have scopes and an expiry, and say when they were last used.
 
-A token of an earlier release keeps every scope, and expires a year after the upgrade.
+A token of an earlier release keeps what it could do, and expires a year after the upgrade.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ depends_on = None
 
 TIME = sa.DateTime(timezone=True)
 SCOPES = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
-EVERY_SCOPE = [
+SCOPES_BEFORE = [
     "account:write",
     "clients:write",
     "handouts:write",
@@ -34,7 +34,7 @@ def upgrade() -> None:
         batch.add_column(sa.Column("expires_at", TIME, nullable=True))
         batch.add_column(sa.Column("used_at", TIME, nullable=True))
     expires_at = datetime.now(UTC) + timedelta(days=365)  # noqa: TID251 - no model is there
-    op.execute(sa.update(TOKEN).values(scopes=EVERY_SCOPE, expires_at=expires_at))
+    op.execute(sa.update(TOKEN).values(scopes=SCOPES_BEFORE, expires_at=expires_at))
     with op.batch_alter_table("token") as batch:
         batch.alter_column("scopes", existing_type=SCOPES, nullable=False)
         batch.alter_column("expires_at", existing_type=TIME, nullable=False)

@@ -67,7 +67,7 @@ def ask(email="coach@practice.test"):
         outbox.sweep()
 
 
-def find_token(message):
+def find_link(message):
     return re.findall(r"/sign-in/password/([\w-]+)", message.body)[0]
 
 
@@ -151,7 +151,7 @@ def test_forgotten_password_is_the_same_for_every_address_and_mails_only_its_own
     assert sent == []
     ask()
     ask()
-    old, new = map(find_token, sent)
+    old, new = map(find_link, sent)
     assert {message.to for message in sent} == {"coach@practice.test"}
     assert is_refused(old)
     redeem(new)
