@@ -13,7 +13,7 @@ from caseapp.core.errors import NotFound
 from caseapp.core.permissions import Action
 from caseapp.domain.audit.operations import record
 from caseapp.domain.cases.models import Case
-from caseapp.domain.clients.models import ENDLESS, CareTeamMember
+from caseapp.domain.clients.models import CareTeamMember
 from caseapp.domain.staffing.access_rules import AccessFacts, Ground, Membership, list_grounds
 from caseapp.domain.users.models import User
 from caseapp.domain.users.queries import get_user_by_email
@@ -54,6 +54,4 @@ def _list_memberships(client_id: UUID) -> tuple[Membership, ...]:
         .where(CareTeamMember.client_id == client_id)
         .order_by(CareTeamMember.starts_at, User.name)
     )
-    return tuple(
-        Membership(*about, None if ends_at == ENDLESS else ends_at) for *about, ends_at in rows
-    )
+    return tuple(Membership(*row) for row in rows)

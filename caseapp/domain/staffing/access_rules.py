@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from caseapp.core.permissions import Role
 from caseapp.domain.clients.codes import ALERTED, COACH, SECOND_PERSON
+from caseapp.domain.clients.models import ENDLESS
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -30,11 +31,11 @@ class Membership:
     supervisor_id: UUID | None
     role: str
     starts_at: datetime
-    ends_at: datetime | None
+    ends_at: datetime
 
     def is_current(self, moment: datetime) -> bool:
         """Tell whether the membership counts at a moment."""
-        return self.starts_at <= moment and (self.ends_at is None or self.ends_at > moment)
+        return self.starts_at <= moment < self.ends_at
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def _list_of(found: Membership, facts: AccessFacts, moment: datetime) -> list[Gr
     span = f"since {_day(found.starts_at)}"
     if found.starts_at > moment:
         span = f"from {_day(found.starts_at)} on"
-    elif found.ends_at is not None:
+    elif found.ends_at != ENDLESS:
         span = f"from {_day(found.starts_at)} to {_day(found.ends_at)}"
     is_own, is_current = found.user_id == facts.user_id, found.is_current(moment)
     supervises = facts.role == Role.SUPERVISOR and found.supervisor_id == facts.user_id

@@ -12,6 +12,7 @@ from caseapp.core.errors import Forbidden, NotFound
 from caseapp.core.transaction import transaction
 from caseapp.domain.cases.queries import get_case_context_by_number
 from caseapp.domain.clients.codes import ALERTED, COACH, SECOND_PERSON
+from caseapp.domain.clients.models import ENDLESS
 from caseapp.domain.staffing.access import explain_access
 from caseapp.domain.staffing.access_rules import AccessFacts, Membership, list_grounds, may_open
 from tests.support import builders
@@ -21,7 +22,7 @@ BEFORE, AFTER = NOON - timedelta(days=9), NOON + timedelta(days=9)
 THEY, COACHED, OTHER = UUID(int=1), UUID(int=2), UUID(int=3)
 
 
-def membership(user_id, role=COACH, ends_at=None, *, supervisor_id=None, starts_at=BEFORE):
+def membership(user_id, role=COACH, ends_at=ENDLESS, *, supervisor_id=None, starts_at=BEFORE):
     return Membership(user_id, "Marta Lindqvist", supervisor_id, role, starts_at, ends_at)
 
 
