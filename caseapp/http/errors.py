@@ -168,7 +168,7 @@ def _ask_to_sign_in() -> AnyResponse | None:
     page = form.keep_words() if form and g.get("actor") is None else None
     if page is None:
         return None
-    flash("words_kept")
+    flash("sent_already" if form.was_accepted() else "words_kept")
     if current_interface() is Interface.PORTAL:
         # A client comes back by a link or a card; the reading list leads on from there.
         return redirect(_sign_in_path(), code=303)

@@ -203,6 +203,11 @@ class FormRoute(Generic[View, Locked, Loaded]):
             )
         return key.page if kept else None
 
+    def was_accepted(self) -> bool:
+        """Tell whether the form has been sent before, and its change made."""
+        key = self._find_key()
+        return key is not None and is_claimed(key.person_id, key.id.hex)
+
     def list_words(self) -> list[tuple[str, str]]:
         """List what the person who is signed in has sent, for an error page: each field's label and text."""
         key, actor = self._find_key(), g.get("actor")

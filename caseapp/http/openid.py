@@ -79,7 +79,8 @@ def unreachable() -> ProviderFailed:
     """Say that the provider can't be reached or doesn't answer as it should."""
     return ProviderFailed(
         lazy_gettext(
-            "%(provider)s can’t be reached right now. Try again in a minute, or sign in with your password.",
+            "%(provider)s can’t be reached right now. Try again in a minute, or use your password if the practice "
+            "allows it.",
             provider=get_provider().name,
         ),
         HTTPStatus.SERVICE_UNAVAILABLE,

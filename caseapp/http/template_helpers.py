@@ -132,6 +132,7 @@ MESSAGES = {
     "words_kept": lazy_gettext(
         "You’ve been signed out. What you typed is kept. Sign in to find it in the form again."
     ),
+    "sent_already": lazy_gettext("What you sent was saved the first time. Sign in again to go on."),
     "words_discarded": lazy_gettext("What you typed was discarded."),
     "password_changed": lazy_gettext(
         "Password changed. You’re signed out everywhere else, and your API tokens have ended."

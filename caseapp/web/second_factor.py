@@ -13,6 +13,7 @@ from caseapp.core.permissions import Action
 from caseapp.core.qr import render_qr_svg
 from caseapp.core.vault import SealBroken, open_token, seal_token
 from caseapp.domain.auth import passkeys, second_factor
+from caseapp.domain.auth.identities import is_linked
 from caseapp.domain.auth.queries import get_email
 from caseapp.domain.auth.schemas import (
     NewFactor,
@@ -23,6 +24,7 @@ from caseapp.domain.auth.schemas import (
 )
 from caseapp.domain.keys.queries import get_ring_key
 from caseapp.domain.practice.queries import get_practice
+from caseapp.http import confirmation
 from caseapp.http.factors import browser_key
 from caseapp.http.forms import BUTTON, Body, Done, FormPage, Forms, Sent, no_lock
 from caseapp.http.guard import current_actor
@@ -115,12 +117,15 @@ def factor_page(view: FactorView, forms: Forms) -> str:
         forms=forms,
         qr=render_qr_svg(view.address, "QR code for an app with codes"),
         is_required=g.get("lacks_factor"),
+        confirm_first=confirmation.is_due(Action.FACTOR_MANAGE) and is_linked(current_actor().id),
     )
 
 
 def _show_codes(codes: list[str]) -> Done:
     return Done(
         url_for("account.factor_page"),
+        # What is said when the same form is sent again.
+        "codes_shown",
         shown=lambda: render_template("account/recovery_codes.html", codes=codes),
     )
 

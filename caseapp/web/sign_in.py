@@ -40,7 +40,7 @@ def home() -> ResponseReturnValue:
 def sign_in_page() -> ResponseReturnValue:
     """Show the sign-in form."""
     if g.actor:
-        return redirect(url_for("today.today"), code=303)
+        return redirect(_target(), code=303)
     if _find_waiting():
         return redirect(_code_page(), code=303)
     return _sign_in_page(Form())

@@ -12,8 +12,9 @@ from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.operations import record_refusal
 from caseapp.domain.auth import identities, operations, provider_sign_in
-from caseapp.domain.auth.queries import find_waiting_person
+from caseapp.domain.auth.queries import find_staff_session, find_waiting_person
 from caseapp.http import confirmation, openid
+from caseapp.http.devices import remember_device
 from caseapp.http.forms import BUTTON, Done, Sent, no_lock
 from caseapp.http.guard import current_actor, needs, public
 from caseapp.http.interfaces import Interface, find_page
@@ -128,7 +129,10 @@ def come_back() -> ResponseReturnValue:
         target = url_for("sign_in.code_page", next=pending.next or None)
     else:
         target = pending.next or url_for("today.today")
-    return set_session_cookie(redirect(target, code=303), Interface.STAFF, token)
+    response = set_session_cookie(redirect(target, code=303), Interface.STAFF, token)
+    # A sign-in that waits for a code isn't complete, and a browser knows only whoever has been in.
+    signed_in = find_staff_session(token)
+    return remember_device(response, Interface.STAFF, signed_in.actor.id) if signed_in else response
 
 
 def _is_same_session(pending: Pending) -> bool:

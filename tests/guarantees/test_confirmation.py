@@ -21,6 +21,8 @@ from caseapp.domain.screening.records import Hold
 from caseapp.domain.screening.state import change_holds
 from caseapp.http.forms import Done, PostRoute
 from caseapp.http.guard import iter_routes
+from caseapp.http.interfaces import Interface
+from caseapp.http.sessions import COOKIES
 from tests.guarantees.form_cases import fails, load_nothing, open_sample
 from tests.guarantees.form_steps import REACHED_BY
 from tests.guarantees.test_downloads import FETCHED
@@ -200,6 +202,23 @@ def test_tries_are_counted_and_the_words_stay(world, monkeypatch):
         assert {field: kept[field] for field in sample.typed} == {
             field: [text] for field, text in sample.typed.items()
         }
+
+
+def test_confirmation_sent_twice_says_that_the_change_was_made(world):
+    sample, start = open_sample(world, FORMS["settings.save_practice"]), now()
+    browser = world.browsers[sample.who]
+    before = browser.get_cookie(COOKIES[Interface.STAFF]).value
+    with at(start + CONFIRM_AFTER + A_MOMENT):
+        form = confirmation_in(sample.send(), sample)
+        fields = form.fields | {"confirm_password": staff.PASSWORD}
+        assert browser.post(sample.button, data=fields).status_code == 303
+        # The answer to the first click was never seen, nor its cookie.
+        browser.set_cookie(COOKIES[Interface.STAFF], before, secure=True)
+        again = browser.post(sample.button, data=fields)
+        assert again.location.startswith("/sign-in?next=")
+        page = browser.get(again.location).get_data(as_text=True)
+    assert "What you sent was saved the first time." in page
+    assert "What you typed is kept" not in page
 
 
 def test_token_is_never_asked(world):

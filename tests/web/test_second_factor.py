@@ -49,12 +49,18 @@ def test_app_is_set_up_and_recovery_codes_are_shown_once(own, monkeypatch):
     assert "<svg" in own.text(PAGE)
     wrong = own.send(PAGE, factor_code="000000")
     assert wrong.status_code == 422
-    answer = own.send(PAGE, factor_code=staff.code())
+    form = own.form(PAGE)
+    sent = form.fields | {"factor_code": staff.code()}
+    answer = own.post(form.action, sent)
     codes = re.findall(r'<li class="code num">([A-Z2-9-]+)</li>', answer.get_data(as_text=True))
     assert (answer.status_code, len(codes)) == (200, 10)
     text = own.text(PAGE)
     assert "10 of 10 recovery codes" in text
     assert not any(code in text for code in codes)
+    # A double click: the answer to the second one is what the browser shows.
+    again = own.post(form.action, sent)
+    assert again.location == PAGE
+    assert "The codes are shown only once" in own.text(PAGE)
     assert "codes of an app" in own.text("/account")
 
 

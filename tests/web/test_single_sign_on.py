@@ -14,10 +14,12 @@ from caseapp.core.database import db
 from caseapp.core.sessions import ABSOLUTE_TIMEOUT, Assurance, Session
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import AuditEvent
+from caseapp.domain.auth.devices import read_device
 from caseapp.domain.auth.identities import Vouched, find_identity, link_identity
 from caseapp.domain.auth.models import Credential
 from caseapp.domain.practice.models import Practice
 from caseapp.http import openid
+from caseapp.http.devices import COOKIE as DEVICE_COOKIE
 from tests.support import staff
 from tests.support.openid_provider import (
     CLIENT_SECRET,
@@ -83,6 +85,8 @@ def test_linked_account_signs_in_and_goes_on_where_it_was_meant_to(coach, provid
     answer = go(visitor, provider, f"{START}?next=/handouts")
     assert (answer.status_code, answer.location) == (303, "/handouts")
     assert visitor.get("/handouts").status_code == 200
+    # Strangers' tries at the password don't hold up this browser from now on.
+    assert read_device(visitor.get_cookie(DEVICE_COOKIE).value).knows(coach.id.hex)
     found = session_of(coach)
     assert (found.method, found.assurance_level) == ("provider", Assurance.ONE_FACTOR)
     asked = provider.asked[-1]
@@ -404,10 +408,14 @@ def test_required_factor_is_set_up_after_confirming_at_the_provider(app, coach, 
     provider.signed_in_at = now() - timedelta(hours=2)
     go(visitor, provider)
     assert visitor.get("/today").location == "/account/second-factor"
+    # A new key or passkey that is begun before would be lost on the way.
+    first = "Confirm first who you are"
+    assert first in visitor.get("/account/second-factor").get_data(as_text=True)
     provider.signed_in_at = None
     answer = go(visitor, provider, "/account/provider/confirm?next=/account/second-factor")
     assert answer.location == "/account/second-factor"
     assert now() - session_of(coach).authenticated_at < timedelta(minutes=1)
+    assert first not in visitor.get(answer.location).get_data(as_text=True)
 
 
 @pytest.mark.parametrize("told", [{"amr": ["pwd", "mfa"]}, {"acr": "mfa"}])
@@ -446,9 +454,17 @@ def test_practice_that_requires_it_refuses_the_password_of_those_who_have_linked
     own, other = StaffBrowser(app, coach), staff.add("coach2")
     with transaction():
         db.session.execute(sa.update(Practice).values(requires_single_sign_on=True))
-    refused = staff.sign_in(visitor, coach)
-    assert refused.status_code == 401
-    assert "sign in with the account that you have linked" in refused.get_data(as_text=True)
+    token = staff.csrf(visitor.get("/sign-in"))
+    # Whoever guesses passwords doesn't learn which one is right.
+    right, wrong = (
+        visitor.post(
+            "/sign-in", data={"csrf_token": token, "email": "coach@practice.test", "password": text}
+        )
+        for text in (staff.PASSWORD, "wrong")
+    )
+    assert (right.status_code, right.data) == (wrong.status_code, wrong.data)
+    assert right.status_code == 401
+    assert f"linked your account at {NAME}" in right.get_data(as_text=True)
     assert staff.sign_in(visitor, other).status_code == 303
     assert UNLINK not in own.text(ACCOUNT)
     assert own.post(UNLINK, own.token | own.key_for(UNLINK)).status_code == 409

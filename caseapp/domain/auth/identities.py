@@ -107,7 +107,7 @@ def is_provider_required(person_id: UUID) -> bool:
 
 
 def refuse_other_ways(person_id: UUID) -> None:
-    """Refuse the right password or passkey of somebody who has to sign in at the provider.
+    """Refuse the passkey of somebody who has to sign in at the provider.
 
     Raises Unauthenticated.
     """

@@ -27,9 +27,9 @@ from caseapp.core.sessions import Assurance, begin_session, renew_session, set_a
 from caseapp.core.tokens import generate_code, hash_token, normalize_code
 from caseapp.domain.audit.operations import record
 from caseapp.domain.audit.security_events import count_event
-from caseapp.domain.auth.identities import refuse_other_ways
+from caseapp.domain.auth.identities import is_provider_required
 from caseapp.domain.auth.models import Credential, Passkey
-from caseapp.domain.auth.passwords import CheckedPassword, end_access, use_password
+from caseapp.domain.auth.passwords import NO_MATCH, CheckedPassword, end_access, use_password
 from caseapp.domain.auth.rules import lacks_factor
 from caseapp.domain.auth.sealing import open_secret, seal_secret
 from caseapp.domain.auth.throttling import Limit, clear_attempts, code_limits, count_attempt
@@ -331,12 +331,13 @@ def _accept(checked: CheckedCode) -> None:
 def sign_in(checked: CheckedPassword) -> str:
     """Begin a session and return the token for the cookie; with a second factor it waits for a code, and opens nothing.
 
-    Raises Unauthenticated when the password was changed or the account disabled since the check, and for somebody who
-    has to sign in at the provider.
+    Raises Unauthenticated when the password was changed or the account disabled since the check, and, in the same words
+    as for a wrong password, for somebody who has to sign in at the provider: whoever guesses learns nothing.
     """
     use_password(checked)
     actor = checked.actor
-    refuse_other_ways(actor.id)
+    if is_provider_required(actor.id):
+        raise Unauthenticated(NO_MATCH)
     waits = has_second_factor(actor.id)
     level = Assurance.WAITS if waits else Assurance.ONE_FACTOR
     token = begin_session("staff", actor.id, level=level, method="password")

@@ -226,6 +226,8 @@ def count_wrong_token(address: str) -> None:
 def clear_attempts(limits: list[Limit]) -> None:
     """Forget, in the open transaction, the failures of the first limit after a success; of the others only this try."""
     own, *shared = limits
+    # All rows are locked in one order, as whoever counts a try does; else two of them could wait for each other.
+    _read(limits, db.session.connection())
     db.session.execute(sa.delete(FailureCount).where(FailureCount.scope == own.scope))
     for limit in sorted(shared, key=lambda each: each.scope):
         db.session.execute(
@@ -237,14 +239,21 @@ def clear_attempts(limits: list[Limit]) -> None:
 
 def reset_attempts(limits: list[Limit]) -> None:
     """Forget, in the open transaction, all failures of these limits: what was tried is about to be replaced."""
+    _read(limits, db.session.connection())
     db.session.execute(
         sa.delete(FailureCount).where(FailureCount.scope.in_([limit.scope for limit in limits]))
     )
 
 
 def delete_forgotten_failures() -> None:
-    """Delete, in the open transaction, the counts that no budget remembers any more."""
-    db.session.execute(sa.delete(FailureCount).where(FailureCount.last_at < now() - KEPT_FOR))
+    """Delete, in the open transaction, the counts that no budget remembers any more and nobody uses now."""
+    forgotten = (
+        sa.select(FailureCount.scope)
+        .where(FailureCount.last_at < now() - KEPT_FOR)
+        .order_by(FailureCount.scope)
+        .with_for_update(skip_locked=True)
+    )
+    db.session.execute(sa.delete(FailureCount).where(FailureCount.scope.in_(forgotten)))
 
 
 def _read(

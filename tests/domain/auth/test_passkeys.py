@@ -109,6 +109,17 @@ def test_passkey_signs_in_with_two_factors_and_brings_recovery_codes(coach):
     assert device.id.hex() not in stored
 
 
+def test_ten_passkeys_are_the_most(coach):
+    for number in range(10):
+        add(coach, Authenticator(), f"Device {number}")
+    with pytest.raises(Invalid) as refused:
+        add(coach, Authenticator(), "One too many")
+    assert refused.value.fields == {"passkey_answer": ["Remove one first: 10 are the most."]}
+    with transaction():
+        passkeys.remove_passkey(coach, list_passkeys(coach.id)[0].id)
+    assert add(coach, Authenticator(), "Another") == []
+
+
 def test_second_passkey_keeps_the_recovery_codes_and_is_found_by_name(coach):
     add(coach, Authenticator())
     assert add(coach, Authenticator(), "Phone") == []
