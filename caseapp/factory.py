@@ -47,6 +47,8 @@ def create_app(chosen: Settings) -> Flask:
 def _create(chosen: Settings, installed: Runtime) -> Flask:
     logging.configure_logging(chosen)
     app = Flask("caseapp", template_folder=str(ROOT / "templates"), static_folder=None)
+    # A redirect from a double slash would name whichever host the request named.
+    app.url_map.merge_slashes = False
     app.config.update(
         TESTING=chosen.env == "test",
         SQLALCHEMY_DATABASE_URI=chosen.database_url,

@@ -53,6 +53,8 @@ OF_UNKNOWN_LENGTH = re.compile(rb"^transfer-encoding[ \t]*:", re.IGNORECASE | re
 WAITS_FOR_CONSENT = re.compile(
     rb"^expect:[ \t]*100-continue[ \t]*\r?$", re.IGNORECASE | re.MULTILINE
 )
+PROGRAM = b"Server: gunicorn\r\n"
+"""What gunicorn tells about itself, and nobody needs to know."""
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 REFUSAL = b"HTTP/1.1 %b\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
@@ -76,8 +78,8 @@ class Memory:
         """Drop gunicorn's consent to a body, which has come already."""
 
     def sendall(self, data: bytes) -> None:
-        """Add to the answer."""
-        self.answer += data
+        """Add to the answer; the first part is its head."""
+        self.answer += data if self.answer else data.replace(PROGRAM, b"", 1)
 
     def sendfile(self, file: BinaryIO, offset: int = 0, count: int | None = None) -> None:
         """Add a part of a file to the answer."""

@@ -156,8 +156,10 @@ def _get_requested_version(slug: str) -> LibraryItem:
     A form that comes back is shown with the version that it was sent from. Raises NotFound.
     """
     number = request.form.get("handout_version", request.args.get("version"))
-    if number is not None and not (number.isdecimal() and 0 < int(number[:9]) <= MAX_VERSION):
-        raise NotFound
+    if number is not None:
+        is_short = number.isdecimal() and len(number) <= len(str(MAX_VERSION))
+        if not (is_short and 0 < int(number) <= MAX_VERSION):
+            raise NotFound
     language = request.form.get("language", request.args.get("language", "en"))
     return get_handout_version(slug, language, int(number) if number else None)
 

@@ -143,6 +143,8 @@ def test_exit_waits_for_nobody_and_strange_requests_are_answered(tmp_path):
             assert get(port, path)[0] == b"200"
         (tmp_path / "go").touch()
         assert read(slow)[0] == b"200"
+        with urlopen(f"http://127.0.0.1:{port}/", timeout=PATIENCE) as answer:
+            assert answer.headers["Server"] is None
         for request, status in (
             (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", b"411"),
             (b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 70_000, b"431"),

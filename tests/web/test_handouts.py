@@ -86,12 +86,19 @@ def test_handout_page_with_unknown_version_is_not_found(app):
         "/handouts/nothing-of-the-kind",
         "/handouts/better-nights?version=999",
         "/handouts/better-nights?version=99999999999999999999",
+        f"/handouts/better-nights?version=000000001{'9' * 31}",
         "/handouts/better-nights?version=x",
         "/handouts/better-nights?language=xx",
         "/handouts/better-nights%00/pdf",
         "/handouts/nothing-of-the-kind/pdf",
     ):
         assert browser.get(path).status_code == 404, path
+
+
+@pytest.mark.parametrize("path", ["/handouts//better-nights", "/portal//sign-in"])
+def test_double_slash_leads_to_no_other_host(app, path):
+    answer = app.test_client().get(path, headers={"Host": "evil.test"})
+    assert (answer.status_code, answer.location) == (404, None)
 
 
 @pytest.mark.pdf
