@@ -20,8 +20,10 @@ from caseapp.core.ids import new_id
 from caseapp.core.reads import write_with_reads
 from caseapp.core.tokens import generate_token, hash_token
 
-IDLE_TIMEOUT = {"staff": timedelta(minutes=60), "client": timedelta(minutes=20)}
+IDLE_TIMEOUT = {"staff": timedelta(minutes=15), "client": timedelta(minutes=20)}
+"""How long a session lasts without use: for staff 15 minutes (SEC-12; OWASP ASVS 5.0, 7.3.1; awaiting sign-off)."""
 ABSOLUTE_TIMEOUT = timedelta(hours=12)
+"""How long a session lasts at most (SEC-12; OWASP ASVS 5.0, 7.3.2; awaiting sign-off)."""
 
 
 class Assurance(IntEnum):

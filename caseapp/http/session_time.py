@@ -12,6 +12,8 @@ from caseapp.http.guard import current_actor, needs
 from caseapp.http.sessions import leaves_session_alone
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from flask.typing import ResponseReturnValue
 
 blueprint = Blueprint("session_time", __name__)
@@ -19,8 +21,14 @@ blueprint = Blueprint("session_time", __name__)
 
 def seconds_left() -> int:
     """Return the whole seconds until the session of the request ends if it isn't used; 0 without a session."""
-    ends_at = g.get("session_ends_at")
+    ends_at = session_ends_at()
     return 0 if ends_at is None else max(0, int((ends_at - now()).total_seconds()))
+
+
+def session_ends_at() -> datetime | None:
+    """Return when the session of the request ends if it isn't used; None without a session."""
+    ends_at: datetime | None = g.get("session_ends_at")
+    return ends_at
 
 
 @blueprint.get("/session")
@@ -42,4 +50,4 @@ def init_app(app: Flask) -> None:
     """Register the addresses for staff and for the portal, each with its own cookie."""
     app.register_blueprint(blueprint)
     app.register_blueprint(blueprint, name="portal_session_time", url_prefix="/portal")
-    app.jinja_env.globals["seconds_left"] = seconds_left
+    app.jinja_env.globals.update(seconds_left=seconds_left, session_ends_at=session_ends_at)

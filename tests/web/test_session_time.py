@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -22,7 +22,7 @@ def signed_in(request, app):
     if request.param == "staff":
         browser = app.test_client()
         staff.sign_in(browser, coach)
-        return browser, "/session", 60, coach.id
+        return browser, "/session", 15, coach.id
     browser, found = portal_client.sign_in_client(app, coach)
     return browser, "/portal/session", 20, found.client_id
 
@@ -71,5 +71,10 @@ def test_no_session_lasts_longer_than_twelve_hours(signed_in):
 
 def test_page_says_how_long_its_session_lasts(app):
     browser = app.test_client()
-    staff.sign_in(browser, staff.team()["coach"])
-    assert 'data-seconds="3600"' in browser.get("/help/keys").get_data(as_text=True)
+    with at(datetime(2026, 5, 14, 12, 3, tzinfo=UTC)):
+        staff.sign_in(browser, staff.team()["coach"])
+        page = browser.get("/help/keys").get_data(as_text=True)
+    assert 'data-seconds="900"' in page
+    # Without scripts nothing warns, so the page says it: in the practice's time.
+    said = page.partition("<noscript>")[2].partition("</noscript>")[0]
+    assert "You stay signed in until 13:18, and longer whenever you open or send something." in said
