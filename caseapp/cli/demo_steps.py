@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from pathlib import Path
@@ -21,6 +21,7 @@ from caseapp.domain.assignments import operations as assignments
 from caseapp.domain.assignments.queries import get_assignment_record, lock_assignment
 from caseapp.domain.assignments.reading import get_reading_list_item, lock_own_assignment
 from caseapp.domain.auth import portal_access
+from caseapp.domain.auth.credentials import stretch_pin
 from caseapp.domain.auth.queries import find_client_session
 from caseapp.domain.cases import operations as cases
 from caseapp.domain.cases.facts import FACTS_BY_NAME
@@ -33,6 +34,7 @@ from caseapp.domain.clients.schemas import ClientSchema
 from caseapp.domain.followups import operations as followups
 from caseapp.domain.followups.queries import list_client_followups, lock_followup
 from caseapp.domain.followups.schemas import NewFollowUpSchema, NewResult
+from caseapp.domain.keys.writing import find_pin_salt, open_writing_key
 from caseapp.domain.notes import operations as notes
 from caseapp.domain.notes.queries import lock_case_for_note, lock_note
 from caseapp.domain.notes.schemas import FORMATS, DraftSchema, NewNoteSchema
@@ -398,6 +400,7 @@ class Person:
     def do_share(self, entry: dict[str, Any], _moment: datetime) -> None:
         """Fill in a worksheet in the portal and share it; `days` gives date answers in days from today."""
         found = self._assignment(entry["slug"])
+        writer = self._writer()
         days = {
             name: str(self.today + timedelta(days=ahead)) for name, ahead in entry["days"].items()
         }
@@ -406,12 +409,7 @@ class Person:
         }
         answers = build_answers_schema(found.handout).load(raw)
         with transaction():
-            worksheets.share_answers(
-                self._client_actor(),
-                lock_worksheet(self._client_actor(), found.position),
-                answers,
-                0,
-            )
+            worksheets.share_answers(writer, lock_worksheet(writer, found.position), answers, 0)
 
     def do_withdraw(self, slug: str, _moment: datetime) -> None:
         """Withdraw a handout."""
@@ -421,6 +419,11 @@ class Person:
 
     def _client_actor(self) -> Actor:
         return Actor(self.client_id, Role.CLIENT, self.story["name"], via="portal")
+
+    def _writer(self) -> Actor:
+        """Return the client with the key of what they write; everybody who writes was invited before."""
+        pin = stretch_pin(self.pin, find_pin_salt(self.client_id))
+        return replace(self._client_actor(), writing=open_writing_key(self.client_id, pin))
 
     def do_invite(self, _entry: dict[str, Any], _moment: datetime) -> None:
         """Invite the client to the portal and complete the first sign-in with the start code."""

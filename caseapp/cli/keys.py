@@ -19,6 +19,7 @@ from caseapp.domain.keys.queries import (
     list_ring,
     load_ring,
 )
+from caseapp.domain.keys.writing import list_keys_without_ring
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -52,8 +53,14 @@ def check_keys(context: CommandContext) -> None:
     with context.open():
         # The ring was opened at the start, or the command would have ended there.
         broken, total = list_broken_client_keys(), count_wrapped_keys()
-    print_error_lines([f"The key of client {client_id} can't be opened." for client_id in broken])
-    if broken:
+        lost = list_keys_without_ring()
+    print_error_lines(
+        [
+            *(f"The key of client {client_id} can't be opened." for client_id in broken),
+            *(f"No PIN can open the writing key of client {client_id}." for client_id in lost),
+        ]
+    )
+    if broken or lost:
         raise click.exceptions.Exit(EXIT_FAILED)
     click.echo(
         f"{total.client_keys.total()} client keys and {total.ring_keys.total()} keys of the installation can be opened."

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from caseapp.core.errors import Forbidden, InsufficientScope
 from caseapp.core.i18n import lazy_gettext
 from caseapp.core.permissions import ACTIONS_BY_ROLE, Action, Role, is_in_scope
 
+if TYPE_CHECKING:
+    from caseapp.core.vault import PrivateKey
+
 INTERFACES = ("web", "api", "portal", "cli", "job")
 
 
 @dataclass(frozen=True)
 class Actor:
-    """Who acts, in which role, and through which of the INTERFACES (`via`); for a program, within which scopes."""
+    """Who acts, in which role, and through which of the INTERFACES (`via`); for a program, within which scopes.
+
+    `writing` is the key of what a client wrote for nobody else; only a session that began with the PIN has it.
+    """
 
     id: UUID
     role: Role
@@ -22,6 +29,7 @@ class Actor:
     via: str
     session_id: UUID | None = None
     scopes: frozenset[str] | None = None
+    writing: PrivateKey | None = field(default=None, repr=False, compare=False)
 
     def may(self, action: Action) -> bool:
         """Return whether the role includes this action, and so do the scopes of a token."""

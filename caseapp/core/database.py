@@ -82,6 +82,15 @@ PRINTED = {"printed": True}
 """Says in `mapped_column(info=…)` that PDFs show a text; schemas read it with `core.schemas.PrintedString`."""
 
 
+def private(when: str = "client_id IS NOT NULL") -> dict[str, Any]:
+    """Say in `mapped_column(info=…)` that a column holds what a client wrote for nobody else.
+
+    A row with a `writing_key_id` is sealed to that writing key. One without it that fulfils the SQL condition `when`
+    was sealed under the client's key by a release before the writing keys.
+    """
+    return {"private": when}
+
+
 def max_length(column: InstrumentedAttribute[str] | InstrumentedAttribute[str | None]) -> int:
     """Return the number of characters that a column holds, so that schemas ask for the same."""
     length: int = column.type.length

@@ -61,6 +61,8 @@ class Session(Model):
     )
     method: Mapped[str | None] = mapped_column(sa.String(8), info=one_of(METHODS))
     """None for a client, and for a session that an earlier release has begun."""
+    wrapped_writing_key: Mapped[bytes | None]
+    """The writing key of a client who has entered their PIN; only the cookie's token opens it."""
 
 
 def session_is_live() -> sa.ColumnElement[bool]:

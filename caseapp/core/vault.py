@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from caseapp.core import settings
@@ -88,6 +89,23 @@ class RingKey:
     def for_person(self, person_id: UUID) -> DataKey:
         """Derive the key under which things of one person are sealed; store `number` beside them."""
         return DataKey(person_id, self.derive(f"caseapp/person/v1\x1f{person_id.hex}"))
+
+
+@dataclass(frozen=True)
+class PrivateKey:
+    """The opened key of what a client wrote for nobody else, kept for one request.
+
+    `ring_number` is that of the key of the ring under which it is wrapped.
+    """
+
+    id: UUID
+    ring_number: int
+    secret: bytes = field(repr=False)
+
+    @property
+    def public(self) -> bytes:
+        """The half to which anything can be sealed without this one."""
+        return X25519PrivateKey.from_private_bytes(self.secret).public_key().public_bytes_raw()
 
 
 def _derived(purpose: str, vault_key: bytes) -> bytes:
@@ -197,6 +215,47 @@ def unseal_bytes(table: str, column: str, row_id: UUID, sealed: bytes, key: Data
 def unseal_column(row: SealedRow, column: str, key: DataKey) -> str | None:
     """Decrypt one sealed column of a loaded row."""
     return unseal_text(row.__tablename__, column, row.id, getattr(row, column), key)
+
+
+def seal_private(
+    table: str, column: str, row_id: UUID, data: bytes, public: bytes, key: DataKey
+) -> bytes:
+    """Encrypt bytes for this table, column, row and client so that only the private half of `public` opens them.
+
+    A key of its own is agreed for each text (X25519, RFC 7748) and extracted with the client's key (HMAC-SHA-256, as
+    HKDF-Extract in RFC 5869), so that destroying that one destroys these texts too.
+    """
+    sender = X25519PrivateKey.generate()
+    sent = sender.public_key().public_bytes_raw()
+    agreed = sender.exchange(X25519PublicKey.from_public_bytes(public))
+    secret = _private_secret(agreed, sent, public, key)
+    return sent + _encrypt(secret, data, _binding(table, column, row_id, key.client_id))
+
+
+def unseal_private(
+    table: str, column: str, row_id: UUID, sealed: bytes, private: PrivateKey, key: DataKey
+) -> bytes:
+    """Decrypt what `seal_private` sealed.
+
+    Raises SealBroken when it was changed, comes from another place or was sealed to another key.
+    """
+    sent, text = sealed[:KEY_BYTES], sealed[KEY_BYTES:]
+    try:
+        own = X25519PrivateKey.from_private_bytes(private.secret)
+        agreed = own.exchange(X25519PublicKey.from_public_bytes(sent))
+    except ValueError as error:
+        raise SealBroken("Not a sealed text.") from error
+    secret = _private_secret(agreed, sent, private.public, key)
+    return _decrypt(secret, text, _binding(table, column, row_id, key.client_id))
+
+
+def _private_secret(agreed: bytes, sent: bytes, public: bytes, key: DataKey) -> bytes:
+    return hmac.digest(key.secret, b"caseapp/private/v1\x1f" + agreed + sent + public, "sha256")
+
+
+def new_private_key(key_id: UUID, ring_number: int) -> PrivateKey:
+    """Draw a key for what a client writes for nobody else."""
+    return PrivateKey(key_id, ring_number, X25519PrivateKey.generate().private_bytes_raw())
 
 
 def seal_code(table: str, column: str, row_id: UUID, code: str, key: DataKey) -> bytes:

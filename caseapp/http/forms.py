@@ -204,7 +204,8 @@ class FormPage(Generic[View]):
 
     def list_drafts(self, args: Mapping[str, Any]) -> dict[str, FormWords]:
         """List what the person typed in the page's forms and did not send, by the form's address."""
-        return list_form_drafts(current_actor().id, self.address(args))
+        actor = current_actor()
+        return list_form_drafts(actor.id, self.address(args), actor.writing)
 
     def address(self, args: Mapping[str, Any]) -> str:
         """Return the page's path."""

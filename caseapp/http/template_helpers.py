@@ -89,6 +89,9 @@ MESSAGES = {
         "No longer shared. What you wrote is still here, and only you can see it."
     ),
     "worksheet_deleted": lazy_gettext("Deleted. Nobody can read these answers here any more."),
+    "earlier_opened": lazy_gettext(
+        "What you wrote before is open again. Your earlier PIN opens nothing any more."
+    ),
     "answers_read": lazy_gettext(
         "We read your answers from the file and saved them. Only you can see them. Check that they are "
         "right."

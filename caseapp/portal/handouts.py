@@ -90,7 +90,7 @@ def reading_list_page() -> ResponseReturnValue:
     own = list_own_assignments(actor, recipient)
     reading_list = build_reading_list(select_readable(own))
     help_numbers = recipient.practice_info.help_lines
-    unsent = set(list_draft_paths(actor.id))
+    unsent = set(list_draft_paths(actor.id, actor.writing))
     return render_template(
         "portal/reading_list.html",
         unsent=build_entries(
@@ -188,12 +188,16 @@ def render_handout(view: HandoutView, forms: Forms, read: ReadAnswers | None = N
     if view.blockers:
         filled = form.errors.keys() | beside | {name for name, text in form.raw.items() if text}
         fields = [field for field in fields if f"{FIELD_PREFIX}{field.id}" in filled]
-        if not fields and not view.worksheet.uploads:
+        if not fields and not view.worksheet.holds_something:
             raise RuleBroken(*view.blockers)
         body = render_fields(found.handout, fields, inputs)
     else:
         body = render_page_body(
-            found.handout, help_numbers, faith=found.recipient.faith, staff=False, inputs=inputs
+            found.handout,
+            help_numbers,
+            faith=found.recipient.faith,
+            staff=False,
+            inputs=None if view.worksheet.is_locked else inputs,
         )
     return render_template(
         "portal/handout.html",
@@ -205,7 +209,7 @@ def render_handout(view: HandoutView, forms: Forms, read: ReadAnswers | None = N
         number=format_position(found.position),
         emergency=help_numbers.emergency,
         crisis=[line for line in lines if line.phone][:MAX_CRISIS_LINES],
-        writes=bool(fields),
+        writes=bool(fields) and not view.worksheet.is_locked,
         worksheet=view.worksheet,
         forms=forms,
         form=form,

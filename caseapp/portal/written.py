@@ -43,6 +43,7 @@ def written_page() -> ResponseReturnValue:
         written=[*zip(entries, worksheets, strict=True)],
         coach_name=get_coach_name(actor),
         format_position=format_position,
+        is_locked=any(worksheet.has_locked for worksheet in worksheets),
     )
 
 

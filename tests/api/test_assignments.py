@@ -4,9 +4,8 @@ import pikepdf
 import pytest
 import sqlalchemy as sa
 
-from caseapp.core.actor import Actor
 from caseapp.core.database import db
-from caseapp.core.permissions import Action, Role
+from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.handouts.library import library
@@ -25,7 +24,7 @@ from tests.api.api_client import (
     assert_refuses_what_is_no_json,
     etag,
 )
-from tests.support import builders
+from tests.support import builders, portal_client
 from tests.support.pdf_checks import extract_text
 
 
@@ -363,7 +362,7 @@ def test_answers_shared_by_the_client_are_returned(coach, made, path):
     slug = "first-days-pause"
     given = coach.post(path, wish(slug, confirmed=True)).get_json()
     answers = f"/assignments/{given['id']}/answers"
-    client = Actor(made.client_id, Role.CLIENT, "Ines", "portal")
+    client = portal_client.reader(made.client_id, "Ines")
     with transaction():
         save_answers(
             client, lock_worksheet(client, given["position"]), {"what_happened": "For nobody."}, 0
@@ -399,7 +398,7 @@ def test_answers_shared_by_the_client_are_returned(coach, made, path):
 
 def test_answers_are_hidden_from_others(coach, stranger, staff, made, path):
     given = coach.post(path, wish("first-days-pause", confirmed=True)).get_json()
-    client = Actor(made.client_id, Role.CLIENT, "Ines", "portal")
+    client = portal_client.reader(made.client_id, "Ines")
     with transaction():
         share_answers(
             client, lock_worksheet(client, given["position"]), {"what_happened": "Rang."}, 0

@@ -17,14 +17,13 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from caseapp.core.actor import Actor, operator
-from caseapp.core.permissions import Role
+from caseapp.core.actor import operator
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth.operations import create_token
 from caseapp.domain.worksheets.operations import share_answers
 from caseapp.domain.worksheets.queries import lock_worksheet
 from tests.api.api_client import NOBODYS
-from tests.support import builders, safety_plans
+from tests.support import builders, portal_client, safety_plans
 from tests.support.depth import times
 from tests.support.staff_pages import StaffBrowser
 
@@ -65,7 +64,7 @@ def records(app, staff):
     )
     wish = {"slug": "first-days-pause", "channel": "portal", "confirmed": True}
     assignment = coach.post(f"/cases/{made.case_id}/assignments", wish)
-    client = Actor(made.client_id, Role.CLIENT, "Ines", "portal")
+    client = portal_client.reader(made.client_id, "Ines")
     with transaction():
         share_answers(
             client,

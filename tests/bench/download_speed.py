@@ -19,11 +19,13 @@ from caseapp.domain.auth.portal_access import invite_client
 from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.handouts.operations import publish_library
+from caseapp.domain.keys.writing import keep_in_session
 from caseapp.factory import create_app
 from tests.bench.http_client import HttpClient
 from tests.bench.ratios import Ratio, compare
 from tests.bench.servers import serving
 from tests.support import builders
+from tests.support.portal_client import reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -104,6 +106,7 @@ def _assign(environ: Mapping[str, str], coach: Actor) -> Download:
                 confirmed=True,
             )
             invite_client(coach, lock_client(coach, made.client_id))
+        writing = reader(made.client_id).writing
         with transaction() as session:
             session.execute(
                 sa.update(PortalAccess)
@@ -112,6 +115,7 @@ def _assign(environ: Mapping[str, str], coach: Actor) -> Download:
             )
             staff_session = begin_session("staff", coach.id)
             client_session = begin_session("client", made.client_id)
+            keep_in_session(writing, made.client_id, client_session)
         db.session.remove()
         db.engine.dispose()
     return Download(

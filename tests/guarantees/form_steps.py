@@ -28,6 +28,7 @@ from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.handouts.models import HiddenHandout
 from caseapp.domain.handouts.operations import publish_version
+from caseapp.domain.keys import writing
 from caseapp.domain.practice.operations import set_logo
 from caseapp.domain.safety_plans.operations import remove_from_portal
 from caseapp.domain.safety_plans.queries import lock_plan
@@ -35,7 +36,7 @@ from caseapp.domain.screening.operations import set_manual_flag
 from caseapp.domain.screening.queries import list_holds
 from caseapp.domain.worksheets.models import WorksheetUpload
 from tests.guarantees import sample_data as w
-from tests.support import builders, followups, staff
+from tests.support import builders, followups, portal_client, staff
 
 
 def close_case(world):
@@ -149,8 +150,11 @@ def let_coach_leave(world):
 
 
 def take_back_file(world):
+    """Let the file stand as it did before the client sent it."""
+    client = portal_client.reader(world.own["client_id"])
     with transaction():
         db.session.execute(sa.update(WorksheetUpload).values(sent_at=None))
+        writing._seal_anew(client.id, None, client.writing)  # noqa: SLF001 - as for a release before
 
 
 def let_sleep_last(world):

@@ -11,10 +11,10 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from caseapp.core.actor import Actor, operator
+from caseapp.core.actor import operator
 from caseapp.core.clock import now
 from caseapp.core.database import db
-from caseapp.core.permissions import SCOPES, Role
+from caseapp.core.permissions import SCOPES
 from caseapp.core.sessions import begin_session
 from caseapp.core.transaction import transaction
 from caseapp.domain.alerts.models import Alert, AlertRecipient
@@ -128,7 +128,7 @@ def _belongings(app, coach, slugs):
         create_followup(
             coach, lock_client(coach, found.client_id), NewFollowUp("Ring the school", now())
         )
-    client = Actor(found.client_id, Role.CLIENT, "A client", "portal")
+    client = portal_client.reader(found.client_id, "A client")
     position = len(slugs)
     with transaction():
         upload_id = store_upload(

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from caseapp.core.actor import Actor
 from caseapp.core.database import db
-from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import withdraw
 from caseapp.domain.assignments.queries import lock_assignment
 from caseapp.domain.worksheets.operations import delete_upload
 from caseapp.domain.worksheets.queries import lock_worksheet
 from tests.guarantees import sample_data as w
-from tests.support import builders, staff
+from tests.support import builders, portal_client, staff
 
 pytestmark = pytest.mark.pdf
 
@@ -133,7 +131,7 @@ def test_download_is_refused_to_others(world):
 def test_withdrawn_download_is_gone_at_once(world):
     """Withdrawn, removed, signed out, disabled: each ends access at once, also for a known address."""
     coach, own = world.actors["coach"], world.own
-    client = Actor(own["client_id"], Role.CLIENT, "A client", "portal")
+    client = portal_client.reader(own["client_id"], "A client")
     routes = {route.name: (route, path) for route, path in downloads(world)}
 
     def status(name, who=None):

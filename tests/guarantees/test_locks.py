@@ -13,15 +13,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import caseapp
-from caseapp.core.actor import Actor
 from caseapp.core.clock import now
 from caseapp.core.database import db
-from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth.portal_access import invite_client
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.followups.models import FollowUp
-from tests.support import builders, staff
+from tests.support import builders, portal_client, staff
 from tests.support.lock_guard import UnlockedChange, locks_watched
 
 if TYPE_CHECKING:
@@ -164,7 +162,7 @@ def test_lock_outside_a_transaction_is_refused(app: Any) -> None:
     made = builders.case(team["coach"])
     with transaction():
         card = invite_client(team["coach"], lock_client(team["coach"], made.client_id)).card_code
-    client = Actor(made.client_id, Role.CLIENT, "Ines", "portal")
+    client = portal_client.reader(made.client_id, "Ines")
     db.session.rollback()
     functions = lock_functions()
     assert len(functions) >= 9

@@ -66,11 +66,14 @@ LATER_COLUMNS = {
     ("token", "expires_at"),
     ("token", "scopes"),
     ("token", "used_at"),
+    ("session", "wrapped_writing_key"),
     ("practice", "requires_single_sign_on"),
     ("practice", "second_factor_roles"),
     ("practice", "language"),
     ("worksheet_response", "shared_read_at"),
+    ("worksheet_response", "writing_key_id"),
     ("worksheet_upload", "read_at"),
+    ("worksheet_upload", "writing_key_id"),
     ("user_account", "deputy_id"),
     ("user_account", "on_call_hours"),
     ("user_account", "phone"),
@@ -94,6 +97,7 @@ LATER_TABLES = {
     "safety_plan",
     "security_event",
     "viewer_mark",
+    "writing_key",
 }
 LATER_CODES = {
     ("case_event", "kind"): {"handed_over"},
@@ -400,6 +404,7 @@ def check_ways_in(after: dict[str, list[Row]]) -> None:
         assert (row.pop("second_factor_roles"), row.pop("requires_single_sign_on")) == ([], False)
     for row in after["session"]:
         assert (row.pop("assurance_level"), row.pop("method")) == (1, None)
+        assert row.pop("wrapped_writing_key") is None
         assert row.pop("authenticated_at") == row["created_at"]
     for row in after["token"]:
         assert row.pop("expires_at").replace(tzinfo=UTC) > START
@@ -461,7 +466,10 @@ def test_every_row_of_the_old_schema_comes_through_and_goes_back(old_database: s
         ("worksheet_response", "shared_at", "shared_read_at"),
         ("worksheet_upload", "sent_at", "read_at"),
     ):
-        assert all(row.pop(read) == row[shared] for row in after[table])
+        assert all(
+            (row.pop(read), row.pop("writing_key_id")) == (row[shared], None)
+            for row in after[table]
+        )
     assert {
         (row.pop("deputy_id"), row.pop("phone"), row.pop("on_call_hours"))
         for row in after["user_account"]

@@ -49,7 +49,9 @@ from caseapp.domain.screening.protocol import ITEMS, Level
 from caseapp.domain.screening.sealing import seal_state
 from caseapp.domain.screening.stream import derive_missing_states
 from caseapp.domain.staffing.operations import hand_over
-from tests.support import builders, safety_plans, staff
+from caseapp.domain.worksheets.operations import save_answers, share_answers, store_upload
+from caseapp.domain.worksheets.queries import list_own_worksheets, lock_worksheet
+from tests.support import builders, portal_client, safety_plans, staff
 from tests.support.followups import complete
 
 pytestmark = [pytest.mark.both(every_set=True), pytest.mark.slow]
@@ -522,3 +524,29 @@ def test_phone_number_of_a_client_keeps_a_hash_both_ways(engine, app):
         assert {uuid_of(row.client_id): row.hash for row in rows} == kept
         assert set(connection.scalars(sa.text("SELECT compared_as FROM client"))) == {None}
     assert differences(engine) == []
+
+
+def test_answers_that_were_shared_outlive_a_downgrade_and_unshared_ones_do_not(engine, app):
+    coach = staff.add("coach")
+    made = builders.case(coach)
+    builders.screen(coach, made.client_id)
+    with transaction():
+        assign_handout(
+            coach,
+            lock_case(coach, made.case_id),
+            "first-days-pause",
+            message="",
+            channel="portal",
+            confirmed=True,
+        )
+    client, shared = portal_client.reader(made.client_id), {"what_happened": "For you."}
+    with transaction():
+        share_answers(client, lock_worksheet(client, 1), shared, 0)
+        save_answers(client, lock_worksheet(client, 1), {"what_happened": "For nobody."}, 2)
+        store_upload(client, lock_worksheet(client, 1), b"%PDF-1.7 a scan", "no_form")
+    db.session.remove()
+    downgrade(engine.url, "0043")
+    upgrade(engine.url)
+    client = portal_client.reader(made.client_id)
+    [(_, left)] = list_own_worksheets(client)
+    assert (left.answers, left.uploads, left.changed_since) == (shared, (), False)

@@ -10,10 +10,9 @@ import pytest
 import sqlalchemy as sa
 
 from caseapp.core import settings
-from caseapp.core.actor import Actor
 from caseapp.core.clock import at, now
 from caseapp.core.database import db
-from caseapp.core.permissions import Role
+from caseapp.core.sessions import begin_session
 from caseapp.core.transaction import transaction
 from caseapp.core.vault import CODE_LENGTH, SHORTEST_SEAL
 from caseapp.domain.assignments.operations import assign_handout
@@ -33,6 +32,7 @@ from caseapp.domain.followups.operations import create_followup
 from caseapp.domain.followups.queries import list_client_followups, lock_followup
 from caseapp.domain.followups.schemas import NewFollowUp
 from caseapp.domain.form_drafts.operations import save_form_draft
+from caseapp.domain.keys.writing import keep_in_session
 from caseapp.domain.models import METADATA
 from caseapp.domain.safety_plans.operations import complete_task
 from caseapp.domain.screening.circumstance_operations import end_circumstance
@@ -43,7 +43,7 @@ from caseapp.domain.screening.queries import list_flags, list_holds, lock_hold
 from caseapp.domain.screening.schemas import CircumstanceEnd
 from caseapp.domain.worksheets.operations import save_answers, share_answers, store_upload
 from caseapp.domain.worksheets.queries import lock_worksheet
-from tests.support import builders, safety_plans, staff
+from tests.support import builders, portal_client, safety_plans, staff
 from tests.support.authenticator import Authenticator
 from tests.support.followups import result_for
 
@@ -77,6 +77,17 @@ def make_passkey(coach):
     answer = Authenticator().make(describe_adding(coach, staff.email_of(coach), CANARY))
     with transaction():
         add_passkey(coach, NewPasskey("Laptop", answer), CANARY)
+
+
+def write_in_portal(client_id):
+    """Let a client write, share and upload the canary, and leave a form with it."""
+    client = portal_client.reader(client_id, "Ines Okafor")
+    with transaction():
+        keep_in_session(client.writing, client.id, begin_session("client", client.id))
+        share_answers(client, lock_worksheet(client, 2), {"first_person": CANARY}, 0)
+        save_answers(client, lock_worksheet(client, 2), {"first_person": f"{CANARY} again"}, 2)
+        store_upload(client, lock_worksheet(client, 2), f"%PDF-{CANARY}".encode(), "no_form")
+        save_form_draft(client.id, "/portal/h/2", "/own", client.id, {"name": [CANARY]}, now())
 
 
 @pytest.fixture
@@ -154,11 +165,7 @@ def canaries(app, named_site):
             message=CANARY,
             channel="portal",
         )
-    client = Actor(made.client_id, Role.CLIENT, "Ines Okafor", "portal")
-    with transaction():
-        share_answers(client, lock_worksheet(client, 2), {"first_person": CANARY}, 0)
-        save_answers(client, lock_worksheet(client, 2), {"first_person": f"{CANARY} again"}, 2)
-        store_upload(client, lock_worksheet(client, 2), f"%PDF-{CANARY}".encode(), "no_form")
+    write_in_portal(made.client_id)
     builders.draft(coach, made.case_id, words, levels={"sleep": 1, "eating": None}, comment=CANARY)
     with transaction():
         for about in (made.client_id, None):

@@ -116,6 +116,7 @@ NO_PAGES = {
     "handouts.handout_pdf",
     "health.livez",
     "health.readyz",
+    "portal_handouts.earlier_page",
     "portal_handouts.handout_pdf",
     "portal_handouts.packet_pdf",
     "portal_handouts.plan_file",

@@ -12,6 +12,7 @@ OWN_TRANSACTIONS = {
     "auth/throttling.py": "a failed attempt counts",
     "clients/operations.py": "being told of a possible conflict counts, although nothing is saved",
     "keys/operations.py": "the first start makes the key ring, whichever program starts",
+    "keys/writing.py": "a try of an earlier PIN counts",
 }
 
 

@@ -15,10 +15,8 @@ import pytest
 import sqlalchemy as sa
 from playwright.sync_api import Error
 
-from caseapp.core.actor import Actor
 from caseapp.core.clock import now
 from caseapp.core.database import db
-from caseapp.core.permissions import Role
 from caseapp.core.sessions import Session
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.reading import get_own_assignment
@@ -85,7 +83,7 @@ def targets(app):
     portal_client.choose_pin(visitor, invited.start_code)
     first = visitor.get("/portal/first")
     visitor.post("/portal/first", data={"csrf_token": staff.csrf(first)})
-    client = Actor(invited.client_id, Role.CLIENT, "Ines", "portal")
+    client = portal_client.reader(invited.client_id, "Ines")
 
     def sign_in_as_client(page):
         page.get_by_label("The code on your card").fill(invited.card_code)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import pytest
 import sqlalchemy as sa
 
-from caseapp.core.actor import Actor
 from caseapp.core.database import db
-from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import withdraw
 from caseapp.domain.assignments.queries import lock_assignment
@@ -16,7 +14,7 @@ from caseapp.domain.worksheets.queries import get_client_worksheet, get_shared_s
 from caseapp.http.template_helpers import MESSAGES
 from tests.domain.worksheets import sample_files
 from tests.portal.portal_handout import PAGE, assign, form, text, upload, write
-from tests.support import builders
+from tests.support import builders, portal_client
 from tests.support.portal_client import sign_in_client
 
 pytestmark = pytest.mark.pdf
@@ -45,7 +43,7 @@ def filled_packet(visitor, values):
 
 def client_and_assignment(found, position):
     db.session.rollback()
-    client = Actor(found.client_id, Role.CLIENT, "Ines", "portal")
+    client = portal_client.reader(found.client_id, "Ines")
     return client, get_reading_list_item(client, position)
 
 

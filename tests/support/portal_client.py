@@ -9,10 +9,14 @@ from dataclasses import dataclass, replace
 from email import policy
 
 from caseapp.core import outbox, settings
+from caseapp.core.actor import Actor
+from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
+from caseapp.domain.auth.credentials import stretch_pin
 from caseapp.domain.auth.portal_access import invite_client
-from caseapp.domain.clients.queries import lock_client
+from caseapp.domain.clients.queries import lock_client, take_client_lock
 from caseapp.domain.clients.schemas import SafeContact
+from caseapp.domain.keys.writing import create_writing_key, find_pin_salt, open_writing_key
 from tests.support import builders
 from tests.support.loopback import MailServer
 from tests.support.staff import csrf
@@ -91,6 +95,15 @@ def invited(coach, name=None, *, safe=CARD_ONLY, address=None, **changed):
         found = invite_client(coach, lock_client(coach, made.client_id))
     outbox.sweep()
     return Invited(made.client_id, made.case_id, found.start_code, found.card_code)
+
+
+def reader(client_id, name="Ines", pin=PIN):
+    """Return a client who has entered their PIN, as operations see them; without a writing key they get one."""
+    stretched = stretch_pin(pin, find_pin_salt(client_id))
+    with transaction():
+        take_client_lock(client_id)
+        found = open_writing_key(client_id, stretched) or create_writing_key(client_id, stretched)
+    return Actor(client_id, Role.CLIENT, name, "portal", writing=found)
 
 
 def use_card(visitor, code):

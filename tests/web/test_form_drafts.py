@@ -117,7 +117,9 @@ def test_client_keeps_words_in_the_portal_for_themselves(app, team):
     assert browser.post("/portal/drafts", data=fields | {"name": NAME}).status_code == 204
     assert words(team["coach"], "/portal/h/1") == {}
     db.session.rollback()
-    [found_words] = list_form_drafts(found.client_id, "/portal/h/1").values()
+    assert list_form_drafts(found.client_id, "/portal/h/1") == {}
+    writing = portal_client.reader(found.client_id).writing
+    [found_words] = list_form_drafts(found.client_id, "/portal/h/1", writing).values()
     assert found_words.words["name"] == [NAME]
     assert db.session.scalar(sa.select(FormDraft.client_id)) == found.client_id
 

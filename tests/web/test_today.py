@@ -3,10 +3,8 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from caseapp.core.actor import Actor
 from caseapp.core.clock import at, now
 from caseapp.core.database import db
-from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
 from caseapp.domain.alerts.operations import acknowledge_alert
 from caseapp.domain.alerts.queries import list_waiting_alerts, lock_alert
@@ -19,7 +17,7 @@ from caseapp.domain.worksheets.operations import share_answers
 from caseapp.domain.worksheets.queries import lock_worksheet
 from tests.domain.dashboard import bulk_rows
 from tests.domain.dashboard.test_portal_items import assign
-from tests.support import builders, followups
+from tests.support import builders, followups, portal_client
 from tests.support.staff_pages import StaffBrowser, Statements
 
 
@@ -50,8 +48,8 @@ def test_today_shows_a_new_safety_hold_above_shared_answers_and_an_older_one_bel
         assign(coach, writer)
         builders.screen(coach, old.client_id, fear_at_home=2)
         followups.complete_all(coach, old.client_id)
+    client = portal_client.reader(writer.client_id, "Writer")
     with at(now() - timedelta(hours=3)), transaction():
-        client = Actor(writer.client_id, Role.CLIENT, "Writer", "portal")
         share_answers(client, lock_worksheet(client, 1), {"what_happened": "Rang."}, 0)
     with at(now() - timedelta(hours=2)):
         late = builders.case(coach, "Late One")

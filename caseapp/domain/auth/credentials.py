@@ -5,15 +5,18 @@ Argon2id with 19 MiB, two passes, one lane: the first choice of the OWASP Passwo
 
 from __future__ import annotations
 
+import base64
 import re
 import secrets
 import unicodedata
 from typing import TYPE_CHECKING
 
-from argon2 import PasswordHasher
+from argon2 import PasswordHasher, extract_parameters
 from argon2.exceptions import InvalidHashError, VerificationError
+from argon2.low_level import hash_secret_raw
 
 from caseapp.core.text import fold_for_search
+from caseapp.domain.keys.writing import StretchedPin, read_stretched
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -53,6 +56,26 @@ def normalize(secret: str) -> str:
 def hash_secret(secret: str) -> str:
     """Hash a password or PIN for storing."""
     return _hasher.hash(normalize(secret))
+
+
+def stretch_pin(pin: str, salt: str | None = None) -> StretchedPin:
+    """Stretch a PIN with a new salt, or with the parameters and salt that an earlier stretching has used."""
+    if salt is None:
+        return read_stretched(hash_secret(pin))
+    # An empty hash stands where the result was: only the parameters before it are read.
+    found = extract_parameters(f"{salt}${'A' * 43}")
+    return StretchedPin(
+        salt,
+        hash_secret_raw(
+            normalize(pin).encode(),
+            base64.b64decode(f"{salt.rpartition('$')[2]}=="),
+            found.time_cost,
+            found.memory_cost,
+            found.parallelism,
+            found.hash_len,
+            found.type,
+        ),
+    )
 
 
 def verify_secret(stored: str | None, secret: str) -> bool:

@@ -33,10 +33,11 @@ from caseapp.core.sessions import (
     session_params,
 )
 from caseapp.core.tokens import generate_code, generate_token, hash_token, normalize_code
+from caseapp.core.vault import PrivateKey, SealBroken
 from caseapp.domain.audit.operations import record
 from caseapp.domain.audit.security_events import count_event
 from caseapp.domain.auth.budgets import describe_failure
-from caseapp.domain.auth.credentials import hash_secret, verify_secret
+from caseapp.domain.auth.credentials import hash_secret, stretch_pin, verify_secret
 from caseapp.domain.auth.devices import NO_DEVICE
 from caseapp.domain.auth.models import PortalAccess
 from caseapp.domain.auth.queries import get_sign_in_step, list_link_recipients
@@ -63,6 +64,14 @@ from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import take_client_lock, unseal_client
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_key
+from caseapp.domain.keys.writing import (
+    StretchedPin,
+    close_writing_key,
+    create_writing_key,
+    find_pin_salt,
+    keep_in_session,
+    open_writing_key,
+)
 from caseapp.domain.screening.current import get_safety_state
 
 if TYPE_CHECKING:
@@ -87,8 +96,9 @@ class Invitation:
 def invite_client(actor: Actor, client: LockedClient) -> Invitation:
     """Invite a client to the portal, or give new codes to one who was invited before.
 
-    Creates a new start code, forgets the old PIN, link and card, and ends the client's sessions. Where email is safe a
-    one-time link is mailed; otherwise the coach prints a card. Raises RuleBroken unless the portal is safe for this
+    Creates a new start code, forgets the old PIN, link and card, ends the client's sessions and closes their writing
+    key: what they wrote and did not share opens only with the old PIN from then on. Where email is safe a one-time
+    link is mailed; otherwise the coach prints a card. Raises RuleBroken unless the portal is safe for this
     client and something may be sent to them.
     """
     require(actor, Action.PORTAL_INVITE)
@@ -101,6 +111,7 @@ def invite_client(actor: Actor, client: LockedClient) -> Invitation:
     if row is None:
         row = PortalAccess(client_id=client_id, invited_at=now(), invited_by=actor.id)
         db.session.add(row)
+    close_writing_key(client_id, row.pin_hash)
     row.invited_at, row.invited_by = now(), actor.id
     row.start_code_hash = hash_secret(normalize_code(start))
     row.card_hash = hash_token(normalize_code(card)) if card else None
@@ -231,7 +242,8 @@ class CheckedStartCode:
     """A right start code and the PIN that was chosen with it; only `check_start_code` makes one."""
 
     right: _RightSecret
-    pin: str
+    pin_hash: str
+    pin: StretchedPin
 
 
 @dataclass(frozen=True)
@@ -239,6 +251,7 @@ class CheckedPin:
     """A PIN that was entered correctly; only `check_pin` makes one."""
 
     right: _RightSecret
+    pin: StretchedPin
 
 
 @dataclass(frozen=True)
@@ -263,9 +276,8 @@ def check_start_code(
     require(actor, Action.PORTAL_PIN)
     if error := find_pin_error(pin):
         raise Invalid({"pin": [error]})
-    return CheckedStartCode(
-        _check_secret(actor, normalize_code(start_code), "start_code", device), pin
-    )
+    right = _check_secret(actor, normalize_code(start_code), "start_code", device)
+    return CheckedStartCode(right, hash_secret(pin), stretch_pin(pin))
 
 
 def check_pin(actor: Actor, pin: str, device: Device = NO_DEVICE) -> CheckedPin:
@@ -274,32 +286,41 @@ def check_pin(actor: Actor, pin: str, device: Device = NO_DEVICE) -> CheckedPin:
     Raises Invalid for a wrong PIN and TooManyAttempts while the next one has to wait.
     """
     require(actor, Action.PORTAL_PIN)
-    return CheckedPin(_check_secret(actor, pin, "pin", device))
+    right = _check_secret(actor, pin, "pin", device)
+    return CheckedPin(right, stretch_pin(pin, find_pin_salt(actor.id)))
 
 
 def choose_pin(actor: Actor, checked: CheckedStartCode) -> str:
-    """Store the client's PIN; return the reference of the session that replaces the old one.
+    """Store the client's PIN and create their writing key; return the reference of the session that follows.
 
     Raises Invalid when the start code has been used in the meantime.
     """
-    return _finish(
+    _finish(
         actor,
         checked.right,
         # Of two concurrent requests with the same code, the second finds it used.
         PortalAccess.start_code_hash == checked.right.stored,
         Invalid({"start_code": [gettext("This code has been used.")]}),
-        pin_hash=hash_secret(checked.pin),
+        pin_hash=checked.pin_hash,
         start_code_hash=None,
     )
+    return _replace_session(actor, create_writing_key(actor.id, checked.pin))
 
 
 def enter_pin(actor: Actor, checked: CheckedPin) -> str:
-    """Forget the wrong attempts; return the reference of the session that replaces the old one.
+    """Forget the wrong attempts and open the client's writing key; return the reference of the session that follows.
 
-    Raises Unauthenticated when the PIN or the session is no longer valid, as after a new invitation.
+    A client who has not signed in since there are writing keys gets one. Raises Unauthenticated when the PIN or the
+    session is no longer valid, as after a new invitation.
     """
     right = checked.right
-    return _finish(actor, right, PortalAccess.pin_hash == right.stored, Unauthenticated())
+    _finish(actor, right, PortalAccess.pin_hash == right.stored, Unauthenticated())
+    try:
+        writing = open_writing_key(actor.id, checked.pin)
+    except SealBroken:
+        # Another window has just created the key, with another salt.
+        raise Unauthenticated from None
+    return _replace_session(actor, writing or create_writing_key(actor.id, checked.pin))
 
 
 def _finish(
@@ -308,8 +329,9 @@ def _finish(
     unchanged: sa.ColumnElement[bool],
     refusal: Invalid | Unauthenticated,
     **values: str | None,
-) -> str:
-    """Complete an attempt, unless what was checked has changed since."""
+) -> None:
+    """Lock the client and complete an attempt, unless what was checked has changed since."""
+    take_client_lock(actor.id)
     updated = db.session.execute(
         sa.update(PortalAccess)
         .where(PortalAccess.client_id == actor.id, unchanged)
@@ -320,7 +342,6 @@ def _finish(
     if updated is None:
         raise refusal
     clear_attempts(right.limits)
-    return _replace_session(actor)
 
 
 def complete_first_visit(actor: Actor) -> None:
@@ -352,8 +373,8 @@ def _check_secret(actor: Actor, secret: str, kind: str, device: Device) -> _Righ
     return _RightSecret(str(stored), limits)
 
 
-def _replace_session(actor: Actor) -> str:
-    """Replace the session by a new one, so that a reference known before sign-in opens nothing.
+def _replace_session(actor: Actor, writing: PrivateKey) -> str:
+    """Replace the session by a new one that holds the writing key, so that a reference known before opens nothing.
 
     Raises Unauthenticated when that session was ended in the meantime, as a new invitation does.
     """
@@ -366,7 +387,9 @@ def _replace_session(actor: Actor) -> str:
     if ended is None:
         raise Unauthenticated
     record(actor, Action.SIGN_IN, "client", actor.id, client_id=actor.id)
-    return begin_session("client", actor.id)
+    reference = begin_session("client", actor.id)
+    keep_in_session(writing, actor.id, reference)
+    return reference
 
 
 def sign_out(actor: Actor) -> None:

@@ -24,6 +24,8 @@ from caseapp.domain.auth.rules import (
     lacks_factor,
 )
 from caseapp.domain.clients.models import Client
+from caseapp.domain.keys.models import WritingKey
+from caseapp.domain.keys.writing import open_in_session
 from caseapp.domain.practice.models import Practice
 from caseapp.domain.users.models import User
 
@@ -63,6 +65,8 @@ STAFF_SESSION = (
     .join(User, User.id == Session.subject_id)
     .where(session_is_live(), User.disabled_at.is_(None))
 )
+# A session that began before there were writing keys has none: the PIN is asked for once more.
+PIN_ENTERED = sa.and_(Session.pin_verified, Session.wrapped_writing_key.is_not(None))
 CLIENT_SESSION = (
     sa.select(
         Session.id.label("session"),
@@ -71,10 +75,16 @@ CLIENT_SESSION = (
         Client.id,
         Client.preferred_name.label("preferred_name"),
         CLIENT_LANGUAGE.label("language"),
-        sa.and_(Session.pin_verified, PortalAccess.first_signed_in_at.is_not(None)).label("inside"),
+        sa.and_(PIN_ENTERED, PortalAccess.first_signed_in_at.is_not(None)).label("inside"),
+        Session.wrapped_writing_key,
+        WritingKey.id.label("writing_key"),
+        WritingKey.ring_number,
     )
     .join(Client, Client.id == Session.subject_id)
     .join(PortalAccess, PortalAccess.client_id == Client.id)
+    .outerjoin(
+        WritingKey, sa.and_(WritingKey.client_id == Client.id, WritingKey.closed_at.is_(None))
+    )
     .where(session_is_live())
 )
 TOKEN_OWNER = (
@@ -146,13 +156,19 @@ def find_client_session(token: str) -> SignedIn | None:
     """Find the client behind a portal cookie, in one statement.
 
     The role is SIGNING_IN, which may read nothing, until the PIN is verified and the client has read once how to use
-    the portal safely. No page has to check this itself.
+    the portal safely. No page has to check this itself. The actor has the client's writing key, which only this token
+    opens.
     """
     row = run(CLIENT_SESSION, **session_params("client", token)).first()
     if row is None:
         return None
     role = Role.CLIENT if row.inside else Role.SIGNING_IN
-    actor = Actor(row.id, role, row.preferred_name, "portal", row.session)
+    writing = None
+    if row.inside and row.writing_key is not None:
+        writing = open_in_session(
+            row.writing_key, row.id, row.ring_number, row.wrapped_writing_key, token
+        )
+    actor = Actor(row.id, role, row.preferred_name, "portal", row.session, writing=writing)
     return SignedIn(actor, row.language, row.created_at, row.last_seen_at)
 
 
@@ -345,7 +361,7 @@ def get_sign_in_step(actor: Actor) -> SignInStep:
     require(actor, Action.PORTAL_PIN)
     row = db.session.execute(
         sa.select(
-            Session.pin_verified,
+            PIN_ENTERED.label("pin_verified"),
             PortalAccess.pin_hash.is_not(None).label("has_pin"),
         )
         .join(PortalAccess, PortalAccess.client_id == Session.subject_id)

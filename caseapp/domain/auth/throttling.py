@@ -144,6 +144,12 @@ def pin_limits(client_id: UUID, invited_at: datetime, device: Device) -> list[Li
     return [_limit(PIN, "pin", who, when, source), _limit(PIN_DAY, "pin-day", who, when, source)]
 
 
+def earlier_pin_limits(client_id: UUID) -> list[Limit]:
+    """Return the limits for one try of an earlier PIN by a client who is signed in with a new one."""
+    who = client_id.hex
+    return [_limit(PIN, "earlier-pin", who), _limit(PIN_DAY, "earlier-pin-day", who)]
+
+
 def entry_limits(address: str) -> list[Limit]:
     """Return the limit for wrong links and cards from one network."""
     return [_limit(PIN, "entry", find_network(address))]

@@ -8,7 +8,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from caseapp.core.database import Model, between, unconstrained
+from caseapp.core.database import Model, between, private, unconstrained
 from caseapp.core.ids import new_id
 
 
@@ -16,7 +16,8 @@ class FormDraft(Model):
     """The words of a form that was not sent.
 
     They are sealed under the key of the client whom the form is about; without a client, under the author's own key,
-    which is derived from key `ring_number` of the ring. What a client writes has that client as author and as client.
+    which is derived from key `ring_number` of the ring. What a client writes has that client as author and as client,
+    and is sealed to their writing key.
     There is a row for each form as it was opened, so that two windows with the same form don't overwrite each other.
     """
 
@@ -30,5 +31,6 @@ class FormDraft(Model):
     form: Mapped[str] = mapped_column(sa.String(200))
     opened_at: Mapped[datetime]
     ring_number: Mapped[int | None] = mapped_column(info=between(1))
-    words: Mapped[bytes]
+    writing_key_id: Mapped[UUID | None] = mapped_column(sa.ForeignKey("writing_key.id"), index=True)
+    words: Mapped[bytes] = mapped_column(info=private("author_id = client_id"))
     updated_at: Mapped[datetime] = mapped_column(index=True)

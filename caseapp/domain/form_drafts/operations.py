@@ -15,11 +15,12 @@ from caseapp.core.clock import now
 from caseapp.core.database import db, max_length
 from caseapp.core.errors import NotFound
 from caseapp.core.ids import new_id
-from caseapp.core.vault import seal
+from caseapp.core.vault import seal, seal_private
 from caseapp.domain.form_drafts.codes import MAX_BYTES, MAX_DRAFTS
 from caseapp.domain.form_drafts.models import FormDraft
 from caseapp.domain.form_drafts.queries import is_over
 from caseapp.domain.keys.queries import get_client_key, get_ring_key
+from caseapp.domain.keys.writing import find_public_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -55,6 +56,8 @@ def save_form_draft(
         except NotFound:
             return False
     row = FormDraft(id=new_id())
+    # A client's session may have ended meanwhile; sealing to their writing key needs none.
+    own = find_public_key(author_id) if client_id == author_id else None
     insert_into = postgresql.insert if db.engine.dialect.name == "postgresql" else sqlite.insert
     insert = insert_into(FormDraft).values(
         id=row.id,
@@ -64,11 +67,16 @@ def save_form_draft(
         form=form,
         opened_at=opened_at,
         ring_number=ring_number,
-        words=seal(row, "words", text, key),
+        writing_key_id=own[0] if own else None,
+        words=(
+            seal_private(FormDraft.__tablename__, "words", row.id, text.encode(), own[1], key)
+            if own
+            else seal(row, "words", text, key)
+        ),
         updated_at=now(),
     )
     # The id is replaced too, because the words are sealed for it.
-    replaced = ("id", "client_id", "ring_number", "words", "updated_at")
+    replaced = ("id", "client_id", "ring_number", "writing_key_id", "words", "updated_at")
     db.session.execute(
         insert.on_conflict_do_update(
             index_elements=["author_id", "path", "form", "opened_at"],

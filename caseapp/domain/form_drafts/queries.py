@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from caseapp.core.clock import now
 from caseapp.core.database import db
-from caseapp.core.vault import unseal_text
+from caseapp.core.vault import unseal_private, unseal_text
 from caseapp.domain.form_drafts.codes import CLIENT_RETENTION, REPLACED, STAFF_RETENTION
 from caseapp.domain.form_drafts.models import FormDraft
 from caseapp.domain.form_drafts.schemas import FormWords
@@ -20,9 +20,15 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
+    from caseapp.core.vault import PrivateKey
 
-def list_form_drafts(author_id: UUID, path: str) -> dict[str, FormWords]:
+
+def list_form_drafts(
+    author_id: UUID, path: str, writing: PrivateKey | None = None
+) -> dict[str, FormWords]:
     """List the author's words for the forms of the page with this path, by the form's address.
+
+    `writing` is the key of a client's session; what they wrote under another one is left out.
 
     What the author replaced in a form stands beside, under the form's address with REPLACED.
     A form that was opened in several windows has the words that were kept last. Drafts whose time is over and those
@@ -34,6 +40,7 @@ def list_form_drafts(author_id: UUID, path: str) -> dict[str, FormWords]:
             FormDraft.form,
             FormDraft.client_id,
             FormDraft.ring_number,
+            FormDraft.writing_key_id,
             FormDraft.words,
             FormDraft.opened_at,
             FormDraft.updated_at,
@@ -43,13 +50,14 @@ def list_form_drafts(author_id: UUID, path: str) -> dict[str, FormWords]:
         .where(
             FormDraft.author_id == author_id,
             FormDraft.path == path,
+            opens_with(writing),
             sa.not_(is_over()),
         )
         .order_by(FormDraft.updated_at, FormDraft.id)
     ).all()
     newest = {row.form: row for row in rows}
     return {
-        form: FormWords(_unseal(author_id, row), row.opened_at, row.updated_at)
+        form: FormWords(_unseal(author_id, row, writing), row.opened_at, row.updated_at)
         for form, row in newest.items()
     }
 
@@ -65,8 +73,11 @@ def find_last_save(author_id: UUID, form: str, opened_at: datetime) -> datetime 
     )
 
 
-def list_draft_paths(author_id: UUID) -> list[str]:
-    """List the paths of the pages where the author has words that were not sent, each once, the newest first."""
+def list_draft_paths(author_id: UUID, writing: PrivateKey | None = None) -> list[str]:
+    """List the paths of the pages where the author has words that were not sent, each once, the newest first.
+
+    `writing` is the key of a client's session; what they wrote under another one is left out.
+    """
     newest = sa.func.max(FormDraft.updated_at)
     return [
         *db.session.scalars(
@@ -74,12 +85,22 @@ def list_draft_paths(author_id: UUID) -> list[str]:
             .where(
                 FormDraft.author_id == author_id,
                 sa.not_(FormDraft.form.endswith(REPLACED, autoescape=True)),
+                opens_with(writing),
                 sa.not_(is_over()),
             )
             .group_by(FormDraft.path)
             .order_by(newest.desc(), FormDraft.path)
         )
     ]
+
+
+def opens_with(writing: PrivateKey | None) -> sa.ColumnElement[bool]:
+    """Build the SQL condition for drafts of staff, and those of a client that are sealed to this key."""
+    return sa.or_(
+        FormDraft.client_id.is_(None),
+        FormDraft.client_id != FormDraft.author_id,
+        FormDraft.writing_key_id == (writing.id if writing else None),
+    )
 
 
 def is_over() -> sa.ColumnElement[bool]:
@@ -96,11 +117,17 @@ def is_over() -> sa.ColumnElement[bool]:
     )
 
 
-def _unseal(author_id: UUID, row: sa.Row[*tuple[Any, ...]]) -> dict[str, list[str]]:
+def _unseal(
+    author_id: UUID, row: sa.Row[*tuple[Any, ...]], writing: PrivateKey | None
+) -> dict[str, list[str]]:
     if row.client_id is None:
         key = get_ring_key("drafts", row.ring_number).for_person(author_id)
     else:
         key = open_key(row.wrapped, row.client_id, "client", row.client_id)
-    text = unseal_text(FormDraft.__tablename__, "words", row.id, row.words, key)
-    words: dict[str, list[str]] = json.loads(text or "{}")
+    place = (FormDraft.__tablename__, "words", row.id)
+    if row.writing_key_id is not None and writing is not None:
+        text = unseal_private(*place, row.words, writing, key).decode()
+    else:
+        text = unseal_text(*place, row.words, key) or "{}"
+    words: dict[str, list[str]] = json.loads(text)
     return words

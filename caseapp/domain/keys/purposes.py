@@ -11,6 +11,7 @@ Purpose = Literal[
     "audit",
     "signatures",
     "credentials",
+    "writing",
     "fingerprint_email",
     "fingerprint_phone",
     "fingerprint_name",
@@ -18,8 +19,8 @@ Purpose = Literal[
     "fingerprint_attempt",
 ]
 """`index`: blind indexes; `drafts`: unsent forms; `safety`: sealed safety data; `audit`: the chain of the log;
-`signatures`: signed notes; `credentials`: what people sign in with; the others: keyed hashes for exact look-ups, a key
-for each kind."""
+`signatures`: signed notes; `credentials`: what people sign in with; `writing`: the keys of what clients wrote for
+nobody else, which need the PIN as well; the others: keyed hashes for exact look-ups, a key for each kind."""
 FingerprintKind = Literal["email", "phone", "name", "coach", "attempt"]
 
 PURPOSES: tuple[Purpose, ...] = get_args(Purpose)

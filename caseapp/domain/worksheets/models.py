@@ -12,13 +12,13 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from caseapp.core.database import Model, between, one_of
+from caseapp.core.database import Model, between, one_of, private
 from caseapp.core.ids import new_id
 from caseapp.domain.worksheets.codes import UNREAD_REASONS
 
 
 class WorksheetResponse(Model):
-    """A client's answers to one assignment, and the copy shared with the coach, if any."""
+    """A client's answers to one assignment, sealed to their writing key, and the copy shared with the coach, if any."""
 
     __tablename__ = "worksheet_response"
     __table_args__ = (
@@ -33,7 +33,8 @@ class WorksheetResponse(Model):
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     assignment_id: Mapped[UUID] = mapped_column(sa.ForeignKey("assignment.id"), unique=True)
     client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"), index=True)
-    answers: Mapped[bytes]
+    writing_key_id: Mapped[UUID | None] = mapped_column(sa.ForeignKey("writing_key.id"), index=True)
+    answers: Mapped[bytes] = mapped_column(info=private())
     saved_at: Mapped[datetime]
     shared_answers: Mapped[bytes | None]
     shared_at: Mapped[datetime | None]
@@ -45,7 +46,10 @@ class WorksheetResponse(Model):
 
 
 class WorksheetUpload(Model):
-    """A file that could not be read; visible to the coach from `sent_at`."""
+    """A file that could not be read; visible to the coach from `sent_at`.
+
+    Until it is sent it is sealed to the client's writing key, from then on under the client's key.
+    """
 
     __tablename__ = "worksheet_upload"
     __table_args__ = (
@@ -60,7 +64,8 @@ class WorksheetUpload(Model):
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     assignment_id: Mapped[UUID] = mapped_column(sa.ForeignKey("assignment.id"), index=True)
     client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"), index=True)
-    content: Mapped[bytes]
+    writing_key_id: Mapped[UUID | None] = mapped_column(sa.ForeignKey("writing_key.id"), index=True)
+    content: Mapped[bytes] = mapped_column(info=private("sent_at IS NULL"))
     size: Mapped[int] = mapped_column(info=between(0))
     reason: Mapped[str] = mapped_column(sa.String(12), info=one_of(UNREAD_REASONS))
     received_at: Mapped[datetime]

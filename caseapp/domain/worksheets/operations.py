@@ -1,6 +1,7 @@
 """Save, share and delete worksheet responses; keep, send and delete uploads.
 
-Only the client makes these changes; a job deletes expired uploads.
+Only the client makes these changes; a job deletes expired uploads. Answers and files that aren't sent are sealed to the
+client's writing key, what is shared or sent under the client's key.
 
 What a client wrote stays theirs when the handout is withdrawn or suspended: they can still save, share and delete it.
 Every change has an audit event, which says nothing about the content, not even which fields changed.
@@ -8,6 +9,7 @@ Every change has an audit event, which says nothing about the content, not even 
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -20,11 +22,11 @@ from caseapp.core.errors import Stale
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
 from caseapp.core.reads import write_with_reads
-from caseapp.core.vault import seal_bytes, seal_json, unseal_json
+from caseapp.core.vault import seal_bytes, seal_json, seal_private, unseal_private
 from caseapp.domain.audit.operations import record
 from caseapp.domain.worksheets.models import WorksheetResponse, WorksheetUpload
 from caseapp.domain.worksheets.queries import count_kept_uploads, get_upload
-from caseapp.domain.worksheets.rules import check_share, check_upload
+from caseapp.domain.worksheets.rules import check_send, check_share, check_upload, check_write
 from caseapp.domain.worksheets.schemas import UPLOAD_RETENTION
 
 if TYPE_CHECKING:
@@ -40,8 +42,8 @@ def save_answers(
 ) -> int:
     """Save a client's answers for the client only; return the new version.
 
-    Unchanged answers are not saved again, so a repeated autosave whose response was lost is harmless. Raises Stale when
-    another window saved a newer version first.
+    Unchanged answers are not saved again, so a repeated autosave whose response was lost is harmless. Raises RuleBroken
+    while only an earlier PIN opens the answers, and Stale when another window saved a newer version first.
     """
     require(actor, Action.PORTAL_WRITE)
     return _save(actor, worksheet, answers, expected_version).version
@@ -108,7 +110,10 @@ def store_upload(actor: Actor, worksheet: LockedWorksheet, data: bytes, reason: 
         reason=reason,
         received_at=now(),
     )
-    row.content = seal_bytes(row, "content", data, worksheet.key)
+    row.writing_key_id = worksheet.writing.id
+    row.content = seal_private(
+        row.__tablename__, "content", row.id, data, worksheet.writing.public, worksheet.key
+    )
     db.session.add(row)
     db.session.flush()
     _record_audit(actor, assignment_id, actor.id, "upload_kept")
@@ -118,11 +123,16 @@ def store_upload(actor: Actor, worksheet: LockedWorksheet, data: bytes, reason: 
 def send_upload(actor: Actor, worksheet: LockedWorksheet, upload_id: UUID) -> None:
     """Send a stored upload to the coach as it is.
 
-    Idempotent. Raises NotFound.
+    Idempotent. Raises NotFound, and RuleBroken while only an earlier PIN opens it.
     """
     require(actor, Action.PORTAL_WRITE)
     row = get_upload(worksheet, upload_id)
     if row.sent_at is None:
+        check_send(worksheet, row)
+        place = (row.__tablename__, "content", row.id)
+        content = unseal_private(*place, row.content, worksheet.writing, worksheet.key)
+        row.content = seal_bytes(row, "content", content, worksheet.key)
+        row.writing_key_id = None
         row.sent_at = now()
         db.session.flush()
         _record_audit(actor, row.assignment_id, actor.id, "upload_sent")
@@ -191,17 +201,22 @@ def delete_expired_uploads() -> int:
 def _save(
     actor: Actor, worksheet: LockedWorksheet, answers: Mapping[str, Answer], expected_version: int
 ) -> WorksheetResponse:
-    assignment_id, key, row = worksheet.assignment.id, worksheet.key, worksheet.response
+    check_write(worksheet)
+    assignment_id, row = worksheet.assignment.id, worksheet.response
     if row is None:
         if expected_version:
             raise Stale
         row = WorksheetResponse(id=new_id(), assignment_id=assignment_id, client_id=actor.id)
         db.session.add(row)
-    elif unseal_json(row, "answers", key) == dict(answers):
+    elif worksheet.answers == dict(answers):
         return row
     else:
         set_committed_value(row, "version", expected_version)
-    row.answers = seal_json(row, "answers", dict(answers), key)
+    text = json.dumps(dict(answers), ensure_ascii=False, sort_keys=True).encode()
+    row.writing_key_id = worksheet.writing.id
+    row.answers = seal_private(
+        row.__tablename__, "answers", row.id, text, worksheet.writing.public, worksheet.key
+    )
     row.saved_at = now()
     db.session.flush()
     _record_audit(actor, assignment_id, actor.id, "saved")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -11,10 +12,10 @@ import sqlalchemy as sa
 
 from caseapp.core.actor import Actor, require
 from caseapp.core.database import db
-from caseapp.core.errors import NotFound
+from caseapp.core.errors import NotFound, Unauthenticated
 from caseapp.core.i18n import format_date
 from caseapp.core.permissions import Action
-from caseapp.core.vault import unseal_bytes, unseal_json
+from caseapp.core.vault import unseal_bytes, unseal_json, unseal_private
 from caseapp.domain.assignments.queries import get_assignment_record
 from caseapp.domain.assignments.reading import get_own_assignment, list_own_assignments
 from caseapp.domain.clients.queries import take_client_lock
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from uuid import UUID
 
-    from caseapp.core.vault import DataKey
+    from caseapp.core.vault import DataKey, PrivateKey
     from caseapp.domain.assignments.schemas import AssignmentRecord
     from caseapp.domain.handouts.library import Field
     from caseapp.domain.worksheets.schemas import Answer
@@ -44,8 +45,9 @@ UPLOAD_COLUMNS = (
     WorksheetUpload.reason,
     WorksheetUpload.received_at,
     WorksheetUpload.sent_at,
+    WorksheetUpload.writing_key_id,
 )
-EMPTY = ClientWorksheet({}, 0, None, None, changed_since=False, uploads=())
+EMPTY = ClientWorksheet({}, 0, None, None, changed_since=False, is_locked=False, uploads=())
 
 
 @dataclass(frozen=True)
@@ -63,39 +65,75 @@ class LockedWorksheet:
 
     assignment: AssignmentRecord
     response: WorksheetResponse | None
+    writing: PrivateKey
 
     @property
     def key(self) -> DataKey:
-        """Return the client's key."""
+        """Return the client's key, for what they share."""
         return self.assignment.recipient.key
+
+    @property
+    def is_locked(self) -> bool:
+        """Tell whether only an earlier PIN opens the answers."""
+        return self.response is not None and self.response.writing_key_id != self.writing.id
+
+    @property
+    def answers(self) -> dict[str, Answer] | None:
+        """Return the saved answers; None when there are none or they are locked."""
+        if self.response is None or self.is_locked:
+            return None
+        return _open_answers(self.response, self.writing, self.key)
+
+
+def require_writing_key(actor: Actor) -> PrivateKey:
+    """Return the key of a client's session: nothing else opens what they wrote for nobody else.
+
+    Raises Unauthenticated for anybody without one.
+    """
+    if actor.writing is None:
+        raise Unauthenticated
+    return actor.writing
+
+
+def _open_answers(row: WorksheetResponse, writing: PrivateKey, key: DataKey) -> dict[str, Answer]:
+    text = unseal_private(row.__tablename__, "answers", row.id, row.answers, writing, key)
+    answers: dict[str, Answer] = json.loads(text)
+    return answers
 
 
 def lock_worksheet(actor: Actor, position: int) -> LockedWorksheet:
     """Lock the client who acts, then load one of their own worksheets by its position.
 
-    Raises NotFound, also for a handout without fields, and RuntimeError outside `transaction()`.
+    Raises NotFound, also for a handout without fields, Unauthenticated without the writing key, and RuntimeError
+    outside `transaction()`.
     """
     require(actor, Action.PORTAL_WRITE)
+    writing = require_writing_key(actor)
     take_client_lock(actor.id)
     assignment = get_own_assignment(actor, position)
     if not assignment.handout.fields:
         raise NotFound
-    return LockedWorksheet(assignment, find_response(assignment.id))
+    return LockedWorksheet(assignment, find_response(assignment.id), writing)
 
 
 def get_client_worksheet(actor: Actor, assignment: AssignmentRecord) -> ClientWorksheet:
-    """Return a client's own answers and uploads for one of their assignments, whether they can read it or not."""
+    """Return a client's own answers and uploads for one of their assignments, whether they can read it or not.
+
+    Raises Unauthenticated without the writing key.
+    """
     require(actor, Action.PORTAL_READ)
+    writing = require_writing_key(actor)
     row, uploads = find_response(assignment.id), _list_uploads(assignment.id)
-    return _open_worksheet(row, uploads, assignment.recipient.key)
+    return _open_worksheet(row, uploads, writing, assignment.recipient.key)
 
 
 def list_own_worksheets(actor: Actor) -> list[tuple[AssignmentRecord, ClientWorksheet]]:
     """List the worksheets in which a client has answers or files, what they saved last first.
 
-    It makes no difference whether they can read the handout now.
+    It makes no difference whether they can read the handout now. Raises Unauthenticated without the writing key.
     """
     require(actor, Action.PORTAL_READ)
+    writing = require_writing_key(actor)
     responses = db.session.scalars(
         sa.select(WorksheetResponse)
         .where(WorksheetResponse.client_id == actor.id)
@@ -111,28 +149,38 @@ def list_own_worksheets(actor: Actor) -> list[tuple[AssignmentRecord, ClientWork
     for row in rows:
         uploads[row.assignment_id].append(UploadRecord(*row[1:]))
     worksheets = [
-        (record, _open_worksheet(row, tuple(files), record.recipient.key))
+        (record, _open_worksheet(row, tuple(files), writing, record.recipient.key))
         for record in list_own_assignments(actor)
         for row, files in [(by_assignment.get(record.id), uploads.get(record.id, []))]
         if row or files
     ]
-    written = [pair for pair in worksheets if pair[1].answers or pair[1].uploads]
+    written = [pair for pair in worksheets if pair[1].holds_something]
     return sorted(written, key=lambda pair: pair[1].last_change, reverse=True)
 
 
 def _open_worksheet(
-    row: WorksheetResponse | None, uploads: tuple[UploadRecord, ...], key: DataKey
+    row: WorksheetResponse | None,
+    uploads: tuple[UploadRecord, ...],
+    writing: PrivateKey,
+    key: DataKey,
 ) -> ClientWorksheet:
+    uploads = tuple(
+        replace(file, is_locked=file.sent_at is None and file.writing_key_id != writing.id)
+        for file in uploads
+    )
     if row is None:
-        return ClientWorksheet(**{**vars(EMPTY), "uploads": uploads})
-    answers = unseal_json(row, "answers", key)
+        return replace(EMPTY, uploads=uploads)
+    is_locked = row.writing_key_id != writing.id
+    answers = {} if is_locked else _open_answers(row, writing, key)
     return ClientWorksheet(
         answers=answers,
         version=row.version,
         saved_at=row.saved_at,
         shared_at=row.shared_at,
-        changed_since=row.shared_answers is not None
+        changed_since=not is_locked
+        and row.shared_answers is not None
         and unseal_json(row, "shared_answers", key) != answers,
+        is_locked=is_locked,
         uploads=uploads,
     )
 

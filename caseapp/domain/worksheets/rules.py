@@ -15,6 +15,7 @@ from caseapp.core.pdf_forms import MAX_FILE_BYTES
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from caseapp.domain.worksheets.models import WorksheetUpload
     from caseapp.domain.worksheets.queries import LockedWorksheet
     from caseapp.domain.worksheets.schemas import Answer
 
@@ -35,6 +36,11 @@ NO_ROOM = Reason(
     ),
     lazy_gettext("Delete one you no longer need, then try again."),
 )
+WRITING_LOCKED = Reason(
+    "writing_locked",
+    lazy_gettext("What you wrote here before you got new codes is locked."),
+    lazy_gettext("Open it with your earlier PIN, or delete it."),
+)
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,28 @@ def list_upload_blockers(kept: KeptUploads, size: int) -> list[Reason]:
 def list_sharing_blockers(answers: Mapping[str, Answer]) -> list[Reason]:
     """List why answers can't be shared; empty when there are some."""
     return [] if answers else [NOTHING_TO_SHARE]
+
+
+def list_writing_blockers(*, is_locked: bool) -> list[Reason]:
+    """List why a client can't write over or pass on what they wrote; empty unless only an earlier PIN opens it."""
+    return [WRITING_LOCKED] if is_locked else []
+
+
+def check_write(worksheet: LockedWorksheet) -> None:
+    """Check that a client can change the answers.
+
+    Raises RuleBroken while they are locked.
+    """
+    refuse_for(list_writing_blockers(is_locked=worksheet.is_locked))
+
+
+def check_send(worksheet: LockedWorksheet, upload: WorksheetUpload) -> None:
+    """Check that a client can send a file that they have not sent.
+
+    Raises RuleBroken while it is locked.
+    """
+    is_locked = upload.writing_key_id != worksheet.writing.id
+    refuse_for(list_writing_blockers(is_locked=is_locked))
 
 
 def check_share(_worksheet: LockedWorksheet, answers: Mapping[str, Answer]) -> None:

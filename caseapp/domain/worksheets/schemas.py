@@ -103,6 +103,9 @@ class UploadRecord:
     reason: str
     received_at: datetime
     sent_at: datetime | None
+    writing_key_id: UUID | None
+    is_locked: bool = False
+    """Whether only an earlier PIN opens it, so that it can be deleted, but not sent."""
 
     @property
     def reason_text(self) -> str:
@@ -117,14 +120,28 @@ class UploadRecord:
 
 @dataclass(frozen=True)
 class ClientWorksheet:
-    """What a client sees of their worksheet; version 0 before it is first saved."""
+    """What a client sees of their worksheet; version 0 before it is first saved.
+
+    Answers that only an earlier PIN opens are locked: there are none here.
+    """
 
     answers: Mapping[str, Answer]
     version: int
     saved_at: datetime | None
     shared_at: datetime | None
     changed_since: bool
+    is_locked: bool
     uploads: tuple[UploadRecord, ...]
+
+    @property
+    def holds_something(self) -> bool:
+        """Whether there are answers or files, locked or not."""
+        return bool(self.answers or self.is_locked or self.uploads)
+
+    @property
+    def has_locked(self) -> bool:
+        """Whether only an earlier PIN opens the answers or one of the files."""
+        return self.is_locked or any(upload.is_locked for upload in self.uploads)
 
     @property
     def last_change(self) -> datetime:

@@ -6,11 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from caseapp.core.actor import Actor
 from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.errors import Invalid
-from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import assign_handout
 from caseapp.domain.auth.portal_access import invite_client
@@ -63,7 +61,7 @@ def assignment_id(team, made):
 
 @pytest.fixture
 def client(made):
-    return Actor(made.client_id, Role.CLIENT, "Ines", "portal")
+    return portal_client.reader(made.client_id, "Ines")
 
 
 def run(change, client, *args):
@@ -160,7 +158,7 @@ def test_portal_items_are_the_oldest_first_whatever_they_say(team, monkeypatch):
         for number, name in enumerate(("Ines Okafor", "Jonas Weber", "Daniel Roth")):
             made = builders.case(coach, name)
             assign(coach, made)
-            client = Actor(made.client_id, Role.CLIENT, "", "portal")
+            client = portal_client.reader(made.client_id, "")
             with at(now() + timedelta(hours=number)):
                 words = ANSWERS if number == 2 else {"what_happened": "A good day."}
                 run(share_answers, client, words, 0)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from caseapp.core.actor import Actor
-from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import assign_handout
 from caseapp.domain.cases.queries import lock_case
 from tests.domain.worksheets import sample_files
-from tests.support import builders
+from tests.support import builders, portal_client
 
 
 @pytest.fixture
@@ -33,4 +31,4 @@ def assigned(team):
 
 @pytest.fixture
 def client(assigned):
-    return Actor(assigned[0].client_id, Role.CLIENT, "Ines", "portal")
+    return portal_client.reader(assigned[0].client_id, "Ines")

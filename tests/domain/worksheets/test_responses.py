@@ -8,12 +8,10 @@ import pytest
 import sqlalchemy as sa
 from marshmallow import ValidationError
 
-from caseapp.core.actor import Actor
 from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, NotFound, RuleBroken, Stale
 from caseapp.core.i18n import in_language
-from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import assign_handout, withdraw
 from caseapp.domain.assignments.queries import lock_assignment
@@ -42,7 +40,7 @@ from caseapp.domain.worksheets.queries import (
 from caseapp.domain.worksheets.schemas import FIELD_PREFIX, build_answers_schema
 from caseapp.http.request_parsing import flatten_errors
 from tests.domain.worksheets import sample_files
-from tests.support import builders
+from tests.support import builders, portal_client
 from tests.support.concurrency import run_concurrently
 
 pytestmark = pytest.mark.both
@@ -225,12 +223,12 @@ def test_own_worksheets_are_those_with_answers_or_files_newest_first(team, assig
         run(store_upload, client, 3, SCAN, "no_form")
     assert [record.position for record, _ in list_own_worksheets(client)] == [3, 1]
     other = builders.case(coach, "Jonas Weber")
-    assert list_own_worksheets(Actor(other.client_id, Role.CLIENT, "Jonas", "portal")) == []
+    assert list_own_worksheets(portal_client.reader(other.client_id, "Jonas")) == []
 
 
 def test_save_at_an_unknown_position_is_not_found(team, client):
     other = builders.client(team["coach"], "Jonas Weber")
-    stranger = Actor(other, Role.CLIENT, "Jonas", "portal")
+    stranger = portal_client.reader(other, "Jonas")
     with pytest.raises(NotFound):
         run(save_answers, stranger, 1, ANSWERS, 0)
     with pytest.raises(NotFound):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from caseapp.core.ids import new_id
+from caseapp.core.vault import new_private_key
 from caseapp.domain.worksheets.queries import LockedWorksheet
 from caseapp.domain.worksheets.rules import (
     MAX_UPLOAD_BYTES_PER_CLIENT,
@@ -14,6 +16,7 @@ from caseapp.domain.worksheets.rules import (
     check_upload,
     list_sharing_blockers,
     list_upload_blockers,
+    list_writing_blockers,
 )
 from tests.domain.assignments.test_rules import RECORDS, refused
 from tests.support.contexts import complete
@@ -34,7 +37,8 @@ sizes = st.sampled_from(
 def test_sharing_needs_answers_and_a_file_needs_room_whether_or_not_it_can_be_read(
     record, answers, files, kept, size
 ):
-    worksheet, uploads = LockedWorksheet(record, None), KeptUploads(files, kept)
+    worksheet = LockedWorksheet(record, None, new_private_key(new_id(), 1))
+    uploads = KeptUploads(files, kept)
     assert refused(check_share, worksheet, answers) == list_sharing_blockers(answers)
     no_room = list_upload_blockers(uploads, size)
     assert refused(check_upload, worksheet, uploads, size) == no_room
@@ -44,3 +48,5 @@ def test_sharing_needs_answers_and_a_file_needs_room_whether_or_not_it_can_be_re
     )
     assert complete(list_sharing_blockers({}))
     assert not list_sharing_blockers({"a": "b"})
+    assert complete(list_writing_blockers(is_locked=True))
+    assert not list_writing_blockers(is_locked=False)

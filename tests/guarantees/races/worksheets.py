@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from caseapp.core.actor import Actor
-from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import assign_handout
 from caseapp.domain.cases.queries import lock_case
@@ -22,11 +20,13 @@ from caseapp.domain.worksheets.operations import (
 from caseapp.domain.worksheets.queries import LockedWorksheet, lock_worksheet
 from caseapp.domain.worksheets.rules import MAX_UPLOADS_PER_WORKSHEET
 from tests.guarantees.races.race import Race, Team, count
-from tests.support import builders
+from tests.support import builders, portal_client
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from uuid import UUID
+
+    from caseapp.core.actor import Actor
 
     Change = Callable[[Actor, LockedWorksheet, UUID], object]
 
@@ -43,7 +43,7 @@ def in_two_windows(
 
     def build(team: Team) -> Race:
         coach, made = team["coach"], builders.steady_case(team["coach"])
-        client = Actor(made.client_id, Role.CLIENT, "Ines", "portal")
+        client = portal_client.reader(made.client_id, "Ines")
         with transaction():
             assign_handout(
                 coach,

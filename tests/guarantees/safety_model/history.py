@@ -16,11 +16,9 @@ from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 
-from caseapp.core.actor import Actor
 from caseapp.core.clock import at
 from caseapp.core.database import db, run
 from caseapp.core.errors import Forbidden, Invalid, NotFound, RuleBroken
-from caseapp.core.permissions import Role
 from caseapp.core.sessions import begin_session
 from caseapp.core.transaction import transaction
 from caseapp.domain.alerts.models import Alert, AlertRecipient
@@ -32,6 +30,7 @@ from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.queries import open_kind
 from caseapp.domain.handouts.models import HandoutVersion
 from caseapp.domain.keys.queries import get_client_key
+from caseapp.domain.keys.writing import keep_in_session
 from caseapp.domain.safety_plans.queries import find_own_plan
 from caseapp.domain.screening.history import get_safety_history
 from caseapp.domain.screening.state import fold
@@ -41,7 +40,7 @@ from caseapp.portal.reading_list import format_position
 from tests.guarantees.safety_model import model, state
 from tests.guarantees.safety_model.sources import SKEW, Expected, next_working_day
 from tests.support import builders
-from tests.support.portal_client import sign_in_client
+from tests.support.portal_client import reader, sign_in_client
 from tests.support.staff_pages import StaffBrowser, forms_in
 
 if TYPE_CHECKING:
@@ -51,6 +50,7 @@ if TYPE_CHECKING:
     from flask import Flask
     from flask.testing import FlaskClient
 
+    from caseapp.core.actor import Actor
     from caseapp.domain.screening.history import SafetyHistory
     from tests.api.api_client import ApiClient
 
@@ -281,7 +281,7 @@ class BaseHistory:
                 self.client_id, case_id = made.client_id, made.case_id
         self.model.cases.append(state.Case(case_id))
         self.numbers = {case_id: run(CASE_NUMBER, case=case_id).scalar_one()}
-        self.reader = Actor(self.client_id, Role.CLIENT, "Ines", "portal")
+        self.reader = reader(self.client_id, "Ines")
 
     # Running and comparing.
 
@@ -462,6 +462,7 @@ class BaseHistory:
         """Open the portal as the client's browser does: the list, each handout, and the PDFs of what is barred."""
         with transaction():
             token = begin_session("client", self.client_id)
+            keep_in_session(self.reader.writing, self.client_id, token)
         browser.set_cookie(COOKIES[Interface.PORTAL], token, domain="localhost", secure=True)
         listed = browser.get("/portal").get_data(as_text=True)
         for position, slug in self.given:
