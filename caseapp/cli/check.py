@@ -112,6 +112,7 @@ def describe_settings(context: CommandContext) -> Iterator[str]:
         if provider
         else "not set",
         "LOG_FORMAT": context.settings.log_format,
+        "TOKEN_REQUESTS": str(context.settings.token_requests),
     }
     for name, description in SETTING_DESCRIPTIONS.items():
         given = "" if context.environ.get(PREFIX + name, "").strip() else " (default)"

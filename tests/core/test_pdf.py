@@ -217,7 +217,7 @@ BOMBS = {
 @pytest.fixture(scope="module")
 def impatient_workers(session_app):
     """Give workers with less processor time for a document, so that a bomb is over soon."""
-    limits = replace(pdf._pool.limits, cpu_seconds=3)  # noqa: SLF001
+    limits = replace(pdf._pool.limits, cpu_seconds=2)  # noqa: SLF001
     codes = frozenset({pdf.OUTSIDE})
     with closing(
         SandboxPool("caseapp.core.pdf", files=pdf.get_font_files, limits=limits, codes=codes)
