@@ -8,7 +8,8 @@ import pytest
 import sqlalchemy as sa
 from structlog.testing import capture_logs
 
-from caseapp.cli import check
+from caseapp.cli import installation_checks, practice_checks
+from caseapp.cli.check_result import FAULT, OK, WARNING
 from caseapp.core import outbox, pdf, settings, uploads
 from caseapp.core.actor import operator
 from caseapp.core.clock import at, now
@@ -98,13 +99,13 @@ def test_coach_without_supervisor_is_a_fault(team, run_command):
 
 
 def responsibility():
-    return [(result.level, result.text) for result in check.check_responsibility()]
+    return [(result.level, result.text) for result in practice_checks.check_responsibility()]
 
 
 def test_everybody_is_looked_after(team):
     made = builders.case(team["coach"])
     builders.screen(team["coach"], made.client_id, self_harm=3)
-    assert responsibility() == [(check.OK, "Somebody is responsible for every client in need")]
+    assert responsibility() == [(OK, "Somebody is responsible for every client in need")]
 
 
 def test_client_of_a_coach_who_has_left_is_a_fault(team):
@@ -113,7 +114,7 @@ def test_client_of_a_coach_who_has_left_is_a_fault(team):
     with transaction():
         staff.disable("coach@practice.test")
     ((state, text),) = responsibility()
-    assert state == check.FAULT
+    assert state == FAULT
     assert f"is responsible for these clients: {made.number}." in text
 
 
@@ -123,7 +124,7 @@ def test_follow_up_of_somebody_who_cannot_do_it_is_a_fault(team):
     with transaction():
         db.session.execute(sa.update(FollowUp).values(assigned_to=team["coach2"].id))
     ((state, text),) = responsibility()
-    assert state == check.FAULT
+    assert state == FAULT
     assert f"about these clients can no longer do them: {made.number}." in text
 
 
@@ -133,7 +134,7 @@ def test_hold_that_nobody_else_could_release_is_a_warning(team):
     builders.screen(team["coach2"], cases[0].client_id, self_harm=3)
     builders.screen(team["supervisor"], cases[1].client_id, self_harm=3)
     ((state, text),) = responsibility()
-    assert state == check.WARNING
+    assert state == WARNING
     assert f"{cases[0].number}, {cases[1].number}. Name another supervisor" in text
 
 
@@ -145,33 +146,33 @@ def test_no_active_user_is_a_fault(run_command):
 def test_keys_that_do_not_open_or_are_under_another_vault_key_are_named(app):
     before = settings.active()
     builders.case(staff.add("coach"))
-    assert [found.level for found in check.check_keys()] == [check.OK]
+    assert [found.level for found in installation_checks.check_keys()] == [OK]
     settings.use(replace(before, vault_keys=(bytes(range(100, 132)), *before.vault_keys)))
     try:
-        assert [found.level for found in check.check_keys()] == [check.OK, check.WARNING]
+        assert [found.level for found in installation_checks.check_keys()] == [OK, WARNING]
     finally:
         settings.use(before)
     with transaction() as session:
         session.execute(sa.update(ClientKey).values(wrapped=b"changed"))
         session.execute(sa.delete(KeyRing).where(KeyRing.purpose == "safety"))
-    told = [found.text for found in check.check_keys() if found.level == check.FAULT]
+    told = [found.text for found in installation_checks.check_keys() if found.level == FAULT]
     assert ["safety" in told[0], "1 client keys" in told[1]] == [True, True]
 
 
 @pytest.mark.parametrize(
     ("proxies", "address", "level", "words"),
     [
-        (0, "https://desk.example.org", check.WARNING, "set CASEAPP_TRUSTED_PROXIES to 1"),
-        (0, "http://127.0.0.1:8000", check.OK, "is the one that connects"),
-        (1, "https://desk.example.org", check.OK, "the last address in X-Forwarded-For"),
-        (2, "https://desk.example.org", check.OK, "address 2 from the end"),
+        (0, "https://desk.example.org", WARNING, "set CASEAPP_TRUSTED_PROXIES to 1"),
+        (0, "http://127.0.0.1:8000", OK, "is the one that connects"),
+        (1, "https://desk.example.org", OK, "the last address in X-Forwarded-For"),
+        (2, "https://desk.example.org", OK, "address 2 from the end"),
     ],
 )
 def test_whose_address_counts_is_explained(app, proxies, address, level, words):
     before = settings.active()
     settings.use(replace(before, trusted_proxies=proxies, base_url=address))
     try:
-        [found] = check.check_visitors()
+        [found] = installation_checks.check_visitors()
     finally:
         settings.use(before)
     assert found.level == level
@@ -181,17 +182,17 @@ def test_whose_address_counts_is_explained(app, proxies, address, level, words):
 @pytest.mark.parametrize(
     ("changed", "levels"),
     [
-        ({"env": "demo"}, [check.OK]),
-        ({"env": "production"}, [check.WARNING]),
-        ({"env": "production", "portal_url": "https://DESK.example.org:443"}, [check.FAULT]),
-        ({"env": "production", "portal_url": "https://reader.example.net"}, [check.OK]),
+        ({"env": "demo"}, [OK]),
+        ({"env": "production"}, [WARNING]),
+        ({"env": "production", "portal_url": "https://DESK.example.org:443"}, [FAULT]),
+        ({"env": "production", "portal_url": "https://reader.example.net"}, [OK]),
         (
             {
                 "env": "production",
                 "portal_url": "https://reader.example.net",
                 "mail_from": "us@desk.example.org",
             },
-            [check.OK, check.WARNING],
+            [OK, WARNING],
         ),
     ],
 )
@@ -199,7 +200,7 @@ def test_portal_without_a_host_name_of_its_own_is_named(app, changed, levels):
     before = settings.active()
     settings.use(replace(before, base_url="https://desk.example.org", **changed))
     try:
-        assert [found.level for found in check.check_addresses()] == levels
+        assert [found.level for found in installation_checks.check_addresses()] == levels
     finally:
         settings.use(before)
 
@@ -209,15 +210,17 @@ def test_unreachable_mail_server_is_a_fault(app):
         taken.bind(("127.0.0.1", 0))
         before = settings.active()
         settings.use(replace(before, smtp_url=f"smtp://127.0.0.1:{taken.getsockname()[1]}"))
-        [result] = check.check_mail()
+        [result] = installation_checks.check_mail()
         settings.use(before)
-    assert result.level == check.FAULT
+    assert result.level == FAULT
 
 
 def test_unsent_mail_is_a_fault(app):
     with at(now() - timedelta(minutes=11)), transaction():
         outbox.enqueue("portal.link", {"client": "0" * 32})
-    found = [result.text for result in check.check_database() if result.level == check.FAULT]
+    found = [
+        result.text for result in installation_checks.check_database() if result.level == FAULT
+    ]
     assert len(found) == 1
     assert found[0].startswith("1 task has waited for over ten minutes.")
 
@@ -225,27 +228,27 @@ def test_unsent_mail_is_a_fault(app):
 def test_task_that_waits_for_its_time_is_no_fault(app):
     with at(now() - timedelta(hours=1)), transaction():
         outbox.enqueue("alert_step", {"alert": "0" * 32}, due_at=now() + timedelta(hours=2))
-    assert all(result.level != check.FAULT for result in check.check_database())
+    assert all(result.level != FAULT for result in installation_checks.check_database())
     with at(now() + timedelta(hours=1, minutes=9)):
-        assert outbox.count_late(check.MAX_MAIL_DELAY) == 0
+        assert outbox.count_late(installation_checks.MAX_MAIL_DELAY) == 0
     with at(now() + timedelta(hours=1, minutes=11)):
-        assert outbox.count_late(check.MAX_MAIL_DELAY) == 1
+        assert outbox.count_late(installation_checks.MAX_MAIL_DELAY) == 1
 
 
 def test_outdated_schema_is_a_fault(app):
     with transaction() as session:
         session.execute(sa.text("UPDATE alembic_version SET version_num = 'older'"))
-    assert "caseapp init" in next(iter(check.check_database())).text
+    assert "caseapp init" in next(iter(installation_checks.check_database())).text
 
 
 @pytest.mark.pdf
 def test_kernel_without_protections_is_a_warning_and_logged(app, monkeypatch):
-    assert not any("lacks" in result.text for result in check.check_pdf())
+    assert not any("lacks" in result.text for result in installation_checks.check_pdf())
     monkeypatch.setattr(landlock, "get_version", lambda: 0)
     monkeypatch.setattr(platform, "machine", lambda: "riscv64")
     with capture_logs() as entries:
-        [warning] = [result for result in check.check_pdf() if "lacks" in result.text]
-    assert warning.level == check.WARNING
+        [warning] = [result for result in installation_checks.check_pdf() if "lacks" in result.text]
+    assert warning.level == WARNING
     for name in ("Landlock", "seccomp"):
         assert name in warning.text
         assert name in str([e for e in entries if e["event"] == "sandbox.unprotected"])
@@ -257,14 +260,14 @@ def test_workers_that_cannot_start_are_a_fault(app, monkeypatch, fault):
     for module in (pdf, uploads):
         with monkeypatch.context() as broken:
             broken.setattr(module, "_pool", make_pool(fault))
-            found = [result.level for result in check.check_pdf()]
-        assert check.FAULT in found
-        assert check.FAULT not in [result.level for result in check.check_pdf()]
+            found = [result.level for result in installation_checks.check_pdf()]
+        assert FAULT in found
+        assert FAULT not in [result.level for result in installation_checks.check_pdf()]
 
 
 def test_old_sqlite_is_a_warning(app, monkeypatch):
     if db.engine.dialect.name != "sqlite":
         return
-    for version, level in (((3, 51, 2), check.WARNING), ((3, 51, 3), check.OK)):
+    for version, level in (((3, 51, 2), WARNING), ((3, 51, 3), OK)):
         monkeypatch.setattr(sqlite3, "sqlite_version_info", version)
-        assert list(check.check_database())[-1].level == level
+        assert list(installation_checks.check_database())[-1].level == level

@@ -12,8 +12,9 @@ from urllib.request import urlopen
 import pytest
 import sqlalchemy as sa
 
-from caseapp.cli import check
+from caseapp.cli import installation_checks, practice_checks
 from caseapp.cli import worker as worker_module
+from caseapp.cli.check_result import FAULT, OK, WARNING
 from caseapp.cli.worker import AlertTimer
 from caseapp.core import heartbeat, runtime
 from caseapp.core.clock import at, now
@@ -100,11 +101,11 @@ def test_readiness_needs_a_living_worker(quiet, visitor):
 
 
 def test_check_tells_whether_the_worker_runs(quiet):
-    assert [found.level for found in check.check_worker()] == [check.WARNING]
+    assert [found.level for found in installation_checks.check_worker()] == [WARNING]
     heartbeat.beat()
-    assert [found.level for found in check.check_worker()] == [check.OK]
+    assert [found.level for found in installation_checks.check_worker()] == [OK]
     with at(now() + MAX_SILENCE * 2):
-        assert [found.level for found in check.check_worker()] == [check.FAULT]
+        assert [found.level for found in installation_checks.check_worker()] == [FAULT]
 
 
 def set_phone(admin, person, phone):
@@ -115,19 +116,19 @@ def set_phone(admin, person, phone):
 def test_check_complains_when_nobody_could_be_reached(quiet):
     team = staff.team()
     # Without a mail server only a phone reaches somebody; the second coach has no supervisor at all.
-    nobody, silent = list(check.check_alerts())
-    assert (nobody.level, silent.level) == (check.FAULT, check.FAULT)
+    nobody, silent = list(practice_checks.check_alerts())
+    assert (nobody.level, silent.level) == (FAULT, FAULT)
     assert "Jonas Adler" in nobody.text
     assert "Marta Lindqvist" in silent.text
     set_phone(team["admin"], team["supervisor"], "020 7946 0142")
-    [nobody] = check.check_alerts()
+    [nobody] = practice_checks.check_alerts()
     assert "Marta" not in nobody.text
 
 
 def test_check_is_content_when_everybody_is_reached(quiet):
     team = add_deputies(staff.team())
     set_phone(team["admin"], team["manager"], "020 7946 0142")
-    assert [found.level for found in check.check_alerts()] == [check.OK]
+    assert [found.level for found in practice_checks.check_alerts()] == [OK]
 
 
 def is_ready(address):

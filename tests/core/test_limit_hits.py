@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from caseapp.cli.check import WARNING, check_pdf
+from caseapp.cli.check_result import WARNING
+from caseapp.cli.installation_checks import check_pdf
 from caseapp.core import clock, pdf, pdf_cache, settings
 from caseapp.core.errors import RenderFailed, RuleBroken
 from caseapp.core.sandbox import limit_hits, pool

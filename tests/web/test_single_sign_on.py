@@ -8,7 +8,8 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from caseapp.cli import check
+from caseapp.cli import installation_checks
+from caseapp.cli.check_result import FAULT, OK
 from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.sessions import ABSOLUTE_TIMEOUT, Assurance, Session
@@ -484,9 +485,9 @@ def test_practice_sets_whether_it_is_required(app, provider):
 
 
 def test_check_says_whether_the_provider_can_be_used(provider):
-    assert {result.level for result in check.check_provider()} == {check.OK}
+    assert {result.level for result in installation_checks.check_provider()} == {OK}
     provider.metadata = {"issuer": "https://id.example.net"}
     provider.use(name="Other ID")
-    [result] = check.check_provider()
-    assert result.level == check.FAULT
+    [result] = installation_checks.check_provider()
+    assert result.level == FAULT
     assert "names another issuer" in result.text
