@@ -1,0 +1,338 @@
+"""The access matrix: everybody in the product, at every route and method, with records of their own and of others.
+
+What is expected is declared here: the actions of each role are the table of `test_actions`, and PEOPLE says where each
+person is known and whose clients they see. Pages and files aren't rendered, so that thousands of requests stay cheap,
+and the database is put back after each request that may have changed something.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from caseapp.core import pdf, pdf_cache
+from caseapp.core.actor import operator
+from caseapp.core.clock import now
+from caseapp.core.database import db
+from caseapp.core.permissions import READING_SCOPES, SCOPES, Role
+from caseapp.core.sessions import Assurance, begin_session
+from caseapp.core.transaction import transaction
+from caseapp.domain.alerts.models import AlertRecipient
+from caseapp.domain.auth.models import Token
+from caseapp.domain.auth.operations import create_token, revoke_token
+from caseapp.domain.clients.queries import lock_client
+from caseapp.domain.practice.models import Practice
+from caseapp.domain.screening.hold_operations import name_second_person
+from caseapp.domain.screening.queries import lock_hold
+from caseapp.domain.staffing.operations import hand_over
+from caseapp.domain.users.models import User
+from tests.guarantees import sample_data as w
+from tests.guarantees.test_actions import TABLE
+from tests.support import staff
+
+DESK, READER, FORM = "__Host-desk", "__Host-reader", "__Host-form"
+
+
+@dataclass(frozen=True)
+class Person:
+    """A role, the interface at which the person is known, and whose clients they see: a coach's, or another's.
+
+    `is_author` tells whether they wrote those records, `is_named` whether they were named to release the hold, and
+    `scopes` what their token may do, if not everything.
+    """
+
+    role: Role | None = None
+    at: str | None = None
+    sees: str | None = None
+    is_author: bool = False
+    is_named: bool = False
+    scopes: str = "all"
+    must_set_up: bool = False
+
+
+def at_both(name, person):
+    """Describe somebody with a session in the browser and with a token."""
+    return {name: replace(person, at="staff"), f"{name}'s token": replace(person, at="api")}
+
+
+COACH_OF_CASE = Person(Role.COACH, sees="own", is_author=True)
+UNKNOWN = Person()
+PEOPLE = {
+    "nobody": UNKNOWN,
+    "client who hasn't entered the PIN": Person(Role.SIGNING_IN, "portal"),
+    "client": Person(Role.CLIENT, "portal", "own"),
+    "another client": Person(Role.CLIENT, "portal", "foreign"),
+    **at_both("coach", COACH_OF_CASE),
+    **at_both("another coach", Person(Role.COACH, sees="foreign", is_author=True)),
+    **at_both("former coach", Person(Role.COACH)),
+    **at_both("supervisor", Person(Role.SUPERVISOR, sees="own")),
+    **at_both("another supervisor", Person(Role.SUPERVISOR)),
+    **at_both("named second person", Person(Role.SUPERVISOR, is_named=True)),
+    **at_both("admin", Person(Role.ADMIN)),
+    "disabled coach": UNKNOWN,
+    "disabled coach's token": UNKNOWN,
+    "coach who hasn't shown a code": UNKNOWN,
+    "revoked token": UNKNOWN,
+    "expired token": UNKNOWN,
+    "token to read": replace(COACH_OF_CASE, at="api", scopes="read"),
+    "token for handouts": replace(COACH_OF_CASE, at="api", scopes="handouts"),
+}
+WITHOUT_FACTOR = {
+    "coach without a factor": replace(COACH_OF_CASE, at="staff", must_set_up=True),
+    "their token": replace(COACH_OF_CASE, at="api", must_set_up=True),
+}
+"""They are tried while the practice requires a second factor of coaches."""
+
+# What somebody reaches who has to set up a second factor first.
+TO_SET_UP = {
+    "account.add_passkey",
+    "account.factor_page",
+    "account.set_up_factor",
+    "sign_in.sign_out",
+    "session_time.look",
+    "single_sign_on.begin_confirmation",
+}
+# Arguments whose records only their author sees, what only that team's supervisor reaches, and what somebody reaches
+# who was named to release the hold.
+OF_AUTHOR = {"note_id", "session_id", "token_id"}
+OF_TEAM = {"staffing.hand_over_page", "staffing.confirm_rest", "staffing.hand_over_rest"}
+OF_NAMED = {
+    "holds.named_hold",
+    "holds.release_named",
+    "api_screenings.get_hold",
+    "api_screenings.name_second_person",
+    "api_screenings.release_hold",
+}
+# What nobody reaches for another reason than access.
+NOT_THERE = {
+    "api_me.unlink": "missing",  # nobody has linked an account
+    "api_screenings.allow_handout": "missing",  # the body names nobody's case
+    "portal_sign_in.first_visit_page": "sent back",  # the PIN comes first
+}
+# One sheet makes no packet.
+WITHOUT_PACKET = ("another client", "portal_handouts.packet_pdf")
+
+
+def ownerships(person, route):
+    """List whose records are asked for; a portal's places are numbers of the client's own list."""
+    if person.at != route.interface or not w.OWNED & route.rule.arguments:
+        return ["own"]
+    if route.interface == "portal" and person.sees != "foreign":
+        return ["own", "missing"]
+    return ["own", "foreign", "missing"]
+
+
+def has_scope(person, action):
+    """Tell whether a token's scopes include an action."""
+    if person.scopes == "read":
+        return action.endswith(".read")
+    return person.scopes == "all" or action == "handout.read"
+
+
+def expected(name, person, route, ownership):
+    """Return what the table says about one cell."""
+    if route.action is None:
+        return "open"
+    if person.at != route.interface:
+        return "unknown"
+    endpoint, action = route.rule.endpoint, str(route.action)
+    if action not in TABLE[person.role]:
+        return "sent back" if route.interface == "portal" and route.safe else "forbidden"
+    if not has_scope(person, action):
+        return "no scope"
+    if person.must_set_up and endpoint not in TO_SET_UP:
+        return "set up"
+    if (name, endpoint) == WITHOUT_PACKET:
+        return "missing"
+    owned = w.OWNED & route.rule.arguments
+    sees = person.sees == ownership and (person.is_author or not owned & OF_AUTHOR)
+    named = person.is_named and ownership == "own" and endpoint in OF_NAMED
+    if (owned or endpoint in OF_TEAM) and not sees and not named:
+        return "missing"
+    return NOT_THERE.get(endpoint, "reached")
+
+
+def classify(route, answer, person):
+    """Return the outcome of an answer in the words of `expected`, or its status where that says nothing of access."""
+    status, target = answer.status_code, (answer.location or "").partition("?")[0]
+    if route.action is None:
+        return status if status in {403, 405, 500} else "open"
+    if status in {405, 500, 503}:
+        return status
+    if status == 401 or (route.safe and target in {"/sign-in", "/portal/sign-in"}):
+        return "unknown"
+    if person.must_set_up and (
+        target == "/account/second-factor"
+        or status == 409
+        or b"second_factor_needed" in answer.data
+    ):
+        return "set up"
+    if status == 403:
+        told = answer.headers.get("WWW-Authenticate", "")
+        return "no scope" if "insufficient_scope" in told else "forbidden"
+    if route.interface == "portal" and route.safe and target in {"/portal", "/portal/pin"}:
+        return "sent back"
+    return "missing" if status == 404 else "reached"
+
+
+class Matrix:
+    """A practice with everybody in it, and how each of them sends a request."""
+
+    def __init__(self, app, world):
+        self.world = world
+        self.browser = app.test_client(use_cookies=False)
+        self.form = self.world.browsers["nobody"].get_cookie(FORM).value
+        self.cookies, self.tokens = {}, {}
+        self.values = {
+            "own": self.world.own,
+            "foreign": self.world.foreign,
+            "missing": self.world.own | {name: w.MISSING.get(name, w.NOBODYS) for name in w.OWNED},
+        }
+        self.file = sqlite3.connect(db.engine.url.database)
+        self.copy = sqlite3.connect(":memory:")
+
+    def add_people(self):
+        """Sign everybody in, and make the tokens."""
+        actors, own = self.world.actors, self.world.own
+        for name, who in (
+            ("client", "client"),
+            ("another client", "client2"),
+            ("client who hasn't entered the PIN", "signing_in"),
+        ):
+            self.cookies[name] = (READER, self.world.browsers[who].get_cookie(READER).value)
+        people = {
+            "coach": actors["coach"],
+            "another coach": actors["coach2"],
+            "former coach": staff.add("coach3", supervisor="supervisor"),
+            "supervisor": actors["supervisor"],
+            "another supervisor": actors["supervisor2"],
+            "named second person": staff.add("supervisor3"),
+            "admin": actors["admin"],
+            "disabled coach": staff.add("coach4", supervisor="supervisor"),
+        }
+        coach, former = people["coach"], people["former coach"]
+        for leaver, heir in ((coach, former), (former, coach)):
+            with transaction():
+                client = lock_client(people["supervisor"], own["client_id"])
+                hand_over(people["supervisor"], client, leaver.id, heir.id)
+        with transaction():
+            # As if somebody else had recorded the screening.
+            db.session.add(AlertRecipient(alert_id=own["alert_id"], user_id=coach.id, step="coach"))
+            hold = lock_hold(coach, own["hold_id"])
+            name_second_person(coach, hold, people["named second person"].id, hold.hold.version)
+        with transaction():
+            for name, actor in people.items():
+                self.cookies[name] = (DESK, begin_session("staff", actor.id))
+                self.add_token(f"{name}'s token", actor, SCOPES)
+            waiting = begin_session("staff", coach.id, level=Assurance.WAITS)
+            self.cookies["coach who hasn't shown a code"] = (DESK, waiting)
+            self.add_token("token to read", coach, READING_SCOPES)
+            self.add_token("token for handouts", coach, ["handouts:read"])
+            revoke_token(operator(), self.add_token("revoked token", coach, SCOPES))
+            expired = self.add_token("expired token", coach, SCOPES)
+            db.session.execute(
+                sa.update(Token)
+                .where(Token.id == expired)
+                .values(created_at=now() - timedelta(days=2), expires_at=now())
+            )
+            db.session.execute(
+                sa.update(User)
+                .where(User.id == people["disabled coach"].id)
+                .values(disabled_at=now())
+            )
+
+    def add_token(self, name, actor, scopes):
+        """Make a token and return its id."""
+        email = db.session.get(User, actor.id).email
+        token_id, self.tokens[name] = create_token(operator(), email, name, scopes)
+        return token_id
+
+    def require_factor(self):
+        """Require a second factor of coaches, who have none."""
+        with transaction():
+            db.session.execute(sa.update(Practice).values(second_factor_roles=["coach"]))
+        self.cookies["coach without a factor"] = self.cookies["coach"]
+        self.tokens["their token"] = self.tokens["coach's token"]
+
+    def send(self, name, route, ownership):
+        """Send a request as somebody, valid as far as looking for the record."""
+        cookies = [(FORM, self.form), *([self.cookies[name]] if name in self.cookies else [])]
+        headers = {"Cookie": "; ".join(f"{key}={value}" for key, value in cookies)}
+        if name in self.tokens:
+            headers["Authorization"] = f"Bearer {self.tokens[name]}"
+        body, more = w.BODIES.get(route.name, {}), {}
+        if route.interface == "api" and not route.safe:
+            headers["If-Match"] = '"1"'
+            more["json"] = body
+        elif not route.safe:
+            common = {
+                "version": "1",
+                "idempotency_key": "matrix",
+                "csrf_token": self.world.csrf["nobody"],
+            }
+            more["data"] = common | body
+        path = route.path(self.values[ownership])
+        return self.browser.open(path, method=route.method, headers=headers, **more)
+
+    def keep(self):
+        """Keep the database as it is now."""
+        db.session.remove()
+        self.file.backup(self.copy)
+
+    def put_back(self):
+        """Make the database what it was when it was kept."""
+        db.session.remove()
+        self.copy.backup(self.file)
+
+    def close(self):
+        """Close the connections by which the database is put back."""
+        self.file.close()
+        self.copy.close()
+
+    def try_all(self, people, routes):
+        """Try every cell of some people; return what differs from the table, and how many cells there were."""
+        self.keep()
+        differing, tried = [], 0
+        for name, person in people.items():
+            for route in routes:
+                # A token is no cookie: one with every scope shows it for all.
+                if route.interface != "api" and name in self.tokens and name != "coach's token":
+                    continue
+                for ownership in ownerships(person, route):
+                    answer = self.send(name, route, ownership)
+                    found = classify(route, answer, person)
+                    wanted = expected(name, person, route, ownership)
+                    tried += 1
+                    if found != wanted:
+                        differing.append((name, route.name, ownership, f"{found}, not {wanted}"))
+                    if not route.safe and answer.status_code < 400:
+                        self.put_back()
+        return differing, tried
+
+
+@pytest.mark.slow
+def test_everybody_gets_what_the_table_says_at_every_route(world, app, monkeypatch):
+    routes = w.routes(app)
+    listed = set().union(*TABLE.values())
+    assert {str(route.action) for route in routes if route.action is not None} <= listed
+    # HEAD is answered by the function of GET, which declares the action for both.
+    getting = {route.rule.rule: route.action for route in routes if route.method == "GET"}
+    assert all(
+        getting[route.rule.rule] == route.action for route in routes if route.method == "HEAD"
+    )
+    routes = [route for route in routes if route.method != "HEAD"]
+    matrix = Matrix(app, world)
+    matrix.add_people()
+    monkeypatch.setattr("flask.templating._render", lambda *_given: "")
+    monkeypatch.setattr(pdf, "render", lambda *_given, **_more: b"%PDF-1.7")
+    monkeypatch.setattr(pdf_cache, "get_or_render", lambda *_given, **_more: b"%PDF-1.7")
+    differing, tried = matrix.try_all(PEOPLE, routes)
+    matrix.require_factor()
+    others, more = matrix.try_all(WITHOUT_FACTOR, routes)
+    matrix.close()
+    assert differing + others == []
+    assert tried + more >= 5000
