@@ -1,19 +1,26 @@
-"""The audit log, for admins."""
+"""The audit log and what looks like an attack, for admins."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from marshmallow import fields, validate
 
 from caseapp.api.blueprint import ApiBlueprint, ListQuerySchema, ListRequest
+from caseapp.core.pagination import page_in_memory
 from caseapp.core.permissions import Action
 from caseapp.domain.audit.queries import AuditFilter, AuditRecord, list_audit_events
-from caseapp.domain.audit.schemas import AuditEventResponseSchema
+from caseapp.domain.audit.schemas import AuditEventResponseSchema, BurstResponseSchema
+from caseapp.domain.audit.security_events import list_bursts
 from caseapp.http.guard import current_actor, needs
 
 if TYPE_CHECKING:
     from caseapp.core.pagination import Page
+    from caseapp.domain.audit.security_events import Burst
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
 
 blueprint = ApiBlueprint("audit", "Who did what to which record; events can't be changed.")
 
@@ -36,3 +43,20 @@ def list_events(query: ListRequest) -> Page[AuditRecord]:
     return list_audit_events(
         current_actor(), AuditFilter(**query.filters), query.cursor, query.limit
     )
+
+
+@blueprint.route("/security-events")
+@needs(Action.USER_MANAGE)
+@blueprint.list_response_schema(BurstResponseSchema())
+@blueprint.query_params(ListQuerySchema())
+def list_security_events(query: ListRequest) -> Page[Burst]:
+    """List the hours of the last 30 days with many failed tries or refused requests, the newest first.
+
+    `subject_id` is the member of staff whose account was tried, or who was refused; null for strangers and clients.
+    """
+    return page_in_memory(list_bursts(), _newest_first, query.cursor, query.limit)
+
+
+def _newest_first(burst: Burst) -> tuple[int, str, str, int]:
+    moment = (burst.last_at - EPOCH) // MICROSECOND
+    return -moment, burst.kind, str(burst.subject_id), burst.times

@@ -1,5 +1,9 @@
+from datetime import timedelta
+
 import pytest
 
+from caseapp.core.clock import at, now
+from caseapp.domain.audit.security_events import BURST, count_event
 from tests.api.api_client import assert_error, assert_needs_a_role, assert_only_answers
 from tests.support import builders
 
@@ -52,3 +56,23 @@ def test_list_events_needs_an_admin(staff):
     assert_needs_a_role(staff["coach"], ("GET", "/audit"))
     assert_needs_a_role(staff["supervisor"], ("GET", "/audit"))
     assert_only_answers(staff["admin"], "/audit", "GET")
+
+
+def test_security_events_are_listed_as_on_the_page_people(staff):
+    admin, coach = staff["admin"], staff["coach"].actor
+    client_id = builders.client(coach)
+    half_past = now().replace(minute=30)
+    with at(half_past):
+        for _ in range(BURST):
+            count_event("password", coach.id)
+        count_event("token")
+    with at(half_past + timedelta(seconds=1)):
+        for _ in range(BURST):
+            count_event("pin", client_id)
+    answer = admin.get("/security-events")
+    assert str(client_id) not in answer.get_data(as_text=True)
+    assert [
+        (item["kind"], item["subject_id"], item["times"]) for item in answer.get_json()["items"]
+    ] == [("pin", None, BURST), ("password", str(coach.id), BURST)]
+    assert_needs_a_role(staff["coach"], ("GET", "/security-events"))
+    assert_needs_a_role(staff["supervisor"], ("GET", "/security-events"))

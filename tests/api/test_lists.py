@@ -6,8 +6,10 @@ import pytest
 
 from caseapp.api.blueprint import PAGE_SIZE
 from caseapp.core.actor import operator
+from caseapp.core.clock import at, now
 from caseapp.core.pagination import LARGEST_PAGE
 from caseapp.core.transaction import transaction
+from caseapp.domain.audit.security_events import BURST, count_event
 from caseapp.domain.auth.operations import create_token
 from caseapp.domain.clients.codes import SECOND_PERSON
 from caseapp.domain.clients.operations import join_for
@@ -20,7 +22,7 @@ from tests.support.staff_pages import StaffBrowser
 
 UNFIT_CURSOR = "WzcuNV0"
 # Lists for admins and for supervisors; everybody else's coach asks for the others. Who opens a hold isn't alerted.
-ADMINS = {"/audit", "/exports", "/people"}
+ADMINS = {"/audit", "/exports", "/people", "/security-events"}
 SUPERVISORS = {"/alerts", "/board/{group}"}
 
 
@@ -83,6 +85,9 @@ def test_every_list_takes_limit_and_cursor_and_answers_items_and_next(descriptio
 def records(app, staff):
     """Create at least two records for every list."""
     coach, supervisor, admin = staff["coach"], staff["supervisor"], staff["admin"]
+    with at(now().replace(minute=30)):
+        for kind in ("password", "token") * BURST:
+            count_event(kind)
     for number in range(2):
         StaffBrowser(app, coach.actor)
         with transaction():
@@ -120,7 +125,16 @@ def ids(page):
     return [
         next(
             item[name]
-            for name in ("id", "slug", "case_id", "role", "occurred_at", "item", "circumstance")
+            for name in (
+                "id",
+                "slug",
+                "case_id",
+                "role",
+                "occurred_at",
+                "item",
+                "circumstance",
+                "kind",
+            )
             if name in item
         )
         for item in page["items"]

@@ -20,3 +20,12 @@ class AuditEventResponseSchema(Schema):
     client_id = fields.UUID(required=True, allow_none=True)
     details = fields.Dict(required=True)
     request_id = fields.String(required=True)
+
+
+class BurstResponseSchema(Schema):
+    """An hour with many security events of a kind: of whose account or by whom, never of which client."""
+
+    kind = fields.String(required=True)
+    subject_id = fields.UUID(required=True, allow_none=True)
+    times = fields.Integer(required=True)
+    last_at = fields.AwareDateTime(required=True)
