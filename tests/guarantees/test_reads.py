@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from contextlib import contextmanager
 from datetime import timedelta
 from uuid import UUID
 
@@ -34,6 +35,16 @@ pytestmark = pytest.mark.both
 # Longer than the quarter of an hour in which a second look at the same record is no new entry.
 APART = timedelta(minutes=16)
 READERS = ("coach", "supervisor", "admin", "client")
+
+
+@contextmanager
+def apart():
+    """Be so much later, in sessions that were used in between; yield the moment."""
+    moment = now() + APART
+    with open_transaction() as session:
+        session.execute(sa.update(Session).values(last_seen_at=moment - timedelta(minutes=2)))
+    with at(moment):
+        yield moment
 
 
 @pytest.fixture
@@ -193,10 +204,7 @@ def test_first_read_is_one_transaction_with_the_session_and_what_else_it_writes(
         if route.rule.endpoint == endpoint and route.method == "GET"
     )
     # The session was last seen so long ago that this is written too.
-    later = now() + timedelta(minutes=17)
-    with open_transaction() as session:
-        session.execute(sa.update(Session).values(last_seen_at=later - timedelta(minutes=2)))
-    with at(later):
+    with apart():
         writes.clear()
         answer = w.send(world, route, who, world.values_for(who))
         assert answer.status_code == 200, answer.get_data(as_text=True)
@@ -235,7 +243,7 @@ def test_refused_change_shows_the_record_and_so_is_a_read(world):
     path, browser = f"/case/{world.own['number']}/close", world.browsers["coach"]
     form = forms_in(browser.get(path).get_data(as_text=True), path, path)[0]
     told = {"outcome": "reunited", "reason": "decision", "final_screening": "done"}
-    with at(now() + APART):
+    with apart():
         answer = browser.post(path, data=form.fields | told)
     assert answer.status_code == 409
     db.session.rollback()
@@ -254,9 +262,9 @@ def test_refused_change_shows_the_record_and_so_is_a_read(world):
 
 
 def test_list_is_one_event_that_holds_a_hash_of_its_clients(world):
-    moment = now() + APART
+    start = now()
     for again in range(2):
-        with at(moment):
+        with at(start), apart():
             answer = world.browsers["coach"].get("/cases")
         event = find_event(answer)
         assert (event is None) == bool(again)
@@ -272,13 +280,13 @@ def test_list_is_one_event_that_holds_a_hash_of_its_clients(world):
         assert event.details == {"clients": len(clients), "sha256": hash_ids(clients)}
     # The list changed, so it is a new one.
     builders.case(world.actors["coach"])
-    with at(moment):
+    with at(start), apart():
         assert find_event(world.browsers["coach"].get("/cases")) is not None
 
 
 def test_every_download_of_a_report_is_an_event_with_the_clients_of_its_rows(world):
     path = f"/reports/{world.own['export_id']}"
-    with at(now() + APART):
+    with apart():
         browser, answers = world.browsers["admin"], []
         for confirmed in ({"confirm_password": staff.PASSWORD}, {}, {}, {}):
             form = forms_in(browser.get("/reports").get_data(as_text=True), "/reports", path)[0]
@@ -290,7 +298,7 @@ def test_every_download_of_a_report_is_an_event_with_the_clients_of_its_rows(wor
 
 
 def test_log_of_a_client_finds_the_lists_that_showed_them(world):
-    with at(now() + APART):
+    with apart():
         listed = find_event(world.browsers["coach"].get("/cases"))
         named = find_event(world.browsers["supervisor"].get(f"/case/{world.own['number']}"))
         path = f"/api/v1/audit?client={world.own['client_id']}&limit=200"
