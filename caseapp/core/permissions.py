@@ -99,6 +99,7 @@ CONFIRMED_ACTIONS = frozenset(
         Action.NOTE_SIGN,
         Action.HOLD_RELEASE,
         Action.SCREENING_CORRECT,
+        Action.PORTAL_INVITE,
         Action.REPORT_EXPORT,
         Action.PRACTICE_EDIT,
         Action.USER_MANAGE,

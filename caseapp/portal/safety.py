@@ -11,7 +11,7 @@ from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.security_events import get_wrong_pins
 from caseapp.domain.auth.portal_access import end_session_by_reference, record_quick_exit
-from caseapp.domain.auth.queries import find_client_session
+from caseapp.domain.auth.queries import find_client_session, get_own_access
 from caseapp.domain.handouts.rendering import list_help_line_entries
 from caseapp.domain.practice.help_lines import countries
 from caseapp.domain.practice.models import NEUTRAL_SITE
@@ -136,4 +136,5 @@ def privacy_page() -> ResponseReturnValue:
         coach_name=get_coach_name(current_actor()),
         kept_days=UPLOAD_RETENTION.days,
         wrong_pins=get_wrong_pins(current_actor().id).times,
+        access=get_own_access(current_actor()),
     )

@@ -11,7 +11,7 @@ from caseapp.core.permissions import Action
 from caseapp.domain.audit.security_events import get_wrong_pins
 from caseapp.domain.auth.portal_access import Invitation, invite_client
 from caseapp.domain.auth.queries import find_portal_access
-from caseapp.domain.auth.rules import LINK_LIFETIME
+from caseapp.domain.auth.rules import LINK_LIFETIME, START_CODE_LIFETIME
 from caseapp.domain.cases.queries import LockedCase, lock_case
 from caseapp.domain.clients.rules import list_channel_blockers, may_be_mailed
 from caseapp.domain.users.queries import get_user_names
@@ -70,4 +70,5 @@ def show_codes(number: str, invitation: Invitation) -> str:
         invitation=invitation,
         portal_url=urls.portal_url(),
         minutes=LINK_LIFETIME.seconds // 60,
+        code_days=START_CODE_LIFETIME.days,
     )

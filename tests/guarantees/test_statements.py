@@ -71,7 +71,7 @@ PAGES = {
     "portal_handouts.reading_list_page": 8,
     "portal_handouts.plan_page": 6,
     "portal_handouts.written_page": 7,
-    "portal_safety.privacy_page": 4,
+    "portal_safety.privacy_page": 5,
     "portal_safety.safety_page": 3,
     "portal_sign_in.link_page": 2,
     "portal_sign_in.pin_page": 3,

@@ -261,6 +261,7 @@ def test_browser_that_was_in_before_is_not_held_up_and_keeps_no_trace(coach, app
         assert enter_pin(visitor).status_code == 303
     page = text(visitor.get("/portal/privacy"))
     assert "In the last 30 days 5 wrong PINs or start codes were entered" in page
+    assert "Before now, this list was last open on" in page
 
 
 @pytest.mark.parametrize(

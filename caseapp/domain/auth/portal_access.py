@@ -48,6 +48,7 @@ from caseapp.domain.auth.rules import (
     check_invitation,
     choose_way,
     find_pin_error,
+    is_start_code_over,
     may_enter,
 )
 from caseapp.domain.auth.throttling import (
@@ -81,6 +82,7 @@ if TYPE_CHECKING:
     from caseapp.domain.clients.queries import ClientRecord, LockedClient
 
 LINK_MAIL = "portal.link"
+CODE_OVER = lazy_gettext("This start code is too old. Ask for a new one.")
 NOT_OPENED = lazy_gettext("This link or code no longer works. Ask for a new one.")
 
 
@@ -270,8 +272,8 @@ def check_start_code(
 ) -> CheckedStartCode:
     """Check the single-use start code and the new PIN; count the attempt in a transaction of its own.
 
-    Raises Invalid for a PIN that isn't six digits or is too easy to guess, which costs no attempt, and for a wrong
-    start code, TooManyAttempts while the next one has to wait.
+    Raises Invalid for a PIN that isn't six digits or is too easy to guess, which costs no attempt, and for a start code
+    that is wrong or too old, TooManyAttempts while the next one has to wait.
     """
     require(actor, Action.PORTAL_PIN)
     if error := find_pin_error(pin):
@@ -370,6 +372,8 @@ def _check_secret(actor: Actor, secret: str, kind: str, device: Device) -> _Righ
     if not verify_secret(stored, secret):
         count_event(kind, actor.id)
         raise Invalid({kind: [describe_failure(wait)]})
+    if kind == "start_code" and is_start_code_over(invited_at, now()):
+        raise Invalid({kind: [CODE_OVER]})
     return _RightSecret(str(stored), limits)
 
 

@@ -336,6 +336,42 @@ def find_portal_access(client_id: UUID) -> PortalAccess | None:
     return db.session.get(PortalAccess, client_id)
 
 
+@dataclass(frozen=True)
+class OwnAccess:
+    """What a client reads about their own codes: who made them and when, and when somebody was last inside before.
+
+    `last_seen_at` leaves out the session that asks; it is None when nobody was inside before.
+    """
+
+    invited_at: datetime
+    invited_by: str
+    last_seen_at: datetime | None
+
+
+def get_own_access(actor: Actor) -> OwnAccess:
+    """Return who made a client's codes, and when somebody last used them, in one statement."""
+    require(actor, Action.PORTAL_READ)
+    seen = (
+        sa.select(sa.func.max(Session.last_seen_at))
+        .where(
+            Session.subject_id == actor.id,
+            Session.id != actor.session_id,
+            Session.pin_verified,
+        )
+        .scalar_subquery()
+    )
+    row = db.session.execute(
+        sa.select(
+            PortalAccess.invited_at,
+            User.name,
+            sa.type_coerce(seen, Session.last_seen_at.type).label("last_seen_at"),
+        )
+        .join(User, User.id == PortalAccess.invited_by)
+        .where(PortalAccess.client_id == actor.id)
+    ).one()
+    return OwnAccess(row.invited_at, row.name, row.last_seen_at)
+
+
 def find_link_language(token: str) -> str | None:
     """Find the language of the client whom a one-time link was sent to; None for a link that opens nothing."""
     return db.session.scalar(

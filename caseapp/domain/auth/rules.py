@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from caseapp.domain.clients.queries import ClientRecord, LockedClient
 
 LINK_LIFETIME = timedelta(minutes=15)
+START_CODE_LIFETIME = timedelta(days=14)
+"""How long a start code that the coach has handed over can be used; awaiting sign-off."""
 RESET_LIFETIME = timedelta(minutes=60)
 PASSWORD_LINK_LIFETIMES = {
     "invitation": timedelta(hours=72),
@@ -89,6 +91,11 @@ def may_enter(way: str, client: ClientRecord, flags: Collection[str]) -> bool:
     if way == "link" and is_contact_frozen(flags, client.contact_confirmed_at):
         return False
     return all(client.safe.allows(channel) for channel in CHANNELS_BY_WAY[way])
+
+
+def is_start_code_over(invited_at: datetime, moment: datetime) -> bool:
+    """Tell whether the start code of an invitation can't be used any more."""
+    return moment > invited_at + START_CODE_LIFETIME
 
 
 def derive_sign_in_step(*, pin_verified: bool, has_pin: bool) -> SignInStep:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from caseapp.core.clock import at
+from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, Invalid, RuleBroken, TooManyAttempts
 from caseapp.core.permissions import Action, Role
@@ -56,6 +56,17 @@ def test_first_sign_in_requires_the_first_visit_page(coach, app):
     later = redeem(found.card_code)
     assert get_sign_in_step(later) is SignInStep.ENTER_PIN
     assert find_client_session(enter_pin(later, PIN)).actor.role is Role.CLIENT
+
+
+def test_start_code_can_be_used_for_14_days(coach, app):
+    found, late, start = invited(coach), invited(coach, "Jonas Weber"), now()
+    with at(start + timedelta(days=13, hours=23)):
+        assert choose_pin(redeem(found.card_code), found.start_code, PIN)
+    with at(start + timedelta(days=14, minutes=5)):
+        arriving = redeem(late.card_code)
+        with pytest.raises(Invalid) as refused:
+            choose_pin(arriving, late.start_code, PIN)
+    assert refused.value.fields == {"start_code": [portal_access.CODE_OVER]}
 
 
 def test_session_reference_from_before_the_pin_is_ended(coach, app):
