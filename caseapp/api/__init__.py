@@ -21,10 +21,12 @@ from caseapp.api import (
     me,
     notes,
     people,
+    programs,
     safety_plans,
     screenings,
 )
-from caseapp.api.blueprint import StaffApi, schema_name
+from caseapp.api.blueprint import PREFIX, StaffApi, schema_name
+from caseapp.core.permissions import SCOPES
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -61,7 +63,11 @@ def init_app(app: Flask) -> None:
         },
     )
     api.spec.components.security_scheme("token", {"type": "http", "scheme": "bearer"})
+    flow = {"tokenUrl": f"{PREFIX}/oauth/token", "scopes": {scope: scope for scope in SCOPES}}
+    programs_flow = {"type": "oauth2", "flows": {"clientCredentials": flow}}
+    api.spec.components.security_scheme("program", programs_flow)
     for module in RESOURCES:
         api.register(app, module.blueprint)
     app.extensions["api_description"] = docs.description(api.spec)
     app.register_blueprint(docs.blueprint)
+    app.register_blueprint(programs.blueprint)

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 INTRODUCTION = """\
 Gives programs access to the same records, with the same rules, as the staff pages. Send a bearer token: you make one on
 the page Account, and choose its scopes and how long it lasts. A token acts as you, within its scopes: without the scope
-the response is 403 “insufficient_scope”. Times are RFC 3339 in UTC.
+the response is 403 “insufficient_scope”. A program that an admin has made under Settings, Programs, gets tokens for a
+quarter of an hour by OAuth 2.0 client credentials: POST /api/v1/oauth/token with its id and secret by HTTP Basic and a
+form of grant_type and scope; /oauth/revoke and /oauth/introspect take its tokens back and describe them.
+Times are RFC 3339 in UTC.
 
 A list returns “items” and “next”, the cursor of the next page. To change a record, send If-Match
 with the ETag that you read. Without it the response is 428. If someone has saved a newer version, it is 412. When you

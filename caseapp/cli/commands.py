@@ -10,6 +10,7 @@ from caseapp.cli.conflicts import conflicts
 from caseapp.cli.context import CommandContext, Commands
 from caseapp.cli.handouts import handouts
 from caseapp.cli.keys import keys
+from caseapp.cli.programs import program
 from caseapp.cli.report import report
 from caseapp.cli.serve import serve
 from caseapp.cli.setup import demo, init
@@ -39,6 +40,7 @@ for command in (
     check,
     user,
     token,
+    program,
     handouts,
     conflicts,
     access,

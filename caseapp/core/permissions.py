@@ -83,6 +83,7 @@ class Action(StrEnum):
     USER_MANAGE = "user.manage"
     ACCESS_EXPLAIN = "access.explain"
     TOKEN_MAKE = "token.make"  # noqa: S105 - an action, not a secret
+    PROGRAM_MANAGE = "program.manage"
     TOKEN_MANAGE = "token.manage"  # noqa: S105 - an action, not a secret
     KEY_ROTATE = "key.rotate"
     SIGN_IN = "sign_in"
@@ -104,6 +105,7 @@ CONFIRMED_ACTIONS = frozenset(
         Action.PRACTICE_EDIT,
         Action.USER_MANAGE,
         Action.TOKEN_MAKE,
+        Action.PROGRAM_MANAGE,
         Action.TOKEN_MANAGE,
     }
 )
@@ -184,6 +186,7 @@ ACTIONS_BY_ROLE: dict[Role, frozenset[Action]] = {
             Action.PRACTICE_EDIT,
             Action.USER_MANAGE,
             Action.ACCESS_EXPLAIN,
+            Action.PROGRAM_MANAGE,
             Action.TOKEN_MANAGE,
             Action.KEY_ROTATE,
             Action.HANDOUT_REVIEW,
@@ -219,7 +222,7 @@ AREAS: dict[str, tuple[str, ...]] = {
 }
 """The areas of a token's scopes, and what the codes of their actions begin with.
 
-Settings and tokens are in none.
+Settings, programs and tokens are in none.
 """
 
 

@@ -165,6 +165,7 @@ MESSAGES = {
     ),
     "confirmed": lazy_gettext("Confirmed. Send the form now; what you typed is still in it."),
     "token_revoked": lazy_gettext("Token revoked."),
+    "program_ended": lazy_gettext("Program ended."),
     "session_ended": lazy_gettext("Session ended."),
     "signed_out": lazy_gettext("You're signed out."),
 }

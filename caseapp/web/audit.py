@@ -80,6 +80,7 @@ ACTION_LABELS = {
     Action.USER_MANAGE: "Changed a staff account",
     Action.ACCESS_EXPLAIN: "Asked why somebody may open a case",
     Action.TOKEN_MAKE: "Made an API token of their own",
+    Action.PROGRAM_MANAGE: "Made or ended a program",
     Action.TOKEN_MANAGE: "Changed an API token",
     Action.KEY_ROTATE: "Wrapped the keys under another vault key",
     Action.PORTAL_READ: "Viewed the portal",

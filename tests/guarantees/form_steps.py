@@ -18,7 +18,9 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import assign_handout
 from caseapp.domain.auth.identities import Vouched, link_identity
 from caseapp.domain.auth.models import Credential, Passkey
+from caseapp.domain.auth.programs import make_program
 from caseapp.domain.auth.queries import find_staff_session
+from caseapp.domain.auth.schemas import NewProgram
 from caseapp.domain.auth.sealing import seal_secret
 from caseapp.domain.authoring.models import HandoutDraft
 from caseapp.domain.authoring.operations import save_draft
@@ -237,6 +239,13 @@ def forget_password_of_colleague(world):
         )
 
 
+def make_program_of_admin(world):
+    """Give the admin a program, without a session of theirs."""
+    admin = world.actors["admin"]
+    with transaction():
+        make_program(replace(admin, via="cli"), admin.id, NewProgram("Import", ["audit:read"]))
+
+
 REACHED_BY = {
     "account.remove_passkey": add_passkey,
     "account.link_identity": name_provider,
@@ -261,6 +270,7 @@ REACHED_BY = {
     "people.remove_factor_of": set_up_app_of_coach,
     "people.send_invitation": forget_password_of_colleague,
     "screenings.end": tick_circumstance,
+    "settings.end_program": make_program_of_admin,
     "settings.remove_logo": add_logo,
     "staffing.hand_over": let_coach_leave,
     "staffing.confirm_rest": let_coach_leave,

@@ -77,6 +77,7 @@ ADMIN = EVERY_MEMBER_OF_STAFF | {
     "practice.edit",
     "user.manage",
     "access.explain",
+    "program.manage",
     "token.manage",
     "key.rotate",
     "handout.review",

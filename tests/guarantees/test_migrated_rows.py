@@ -64,6 +64,7 @@ LATER_COLUMNS = {
     ("session", "assurance_level"),
     ("session", "method"),
     ("token", "expires_at"),
+    ("token", "program_id"),
     ("token", "scopes"),
     ("token", "used_at"),
     ("session", "wrapped_writing_key"),
@@ -91,6 +92,7 @@ LATER_TABLES = {
     "form_draft",
     "key_ring",
     "passkey",
+    "program",
     "phone_hash",
     "possible_conflict",
     "safety_event",
@@ -409,7 +411,7 @@ def check_ways_in(after: dict[str, list[Row]]) -> None:
     for row in after["token"]:
         assert row.pop("expires_at").replace(tzinfo=UTC) > START
         assert "clients:write" in row.pop("scopes")
-        assert row.pop("used_at") is None
+        assert (row.pop("used_at"), row.pop("program_id")) == (None, None)
 
 
 def test_every_row_of_the_old_schema_comes_through_and_goes_back(old_database: sa.URL) -> None:

@@ -59,6 +59,7 @@ NOT_ABOUT_CLIENTS = {
     "hidden_handout",
     "key_ring",
     "passkey",
+    "program",
     "practice",
     "practice_help_line",
     "practice_logo",

@@ -87,6 +87,7 @@ PAGES = {
     "settings.help_lines_page": 3,
     "settings.logo_page": 4,
     "settings.practice_page": 3,
+    "settings.programs_page": 4,
     "sign_in.sign_in_page": 1,
     "staffing.hand_over_page": 8,
     "staffing.team_page": 4,

@@ -184,6 +184,7 @@ def test_every_required_word_of_a_command_is_known():
         "user add name",
         "user invite name",
         "token create name",
+        "program create name",
     }
 
 

@@ -87,14 +87,32 @@ class Passkey(Model):
     ended_at: Mapped[datetime | None]
 
 
+class Program(Model):
+    """A program that gets short tokens by its id and a secret, of which a hash is stored; it acts as one person."""
+
+    __tablename__ = "program"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    user_id: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"), index=True)
+    name: Mapped[str] = mapped_column(sa.String(80))
+    secret_hash: Mapped[str] = mapped_column(sa.String(64))
+    scopes: Mapped[list[str]]
+    """What its tokens may be used for at most."""
+    created_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+    """When it last got a token."""
+    ended_at: Mapped[datetime | None]
+
+
 class Token(Model):
-    """A bearer token of a member of staff, stored as a hash."""
+    """A bearer token of a member of staff, stored as a hash; `program_id` is the program that it was issued to."""
 
     __tablename__ = "token"
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     secret_hash: Mapped[str] = mapped_column(sa.String(64), unique=True)
     user_id: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"), index=True)
+    program_id: Mapped[UUID | None] = mapped_column(sa.ForeignKey("program.id"), index=True)
     name: Mapped[str] = mapped_column(sa.String(80))
     scopes: Mapped[list[str]]
     """What it may be used for, of `core.permissions.SCOPES`."""

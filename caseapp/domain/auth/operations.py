@@ -174,13 +174,21 @@ def make_own_token(actor: Actor, new: NewToken) -> str:
     change of credentials ends it: such a change ends the tokens too, and none may come after it.
     """
     require(actor, Action.TOKEN_MAKE)
+    require_open_session(actor)
+    token, text = _add_token(actor.id, new.name, new.scopes, new.days)
+    _record_token(actor, Action.TOKEN_MAKE, token)
+    return text
+
+
+def require_open_session(actor: Actor) -> None:
+    """Require that the actor's session hasn't ended since the request began, and keep it and their credentials so.
+
+    Raises Unauthenticated.
+    """
     require_active(actor)
     lock_credentials(actor.id)
     if not is_session_open(actor.session_id):
         raise Unauthenticated
-    token, text = _add_token(actor.id, new.name, new.scopes, new.days)
-    _record_token(actor, Action.TOKEN_MAKE, token)
-    return text
 
 
 def _record_token(actor: Actor, action: Action, token: Token) -> None:
@@ -192,22 +200,30 @@ def _record_token(actor: Actor, action: Action, token: Token) -> None:
     record(actor, action, "token", token.id, details=details)
 
 
+def check_new_token(name: str, scopes: Collection[str]) -> None:
+    """Check what a new token or program is for, and its scopes.
+
+    Raises Invalid for a name that is empty or too long, and for unknown scopes or none.
+    """
+    errors: dict[str, list[str]] = {}
+    if not count_written(name):
+        errors["name"] = ["Enter what it is for."]
+    elif len(name) > max_length(Token.name):
+        errors["name"] = [_too_long(Token.name)]
+    if not scopes or not {*scopes} <= {*SCOPES}:
+        errors["scopes"] = [f"Choose one or more of {', '.join(SCOPES)}."]
+    if errors:
+        raise Invalid(errors)
+
+
 def _add_token(user_id: UUID, name: str, scopes: Collection[str], days: int) -> tuple[Token, str]:
     """Add a token and return it with its text.
 
     Raises Invalid for a name that is empty or too long, unknown scopes or none, and for more than a year.
     """
-    errors: dict[str, list[str]] = {}
-    if not count_written(name):
-        errors["name"] = ["Enter what the token is for."]
-    elif len(name) > max_length(Token.name):
-        errors["name"] = [_too_long(Token.name)]
-    if not scopes or not {*scopes} <= {*SCOPES}:
-        errors["scopes"] = [f"Choose one or more of {', '.join(SCOPES)}."]
+    check_new_token(name, scopes)
     if not 1 <= days <= MAX_TOKEN_DAYS:
-        errors["days"] = [f"Choose 1 to {MAX_TOKEN_DAYS} days."]
-    if errors:
-        raise Invalid(errors)
+        raise Invalid({"days": [f"Choose 1 to {MAX_TOKEN_DAYS} days."]})
     text, moment = generate_token(), now()
     token = Token(
         secret_hash=hash_token(text),

@@ -28,7 +28,7 @@ from caseapp.domain.auth.credentials import (
     verify_secret,
 )
 from caseapp.domain.auth.devices import NO_DEVICE
-from caseapp.domain.auth.models import PASSWORD_LINK_KINDS, Credential, Token
+from caseapp.domain.auth.models import PASSWORD_LINK_KINDS, Credential, Program, Token
 from caseapp.domain.auth.sealing import open_secret, seal_secret
 from caseapp.domain.auth.throttling import (
     Limit,
@@ -219,7 +219,7 @@ def set_password(person_id: UUID, password: str, *, but_session: UUID | None = N
 
 
 def end_access(person_id: UUID, *, but_session: UUID | None = None) -> None:
-    """End the sessions of somebody whose credentials have changed, but for one, and their tokens.
+    """End the sessions of somebody whose credentials have changed, but for one, and their tokens and programs.
 
     So do the links and codes for choosing a password. Codes that were tried with a password or an app of before count
     no longer.
@@ -234,6 +234,12 @@ def end_access(person_id: UUID, *, but_session: UUID | None = None) -> None:
             Credential.ended_at.is_(None),
         )
         .values(ended_at=now(), lookup=None)
+    )
+    # A program that gets a token at the same moment locks its own row first.
+    db.session.execute(
+        sa.update(Program)
+        .where(Program.user_id == person_id, Program.ended_at.is_(None))
+        .values(ended_at=now())
     )
     db.session.execute(
         sa.update(Token)

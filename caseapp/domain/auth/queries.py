@@ -316,17 +316,24 @@ def find_password_date(user_id: UUID) -> datetime | None:
 
 
 def list_tokens(user_id: UUID) -> Sequence[Token]:
-    """List a person's tokens, newest first, also those that have ended."""
+    """List a person's tokens, newest first, also those that have ended, but none of programs."""
     return db.session.scalars(
-        sa.select(Token).where(Token.user_id == user_id).order_by(Token.created_at.desc())
+        sa.select(Token)
+        .where(Token.user_id == user_id, Token.program_id.is_(None))
+        .order_by(Token.created_at.desc())
     ).all()
 
 
 def list_current_tokens(user_id: UUID) -> Sequence[Token]:
-    """List a person's tokens that can be used, newest first."""
+    """List a person's tokens that can be used, newest first, but none of programs."""
     return db.session.scalars(
         sa.select(Token)
-        .where(Token.user_id == user_id, Token.revoked_at.is_(None), Token.expires_at > now())
+        .where(
+            Token.user_id == user_id,
+            Token.program_id.is_(None),
+            Token.revoked_at.is_(None),
+            Token.expires_at > now(),
+        )
         .order_by(Token.created_at.desc(), Token.id)
     ).all()
 

@@ -11,7 +11,7 @@ from caseapp.core.database import max_length
 from caseapp.core.i18n import lazy_gettext
 from caseapp.core.permissions import SCOPES
 from caseapp.core.schemas import RequiredText
-from caseapp.domain.auth.models import Passkey, Token
+from caseapp.domain.auth.models import Passkey, Program, Token
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
@@ -145,6 +145,42 @@ class NewTokenSchema(Schema):
     def make(self, data: dict[str, Any], **_: object) -> NewToken:
         """Build the dataclass."""
         return NewToken(data["token_name"], data["token_scopes"], data["token_days"])
+
+
+@dataclass(frozen=True)
+class NewProgram:
+    """What a program is called, and the scopes that its tokens have at most."""
+
+    name: str
+    scopes: list[str]
+
+
+class NewProgramSchema(Schema):
+    """Input of a program that is being made."""
+
+    program_name = RequiredText("Enter a name for the program", max_length(Program.name))
+    program_scopes = fields.List(
+        fields.String(validate=validate.OneOf(SCOPES, error="Choose what it may do.")),
+        required=True,
+        validate=validate.Length(1, error="Choose what it may do."),
+        error_messages={"required": "Choose what it may do."},
+    )
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> NewProgram:
+        """Build the dataclass."""
+        return NewProgram(data["program_name"], data["program_scopes"])
+
+
+class ProgramChoiceSchema(Schema):
+    """Input of which program is to be ended."""
+
+    program_id = fields.UUID(required=True, error_messages={"required": "Choose a program."})
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> UUID:
+        """Return the id."""
+        return data["program_id"]  # type: ignore[no-any-return]
 
 
 class TokenChoiceSchema(Schema):
