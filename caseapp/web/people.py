@@ -214,12 +214,16 @@ person = FormPage(blueprint, "/people/<uuid:user_id>", Action.USER_MANAGE, load_
 @person.show
 def person_page(view: PersonView, forms: Forms) -> str:
     """Show the account of a member of staff and what can be changed."""
+    user = view.account.user
     return render_template(
         "people/person.html",
         view=view,
         forms=forms,
         roles=ROLE_LABELS,
         reset_reasons=RESET_REASONS,
+        supervisor=view.supervisors.get(str(user.supervisor_id)),
+        hand_over_address=settings.active().base_url
+        + url_for("staffing.hand_over_page", user_id=user.id),
         **_ways(),
     )
 

@@ -138,7 +138,10 @@ def test_admin_edits_moves_disables_and_enables_somebody(app, team):
     assert "Marta Lund" in admin.text(page)
     made = builders.case(coach)
     builders.screen(coach, made.client_id, self_harm=3)
-    assert made.number in admin.text(page)
+    left = admin.text(page)
+    assert made.number in left
+    assert "Helen Marsh supervises them. A supervisor hands over at this address" in left
+    assert f"/hand-over/{coach.id}" in left
     for answer in (
         admin.send(page, f"{page}/role", role="admin", supervisor_id=None),
         admin.send(page, f"{page}/disable"),
