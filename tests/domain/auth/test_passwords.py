@@ -301,13 +301,13 @@ def test_confirming_renews_the_token_and_the_time_of_the_session(coach):
     start = now()
     reference = enter()
     actor = actor_of(reference)
-    with at(start + timedelta(minutes=30)):
+    with at(start + timedelta(minutes=10)):
         checked = check_own_password(actor, staff.PASSWORD)
         with transaction():
             renewed = confirm_session(checked)
         assert actor_of(reference) is None
         assert actor_of(renewed).session_id == actor.session_id
-        assert find_staff_session(renewed).authenticated_at == start + timedelta(minutes=30)
+        assert find_staff_session(renewed).authenticated_at == start + timedelta(minutes=10)
 
 
 def test_ended_session_is_not_confirmed(coach):
