@@ -123,7 +123,7 @@ def test_screening_that_opens_a_hold_takes_few_statements(coach, ines):
     with Statements() as writing:
         answer = coach.post(f"/clients/{ines}/screenings", CALM | {"sleep": "urgent"})
     assert answer.status_code == 201
-    assert len(writing.seen) == 15 + locks, writing.seen
+    assert len(writing.seen) == 16 + locks, writing.seen
 
 
 def test_screening_sent_twice_is_recorded_once(coach, ines):
