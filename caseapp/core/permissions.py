@@ -81,6 +81,7 @@ class Action(StrEnum):
     AUDIT_READ = "audit.read"
     PRACTICE_EDIT = "practice.edit"
     USER_MANAGE = "user.manage"
+    DENIAL_MANAGE = "denial.manage"
     ACCESS_EXPLAIN = "access.explain"
     TOKEN_MAKE = "token.make"  # noqa: S105 - an action, not a secret
     PROGRAM_MANAGE = "program.manage"
@@ -104,6 +105,7 @@ CONFIRMED_ACTIONS = frozenset(
         Action.REPORT_EXPORT,
         Action.PRACTICE_EDIT,
         Action.USER_MANAGE,
+        Action.DENIAL_MANAGE,
         Action.TOKEN_MAKE,
         Action.PROGRAM_MANAGE,
         Action.TOKEN_MANAGE,
@@ -168,6 +170,7 @@ ACTIONS_BY_ROLE: dict[Role, frozenset[Action]] = {
             Action.BOARD_READ,
             Action.CONFLICT_READ,
             Action.HAND_OVER,
+            Action.DENIAL_MANAGE,
             Action.HOLD_RELEASE,
             Action.HOLD_ALLOW,
             Action.FLAG_CLEAR,
@@ -185,6 +188,7 @@ ACTIONS_BY_ROLE: dict[Role, frozenset[Action]] = {
             Action.AUDIT_READ,
             Action.PRACTICE_EDIT,
             Action.USER_MANAGE,
+            Action.DENIAL_MANAGE,
             Action.ACCESS_EXPLAIN,
             Action.PROGRAM_MANAGE,
             Action.TOKEN_MANAGE,
@@ -218,7 +222,7 @@ AREAS: dict[str, tuple[str, ...]] = {
     "handouts": ("handout",),
     "reports": ("report",),
     "audit": ("audit",),
-    "staff": ("user",),
+    "staff": ("user", "denial"),
 }
 """The areas of a token's scopes, and what the codes of their actions begin with.
 

@@ -72,6 +72,12 @@ MESSAGES = {
     "plan_reviewed": lazy_gettext("Review recorded."),
     "plan_shown": lazy_gettext("The plan is in the portal now."),
     "plan_removed": lazy_gettext("The plan is no longer in the portal."),
+    "access_denied": lazy_gettext(
+        "Recorded. From now on this person doesn’t see the client anywhere."
+    ),
+    "denial_ended": lazy_gettext(
+        "Ended. What this person sees now depends on their role and team."
+    ),
     "handed_over": lazy_gettext("Handed over. Whoever took over has been told."),
     "followup_added": lazy_gettext("Follow-up added."),
     "result_recorded": lazy_gettext("Result recorded."),

@@ -33,6 +33,7 @@ ACTION_LABELS = {
     Action.CLIENT_READ: "Viewed a client's record",
     Action.CLIENT_EDIT: "Changed a client's record",
     Action.HAND_OVER: "Handed over a client",
+    Action.DENIAL_MANAGE: "Changed who must not see a client",
     Action.ALERT_ACKNOWLEDGE: "Acknowledged an alert",
     Action.ALERT_READ: "Viewed alerts",
     Action.ALERT_SEND: "Alerted people about a hold",

@@ -90,7 +90,8 @@ def hold_page(context: CasePage, forms: Forms) -> str:
         released_holds=[hold for hold in holds if hold.released_at is not None],
         blockers=_list_release_blockers(context, history, actor),
         second_people=list_possible_second_people(
-            {hold.id: history.find_hold_screenings(hold) for hold in context.safety.holds}
+            client_id,
+            {hold.id: history.find_hold_screenings(hold) for hold in context.safety.holds},
         ),
         allowable=list_allowable_handouts(context) if _shows_allowing(context, actor) else {},
         titles=_list_titles(context),

@@ -23,7 +23,7 @@ from tests.support.staff_pages import StaffBrowser
 UNFIT_CURSOR = "WzcuNV0"
 # Lists for admins and for supervisors; everybody else's coach asks for the others. Who opens a hold isn't alerted.
 ADMINS = {"/audit", "/exports", "/people", "/security-events"}
-SUPERVISORS = {"/alerts", "/board/{group}"}
+SUPERVISORS = {"/alerts", "/board/{group}", "/denied-access"}
 
 
 def who_asks(template):
@@ -112,6 +112,9 @@ def records(app, staff):
         note = {"format": "free", "session_at": f"2026-11-20T{hour}:00:00Z"}
         assert coach.post(f"/cases/{made.case_id}/notes", note).status_code == 201
         assert admin.post("/exports", {"format": "csv"}).status_code == 201
+    for person in (staff["coach2"], admin):
+        wish = {"number": made.number, "user_id": str(person.actor.id), "reason": "relative"}
+        assert supervisor.post("/denied-access", wish).status_code == 201
     with transaction():
         set_manual_flag(
             supervisor.actor, lock_client(supervisor.actor, made.client_id), "contact_block"

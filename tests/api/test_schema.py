@@ -84,8 +84,10 @@ def records(app, staff):
     safety_plans.write(coach.actor, held)
     with transaction():
         spare, _ = create_token(operator(), "coach@practice.test", "spare")
+    denial = {"number": made.number, "user_id": str(admin.actor.id), "reason": "relative"}
     plan = coach.get(f"/clients/{held}/safety-plans").get_json()["items"][0]
     return {
+        "denial_id": staff["supervisor"].post("/denied-access", denial).get_json()["id"],
         "plan_id": plan["plan_id"],
         "alert_id": coach.get("/alerts").get_json()["items"][0]["id"],
         "client_id": str(held),
@@ -110,7 +112,7 @@ def who_asks(operation):
     if operation.tags[0] in ADMINS:
         return "admin"
     is_supervisors = operation.path.endswith(("/release", "/recall", "/hand-over"))
-    return "supervisor" if is_supervisors or operation.tags[0] == "board" else "coach"
+    return "supervisor" if is_supervisors or operation.tags[0] in {"board", "denials"} else "coach"
 
 
 def walk(operation, mode, token, records):

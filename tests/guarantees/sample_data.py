@@ -38,6 +38,9 @@ from caseapp.domain.reports.schemas import ReportFilter
 from caseapp.domain.safety_plans.codes import SAFETY
 from caseapp.domain.safety_plans.queries import get_plan_id
 from caseapp.domain.screening.queries import list_flags, list_holds
+from caseapp.domain.staffing.denial_operations import deny_access
+from caseapp.domain.staffing.denials import lock_access
+from caseapp.domain.staffing.schemas import NewDenial
 from caseapp.domain.worksheets.operations import send_upload, share_answers, store_upload
 from caseapp.domain.worksheets.queries import lock_worksheet
 from caseapp.http.guard import iter_routes
@@ -56,6 +59,7 @@ OWNED = {
     "assignment_id",
     "case_id",
     "client_id",
+    "denial_id",
     "flag_id",
     "followup_id",
     "bulk_assignment_id",
@@ -69,6 +73,8 @@ OWNED = {
     "upload_id",
     "screening_id",
 }
+# What isn't about one client only: whoever reads it sees the part that they may.
+NOT_OF_ONE_CLIENT = {"session_id", "bulk_assignment_id"}
 SHARED = {
     "draft_id",
     "export_id",
@@ -112,8 +118,11 @@ class World:
         return self.own | ({"note_id": self.drafts[who]} if who in self.drafts else {})
 
 
-def _belongings(app, coach, slugs):
-    """Create one record of each kind for a coach; return the client's browser and a value for each argument."""
+def _belongings(app, coach, slugs, admin, denied):
+    """Create one record of each kind for a coach; return the client's browser and a value for each argument.
+
+    `denied` must not see the client.
+    """
     browser, found = portal_client.sign_in_client(app, coach)
     with transaction():
         for slug in slugs:
@@ -160,6 +169,10 @@ def _belongings(app, coach, slugs):
     number = db.session.scalar(
         sa.text("SELECT number FROM coaching_case ORDER BY opened_at DESC LIMIT 1")
     )
+    with transaction():
+        denial_id = deny_access(
+            admin, lock_access(admin, number), NewDenial(number, denied.id, "relative")
+        )
     context = get_case_context_by_number(coach, number)
     assignments = list_assignments(coach, context)
     return browser, {
@@ -173,6 +186,7 @@ def _belongings(app, coach, slugs):
         "note_id": note_id,
         "bulk_assignment_id": bulk_assignment_id,
         "hold_id": list_holds(coach, found.client_id)[0].id,
+        "denial_id": denial_id,
         "flag_id": list_flags(coach, found.client_id)[0].id,
         "assignment_id": assignments[0].id,
         "position": assignments[0].position,
@@ -200,8 +214,9 @@ def make(app, team):
             "token": "no-such-link",
             "user_id": actors["supervisor"].id,
         }
-    client, own = _belongings(app, actors["coach"], [SLUG, "better-nights"])
-    client2, foreign = _belongings(app, actors["coach2"], [SLUG])
+    coach, coach2, admin = actors["coach"], actors["coach2"], actors["admin"]
+    client, own = _belongings(app, coach, [SLUG, "better-nights"], admin, coach2)
+    client2, foreign = _belongings(app, coach2, [SLUG], admin, coach)
     world.own, world.foreign = shared | own, shared | foreign
     world.browsers |= {"client": client, "client2": client2}
     world.drafts = {"supervisor": builders.draft(actors["supervisor"], own["case_id"])}
@@ -239,6 +254,14 @@ def copy_of(world):
         foreign=dict(world.foreign),
         drafts=dict(world.drafts),
     )
+
+
+def deny(world, who):
+    """Let an admin record that somebody must not see the coach's client."""
+    admin, number = world.actors["admin"], world.own["number"]
+    with transaction():
+        new = NewDenial(number, world.actors[who].id, "relative")
+        deny_access(admin, lock_access(admin, number), new)
 
 
 @dataclass(frozen=True)
@@ -296,6 +319,7 @@ BODIES: dict[str, dict[str, object]] = {
         "from_id": str(NOBODYS),
         "heir_id": str(NOBODYS),
     },
+    f"POST {API}/denied-access/<uuid:denial_id>/end": {"reason": "past"},
     f"PATCH {API}/cases/<uuid:case_id>": {"goal": "together"},
     f"PATCH {API}/notes/<uuid:note_id>": {"minutes": 45},
     f"PATCH {API}/followups/<uuid:followup_id>": {

@@ -24,11 +24,16 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.alerts.models import AlertRecipient
 from caseapp.domain.auth.models import Token
 from caseapp.domain.auth.operations import create_token, revoke_token
+from caseapp.domain.clients.codes import ALERTED
+from caseapp.domain.clients.operations import join_for
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.practice.models import Practice
 from caseapp.domain.screening.hold_operations import name_second_person
 from caseapp.domain.screening.queries import lock_hold
+from caseapp.domain.staffing.denial_operations import deny_access
+from caseapp.domain.staffing.denials import lock_access
 from caseapp.domain.staffing.operations import hand_over
+from caseapp.domain.staffing.schemas import NewDenial
 from caseapp.domain.users.models import User
 from tests.guarantees import sample_data as w
 from tests.guarantees.test_actions import TABLE
@@ -72,6 +77,7 @@ PEOPLE = {
     **at_both("supervisor", Person(Role.SUPERVISOR, sees="own")),
     **at_both("another supervisor", Person(Role.SUPERVISOR)),
     **at_both("named second person", Person(Role.SUPERVISOR, is_named=True)),
+    **at_both("alerted supervisor who must not see the client", Person(Role.SUPERVISOR)),
     **at_both("admin", Person(Role.ADMIN)),
     "disabled coach": UNKNOWN,
     "disabled coach's token": UNKNOWN,
@@ -100,6 +106,8 @@ TO_SET_UP = {
 # who was named to release the hold.
 OF_AUTHOR = {"note_id", "session_id", "token_id"}
 OF_TEAM = {"staffing.hand_over_page", "staffing.confirm_rest", "staffing.hand_over_rest"}
+# What admins reach of every client, since it shows a case number only.
+OF_ADMIN = {"denials.end", "api_denials.end"}
 OF_NAMED = {
     "holds.named_hold",
     "holds.release_named",
@@ -151,7 +159,8 @@ def expected(name, person, route, ownership):
     owned = w.OWNED & route.rule.arguments
     sees = person.sees == ownership and (person.is_author or not owned & OF_AUTHOR)
     named = person.is_named and ownership == "own" and endpoint in OF_NAMED
-    if (owned or endpoint in OF_TEAM) and not sees and not named:
+    told = person.role is Role.ADMIN and ownership != "missing" and endpoint in OF_ADMIN
+    if (owned or endpoint in OF_TEAM) and not (sees or named or told):
         return "missing"
     return NOT_THERE.get(endpoint, "reached")
 
@@ -211,6 +220,7 @@ class Matrix:
             "supervisor": actors["supervisor"],
             "another supervisor": actors["supervisor2"],
             "named second person": staff.add("supervisor3"),
+            "alerted supervisor who must not see the client": staff.add("supervisor4"),
             "admin": actors["admin"],
             "disabled coach": staff.add("coach4", supervisor="supervisor"),
         }
@@ -222,6 +232,12 @@ class Matrix:
         with transaction():
             # As if somebody else had recorded the screening.
             db.session.add(AlertRecipient(alert_id=own["alert_id"], user_id=coach.id, step="coach"))
+            denied = people["alerted supervisor who must not see the client"].id
+            recipient = AlertRecipient(alert_id=own["alert_id"], user_id=denied, step="deputy")
+            db.session.add(recipient)
+            join_for(own["client_id"], denied, ALERTED)
+            access = lock_access(actors["admin"], own["number"])
+            deny_access(actors["admin"], access, NewDenial(own["number"], denied, "relative"))
             hold = lock_hold(coach, own["hold_id"])
             name_second_person(coach, hold, people["named second person"].id, hold.hold.version)
         with transaction():

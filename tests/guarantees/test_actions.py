@@ -61,6 +61,7 @@ COACH = EVERY_MEMBER_OF_STAFF | {
 SUPERVISOR = COACH | {
     "board.read",
     "client.hand_over",
+    "denial.manage",
     "conflict.read",
     "hold.allow",
     "hold.release",
@@ -72,6 +73,7 @@ SUPERVISOR = COACH | {
     "handout.hide",
 }
 ADMIN = EVERY_MEMBER_OF_STAFF | {
+    "denial.manage",
     "report.export",
     "audit.read",
     "practice.edit",

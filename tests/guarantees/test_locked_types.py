@@ -22,11 +22,13 @@ pytestmark = [pytest.mark.process, pytest.mark.slow]
 
 # What each locked record looks like when it was read without the lock.
 UNLOCKED = {
+    "LockedAccess": "caseapp.domain.clients.queries.ClientRecord",
     "LockedAlert": "caseapp.domain.alerts.schemas.AlertRecord",
     "LockedAssignment": "caseapp.domain.assignments.schemas.AssignmentRecord",
     "LockedCase": "caseapp.domain.cases.queries.CaseContext",
     "LockedCaseForNote": "caseapp.domain.cases.queries.CaseContext",
     "LockedClient": "caseapp.domain.clients.queries.ClientRecord",
+    "LockedDenial": "caseapp.domain.staffing.schemas.AccessDenialRecord",
     "LockedFollowUp": "caseapp.domain.followups.schemas.FollowUpRecord",
     "LockedHold": "caseapp.domain.screening.records.Hold",
     "LockedMember": "caseapp.domain.users.models.User",

@@ -171,6 +171,7 @@ def test_lock_outside_a_transaction_is_refused(app: Any) -> None:
         given = {
             "actor": client if "position" in asked else team["supervisor"],
             "position": 1,
+            "number": made.number,
             "secret": card,
         }
         with pytest.raises(RuntimeError, match="open transaction"):

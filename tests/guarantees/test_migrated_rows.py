@@ -80,6 +80,7 @@ LATER_COLUMNS = {
     ("user_account", "phone"),
 }
 LATER_TABLES = {
+    "access_denial",
     "alert",
     "alert_recipient",
     "alert_setting",

@@ -8,6 +8,7 @@ import pytest
 from flask import Blueprint, Flask
 
 from caseapp.core.permissions import ACTIONS_BY_ROLE, Role
+from caseapp.domain.cases.queries import get_case_context_by_number
 from caseapp.http.guard import UndeclaredView, check_declared
 from tests.guarantees import sample_data as w
 
@@ -233,6 +234,35 @@ def test_foreign_record_looks_like_a_missing_one(world, routes, who):
                 failures.append((route.name, name, status, "say in world.BODIES what it needs"))
     assert failures == []
     assert looked > 2
+    assert w.digest() == before
+
+
+@pytest.mark.both
+@pytest.mark.pdf
+def test_whoever_must_not_see_a_client_finds_nothing_of_them(world, routes):
+    """The coach's supervisor, who sees the client otherwise, reads what they would of a client who never was."""
+    who, own = "supervisor", world.own
+    w.deny(world, who)
+    named = [str(own[name]) for name in ("number", "client_id", "case_id")]
+    named.append(get_case_context_by_number(world.actors["coach"], own["number"]).client.name)
+    failures: list = []
+    before, looked = w.digest(), 0
+    for route in routes:
+        if route.action not in ACTIONS_BY_ROLE[Role.SUPERVISOR] or route.interface == "portal":
+            continue
+        owned = sorted(w.OWNED & route.rule.arguments - w.NOT_OF_ONE_CLIENT)
+        if owned:
+            values = own | {name: w.MISSING.get(name, w.NOBODYS) for name in owned}
+            body = w.BODIES.get(route.name)
+            answers = [w.send(world, route, who, given, body=body) for given in (own, values)]
+            if answers[0].status_code != 404 or like(answers[0]) != like(answers[1]):
+                failures.append((route.name, [answer.status_code for answer in answers]))
+        elif route.safe:
+            page = w.send(world, route, who, own).data
+            failures += [(route.name, name) for name in named if name.encode() in page]
+        looked += 1
+    assert failures == []
+    assert looked > 100
     assert w.digest() == before
 
 

@@ -41,6 +41,9 @@ from caseapp.domain.screening.hold_operations import release_hold
 from caseapp.domain.screening.operations import clear_flag
 from caseapp.domain.screening.queries import list_flags, list_holds, lock_hold
 from caseapp.domain.screening.schemas import CircumstanceEnd
+from caseapp.domain.staffing.denial_operations import deny_access, end_denial
+from caseapp.domain.staffing.denials import lock_access, lock_denial
+from caseapp.domain.staffing.schemas import NewDenial
 from caseapp.domain.worksheets.operations import save_answers, share_answers, store_upload
 from caseapp.domain.worksheets.queries import lock_worksheet
 from tests.support import builders, portal_client, safety_plans, staff
@@ -54,7 +57,13 @@ EMAIL = f"{CANARY}@example.test".lower()
 # Bytes that are about nobody: the practice's own logo.
 OPEN = {("practice_logo", "picture")}
 # What is chosen from a list, alone or with a few words.
-CODES = [("alert", "kind"), ("follow_up", "kind"), ("follow_up", "result")]
+CODES = [
+    ("access_denial", "end_reason"),
+    ("access_denial", "reason"),
+    ("alert", "kind"),
+    ("follow_up", "kind"),
+    ("follow_up", "result"),
+]
 SEALED = [
     (table.name, column.name)
     for table in METADATA.sorted_tables
@@ -72,11 +81,24 @@ def tell_of_an_end(coach, client_id):
         end_circumstance(coach, lock_client(coach, client_id), ended)
 
 
-def make_passkey(coach):
-    """Add a passkey."""
+def add_people():
+    """Add the sample staff, and a passkey of the coach."""
+    team = staff.team()
+    coach = team["coach"]
     answer = Authenticator().make(describe_adding(coach, staff.email_of(coach), CANARY))
     with transaction():
         add_passkey(coach, NewPasskey("Laptop", answer), CANARY)
+    return team
+
+
+def deny_and_end(supervisor, number, users):
+    """Record that some people must not see a client, and end it, each for another reason."""
+    for user, reason, end in zip(users, ("wish", "relative"), ("past", "error"), strict=True):
+        with transaction():
+            new = NewDenial(number, user.id, reason)
+            denial_id = deny_access(supervisor, lock_access(supervisor, number), new)
+        with transaction():
+            end_denial(supervisor, lock_denial(supervisor, denial_id), end)
 
 
 def write_in_portal(client_id):
@@ -93,9 +115,8 @@ def write_in_portal(client_id):
 @pytest.fixture
 def canaries(app, named_site):
     """Write the canary into every field whose words are sealed, through the operations."""
-    team = staff.team()
+    team = add_people()
     coach, supervisor = team["coach"], team["supervisor"]
-    make_passkey(coach)
     start = now()
     with at(start - timedelta(days=20)):
         made = builders.case(
@@ -109,6 +130,7 @@ def canaries(app, named_site):
             safe=SafeContact(("call", "portal"), CANARY, CANARY, CANARY),
         )
         builders.screen(coach, made.client_id, self_harm="concern", comment=CANARY)
+    deny_and_end(supervisor, made.number, (team["coach2"], team["admin"]))
     with at(start - timedelta(days=12)):
         safety_plans.write(coach, made.client_id, text=CANARY, note=CANARY)
     with at(start - timedelta(days=11)):

@@ -44,6 +44,7 @@ PAGES = {
     "cases.details_page": 11,
     "cases.new_case_page": 4,
     "cases.stage_page": 9,
+    "denials.denial_list": 6,
     "followups.case_followups": 9,
     "followups.followup_list": 6,
     "handouts.handout_list": 4,

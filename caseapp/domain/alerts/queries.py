@@ -31,8 +31,10 @@ from caseapp.domain.clients.models import CareTeamMember, Client
 from caseapp.domain.clients.queries import (
     has_role,
     in_role,
+    is_denied_to,
     is_visible_to,
     sees_client,
+    select_denied_clients,
     take_lock_of_owner,
     unseal_client,
 )
@@ -69,7 +71,8 @@ _PERSON = ("id", "name", "role", "phone", "on_call_hours", "disabled_at")
 
 
 def _columns(user: Any, prefix: str) -> list[sa.Label[Any]]:  # noqa: ANN401 - the table or an alias
-    return [getattr(user, name).label(f"{prefix}_{name}") for name in _PERSON]
+    is_denied = is_denied_to(user.id, sa.bindparam("client_id")).label(f"{prefix}_is_denied")
+    return [is_denied, *(getattr(user, name).label(f"{prefix}_{name}") for name in _PERSON)]
 
 
 ESCALATION = (
@@ -103,7 +106,7 @@ ESCALATION = (
 
 def _person(row: Any, prefix: str) -> StaffMember | None:  # noqa: ANN401 - a result row
     found = {name: getattr(row, f"{prefix}_{name}") for name in _PERSON}
-    if found["id"] is None:
+    if found["id"] is None or getattr(row, f"{prefix}_is_denied"):
         return None
     return StaffMember(
         found["id"],
@@ -121,7 +124,7 @@ def get_alert_setting() -> AlertSetting:
 
 
 def get_escalation(client_id: UUID) -> Escalation:
-    """Load whom the alerts about a client reach, and when, with one statement."""
+    """Load whom the alerts about a client reach, and when, with one statement; nobody who must not see the client."""
     db.session.flush()
     return _escalation(run(ESCALATION, client_id=client_id).all())
 
@@ -282,7 +285,11 @@ def lock_alert(actor: Actor, alert_id: UUID) -> LockedAlert:
         sa.select(Alert, AlertRecipient, ClientKey.wrapped)
         .join(AlertRecipient, AlertRecipient.alert_id == Alert.id)
         .join(ClientKey, ClientKey.client_id == Alert.client_id)
-        .where(Alert.id == alert_id, AlertRecipient.user_id == actor.id)
+        .where(
+            Alert.id == alert_id,
+            AlertRecipient.user_id == actor.id,
+            Alert.client_id.not_in(select_denied_clients(actor.id)),
+        )
     ).first()
     if found is None:
         raise NotFound
@@ -303,7 +310,10 @@ def _open_kind(alert: Alert, key: DataKey) -> str:
 
 
 def _select_received(actor: Actor) -> sa.Select[Any]:
-    return _select_alerts(actor).where(AlertRecipient.user_id == actor.id)
+    return _select_alerts(actor).where(
+        AlertRecipient.user_id == actor.id,
+        Alert.client_id.not_in(select_denied_clients(actor.id)),
+    )
 
 
 def _select_alerts(actor: Actor) -> sa.Select[Any]:

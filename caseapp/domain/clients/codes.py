@@ -17,6 +17,22 @@ CARE_TEAM_ROLES = tuple(ROLE_LABELS)
 JOIN_REASONS = {"": "", "opened": "New client or case", "handed_over": "Handed over"}
 """Why somebody is the client's coach; empty for another role, which says it, and where it was not recorded."""
 
+DENIAL_REASONS = {
+    "relative": "A relative or friend of the client",
+    "partner": "A present or former partner of the client, or of the client’s partner",
+    "therapist": "Treats or advises the client elsewhere",
+    "colleague": "Works with the client elsewhere, or the client works here",
+    "wish": "The client asked for it",
+    "safety": "The client’s safety",
+}
+"""Why a member of staff must not see a client. Awaiting sign-off."""
+DENIAL_END_REASONS = {
+    "past": "The reason no longer exists",
+    "wish": "The client agreed",
+    "error": "It was recorded in error",
+}
+"""Why they may see the client again. Awaiting sign-off."""
+
 MATCH_REASONS = {
     "same_name": "has the same name",
     "is_partner": "has the name of this person's partner",

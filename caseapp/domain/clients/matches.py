@@ -27,6 +27,7 @@ from caseapp.domain.clients.comparison import (
     similar_names,
 )
 from caseapp.domain.clients.models import (
+    AccessDenial,
     CareTeamMember,
     Client,
     ConflictQuestion,
@@ -34,13 +35,19 @@ from caseapp.domain.clients.models import (
     PhoneHash,
     PossibleConflict,
 )
-from caseapp.domain.clients.queries import get_client_record, in_role, is_visible_to
+from caseapp.domain.clients.queries import (
+    get_client_record,
+    in_role,
+    is_visible_to,
+    select_denied_clients,
+)
 from caseapp.domain.clients.rules import OwnMatch
 from caseapp.domain.keys.queries import fingerprint
 from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime
     from uuid import UUID
 
@@ -222,14 +229,20 @@ class UndecidedConflict:
 def list_undecided_conflicts(actor: Actor, limit: int) -> list[UndecidedConflict]:
     """List the clients whom a supervisor sees and who have an undecided possible conflict, the oldest first.
 
+    Whoever must not see one of the two isn't asked.
+
     Raises Forbidden for anyone but a supervisor.
     """
     require(actor, Action.CONFLICT_READ)
+    both = (PossibleConflict.client_id, PossibleConflict.other_id)
+    denied = select_denied_clients(actor.id)
     pairs = [
         sa.select(column.label("id"), PossibleConflict.found_at.label("found_at")).where(
-            PossibleConflict.decided_at.is_(None), is_visible_to(actor, column)
+            PossibleConflict.decided_at.is_(None),
+            is_visible_to(actor, column),
+            *(one.not_in(denied) for one in both),
         )
-        for column in (PossibleConflict.client_id, PossibleConflict.other_id)
+        for column in both
     ]
     waiting = sa.union_all(*pairs).subquery()
     since = sa.func.min(waiting.c.found_at, type_=PossibleConflict.found_at.type).label("since")
@@ -274,14 +287,24 @@ def list_undecided_pairs(actor: Actor) -> list[UndecidedPair]:
     return [UndecidedPair(*row[:3]) for row in rows]
 
 
+def list_denied(actor: Actor, client_ids: Collection[UUID]) -> set[UUID]:
+    """List those of some clients whom an actor must not see."""
+    denied = select_denied_clients(actor.id)
+    return {*db.session.scalars(denied.where(AccessDenial.client_id.in_(client_ids)))}
+
+
 def describe_matches(actor: Actor, found: dict[UUID, str]) -> list[ClientMatch]:
-    """Add names and coaches to matches, for a supervisor."""
+    """Add names and coaches to matches, for a supervisor; clients whom they must not see are left out."""
     require(actor, Action.CONFLICT_READ)
     rows = db.session.execute(
         sa.select(Client.id, Client.name, User.name.label("coach"))
         .join(CareTeamMember, CareTeamMember.client_id == Client.id)
         .join(User, User.id == CareTeamMember.user_id)
-        .where(Client.id.in_(found), in_role(CareTeamMember, COACH))
+        .where(
+            Client.id.in_(found),
+            Client.id.not_in(select_denied_clients(actor.id)),
+            in_role(CareTeamMember, COACH),
+        )
     ).all()
     note_shown((row.id for row in rows), Action.CONFLICT_READ)
     people: dict[UUID, tuple[str, list[str]]] = {}

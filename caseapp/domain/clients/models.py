@@ -93,6 +93,37 @@ class CareTeamMember(Model):
     created_by: Mapped[UUID | None] = mapped_column(sa.ForeignKey("user_account.id"))
 
 
+class AccessDenial(Model):
+    """A member of staff who must not see a client, whatever else would let them; why is sealed.
+
+    It holds until `ended_at`. Rows are never deleted: they are the history.
+    """
+
+    __tablename__ = "access_denial"
+    __table_args__ = (
+        sa.Index(
+            "uq_access_denial_user",
+            "user_id",
+            "client_id",
+            unique=True,
+            sqlite_where=sa.text("ended_at IS NULL"),
+            postgresql_where=sa.text("ended_at IS NULL"),
+        ),
+        sa.Index("ix_access_denial_client", "client_id"),
+        sa.Index("ix_access_denial_created", "created_at", "id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"))
+    user_id: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"))
+    reason: Mapped[bytes]
+    created_at: Mapped[datetime]
+    created_by: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"))
+    ended_at: Mapped[datetime | None]
+    ended_by: Mapped[UUID | None] = mapped_column(sa.ForeignKey("user_account.id"))
+    end_reason: Mapped[bytes | None]
+
+
 class ClientNameWord(Model):
     """A folded word of a client's name, for searching by its first letters.
 

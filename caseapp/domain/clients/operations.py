@@ -36,6 +36,7 @@ from caseapp.domain.clients.matches import (
     email_hash,
     find_possible_matches,
     identify,
+    list_denied,
     list_outdated_clients,
     list_own_matches,
     name_hashes,
@@ -51,9 +52,16 @@ from caseapp.domain.clients.models import (
     PhoneHash,
     PossibleConflict,
 )
-from caseapp.domain.clients.queries import has_coach, in_role, take_client_lock, unseal_client
+from caseapp.domain.clients.queries import (
+    has_coach,
+    has_denial,
+    in_role,
+    take_client_lock,
+    unseal_client,
+)
 from caseapp.domain.clients.rules import (
     ASK_SUPERVISOR,
+    MUST_NOT_SEE,
     list_match_blockers,
     list_question_blockers,
     may_be_mailed,
@@ -66,7 +74,7 @@ from caseapp.domain.practice.queries import get_practice_info, lock_practice_row
 from caseapp.domain.users.queries import list_assignable_coaches
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
     from datetime import datetime
     from uuid import UUID
 
@@ -124,12 +132,13 @@ def require_assignable_coach(actor: Actor, coach_id: UUID) -> None:
 
 def require_decision(
     actor: Actor, details: ClientDetails, before: ClientRecord | None = None, *, agreed: bool
-) -> set[UUID]:
-    """Refuse details that fit other records until somebody who may has decided; return the clients decided about.
+) -> dict[UUID, bool]:
+    """Refuse details that fit other records until somebody who may has decided; return whether each client was decided.
 
     Only what is new since `before`, the client's present record, needs a decision; a supervisor who has decided has
     looked at every match. A coach is told the names of their own
-    clients and of nobody else; a supervisor sees all matching records, and `agreed` is their decision. Whoever was told
+    clients and of nobody else; a supervisor sees all matching records, and `agreed` is their decision. Of a client whom
+    a supervisor must not see they aren't told, and another supervisor decides later. Whoever was told
     of too many possible conflicts is told no more. Such details are saved one at a time, so that two people who enter
     the same person at the same moment don't miss each other. Raises RuleBroken.
     """
@@ -137,7 +146,7 @@ def require_decision(
     may_decide = actor.may(Action.CONFLICT_READ)
     has_decided = may_decide and agreed
     if before is not None and identity == identify(before) and not has_decided:
-        return set()
+        return {}
     lock_practice_row()
     if not has_decided:
         refuse_for(list_question_blockers(count_questions(actor)))
@@ -145,7 +154,7 @@ def require_decision(
     known = find_possible_matches(identify(before), exclude_id=client_id) if before else {}
     matches = find_possible_matches(identity, exclude_id=client_id)
     if has_decided:
-        return {*matches}
+        return _list_decisions(actor, matches)
     found = {other: reason for other, reason in matches.items() if known.get(other) != reason}
     if may_decide:
         reasons = _describe_conflicts(actor, found)
@@ -155,24 +164,30 @@ def require_decision(
     if any(reason.code == ASK_SUPERVISOR.code for reason in reasons):
         after_rollback(lambda: _count_question(actor))
     refuse_for(reasons)
-    return {*found}
+    return _list_decisions(actor, found)
 
 
-def _describe_decision(actor: Actor, decided: Collection[UUID]) -> dict[str, str]:
-    return {"possible_conflict": f"{actor.role} decided"} if decided else {}
+def _list_decisions(actor: Actor, found: Collection[UUID]) -> dict[UUID, bool]:
+    """Tell about which clients somebody has decided: about those whom they may be told of."""
+    denied = list_denied(actor, found) if found else set()
+    return {other: other not in denied for other in found}
+
+
+def _describe_decision(actor: Actor, decided: Mapping[UUID, bool]) -> dict[str, str]:
+    return {"possible_conflict": f"{actor.role} decided"} if any(decided.values()) else {}
 
 
 def _note_conflicts(
-    client_id: UUID, others: Collection[UUID], decided_by: UUID | None = None
+    client_id: UUID, others: Mapping[UUID, bool], decided_by: UUID | None = None
 ) -> None:
-    """Note which clients a client may be the same as or in conflict with, and who has decided about them."""
-    for other in others:
+    """Note which clients a client may be the same as or in conflict with, and who has decided, if anybody has."""
+    for other, is_decided in others.items():
         pair = max(client_id, other), min(client_id, other)
         row = db.session.get(PossibleConflict, pair)
         if row is None:
             row = PossibleConflict(client_id=pair[0], other_id=pair[1], found_at=now())
             db.session.add(row)
-        if decided_by is not None:
+        if is_decided:
             row.decided_at, row.decided_by = now(), decided_by
     db.session.flush()
 
@@ -329,7 +344,8 @@ def refresh_hashes(client_id: UUID) -> None:
     ).one()
     identity = identify(unseal_client(client, open_listed_key(wrapped, client_id)))
     _write_hashes(client_id, identity)
-    _note_conflicts(client_id, find_possible_matches(identity, exclude_id=client_id))
+    matches = find_possible_matches(identity, exclude_id=client_id)
+    _note_conflicts(client_id, dict.fromkeys(matches, False))
     # Not through the entity, whose version would count it as a change of the record.
     db.session.execute(
         sa.update(Client)
@@ -378,8 +394,10 @@ def join_care_team(
 ) -> bool:
     """Make a user a coach of a client; return whether they are new, otherwise nothing changes.
 
-    `reason` is one of JOIN_REASONS.
+    `reason` is one of JOIN_REASONS. Raises RuleBroken for somebody who must not see the client.
     """
+    if has_denial(client.id, user_id):
+        refuse_for([MUST_NOT_SEE])
     is_new = not has_coach(client.id, user_id)
     if is_new:
         _begin_membership(client.id, user_id, COACH, actor.id, reason)

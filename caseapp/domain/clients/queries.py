@@ -21,6 +21,7 @@ from caseapp.core.transaction import locked_clients
 from caseapp.core.vault import DataKey, unseal_column, unseal_json
 from caseapp.domain.clients.codes import COACH
 from caseapp.domain.clients.models import (
+    AccessDenial,
     CareTeamMember,
     Client,
 )
@@ -53,8 +54,9 @@ def in_role(member: type[CareTeamMember], *roles: str) -> sa.ColumnElement[bool]
 def visible_to(actor: Actor) -> sa.Select[UUID]:
     """Select the ids of the clients an actor may see: the one rule of visibility for everything about clients.
 
-    Coaches see their own clients, supervisors also those of the coaches they supervise, admins none. Use it as
-    `client_id IN (…)`: written as EXISTS, the same rule scans whole tables.
+    Coaches see their own clients, supervisors also those of the coaches they supervise, admins none, and nobody a
+    client whom they must not see (`AccessDenial`). Use it as `client_id IN (…)`: written as EXISTS, the same rule scans
+    whole tables.
     """
     return select_visible_clients(actor.role, actor.id)
 
@@ -63,14 +65,46 @@ def select_visible_clients(role: Role, who: UUID | sa.BindParameter[UUID]) -> sa
     """Select the clients a person with this role may see; `who` can be a bind parameter of a cached statement."""
     if role is Role.COACH:
         return sa.select(CareTeamMember.client_id).where(
-            CareTeamMember.user_id == who, in_role(CareTeamMember, COACH)
+            CareTeamMember.user_id == who,
+            in_role(CareTeamMember, COACH),
+            CareTeamMember.client_id.not_in(select_denied_clients(who)),
         )
     if role is Role.SUPERVISOR:
         return sa.select(CareTeamMember.client_id).where(
             CareTeamMember.user_id.in_(select_visible_coaches_for(role, who)),
             in_role(CareTeamMember, COACH),
+            CareTeamMember.client_id.not_in(select_denied_clients(who)),
         )
     return sa.select(CareTeamMember.client_id).where(in_role(CareTeamMember, COACH), sa.false())
+
+
+def select_denied_clients(who: UUID | sa.BindParameter[UUID]) -> sa.Select[UUID]:
+    """Select the clients whom a person must not see, whatever else would let them.
+
+    Use it as `client_id NOT IN (…)`: they are few and read once for a statement, and the plan stays as it is.
+    """
+    return sa.select(AccessDenial.client_id).where(
+        AccessDenial.user_id == who, AccessDenial.ended_at.is_(None)
+    )
+
+
+def is_denied_to(
+    user_id: SQLColumnExpression[UUID] | SQLColumnExpression[UUID | None],
+    client_id: SQLColumnExpression[UUID],
+) -> sa.ColumnElement[bool]:
+    """Build the SQL condition that the person of a row must not see the client of a row."""
+    denial = aliased(AccessDenial)
+    return (
+        sa.exists()
+        .where(denial.user_id == user_id, denial.client_id == client_id, denial.ended_at.is_(None))
+        .correlate_except(denial)
+    )
+
+
+def has_denial(client_id: UUID, user_id: UUID) -> bool:
+    """Tell whether a person must not see a client."""
+    denied = select_denied_clients(user_id).where(AccessDenial.client_id == client_id)
+    return db.session.scalar(denied) is not None
 
 
 def is_visible_client(
@@ -97,6 +131,7 @@ def select_memberships(
         .where(
             CareTeamMember.client_id == client_id,
             in_role(CareTeamMember, COACH),
+            CareTeamMember.client_id.not_in(select_denied_clients(who)),
             is_visible_coach(coach, role, who),
         )
     )
@@ -121,6 +156,7 @@ def sees_client_of(
             coach.id == member.user_id,
             sa.or_(coach.id == user.id, supervises),
             user.role != Role.ADMIN,
+            ~is_denied_to(user.id, client_id),
         )
         .correlate_except(member, coach)
     )
@@ -140,9 +176,11 @@ def sees_client(actor: Actor, client_id: SQLColumnExpression[UUID]) -> sa.Column
 
 
 def select_clients_of(user_id: UUID, role: str) -> sa.Select[UUID]:
-    """Select the clients in whose care teams somebody has a role now."""
+    """Select the clients in whose care teams somebody has a role now, but for those whom they must not see."""
     return sa.select(CareTeamMember.client_id).where(
-        CareTeamMember.user_id == user_id, in_role(CareTeamMember, role)
+        CareTeamMember.user_id == user_id,
+        in_role(CareTeamMember, role),
+        CareTeamMember.client_id.not_in(select_denied_clients(user_id)),
     )
 
 
@@ -270,7 +308,8 @@ def _select_owner_for_lock(column: QueryableAttribute[Any]) -> sa.Select[UUID]:
 class TeamAccounts:
     """The coaches of a client's care team, whose accounts are locked until the transaction ends.
 
-    Only `lock_team` makes one. Each coach has `id`, `supervisor_id`, `disabled_at` and `role`.
+    Only `lock_team` makes one. Each coach has `id`, `supervisor_id`, `disabled_at` and `role`; a supervisor who must
+    not see the client counts as none.
     """
 
     coaches: Sequence[sa.Row[tuple[UUID, UUID | None, datetime | None, str]]]
@@ -297,8 +336,16 @@ def lock_team(client_id: UUID) -> TeamAccounts:
     return TeamAccounts(run(LOCK_TEAM, client=client_id).all())
 
 
+_supervisor_id = sa.case(
+    (is_denied_to(User.supervisor_id, sa.bindparam("client")), sa.null()), else_=User.supervisor_id
+)
 LOCK_TEAM = (
-    sa.select(User.id, User.supervisor_id, User.disabled_at, User.role)
+    sa.select(
+        User.id,
+        sa.type_coerce(_supervisor_id, User.supervisor_id.type).label("supervisor_id"),
+        User.disabled_at,
+        User.role,
+    )
     .join(CareTeamMember, CareTeamMember.user_id == User.id)
     .where(CareTeamMember.client_id == sa.bindparam("client"), in_role(CareTeamMember, COACH))
     .order_by(User.id)

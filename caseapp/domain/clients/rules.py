@@ -32,6 +32,11 @@ ASK_SUPERVISOR = Reason(
     "Your answers are still in the form. Your supervisor sees the records and decides who can be coached by whom; "
     "only they can save this.",
 )
+MUST_NOT_SEE = Reason(
+    "must_not_see",
+    "This person must not see the client’s record.",
+    "Choose somebody else.",
+)
 CONTACT_FROZEN = Reason(
     "contact_frozen",
     "Nothing may be sent to this client until the safe ways of contact are confirmed again in person.",

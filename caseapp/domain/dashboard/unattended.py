@@ -15,7 +15,12 @@ from caseapp.core.reads import note_shown
 from caseapp.domain.cases.models import Case
 from caseapp.domain.clients.codes import COACH
 from caseapp.domain.clients.models import CareTeamMember, Client
-from caseapp.domain.clients.queries import in_role, sees_client, sees_client_of
+from caseapp.domain.clients.queries import (
+    in_role,
+    sees_client,
+    sees_client_of,
+    select_denied_clients,
+)
 from caseapp.domain.dashboard.listed_clients import IS_OPEN, newest_case_number
 from caseapp.domain.dashboard.second_people import has_second, list_without_second
 from caseapp.domain.followups.models import FollowUp
@@ -106,6 +111,7 @@ def _list_lacking(actor: Actor | None, marked: set[UUID]) -> list[UnattendedClie
         .where(
             sa.or_(~is_responsible, ~has_second()),
             sa.or_(Client.id.in_(marked), has_open_case, has_due),
+            Client.id.not_in(select_denied_clients(actor.id)) if actor else sa.true(),
         )
     )
 

@@ -15,7 +15,7 @@ from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action, Role
 from caseapp.domain.audit.operations import record
 from caseapp.domain.clients.codes import SECOND_PERSON
-from caseapp.domain.clients.queries import select_clients_of
+from caseapp.domain.clients.queries import has_denial, select_clients_of
 from caseapp.domain.screening.current import get_current_safety
 from caseapp.domain.screening.events import HandoutAllowed, HoldReleased, SecondPersonNamed
 from caseapp.domain.screening.rules import check_name_second_person, check_release
@@ -54,12 +54,15 @@ def name_second_person(actor: Actor, locked: LockedHold, user_id: UUID, version:
 
     They can read the hold and release it, until it is released or another one is named, and are mailed in the same
     transaction, unless they have named themselves. Raises RuleBroken unless they are an active supervisor who recorded
-    none of its screenings, or Stale when the hold has changed since `version`.
+    none of its screenings and may see the client, or Stale when the hold has changed since `version`.
     """
     require(actor, Action.HOLD_NAME)
     user = db.session.get(User, user_id)
     is_supervisor = user is not None and user.role == Role.SUPERVISOR and user.disabled_at is None
-    check_name_second_person(locked, user_id, is_supervisor=is_supervisor)
+    must_not_see = has_denial(locked.hold.client_id, user_id)
+    check_name_second_person(
+        locked, user_id, is_supervisor=is_supervisor, must_not_see=must_not_see
+    )
     hold = locked.hold
     if hold.version != version:
         raise Stale

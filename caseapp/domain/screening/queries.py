@@ -6,14 +6,17 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import sqlalchemy as sa
+
 from caseapp.core.actor import Actor, require
 from caseapp.core.clock import now
-from caseapp.core.database import run
+from caseapp.core.database import db, run
 from caseapp.core.errors import NotFound
 from caseapp.core.pagination import Page, page_in_memory
 from caseapp.core.permissions import Action, Role
 from caseapp.domain.clients.queries import (
     LockedClient,
+    is_denied_to,
     lock_client,
     open_client,
     select_client_with_key,
@@ -40,13 +43,11 @@ from caseapp.domain.screening.rules import (
     release_blockers,
 )
 from caseapp.domain.screening.state import fold
-from caseapp.domain.users.queries import list_users
+from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from uuid import UUID
-
-    import sqlalchemy as sa
 
     from caseapp.core.errors import Reason
     from caseapp.core.vault import DataKey
@@ -279,14 +280,23 @@ def list_correction_blockers(
 
 
 def list_possible_second_people(
+    client_id: UUID,
     holds: Mapping[UUID, HoldScreenings],
 ) -> dict[UUID, dict[UUID, str]]:
-    """List for each of some holds the active supervisors who recorded none of its screenings, names by id."""
-    supervisors = {
-        user.id: user.name
-        for user in list_users()
-        if user.role == Role.SUPERVISOR and user.disabled_at is None
-    }
+    """List for each of some holds of a client the active supervisors who recorded none of its screenings, names by id.
+
+    Whoever must not see the client is left out.
+    """
+    rows = db.session.execute(
+        sa.select(User.id, User.name)
+        .where(
+            User.role == Role.SUPERVISOR,
+            User.disabled_at.is_(None),
+            ~is_denied_to(User.id, sa.literal(client_id, User.id.type)),
+        )
+        .order_by(User.name)
+    )
+    supervisors = {row.id: row.name for row in rows}
     return {
         hold_id: {
             user_id: name

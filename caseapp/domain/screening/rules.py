@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from caseapp.core.errors import Reason, refuse_for
-from caseapp.domain.clients.rules import is_contact_frozen
+from caseapp.domain.clients.rules import MUST_NOT_SEE, is_contact_frozen
 from caseapp.domain.followups.codes import TASK_LABELS
 from caseapp.domain.protocol.file import PROTOCOL
 from caseapp.domain.protocol.rules import due_at, not_before
@@ -367,16 +367,20 @@ def can_be_second(hold: Hold, screenings: HoldScreenings, who: UUID) -> bool:
     return hold.kind != "safety" or who not in list_authors(screenings)
 
 
-def check_name_second_person(locked: LockedHold, who: UUID, *, is_supervisor: bool) -> None:
+def check_name_second_person(
+    locked: LockedHold, who: UUID, *, is_supervisor: bool, must_not_see: bool
+) -> None:
     """Check that a person can be named to release a hold; `is_supervisor` tells whether they are an active supervisor.
 
-    Raises RuleBroken.
+    `must_not_see` tells whether they must not see the client. Raises RuleBroken.
     """
     if locked.hold.released_at is not None:
         refuse_for([ALREADY_RELEASED])
     reasons = [] if is_supervisor else [NOT_A_SUPERVISOR]
     if who in list_authors(locked.screenings):
         reasons.append(RECORDED_SCREENING)
+    if must_not_see:
+        reasons.append(MUST_NOT_SEE)
     refuse_for(reasons)
 
 

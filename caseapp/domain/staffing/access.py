@@ -14,6 +14,7 @@ from caseapp.core.permissions import Action
 from caseapp.domain.audit.operations import record
 from caseapp.domain.cases.models import Case
 from caseapp.domain.clients.models import CareTeamMember
+from caseapp.domain.clients.queries import has_denial
 from caseapp.domain.staffing.access_rules import AccessFacts, Ground, Membership, list_grounds
 from caseapp.domain.users.models import User
 from caseapp.domain.users.queries import get_user_by_email
@@ -34,7 +35,13 @@ def explain_access(actor: Actor, email: str, number: str) -> list[Ground]:
     ).first()
     if case is None:
         raise NotFound("No case has that number.")
-    facts = AccessFacts(user.id, user.role, user.disabled_at, _list_memberships(case.client_id))
+    facts = AccessFacts(
+        user.id,
+        user.role,
+        user.disabled_at,
+        has_denial(case.client_id, user.id),
+        _list_memberships(case.client_id),
+    )
     details = {"user": str(user.id)}
     record(actor, Action.ACCESS_EXPLAIN, "case", case.id, client_id=case.client_id, details=details)
     return list_grounds(facts, now())

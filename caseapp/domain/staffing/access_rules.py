@@ -40,11 +40,15 @@ class Membership:
 
 @dataclass(frozen=True)
 class AccessFacts:
-    """What is stored about a member of staff and about a client's care team."""
+    """What is stored about a member of staff and about a client's care team.
+
+    `is_denied` says that they must not see the client.
+    """
 
     user_id: UUID
     role: str
     disabled_at: datetime | None
+    is_denied: bool
     memberships: tuple[Membership, ...]
 
 
@@ -57,7 +61,7 @@ class Ground:
 
 
 ALLOWING = {"coach", "supervisor"}
-DENYING = {"disabled", "admin"}
+DENYING = {"disabled", "admin", "denied"}
 """The codes of grounds that open a case, and of those that keep it closed whatever opens it."""
 
 
@@ -69,6 +73,8 @@ def list_grounds(facts: AccessFacts, moment: datetime) -> list[Ground]:
         found.append(Ground("disabled", text))
     if facts.role == Role.ADMIN:
         found.append(Ground("admin", "Admins open no client’s records."))
+    if facts.is_denied:
+        found.append(Ground("denied", "It is recorded that they must not see this client."))
     for each in facts.memberships:
         found += _list_of(each, facts, moment)
     if not {ground.code for ground in found} & ALLOWING:

@@ -23,10 +23,12 @@ from caseapp.domain.clients.codes import COACH
 from caseapp.domain.clients.operations import join_care_team, leave_for
 from caseapp.domain.clients.queries import (
     has_coach,
+    has_denial,
     sees_client_of,
     select_clients_of,
     select_memberships,
 )
+from caseapp.domain.clients.rules import MUST_NOT_SEE
 from caseapp.domain.followups.assignees import choose_assignee
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.keys.queries import get_client_key
@@ -68,6 +70,8 @@ def hand_over(
         sa.select(User).where(User.id == heir_id).with_for_update(read=True, key_share=False)
     )
     faults = list_heir_faults(as_staff_member(heir) if heir else None, leaver_id)
+    if has_denial(client.id, heir_id):
+        faults.append(MUST_NOT_SEE)
     if faults or heir is None:
         raise Invalid({"heir_id": [str(fault.message) for fault in faults]})
     state = get_current_safety(client.key).state
@@ -110,7 +114,7 @@ def hand_over(
     if is_coach:
         # Those of a supervisor of another team, who doesn't see the client any more.
         decides = choose_assignee(client.id, [heir_id], decides=True)
-        _move_followups(FollowUp.client_id == client.id, decides)
+        move_followups(FollowUp.client_id == client.id, decides)
         record_hand_over(actor, client, leaver_id, heir_id)
     elif not moved:
         raise NotFound
@@ -198,14 +202,14 @@ def _change_supervisor(actor: Actor, user: User, supervisor: User | None) -> Non
         add_marks(found, client_id)
     if before_id is not None:
         coached = FollowUp.client_id.in_(select_clients_of(user.id, COACH))
-        _move_followups(coached, user.supervisor_id or user.id)
+        move_followups(coached, user.supervisor_id or user.id)
     for client_id in list_clients_with_alerts(select_clients_of(user.id, COACH)):
         readdress_alerts(actor, client_id)
     details = {"supervisor": supervisor.id.hex if supervisor else "nobody"}
     record(actor, Action.USER_MANAGE, "user", user.id, details=details)
 
 
-def _move_followups(clients: sa.ColumnElement[bool], to_id: UUID) -> None:
+def move_followups(clients: sa.ColumnElement[bool], to_id: UUID) -> None:
     """Give somebody the open follow-ups about some clients of whoever doesn't see the client now."""
     person = aliased(User)
     sees = sa.exists().where(

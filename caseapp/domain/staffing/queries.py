@@ -21,8 +21,10 @@ from caseapp.domain.clients.codes import COACH, SECOND_PERSON
 from caseapp.domain.clients.models import CareTeamMember, Client
 from caseapp.domain.clients.queries import (
     in_role,
+    is_denied_to,
     sees_client,
     select_clients_of,
+    select_denied_clients,
     take_locks_of_coached,
 )
 from caseapp.domain.dashboard.listed_clients import newest_case_number
@@ -119,6 +121,7 @@ def get_hand_over(actor: Actor, user_id: UUID) -> HandOver:
         FollowUp.completed_at.is_(None),
         FollowUp.assigned_to == user_id,
         ~sees_client(actor, FollowUp.client_id),
+        FollowUp.client_id.not_in(select_denied_clients(actor.id)),
     )
     users = list_users()
     staff = {user.id: as_staff_member(user) for user in users}
@@ -287,6 +290,10 @@ def has_supervised_heir(client_id: UUID, leaver_id: UUID) -> bool:
             supervisor.id.not_in({leaver_id, *list_hold_authors(client_id)}),
             supervisor.disabled_at.is_(None),
             supervisor.role == Role.SUPERVISOR,
+            *(
+                ~is_denied_to(person.id, sa.literal(client_id, Client.id.type))
+                for person in (User, supervisor)
+            ),
         )
         .correlate(None)
     )

@@ -9,10 +9,11 @@ from caseapp.core.permissions import Role
 from caseapp.domain.alerts.rules import is_supervisor
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from uuid import UUID
 
     from caseapp.domain.alerts.schemas import StaffMember
+    from caseapp.domain.staffing.denials import LockedAccess
     from caseapp.domain.staffing.queries import LockedMember
 
 WITHOUT_CASE = "a client without a case"
@@ -36,6 +37,20 @@ NO_SUPERVISOR = Reason(
 )
 OWN_SUPERVISOR = Reason(
     "own_supervisor", "Nobody can supervise themselves.", "Choose another supervisor."
+)
+NOT_STAFF = Reason("not_staff", "There is no such member of staff.", "Choose somebody else.")
+OWN_DENIAL = Reason(
+    "own_denial",
+    "Nobody can record this about themselves.",
+    "Ask another supervisor or an admin to record it.",
+)
+COACHES_CLIENT = Reason(
+    "coaches_client",
+    "This person coaches the client.",
+    "Hand over the client to somebody else first: Board, Hand over.",
+)
+ALREADY_DENIED = Reason(
+    "already_denied", "This person must not see the client already.", "There is nothing to do."
 )
 SUPERVISOR_NEEDED = Reason(
     "supervisor_needed",
@@ -164,3 +179,32 @@ def list_supervisor_faults(supervisor: StaffMember | None, member: StaffMember) 
     if supervisor.id == member.id:
         return [OWN_SUPERVISOR]
     return [] if is_supervisor(supervisor) else [NO_SUPERVISOR]
+
+
+def check_denial(access: LockedAccess, user_id: UUID, actor_id: UUID) -> None:
+    """Check that an actor can record that somebody must not see a client.
+
+    Raises RuleBroken.
+    """
+    refuse_for(list_denial_faults(user_id, actor_id, access.people, access.coaches, access.denied))
+
+
+def list_denial_faults(
+    user_id: UUID,
+    actor_id: UUID,
+    people: Collection[UUID],
+    coaches: Collection[UUID],
+    denied: Collection[UUID],
+) -> list[Reason]:
+    """List why an actor can't record that somebody must not see a client.
+
+    `people` are the staff of the practice, `coaches` those of the client, `denied` whoever must not see the client now.
+    Nobody decides about themselves, and a coach has to hand over the client first.
+    """
+    if user_id not in people:
+        return [NOT_STAFF]
+    if user_id == actor_id:
+        return [OWN_DENIAL]
+    if user_id in coaches:
+        return [COACHES_CLIENT]
+    return [ALREADY_DENIED] if user_id in denied else []

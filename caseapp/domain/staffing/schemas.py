@@ -13,9 +13,11 @@ from caseapp.core.permissions import STAFF_ROLES, Role
 from caseapp.core.schemas import RequiredText
 from caseapp.domain.auth.queries import STATES
 from caseapp.domain.auth.schemas import INVITATION_WAYS
+from caseapp.domain.clients.codes import DENIAL_END_REASONS, DENIAL_REASONS
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from uuid import UUID
 
     from caseapp.domain.alerts.schemas import StaffMember
@@ -254,3 +256,92 @@ class HandOverResponseSchema(Schema):
     client_id = fields.UUID(required=True)
     from_id = fields.UUID(required=True)
     heir_id = fields.UUID(required=True)
+
+
+@dataclass(frozen=True)
+class NewDenial:
+    """Who must not see the client with this case number, and why: a code of DENIAL_REASONS."""
+
+    number: str
+    user_id: UUID
+    reason: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class AccessDenialRecord:
+    """Somebody who must not see a client, by the number of the client's newest case.
+
+    `reason` is for whoever sees the client, None for everybody else.
+    """
+
+    id: UUID
+    client_id: UUID = field(repr=False)
+    number: str
+    user_id: UUID
+    user_name: str
+    reason: str | None = field(repr=False)
+    created_at: datetime
+    created_by_name: str
+
+
+class NewDenialSchema(Schema):
+    """Input of who must not see a client, by case number, and why."""
+
+    number = RequiredText("Enter the case number", 20)
+    user_id = fields.UUID(
+        required=True,
+        error_messages={
+            "required": "Choose who must not see the client.",
+            "invalid_uuid": "Choose who must not see the client.",
+        },
+    )
+    reason = fields.String(
+        required=True,
+        validate=validate.OneOf(DENIAL_REASONS, error="Choose a reason."),
+        error_messages={"required": "Choose a reason."},
+    )
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> NewDenial:
+        """Build the dataclass."""
+        return NewDenial(**data)
+
+
+class DenialEndSchema(Schema):
+    """Input of why somebody may see a client again."""
+
+    reason = fields.String(
+        required=True,
+        validate=validate.OneOf(DENIAL_END_REASONS, error="Choose a reason."),
+        error_messages={"required": "Choose a reason."},
+    )
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> str:
+        """Return the code."""
+        return data["reason"]  # type: ignore[no-any-return]
+
+
+class AccessDenialResponseSchema(Schema):
+    """Somebody who must not see a client; the reason is null for whoever doesn't see the client."""
+
+    id = fields.UUID(required=True)
+    number = fields.String(required=True)
+    user_id = fields.UUID(required=True)
+    user_name = fields.String(required=True)
+    reason = fields.String(required=True, allow_none=True)
+    created_at = fields.AwareDateTime(required=True)
+    created_by_name = fields.String(required=True)
+
+
+@dataclass(frozen=True)
+class RecordedDenial:
+    """The id of what was recorded or ended."""
+
+    id: UUID
+
+
+class RecordedDenialResponseSchema(Schema):
+    """The id of what was recorded or ended."""
+
+    id = fields.UUID(required=True)

@@ -192,7 +192,9 @@ def test_who_can_be_named(team, helper, made):
                 name(supervisor, hold, who)
             assert codes(refused) == expected
             db.session.rollback()
-        found = list_possible_second_people({hold.id: lock_screenings(supervisor, hold)})
+        found = list_possible_second_people(
+            hold.client_id, {hold.id: lock_screenings(supervisor, hold)}
+        )
         assert [*found[hold.id]] == [helper.id]
         with pytest.raises(Stale):
             name(supervisor, hold, helper, version=99)

@@ -58,9 +58,17 @@ def membership(user_id, role=COACH, ends_at=ENDLESS, *, supervisor_id=None, star
     ],
 )
 def test_grounds_for_and_against(role, disabled_at, members, codes, opens):
-    grounds = list_grounds(AccessFacts(THEY, role, disabled_at, tuple(members)), NOON)
+    facts = AccessFacts(THEY, role, disabled_at, is_denied=False, memberships=tuple(members))
+    grounds = list_grounds(facts, NOON)
     assert [ground.code for ground in grounds] == codes
     assert may_open(grounds) == opens
+
+
+def test_whoever_must_not_see_the_client_opens_nothing():
+    facts = AccessFacts(THEY, "coach", None, is_denied=True, memberships=(membership(THEY),))
+    grounds = list_grounds(facts, NOON)
+    assert [ground.code for ground in grounds] == ["denied", "coach"]
+    assert not may_open(grounds)
 
 
 def sees(actor, number):

@@ -13,6 +13,8 @@ from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.queries import lock_followup
 from caseapp.domain.safety_plans.operations import complete_task
 from caseapp.domain.screening.marks import HOLD_KINDS, list_marks
+from caseapp.domain.staffing.denial_operations import deny_access
+from caseapp.domain.staffing.denials import lock_access
 from caseapp.domain.staffing.members import change_role
 from caseapp.domain.staffing.operations import change_supervisor, disable_member, hand_over
 from caseapp.domain.staffing.queries import (
@@ -20,6 +22,7 @@ from caseapp.domain.staffing.queries import (
     lock_member,
     lock_members,
 )
+from caseapp.domain.staffing.schemas import NewDenial
 from caseapp.domain.users.models import User
 from tests.guarantees.races.race import Race, Team, count, recording_urgent
 from tests.support import builders, staff
@@ -144,6 +147,21 @@ def leaving_admins(team: Team) -> Race:
     )
 
 
+def denying(team: Team) -> Race:
+    """Record that somebody must not see a client while they become the coach: a coach has to hand over first."""
+    supervisor, leaver, heir = team["supervisor"], _new_coach(), _new_coach()
+    made = builders.case(leaver)
+    return Race(
+        lambda: hand_over(supervisor, lock_client(supervisor, made.client_id), leaver.id, heir.id),
+        lambda: deny_access(
+            supervisor,
+            lock_access(supervisor, made.number),
+            NewDenial(made.number, heir.id, "relative"),
+        ),
+        "coaches_client",
+    )
+
+
 def _second_supervisor() -> Actor:
     number = db.session.scalar(sa.select(sa.func.count()).select_from(User))
     second: Actor = staff.add(f"second{number}", role="supervisor")
@@ -152,6 +170,7 @@ def _second_supervisor() -> Actor:
 
 STAFFING: dict[str, Callable[[Team], Race]] = {
     "change_supervisor": changing_supervisor,
+    "deny_access": denying,
     "disable_member": disabling,
     "hand_over": handing_over,
 }
