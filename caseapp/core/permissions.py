@@ -37,6 +37,7 @@ class Action(StrEnum):
     CLIENT_READ = "client.read"
     CLIENT_EDIT = "client.edit"
     HAND_OVER = "client.hand_over"
+    COVER = "client.cover"
     CONTACT_CONFIRM = "contact.confirm"
     CONFLICT_READ = "conflict.read"
     PORTAL_INVITE = "portal.invite"
@@ -130,6 +131,7 @@ _COACH = _ALL_STAFF | {
     Action.CLIENT_CREATE,
     Action.CLIENT_READ,
     Action.CLIENT_EDIT,
+    Action.COVER,
     Action.CONTACT_CONFIRM,
     Action.PORTAL_INVITE,
     Action.CASE_OPEN,

@@ -16,6 +16,7 @@ from caseapp.domain.bulk_assignments.operations import BULK_ASSIGNMENT
 from caseapp.domain.clients.operations import COMPARISON
 from caseapp.domain.dashboard.weekly_mail import BOARD_MAIL
 from caseapp.domain.screening.hold_operations import SECOND_PERSON_MAIL
+from caseapp.domain.staffing.cover_operations import COVER_ALERTS
 from caseapp.domain.staffing.operations import HAND_OVER_MAIL
 from caseapp.jobs.alerts import mail_alert, take_alert_step
 from caseapp.jobs.bulk_assignments import process_bulk_assignment
@@ -25,7 +26,13 @@ from caseapp.jobs.expired_uploads import delete_expired_uploads
 from caseapp.jobs.failures import delete_old_failures
 from caseapp.jobs.passwords import mail_password_link, mail_replaced, offer_password_reset
 from caseapp.jobs.portal_links import mail_link
-from caseapp.jobs.staffing import mail_board, mail_hand_over, mail_removal, mail_second_person
+from caseapp.jobs.staffing import (
+    mail_board,
+    mail_hand_over,
+    mail_removal,
+    mail_second_person,
+    readdress_alerts,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,6 +48,7 @@ def register_handlers() -> None:
         (ALERT_STEP, take_alert_step),
         (BOARD_MAIL, mail_board),
         (FORGOTTEN_MAIL, offer_password_reset),
+        (COVER_ALERTS, readdress_alerts),
         (HAND_OVER_MAIL, mail_hand_over),
         (LINK_MAIL, mail_link),
         (PASSWORD_MAIL, mail_password_link),

@@ -1,14 +1,24 @@
-"""Mailing staff: about a client, a hold or a second factor of theirs, and each supervisor once a week."""
+"""Readdressing alerts when cover begins or ends, and mailing staff, also each supervisor once a week."""
 
 from __future__ import annotations
 
 from typing import Any
 from uuid import UUID
 
+from caseapp.core.actor import worker
+from caseapp.core.transaction import transaction
 from caseapp.domain.auth.second_factor import send_removal_mail
 from caseapp.domain.dashboard.weekly_mail import send_board_mail
 from caseapp.domain.screening.hold_operations import send_second_person_mail
+from caseapp.domain.staffing.cover_operations import list_covered_ids, readdress_covered
 from caseapp.domain.staffing.operations import send_hand_over_mail
+
+
+def readdress_alerts(_row_id: UUID, payload: dict[str, Any]) -> None:
+    """Let the alerts about the clients of a cover reach whoever covers now; safe to repeat or interrupt."""
+    for client_id in list_covered_ids(UUID(hex=payload["cover"])):
+        with transaction():
+            readdress_covered(worker(), client_id)
 
 
 def mail_hand_over(_row_id: UUID, payload: dict[str, Any]) -> None:

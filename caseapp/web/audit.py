@@ -34,6 +34,7 @@ ACTION_LABELS = {
     Action.CLIENT_EDIT: "Changed a client's record",
     Action.HAND_OVER: "Handed over a client",
     Action.DENIAL_MANAGE: "Changed who must not see a client",
+    Action.COVER: "Arranged or changed cover",
     Action.ALERT_ACKNOWLEDGE: "Acknowledged an alert",
     Action.ALERT_READ: "Viewed alerts",
     Action.ALERT_SEND: "Alerted people about a hold",

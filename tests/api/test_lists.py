@@ -14,6 +14,7 @@ from caseapp.domain.auth.operations import create_token
 from caseapp.domain.clients.codes import SECOND_PERSON
 from caseapp.domain.clients.operations import join_for
 from caseapp.domain.clients.queries import lock_client
+from caseapp.domain.practice.queries import today
 from caseapp.domain.safety_plans.codes import EXIT, SAFETY
 from caseapp.domain.screening.operations import set_manual_flag
 from tests.api.api_client import BASE, NOBODYS, assert_error
@@ -120,6 +121,11 @@ def records(app, staff):
             supervisor.actor, lock_client(supervisor.actor, made.client_id), "contact_block"
         )
         join_for(made.client_id, supervisor.actor.id, SECOND_PERSON)
+    for colleague in ("coach2", "supervisor"):
+        day = today().isoformat()
+        body = {"user_id": str(staff[colleague].actor.id), "starts_on": day, "ends_on": day}
+        path = f"/coaches/{coach.actor.id}/covers"
+        assert coach.post(path, body | {"all": True}).status_code == 201
     return {"client_id": made.client_id, "case_id": made.case_id, "group": "alerts"}
 
 

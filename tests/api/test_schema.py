@@ -20,6 +20,7 @@ from schemathesis.specs.openapi.checks import (
 from caseapp.core.actor import operator
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth.operations import create_token
+from caseapp.domain.practice.queries import today
 from caseapp.domain.worksheets.operations import share_answers
 from caseapp.domain.worksheets.queries import lock_worksheet
 from tests.api.api_client import NOBODYS
@@ -86,8 +87,18 @@ def records(app, staff):
         spare, _ = create_token(operator(), "coach@practice.test", "spare")
     denial = {"number": made.number, "user_id": str(admin.actor.id), "reason": "relative"}
     plan = coach.get(f"/clients/{held}/safety-plans").get_json()["items"][0]
+    day = today().isoformat()
+    body = {
+        "user_id": str(staff["coach2"].actor.id),
+        "starts_on": day,
+        "ends_on": day,
+        "clients": [str(made.client_id)],
+    }
+    cover = coach.post(f"/coaches/{coach.actor.id}/covers", body).get_json()
     return {
         "denial_id": staff["supervisor"].post("/denied-access", denial).get_json()["id"],
+        "coach_id": str(coach.actor.id),
+        "cover_id": cover["id"],
         "plan_id": plan["plan_id"],
         "alert_id": coach.get("/alerts").get_json()["items"][0]["id"],
         "client_id": str(held),

@@ -6,6 +6,7 @@ import hashlib
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -27,6 +28,7 @@ from caseapp.domain.authoring.schemas import NewDraft
 from caseapp.domain.bulk_assignments.operations import start_bulk_assignment
 from caseapp.domain.bulk_assignments.schemas import NewBulkAssignment
 from caseapp.domain.cases.queries import get_case_context_by_number, lock_case
+from caseapp.domain.clients.models import Cover, CoveredClient
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.followups.operations import create_followup
 from caseapp.domain.followups.schemas import NewFollowUp
@@ -61,6 +63,8 @@ OWNED = {
     "client_id",
     "denial_id",
     "flag_id",
+    "coach_id",
+    "cover_id",
     "followup_id",
     "bulk_assignment_id",
     "hold_id",
@@ -162,6 +166,22 @@ def _belongings(app, coach, slugs, admin, denied):
         db.session.add(AlertRecipient(alert_id=alert_id, user_id=coach.id, step="coach"))
     safety_plans.write(coach, found.client_id)
     safety_plans.show(coach, found.client_id)
+    # Nobody else’s, and not begun, so that it opens nothing to anybody.
+    with transaction() as session:
+        lock_client(coach, found.client_id)
+        moment = now()
+        cover = Cover(
+            coach_id=coach.id,
+            user_id=coach.id,
+            starts_at=moment + timedelta(days=30),
+            ends_at=moment + timedelta(days=31),
+            created_at=moment,
+            created_by=coach.id,
+        )
+        session.add(cover)
+        session.flush()
+        session.add(CoveredClient(cover_id=cover.id, client_id=found.client_id))
+        cover_id = cover.id
     note_id = builders.draft(coach, found.case_id)
     with transaction():
         session_id = find_staff_session(begin_session("staff", coach.id)).actor.session_id
@@ -179,6 +199,8 @@ def _belongings(app, coach, slugs, admin, denied):
         "alert_id": alert_id,
         "case_id": found.case_id,
         "client_id": found.client_id,
+        "coach_id": coach.id,
+        "cover_id": cover_id,
         "number": number,
         "plan_id": get_plan_id(SAFETY, context.key),
         "followup_id": followup_id,
@@ -320,6 +342,12 @@ BODIES: dict[str, dict[str, object]] = {
         "heir_id": str(NOBODYS),
     },
     f"POST {API}/denied-access/<uuid:denial_id>/end": {"reason": "past"},
+    f"POST {API}/coaches/<uuid:coach_id>/covers": {
+        "user_id": str(NOBODYS),
+        "starts_on": "2026-05-14",
+        "ends_on": "2026-05-14",
+        "all": True,
+    },
     f"PATCH {API}/cases/<uuid:case_id>": {"goal": "together"},
     f"PATCH {API}/notes/<uuid:note_id>": {"minutes": 45},
     f"PATCH {API}/followups/<uuid:followup_id>": {

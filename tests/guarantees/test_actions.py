@@ -27,6 +27,7 @@ COACH = EVERY_MEMBER_OF_STAFF | {
     "client.create",
     "client.read",
     "client.edit",
+    "client.cover",
     "contact.confirm",
     "portal.invite",
     "case.open",

@@ -15,12 +15,15 @@ PACKAGE = Path(caseapp.__file__).parent
 TABLE = "CareTeamMember"
 ALIASED = f"aliased({TABLE})"
 # They ask `in_role` themselves.
-ASK_IN_ROLE = {"select_clients_of", "select_visible_clients", "_membership"}
+ASK_IN_ROLE = {"select_clients_of", "select_visible_clients", "_membership", "_opens_to"}
 # They show what has ended too, or write a membership.
 EXCEPTIONS = {
     ("domain/clients/care_team.py", "list_care_team"),
     ("domain/staffing/access.py", "_list_memberships"),
     ("domain/clients/operations.py", ""),
+    # What has not begun ends too.
+    ("domain/clients/operations.py", "end_covers_of"),
+    ("domain/staffing/cover_operations.py", "end_cover"),
 }
 
 

@@ -88,6 +88,8 @@ LATER_TABLES = {
     "audit_event_client",
     "client_safety",
     "conflict_question",
+    "cover",
+    "covered_client",
     "credential",
     "failure_count",
     "form_draft",

@@ -435,7 +435,7 @@ def test_whoever_an_alert_has_reached_becomes_a_member_until_7_days_after_its_en
         rows = connection.execute(sa.select(TEAM).where(TEAM.c.role == "alert")).all()
     found = {row.client_id: (row.user_id, row.ends_at) for row in rows}
     assert found == {
-        waiting.client_id: (reached.id, None),
+        waiting.client_id: (reached.id, ENDLESS),
         ended.client_id: (reached.id, now() + timedelta(days=7)),
     }
     assert differences(engine) == []

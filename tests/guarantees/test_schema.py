@@ -50,6 +50,7 @@ READ_BY_CASE = {"case_event", "attestation"}
 NOT_ABOUT_CLIENTS = {
     "alert_setting",
     "case_counter",
+    "cover",
     "credential",
     "export",
     "handout_draft",
@@ -92,6 +93,7 @@ PLAIN = {
                 "assignment",
                 "client",
                 "coaching_case",
+                "covered_client",
                 "follow_up",
                 "note",
                 "worksheet_response",

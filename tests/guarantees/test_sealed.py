@@ -34,6 +34,7 @@ from caseapp.domain.followups.schemas import NewFollowUp
 from caseapp.domain.form_drafts.operations import save_form_draft
 from caseapp.domain.keys.writing import keep_in_session
 from caseapp.domain.models import METADATA
+from caseapp.domain.practice.queries import today
 from caseapp.domain.safety_plans.operations import complete_task
 from caseapp.domain.screening.circumstance_operations import end_circumstance
 from caseapp.domain.screening.current import get_safety_state
@@ -41,6 +42,9 @@ from caseapp.domain.screening.hold_operations import release_hold
 from caseapp.domain.screening.operations import clear_flag
 from caseapp.domain.screening.queries import list_flags, list_holds, lock_hold
 from caseapp.domain.screening.schemas import CircumstanceEnd
+from caseapp.domain.staffing.cover_operations import arrange_cover, write_line
+from caseapp.domain.staffing.cover_queries import lock_caseload, lock_covered_client
+from caseapp.domain.staffing.cover_schemas import NewCover
 from caseapp.domain.staffing.denial_operations import deny_access, end_denial
 from caseapp.domain.staffing.denials import lock_access, lock_denial
 from caseapp.domain.staffing.schemas import NewDenial
@@ -110,6 +114,14 @@ def write_in_portal(client_id):
         save_answers(client, lock_worksheet(client, 2), {"first_person": f"{CANARY} again"}, 2)
         store_upload(client, lock_worksheet(client, 2), f"%PDF-{CANARY}".encode(), "no_form")
         save_form_draft(client.id, "/portal/h/2", "/own", client.id, {"name": [CANARY]}, now())
+
+
+def tell_colleague(coach, colleague, client_id):
+    """Let a colleague cover, and tell them something about the client."""
+    wanted = NewCover(colleague.id, today(), today(), (client_id,), all=False)
+    with transaction():
+        cover_id = arrange_cover(coach, lock_caseload(coach, coach.id), wanted)
+        write_line(coach, lock_covered_client(coach, cover_id, client_id), CANARY, 1)
 
 
 @pytest.fixture
@@ -193,6 +205,7 @@ def canaries(app, named_site):
         for about in (made.client_id, None):
             save_form_draft(coach.id, "/case/new", f"/{about}", about, {"name": [CANARY]}, now())
     builders.screen(coach, builders.client(coach, "Mara Lind"), sleep="concern", comment=CANARY)
+    tell_colleague(coach, supervisor, made.client_id)
     db.session.remove()
     return coach, made
 

@@ -45,8 +45,11 @@ PAGES = {
     "cases.new_case_page": 4,
     "cases.stage_page": 9,
     "denials.denial_list": 6,
+    "cover.choose_page": 7,
+    "cover.cover_list": 4,
+    "cover.cover_page": 7,
     "followups.case_followups": 9,
-    "followups.followup_list": 6,
+    "followups.followup_list": 7,
     "handouts.handout_list": 4,
     "handouts.handout_page": 9,
     "handouts.recall_page": 7,
@@ -92,10 +95,10 @@ PAGES = {
     "sign_in.sign_in_page": 1,
     "staffing.hand_over_page": 8,
     "staffing.team_page": 4,
-    "today.today": 11,
+    "today.today": 12,
     "worksheets.shared_answers_page": 9,
 }
-TODAY = {"coach": 11, "supervisor": 12, "admin": 2}
+TODAY = {"coach": 12, "supervisor": 13, "admin": 2}
 SAVED_ANSWERS = 10
 # Issue 10 sets these limits; Today has one more for what comes from the portal. Of alerts, every page may read one
 # more, and the page of a hold whom to ring.

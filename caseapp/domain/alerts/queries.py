@@ -26,7 +26,7 @@ from caseapp.domain.alerts.schemas import (
     TeamMember,
     WaitingAlerts,
 )
-from caseapp.domain.clients.codes import ALERTED, COACH
+from caseapp.domain.clients.codes import ALERTED, COACH, COVER
 from caseapp.domain.clients.models import CareTeamMember, Client
 from caseapp.domain.clients.queries import (
     has_role,
@@ -92,15 +92,26 @@ ESCALATION = (
     .outerjoin(
         CareTeamMember,
         sa.and_(
-            CareTeamMember.client_id == sa.bindparam("client_id"), in_role(CareTeamMember, COACH)
+            CareTeamMember.client_id == sa.bindparam("client_id"),
+            in_role(CareTeamMember, COACH, COVER),
         ),
     )
     .outerjoin(User, User.id == CareTeamMember.user_id)
-    .outerjoin(_supervisor, _supervisor.id == User.supervisor_id)
+    # Whoever covers has the alerts of the coach; nobody above them sees the client.
+    .outerjoin(
+        _supervisor,
+        sa.and_(_supervisor.id == User.supervisor_id, CareTeamMember.role == COACH),
+    )
     # A supervisor who coaches, and has no supervisor, has a deputy of their own.
-    .outerjoin(_deputy, _deputy.id == sa.func.coalesce(_supervisor.deputy_id, User.deputy_id))
+    .outerjoin(
+        _deputy,
+        sa.and_(
+            _deputy.id == sa.func.coalesce(_supervisor.deputy_id, User.deputy_id),
+            CareTeamMember.role == COACH,
+        ),
+    )
     .outerjoin(_manager, _manager.id == AlertSetting.manager_id)
-    .order_by(CareTeamMember.starts_at.desc(), User.id)
+    .order_by(CareTeamMember.role == COVER, CareTeamMember.starts_at.desc(), User.id)
 )
 
 

@@ -28,6 +28,7 @@ from caseapp.domain.cases.models import Attestation, Case, CaseEvent
 from caseapp.domain.cases.rules import Progress, assess_stage_gate, is_case_number
 from caseapp.domain.cases.schemas import CaseListItem
 from caseapp.domain.cases.stages import Stage, next_stage, stage_by_id
+from caseapp.domain.clients.care_team import list_running_covers
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import (
     ClientRecord,
@@ -151,7 +152,8 @@ def _conditions(actor: Actor, filters: CaseFilter) -> list[sa.ColumnElement[bool
         found.append(Case.updated_at >= filters.updated_since)
     if filters.hold:
         kinds = HOLD_KINDS if filters.hold == "any" else (filters.hold,)
-        held = {mark.client_id for mark in list_marks(actor.id, kinds)}
+        covered = {cover.coach_id for cover in list_running_covers(actor.id)}
+        held = {mark.client_id for mark in list_marks(actor.id, kinds, covered=covered)}
         found.append(Case.client_id.in_(held))
     return found
 

@@ -15,8 +15,8 @@ from caseapp.core.database import db
 from caseapp.core.errors import NotFound
 from caseapp.core.permissions import Action
 from caseapp.core.reads import note_opened
-from caseapp.domain.clients.codes import JOIN_REASONS, ROLE_LABELS
-from caseapp.domain.clients.models import ENDLESS, CareTeamMember
+from caseapp.domain.clients.codes import COVER, JOIN_REASONS, ROLE_LABELS
+from caseapp.domain.clients.models import ENDLESS, CareTeamMember, Cover
 from caseapp.domain.clients.queries import is_visible_to
 from caseapp.domain.users.models import User
 
@@ -40,6 +40,7 @@ class Membership:
     reason: str
     given_by: str | None
     is_running: bool
+    has_ended: bool
 
     @property
     def role_label(self) -> str:
@@ -91,10 +92,33 @@ def list_care_team(actor: Actor, client_id: UUID) -> list[Membership]:
             None if row.ends_at == ENDLESS else row.ends_at,
             row.reason,
             row.given_by,
-            is_running=moment < row.ends_at,
+            is_running=moment < row.ends_at and (row.role != COVER or row.starts_at <= moment),
+            has_ended=row.ends_at <= moment,
         )
         for row in rows
     ]
+
+
+@dataclass(frozen=True)
+class RunningCover:
+    """A cover that runs now: the coach who is away, and until when."""
+
+    id: UUID
+    coach_id: UUID
+    coach: str
+    ends_at: datetime
+
+
+def list_running_covers(user_id: UUID) -> list[RunningCover]:
+    """List the covers of a colleague that run now, the one that ends first before the others."""
+    moment = now()
+    rows = db.session.execute(
+        sa.select(Cover.id, Cover.coach_id, User.name, Cover.ends_at)
+        .join(User, User.id == Cover.coach_id)
+        .where(Cover.user_id == user_id, Cover.ends_at > moment, Cover.starts_at <= moment)
+        .order_by(Cover.ends_at, Cover.id)
+    )
+    return [RunningCover(*row) for row in rows]
 
 
 class MembershipResponseSchema(Schema):

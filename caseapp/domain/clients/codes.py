@@ -7,13 +7,16 @@ CONSENT_METHODS = {"written": "In writing", "spoken": "Given verbally and record
 COACH = "coach"
 ALERTED = "alert"
 SECOND_PERSON = "release"
+COVER = "cover"
 ROLE_LABELS = {
     COACH: "Responsible coach",
     ALERTED: "Reached by an alert",
     SECOND_PERSON: "Named to release a hold",
+    COVER: "Covers for the coach",
 }
 CARE_TEAM_ROLES = tuple(ROLE_LABELS)
-"""The roles of a care team: who coaches the client, whom an alert has reached, and who was named to release a hold."""
+"""The roles of a care team: who coaches the client, whom an alert has reached, who was named to release a hold,
+and who covers for a coach who is away."""
 JOIN_REASONS = {"": "", "opened": "New client or case", "handed_over": "Handed over"}
 """Why somebody is the client's coach; empty for another role, which says it, and where it was not recorded."""
 

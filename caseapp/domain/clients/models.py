@@ -64,8 +64,9 @@ class Client(Model):
 class CareTeamMember(Model):
     """A membership of a client's care team: from when until when somebody has a role that says what they can see.
 
-    Only coaches and their supervisors can see the client. The other roles open a few pages each, see `clients.codes`.
-    It runs until before `ends_at`, which is ENDLESS if it has no end so far. What has ended is kept as
+    Only coaches, their supervisors and whoever covers for a coach can see the client. The other roles open a few pages
+    each, see `clients.codes`. A cover may begin later, and has an end; the other roles begin when they are given. A
+    membership runs until before `ends_at`, which is ENDLESS if it has no end so far. What has ended is kept as
     history and opens nothing. Nobody has the same role twice at a time. Every statement asks through
     `clients.queries.in_role`, which names the roles that it means and leaves out what does not run. `created_by` is
     whoever gave the role, or None for the application.
@@ -122,6 +123,45 @@ class AccessDenial(Model):
     ended_at: Mapped[datetime | None]
     ended_by: Mapped[UUID | None] = mapped_column(sa.ForeignKey("user_account.id"))
     end_reason: Mapped[bytes | None]
+
+
+class Cover(Model):
+    """That a colleague covers for a coach who is away, from `starts_at` until before `ends_at`.
+
+    For each of its clients the colleague has a membership of the care team for the same time.
+    """
+
+    __tablename__ = "cover"
+    __table_args__ = (
+        sa.Index("ix_cover_user", "user_id", "ends_at"),
+        sa.Index("ix_cover_coach", "coach_id", "ends_at"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    coach_id: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"))
+    user_id: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"))
+    starts_at: Mapped[datetime]
+    ends_at: Mapped[datetime]
+    created_at: Mapped[datetime]
+    created_by: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"))
+
+
+class CoveredClient(Model):
+    """A client of a cover, with what the coach tells whoever covers, sealed under the client's key."""
+
+    __tablename__ = "covered_client"
+    __table_args__ = (
+        sa.UniqueConstraint("cover_id", "client_id"),
+        sa.Index("ix_covered_client_client", "client_id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    cover_id: Mapped[UUID] = mapped_column(sa.ForeignKey("cover.id"))
+    client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"))
+    line: Mapped[bytes | None]
+    version: Mapped[int] = mapped_column(default=1, info=between(1))
+
+    __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 - SQLAlchemy's own form
 
 
 class ClientNameWord(Model):

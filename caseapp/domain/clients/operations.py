@@ -27,7 +27,7 @@ from caseapp.core.vault import (
     seal_json,
 )
 from caseapp.domain.audit.operations import record
-from caseapp.domain.clients.codes import COACH, QUESTION_HOURS
+from caseapp.domain.clients.codes import COACH, COVER, QUESTION_HOURS
 from caseapp.domain.clients.comparison import compare_name, searched_words
 from caseapp.domain.clients.matches import (
     count_questions,
@@ -446,6 +446,16 @@ def end_memberships(found: tuple[sa.ColumnElement[bool], ...], ends_at: datetime
         sa.update(CareTeamMember).where(*found).values(ends_at=ends_at),
     ):
         db.session.execute(ends, execution_options=UNSYNCHRONIZED)
+
+
+def end_covers_of(client_id: UUID) -> None:
+    """End every cover of a locked client, also those that have not begun: somebody else is responsible now."""
+    runs_or_comes = (
+        CareTeamMember.client_id == client_id,
+        CareTeamMember.role == COVER,
+        CareTeamMember.ends_at > now(),
+    )
+    end_memberships(runs_or_comes, now())
 
 
 def _membership(client_id: UUID, user_id: UUID, role: str) -> tuple[sa.ColumnElement[bool], ...]:

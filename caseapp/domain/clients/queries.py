@@ -19,7 +19,7 @@ from caseapp.core.permissions import Action, Role
 from caseapp.core.reads import note_shown
 from caseapp.core.transaction import locked_clients
 from caseapp.core.vault import DataKey, unseal_column, unseal_json
-from caseapp.domain.clients.codes import COACH
+from caseapp.domain.clients.codes import COACH, COVER
 from caseapp.domain.clients.models import (
     AccessDenial,
     CareTeamMember,
@@ -46,17 +46,22 @@ def in_role(member: type[CareTeamMember], *roles: str) -> sa.ColumnElement[bool]
     Everything that depends on care teams asks this, so that whoever is no longer a member sees nothing from the next
     request on.
     """
-    named = member.role == roles[0] if len(roles) == 1 else member.role.in_(roles)
-    # Roles begin when they are given; to ask for that too would hide a new client from a server whose clock is behind.
-    return sa.and_(named, member.ends_at > MOMENT)
+    runs = [
+        member.role == roles[0] if len(roles) == 1 else member.role.in_(roles),
+        member.ends_at > MOMENT,
+    ]
+    if COVER in roles:
+        # The others begin when they are given: to ask would hide a new client from a server whose clock is behind.
+        runs.append(sa.or_(member.role != COVER, member.starts_at <= MOMENT))
+    return sa.and_(*runs)
 
 
 def visible_to(actor: Actor) -> sa.Select[UUID]:
     """Select the ids of the clients an actor may see: the one rule of visibility for everything about clients.
 
-    Coaches see their own clients, supervisors also those of the coaches they supervise, admins none, and nobody a
-    client whom they must not see (`AccessDenial`). Use it as `client_id IN (…)`: written as EXISTS, the same rule scans
-    whole tables.
+    Coaches see their own clients and those whom they cover now, supervisors also those of the coaches they supervise,
+    admins none, and nobody a client whom they must not see (`AccessDenial`). Use it as `client_id IN (…)`: written as
+    EXISTS, the same rule scans whole tables.
     """
     return select_visible_clients(actor.role, actor.id)
 
@@ -66,13 +71,13 @@ def select_visible_clients(role: Role, who: UUID | sa.BindParameter[UUID]) -> sa
     if role is Role.COACH:
         return sa.select(CareTeamMember.client_id).where(
             CareTeamMember.user_id == who,
-            in_role(CareTeamMember, COACH),
+            in_role(CareTeamMember, COACH, COVER),
             CareTeamMember.client_id.not_in(select_denied_clients(who)),
         )
     if role is Role.SUPERVISOR:
         return sa.select(CareTeamMember.client_id).where(
             CareTeamMember.user_id.in_(select_visible_coaches_for(role, who)),
-            in_role(CareTeamMember, COACH),
+            _opens_to(who),
             CareTeamMember.client_id.not_in(select_denied_clients(who)),
         )
     return sa.select(CareTeamMember.client_id).where(in_role(CareTeamMember, COACH), sa.false())
@@ -107,6 +112,14 @@ def has_denial(client_id: UUID, user_id: UUID) -> bool:
     return db.session.scalar(denied) is not None
 
 
+def _opens_to(who: UUID | sa.BindParameter[UUID]) -> sa.ColumnElement[bool]:
+    """Build the condition that a membership opens the client to a supervisor; a cover opens it to nobody above."""
+    return sa.and_(
+        in_role(CareTeamMember, COACH, COVER),
+        sa.or_(CareTeamMember.role == COACH, CareTeamMember.user_id == who),
+    )
+
+
 def is_visible_client(
     role: Role, who: UUID | sa.BindParameter[UUID], client_id: SQLColumnExpression[UUID]
 ) -> sa.ColumnElement[bool]:
@@ -121,7 +134,7 @@ def is_visible_client(
 def select_memberships(
     role: Role, who: UUID | sa.BindParameter[UUID], client_id: SQLColumnExpression[UUID]
 ) -> sa.Select[UUID]:
-    """Select the coaches' memberships of a client's care team by which a person may see the client."""
+    """Select the memberships of a client's care team by which a person may see the client."""
     if role is not Role.SUPERVISOR:
         return select_visible_clients(role, who).where(CareTeamMember.client_id == client_id)
     coach = aliased(User)
@@ -130,7 +143,7 @@ def select_memberships(
         .join(coach, coach.id == CareTeamMember.user_id)
         .where(
             CareTeamMember.client_id == client_id,
-            in_role(CareTeamMember, COACH),
+            _opens_to(who),
             CareTeamMember.client_id.not_in(select_denied_clients(who)),
             is_visible_coach(coach, role, who),
         )
@@ -147,12 +160,14 @@ def sees_client_of(
 ) -> sa.ColumnElement[bool]:
     """Build the SQL condition that a member of staff (a row of the table or an alias) sees the client of a record."""
     member, coach = aliased(CareTeamMember), aliased(User)
-    supervises = sa.and_(user.role == Role.SUPERVISOR, coach.supervisor_id == user.id)
+    supervises = sa.and_(
+        user.role == Role.SUPERVISOR, coach.supervisor_id == user.id, member.role == COACH
+    )
     return (
         sa.exists()
         .where(
             member.client_id == client_id,
-            in_role(member, COACH),
+            in_role(member, COACH, COVER),
             coach.id == member.user_id,
             sa.or_(coach.id == user.id, supervises),
             user.role != Role.ADMIN,

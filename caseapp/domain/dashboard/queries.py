@@ -22,6 +22,7 @@ from caseapp.domain.assignments.reading import SUSPENDED_PAGE_SIZE, find_suspend
 from caseapp.domain.cases.models import Case
 from caseapp.domain.cases.queries import list_case_contexts, select_newest_open_cases
 from caseapp.domain.cases.stages import stage_by_id, stages
+from caseapp.domain.clients.care_team import list_running_covers
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import sees_client, unseal_client, visible_to
 from caseapp.domain.dashboard.listed_clients import (
@@ -42,7 +43,7 @@ from caseapp.domain.dashboard.schemas import (
     Today,
 )
 from caseapp.domain.followups.models import FollowUp
-from caseapp.domain.followups.queries import IS_REQUIRED, unseal_followup
+from caseapp.domain.followups.queries import IS_REQUIRED, is_own_task, unseal_followup
 from caseapp.domain.followups.rules import DueState, get_due_state
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_key
@@ -80,11 +81,14 @@ def get_today(actor: Actor) -> Today:
     if not actor.may(Action.CASE_READ):
         return Today(moment)
     portal_items = list_portal_items(actor)
-    marks = list_marks(actor.id, (*HOLD_KINDS, PROPOSED), MAX_HOLDS + 1, until=moment)
+    covers = list_running_covers(actor.id)
+    covered = {cover.coach_id for cover in covers}
+    kinds = (*HOLD_KINDS, PROPOSED)
+    marks = list_marks(actor.id, kinds, MAX_HOLDS + 1, covered=covered, until=moment)
     listed = list_clients(actor, {mark.client_id for mark in marks}, moment)
     clients = [client for client in listed if client.is_seen]
     held = {client.id for client in clients if client.safety.holds}
-    tasks = _list_followups(actor, moment, held)
+    tasks = _list_followups(actor, covered, moment, held)
     holds = _list_open_holds(actor, clients, tasks, moment)
     shown = max(MAX_HOLDS, sum(is_pressing(hold, moment) for hold in holds))
     proposed = _list_proposed(marks, clients)
@@ -96,6 +100,7 @@ def get_today(actor: Actor) -> Today:
     more_cases = sum(count.cases for count in cases_by_stage) > SUSPENDED_PAGE_SIZE
     return Today(
         now=moment,
+        covers=covers,
         alerts=list_waiting_alerts(actor),
         named_holds=[
             NamedHold(hold.id, hold.kind, hold.opened_at, client.name)
@@ -209,18 +214,19 @@ class ListedFollowUp:
 
 
 def _list_followups(
-    actor: Actor, moment: datetime, held_client_ids: Collection[UUID]
+    actor: Actor, covered: Collection[UUID], moment: datetime, held_client_ids: Collection[UUID]
 ) -> list[ListedFollowUp]:
     """List the actor's own tasks that are due soon, and the next one that a client's hold requires, by due time.
 
-    Of the actor's own tasks these are the first ones, and all required actions that are due now, up to MAX_OVERDUE:
-    which of them are overdue depends on their kinds, which are sealed.
+    Those of `covered` coaches about the clients whom the actor covers are among their own. Of the actor's own tasks
+    these are the first ones, and all required actions that are due now, up to MAX_OVERDUE: which of them are overdue
+    depends on their kinds, which are sealed.
     """
     until = moment + DUE_WITHIN
     own = (
         sa.select(FollowUp.id)
         .where(
-            FollowUp.assigned_to == actor.id,
+            is_own_task(actor, covered),
             FollowUp.due_at <= until,
             FollowUp.completed_at.is_(None),
             sees_client(actor, FollowUp.client_id),
@@ -249,6 +255,7 @@ def _list_followups(
             Client,
             ClientKey.wrapped,
             newest_case_number(FollowUp.client_id).label("number"),
+            is_own_task(actor, covered).label("is_own"),
         )
         .join(Client, Client.id == FollowUp.client_id)
         .join(ClientKey, ClientKey.client_id == FollowUp.client_id)
@@ -256,11 +263,10 @@ def _list_followups(
         .order_by(FollowUp.due_at, FollowUp.id)
     )
     found = []
-    for task, client, wrapped, number in rows:
+    for task, client, wrapped, number, is_own in rows:
         key = open_key(wrapped, task.client_id, "followup", task.id)
         record = unseal_followup(task, unseal_client(client, key), key)
-        is_own = task.assigned_to == actor.id and task.due_at <= until
-        found.append(ListedFollowUp(record, number, is_due=is_own))
+        found.append(ListedFollowUp(record, number, is_due=is_own and task.due_at <= until))
     return found
 
 

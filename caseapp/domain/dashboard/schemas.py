@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from caseapp.domain.alerts.schemas import AlertRecord
     from caseapp.domain.cases.stages import Stage
+    from caseapp.domain.clients.care_team import RunningCover
     from caseapp.domain.followups.schemas import FollowUpRecord
     from caseapp.domain.notes.schemas import CoachDraft, DraftListItem
     from caseapp.domain.screening.proposals import Proposal
@@ -123,11 +124,13 @@ class NamedHold:
 class Today:
     """What needs one person's attention now; an admin's has nothing about clients.
 
-    `followups` are the person's own tasks that are due first, `overdue` all of their overdue required actions.
+    `followups` are the person's own tasks that are due first, `overdue` all of their overdue required actions; those of
+    coaches for whom they cover are among them.
     `suspended` counts the suspended handouts in all open cases, or in the `suspended_scope` newest ones.
     """
 
     now: datetime
+    covers: list[RunningCover] = field(default_factory=list)
     alerts: list[AlertRecord] = field(default_factory=list)
     named_holds: list[NamedHold] = field(default_factory=list)
     portal_items: list[PortalItem] = field(default_factory=list)

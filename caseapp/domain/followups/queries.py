@@ -23,8 +23,11 @@ from caseapp.core.pagination import (
 from caseapp.core.permissions import Action
 from caseapp.core.reads import note_shown
 from caseapp.core.vault import DataKey, unseal_code, unseal_column, unseal_json
+from caseapp.domain.clients.care_team import list_running_covers
+from caseapp.domain.clients.codes import COVER
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import (
+    has_role,
     is_visible_to,
     take_lock_of_owner,
     unseal_client,
@@ -52,6 +55,16 @@ if TYPE_CHECKING:
 
 IS_REQUIRED = FollowUp.title.is_(None)
 """The condition that the application requires a task: whoever adds one gives it a title."""
+
+
+def is_own_task(actor: Actor, covered: Collection[UUID]) -> sa.ColumnElement[bool]:
+    """Build the condition that a task is the actor's, or a covered coach's about a client whom the actor covers."""
+    if not covered:
+        return FollowUp.assigned_to == actor.id
+    return sa.and_(
+        FollowUp.assigned_to.in_([actor.id, *covered]),
+        sa.or_(FollowUp.assigned_to == actor.id, has_role(actor, COVER, FollowUp.client_id)),
+    )
 
 
 def _select_visible(actor: Actor) -> sa.Select[FollowUp, Client, bytes]:
@@ -228,14 +241,15 @@ def list_followups(
 def list_followups_by_due_date(
     actor: Actor, *, done: bool, client_id: UUID | None, cursor: str | None, limit: int
 ) -> Page[FollowUpRecord]:
-    """List a page of a client's tasks, or the actor's own when `client_id` is None.
+    """List a page of a client's tasks, or the actor's own and covered ones when `client_id` is None.
 
     Open tasks are sorted by due time, completed ones newest first.
     """
     require(actor, Action.FOLLOWUP_READ)
     query = _select_visible(actor)
     if client_id is None:
-        query = query.where(FollowUp.assigned_to == actor.id)
+        covered = {cover.coach_id for cover in list_running_covers(actor.id)}
+        query = query.where(is_own_task(actor, covered))
     else:
         query = query.where(FollowUp.client_id == client_id)
     if done:

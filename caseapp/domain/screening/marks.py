@@ -26,7 +26,7 @@ from caseapp.domain.screening.models import ViewerMark
 from caseapp.domain.screening.proposals import list_coming_proposals
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
     from datetime import datetime
 
     from caseapp.domain.clients.queries import TeamAccounts
@@ -102,12 +102,14 @@ def list_marks(
     kinds: Collection[str],
     limit: int | None = None,
     *,
+    covered: Collection[UUID] = (),
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> list[Mark]:
     """List a person's marks, the strictest kind of hold first, then by the week of what is marked, newest first.
 
-    `limit` is the largest number of marks of each kind. What was declined in a week before `since`, or is proposed in
+    `covered` are coaches for whom the person covers, whose marks are listed too. `limit` is the largest number of marks
+    of each kind. What was declined in a week before `since`, or is proposed in
     a week after `until`, is left out. The caller checks which of the clients the person may see.
     """
     parts = []
@@ -120,7 +122,7 @@ def list_marks(
                     ViewerMark.id,
                     ViewerMark.sealed,
                 )
-                .where(ViewerMark.bucket == _bucket(viewer, kind))
+                .where(_in_buckets((viewer, *covered), kind))
                 .order_by(ViewerMark.week.desc(), ViewerMark.id.desc())
             )
             if until is not None and kind == PROPOSED:
@@ -134,6 +136,12 @@ def list_marks(
     order = (marks.c.rank, marks.c.week.desc(), marks.c.id.desc())
     rows = db.session.execute(sa.select(marks).order_by(*order))
     return [_open_mark(row.id, row.sealed, KINDS[row.rank]) for row in rows]
+
+
+def _in_buckets(viewers: Sequence[UUID], kind: str) -> sa.ColumnElement[bool]:
+    if len(viewers) == 1:
+        return ViewerMark.bucket == _bucket(viewers[0], kind)
+    return ViewerMark.bucket.in_([_bucket(viewer, kind) for viewer in viewers])
 
 
 def _week(moment: datetime) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from caseapp.core.permissions import Role
-from caseapp.domain.clients.codes import ALERTED, COACH, SECOND_PERSON
+from caseapp.domain.clients.codes import ALERTED, COACH, COVER, SECOND_PERSON
 from caseapp.domain.clients.models import ENDLESS
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Ground:
     text: str
 
 
-ALLOWING = {"coach", "supervisor"}
+ALLOWING = {"coach", "cover", "supervisor"}
 DENYING = {"disabled", "admin", "denied"}
 """The codes of grounds that open a case, and of those that keep it closed whatever opens it."""
 
@@ -99,6 +99,8 @@ def _list_of(found: Membership, facts: AccessFacts, moment: datetime) -> list[Gr
     supervises = facts.role == Role.SUPERVISOR and found.supervisor_id == facts.user_id
     if found.role == COACH and is_own:
         return [Ground("coach" if is_current else "not_now", f"The client’s coach {span}.")]
+    if found.role == COVER and is_own:
+        return [Ground("cover" if is_current else "not_now", f"They cover for the coach {span}.")]
     if found.role == COACH and supervises:
         text = f"They supervise {found.name}, the client’s coach {span}."
         return [Ground("supervisor" if is_current else "not_now", text)]

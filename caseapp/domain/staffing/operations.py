@@ -20,7 +20,7 @@ from caseapp.domain.auth.passwords import end_access
 from caseapp.domain.cases.models import Case
 from caseapp.domain.cases.operations import record_hand_over
 from caseapp.domain.clients.codes import COACH
-from caseapp.domain.clients.operations import join_care_team, leave_for
+from caseapp.domain.clients.operations import end_covers_of, join_care_team, leave_for
 from caseapp.domain.clients.queries import (
     has_coach,
     has_denial,
@@ -82,6 +82,7 @@ def hand_over(
     if is_coach:
         remove_marks(marked, client.id)
         leave_for(client.id, leaver_id, COACH)
+        end_covers_of(client.id)
         join_care_team(actor, client, heir_id, "handed_over")
         add_marks(marked, client.id)
         faults = list_hold_faults(

@@ -8,11 +8,21 @@ import sqlalchemy as sa
 
 from caseapp.core.actor import operator
 from caseapp.core.database import db
+from caseapp.core.transaction import transaction
+from caseapp.domain.clients.models import Cover
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.queries import lock_followup
+from caseapp.domain.practice.queries import today
 from caseapp.domain.safety_plans.operations import complete_task
 from caseapp.domain.screening.marks import HOLD_KINDS, list_marks
+from caseapp.domain.staffing.cover_operations import arrange_cover, end_cover, write_line
+from caseapp.domain.staffing.cover_queries import (
+    lock_caseload,
+    lock_cover,
+    lock_covered_client,
+)
+from caseapp.domain.staffing.cover_schemas import NewCover
 from caseapp.domain.staffing.denial_operations import deny_access
 from caseapp.domain.staffing.denials import lock_access
 from caseapp.domain.staffing.members import change_role
@@ -168,11 +178,57 @@ def _second_supervisor() -> Actor:
     return second
 
 
+def _cover(team: Team) -> tuple[Actor, Callable[[], UUID], builders.CaseIds]:
+    """Return a new coach, a function that lets the team's coach cover all of their clients, and one of these."""
+    coach, day = _new_coach(), today()
+    made = builders.case(coach)
+    wanted = NewCover(team["coach"].id, day, day, (), all=True)
+    return coach, lambda: arrange_cover(coach, lock_caseload(coach, coach.id), wanted), made
+
+
+def arranging(team: Team) -> Race:
+    """Arrange the same cover twice: the second is refused."""
+    coach, arrange, _ = _cover(team)
+    return Race(
+        arrange,
+        arrange,
+        "invalid",
+        holds=lambda: count(Cover, Cover.coach_id == coach.id) == 1,
+    )
+
+
+def ending(team: Team) -> Race:
+    """End a cover twice: it has already ended."""
+    coach, arrange, _ = _cover(team)
+    with transaction():
+        cover_id = arrange()
+
+    def end() -> None:
+        end_cover(coach, lock_cover(coach, cover_id))
+
+    return Race(end, end, "ended")
+
+
+def writing_line(team: Team) -> Race:
+    """Write the same line twice: the second has not read the first."""
+    coach, arrange, made = _cover(team)
+    with transaction():
+        cover_id = arrange()
+
+    def write() -> None:
+        write_line(coach, lock_covered_client(coach, cover_id, made.client_id), "Ring her.", 1)
+
+    return Race(write, write, "stale")
+
+
 STAFFING: dict[str, Callable[[Team], Race]] = {
+    "arrange_cover": arranging,
     "change_supervisor": changing_supervisor,
     "deny_access": denying,
     "disable_member": disabling,
+    "end_cover": ending,
     "hand_over": handing_over,
+    "write_line": writing_line,
 }
 
 MORE: dict[str, Callable[[Team], Race]] = {
