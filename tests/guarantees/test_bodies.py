@@ -135,6 +135,9 @@ def test_any_value_in_a_single_field_never_fails(world):
 def properties(described, route):
     """List the fields of a route's body, as described."""
     path = route.rule.rule.replace("<uuid:", "{").replace("<string:", "{").replace(">", "}")
+    if path.startswith("/api/v1/oauth/"):
+        # They take the forms of OAuth 2.0, which other standards describe.
+        return []
     body = described["paths"][path][route.method.lower()].get("requestBody")
     if not body:
         return []

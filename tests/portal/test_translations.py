@@ -216,6 +216,8 @@ def test_every_portal_page_is_translated(app, coach, pseudo):
         withdraw(coach, lock_assignment(coach, first.id), first.version)
     journey.open(PAGE)
     journey.open("/portal/written")
+    journey.open("/portal/earlier", expect=303)
+    journey.send("/portal/written", "/portal/earlier", expect=422, pin="1")
     journey.open(f"{PAGE}/answers-01.txt")
     journey.send(PAGE, f"{PAGE}/delete")
     journey.open(PAGE, expect=409)
