@@ -30,6 +30,7 @@ from caseapp.domain.staffing.cover_rules import (
     ENDED,
     list_client_faults,
     list_colleague_faults,
+    list_denied_faults,
     list_first_day_faults,
     list_last_day_faults,
 )
@@ -57,7 +58,7 @@ def arrange_cover(actor: Actor, caseload: LockedCaseload, wanted: NewCover) -> U
 
     From the first day, or from now on, until the last day is over the colleague sees the chosen clients and works with
     them; the alerts about them reach both. Nothing has to run for access to begin or end. Raises Invalid for somebody
-    who can't cover, for a period that can't be, and for a client whom the colleague covers already in it.
+    who can't cover, for a period that can't be, and for a client whom they must not see or cover already in it.
     """
     require(actor, Action.COVER)
     colleague = db.session.scalar(
@@ -67,15 +68,18 @@ def arrange_cover(actor: Actor, caseload: LockedCaseload, wanted: NewCover) -> U
     starts_at = max(_begin_of(wanted.starts_on), now())
     ends_at = _begin_of(wanted.ends_on + timedelta(days=1))
     chosen = _choose(caseload, wanted)
-    overlapping = set(caseload.list_overlapping(wanted.user_id, starts_at, ends_at))
+    names = {one.number or one.client for one in chosen}
+    overlapping = caseload.list_overlapping(wanted.user_id, starts_at, ends_at)
+    must_not_see = names & set(caseload.list_denied(wanted.user_id))
     _refuse_fields(
         {
             "user_id": list_colleague_faults(person, caseload.coach_id),
             "starts_on": list_first_day_faults(wanted.starts_on, today()),
             "ends_on": list_last_day_faults(wanted.starts_on, wanted.ends_on),
-            "clients": list_client_faults(
-                [name for one in chosen if (name := one.number or one.client) in overlapping]
-            ),
+            "clients": [
+                *list_client_faults([name for name in overlapping if name in names]),
+                *list_denied_faults(sorted(must_not_see)),
+            ],
         }
     )
     cover = Cover(

@@ -26,6 +26,7 @@ from caseapp.domain.clients.queries import (
     lock_client,
     sees_client,
     select_clients_of,
+    select_denied_clients,
     take_locks_of_coached,
     unseal_client,
 )
@@ -103,6 +104,11 @@ class LockedCaseload:
             .where(Cover.user_id == user_id, Cover.starts_at < ends_at, Cover.ends_at > starts_at)
         )
         found = set(db.session.scalars(covered))
+        return [one.number or one.client for one in self.clients if one.client_id in found]
+
+    def list_denied(self, user_id: UUID) -> list[str]:
+        """List the cases of the clients whom this colleague must not see."""
+        found = set(db.session.scalars(select_denied_clients(user_id)))
         return [one.number or one.client for one in self.clients if one.client_id in found]
 
 
@@ -196,7 +202,10 @@ def _select_covers(actor: Actor) -> sa.Select[Any]:
     coach, colleague = aliased(User), aliased(User)
     clients = (
         sa.select(sa.func.count())
-        .where(CoveredClient.cover_id == Cover.id)
+        .where(
+            CoveredClient.cover_id == Cover.id,
+            CoveredClient.client_id.not_in(select_denied_clients(actor.id)),
+        )
         .correlate(Cover)
         .scalar_subquery()
     )

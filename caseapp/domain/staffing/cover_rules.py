@@ -60,3 +60,11 @@ def list_client_faults(names: list[str]) -> list[Reason]:
         return []
     message = f"This colleague already covers {', '.join(names)} on some of these days."
     return [Reason("covered", message, "Leave them out, or end the other cover.")]
+
+
+def list_denied_faults(names: list[str]) -> list[Reason]:
+    """List why clients, named by their cases, can't be covered: the colleague must not see them."""
+    if not names:
+        return []
+    message = f"This colleague must not see {', '.join(names)}."
+    return [Reason("must_not_see", message, "Leave them out, and choose somebody else for them.")]

@@ -32,6 +32,9 @@ from caseapp.domain.staffing.cover_rules import (
     list_last_day_faults,
 )
 from caseapp.domain.staffing.cover_schemas import NewCover
+from caseapp.domain.staffing.denial_operations import deny_access
+from caseapp.domain.staffing.denials import lock_access
+from caseapp.domain.staffing.schemas import NewDenial
 from tests.domain.staffing.steps import give
 from tests.support import builders
 from tests.support.concurrency import run_concurrently
@@ -181,3 +184,18 @@ def test_two_covers_of_one_client_at_once_leave_one(app, team):
     assert sorted(type(one).__name__ for one in found) == ["Invalid", "UUID"]
     rows = sa.select(sa.func.count()).where(CareTeamMember.role == "cover")
     assert db.session.scalar(rows) == 1
+
+
+def test_nobody_covers_for_a_client_whom_they_must_not_see(team):
+    coach, colleague, admin = team["coach"], team["coach2"], team["admin"]
+    made, other = builders.case(coach, "Ines Okafor"), builders.case(coach, "Tomasz Held")
+    arrange(coach, coach, colleague)
+    with transaction():
+        new = NewDenial(made.number, colleague.id, "relative")
+        deny_access(admin, lock_access(admin, made.number), new)
+    assert (sees(colleague, made), sees(colleague, other)) == (False, True)
+    [cover] = list_covers(colleague)
+    assert cover.clients == len(get_cover(colleague, cover.id).clients) == 1
+    with pytest.raises(Invalid) as refused:
+        arrange(coach, coach, colleague, starts=9)
+    assert refused.value.fields.keys() == {"clients"}
