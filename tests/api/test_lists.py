@@ -121,11 +121,11 @@ def records(app, staff):
             supervisor.actor, lock_client(supervisor.actor, made.client_id), "contact_block"
         )
         join_for(made.client_id, supervisor.actor.id, SECOND_PERSON)
-    for colleague in ("coach2", "supervisor"):
-        day = today().isoformat()
-        body = {"user_id": str(staff[colleague].actor.id), "starts_on": day, "ends_on": day}
-        path = f"/coaches/{coach.actor.id}/covers"
-        assert coach.post(path, body | {"all": True}).status_code == 201
+    clients = [one["id"] for one in coach.get("/clients").get_json()["items"]]
+    for colleague, client_id in zip(("coach2", "supervisor"), clients, strict=False):
+        body = {"user_id": str(staff[colleague].actor.id), "clients": [client_id]}
+        body["starts_on"] = body["ends_on"] = today().isoformat()
+        assert coach.post(f"/coaches/{coach.actor.id}/covers", body).status_code == 201
     return {"client_id": made.client_id, "case_id": made.case_id, "group": "alerts"}
 
 
