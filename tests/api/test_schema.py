@@ -36,7 +36,7 @@ CHECKS = [
     response_schema_conformance,
 ]
 ADMINS = {"exports", "audit", "people"}
-EXAMPLES = times(6)
+EXAMPLES = times(9)
 
 
 def apart(app):
