@@ -19,6 +19,8 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.models import Assignment
 from caseapp.domain.assignments.operations import withdraw
 from caseapp.domain.assignments.queries import lock_assignment
+from caseapp.domain.auth.portal_access import invite_client
+from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.handouts.library import library
 from caseapp.domain.handouts.rendering import plain_text
 from caseapp.domain.practice import queries as practice_queries
@@ -211,6 +213,7 @@ def test_every_portal_page_is_translated(app, coach, pseudo):
     safety_plans.show(coach, found.client_id)
     journey.open("/portal")
     journey.open("/portal/plan")
+    found = open_earlier(journey, coach, found)
     with transaction():
         first = db.session.scalars(sa.select(Assignment).filter_by(position=1)).one()
         withdraw(coach, lock_assignment(coach, first.id), first.version)
@@ -258,6 +261,21 @@ def enter(journey, found):
     journey.send("/portal/pin", "/portal/pin", start_code=found.start_code, **both)
     journey.open("/portal/first")
     journey.send("/portal/first", "/portal/first")
+
+
+def open_earlier(journey, coach, found):
+    """Come back with new codes, and open what was written before; return the codes."""
+    with transaction():
+        codes = invite_client(coach, lock_client(coach, found.client_id))
+    journey.send("/portal/sign-in", "/portal/card", code=codes.card_code)
+    both = {"pin": "739182", "again": "739182"}
+    journey.send("/portal/pin", "/portal/pin", start_code=codes.start_code, **both)
+    journey.open(PAGE)
+    journey.open("/portal/written")
+    journey.open("/portal/earlier")
+    journey.send("/portal/earlier", "/portal/earlier", expect=422, pin="000000")
+    journey.send("/portal/earlier", "/portal/earlier", pin=portal_client.PIN)
+    return replace(found, start_code=codes.start_code, card_code=codes.card_code)
 
 
 def write_worksheet(journey):
