@@ -78,7 +78,7 @@ OWNED = {
     "screening_id",
 }
 # What isn't about one client only: whoever reads it sees the part that they may.
-NOT_OF_ONE_CLIENT = {"session_id", "bulk_assignment_id"}
+NOT_OF_ONE_CLIENT = {"bulk_assignment_id", "coach_id", "cover_id", "session_id"}
 SHARED = {
     "draft_id",
     "export_id",
