@@ -122,7 +122,7 @@ def records(app, staff):
         )
         join_for(made.client_id, supervisor.actor.id, SECOND_PERSON)
     clients = [one["id"] for one in coach.get("/clients").get_json()["items"]]
-    for colleague, client_id in zip(("coach2", "supervisor"), clients, strict=False):
+    for colleague, client_id in zip(("supervisor", "coach2"), clients, strict=False):
         body = {"user_id": str(staff[colleague].actor.id), "clients": [client_id]}
         body["starts_on"] = body["ends_on"] = today().isoformat()
         assert coach.post(f"/coaches/{coach.actor.id}/covers", body).status_code == 201
