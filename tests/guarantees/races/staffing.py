@@ -23,8 +23,8 @@ from caseapp.domain.staffing.cover_queries import (
     lock_covered_client,
 )
 from caseapp.domain.staffing.cover_schemas import NewCover
-from caseapp.domain.staffing.denial_operations import deny_access
-from caseapp.domain.staffing.denials import lock_access
+from caseapp.domain.staffing.denial_operations import deny_access, end_denial
+from caseapp.domain.staffing.denials import lock_access, lock_denial
 from caseapp.domain.staffing.members import change_role
 from caseapp.domain.staffing.operations import change_supervisor, disable_member, hand_over
 from caseapp.domain.staffing.queries import (
@@ -172,6 +172,20 @@ def denying(team: Team) -> Race:
     )
 
 
+def ending_denial(team: Team) -> Race:
+    """Let somebody see a client again twice: the second finds nothing to end."""
+    supervisor, denied = team["supervisor"], _new_coach()
+    made = builders.case(team["coach"])
+    with transaction():
+        new = NewDenial(made.number, denied.id, "relative")
+        denial_id = deny_access(supervisor, lock_access(supervisor, made.number), new)
+
+    def end() -> None:
+        end_denial(supervisor, lock_denial(supervisor, denial_id), "past")
+
+    return Race(end, end, "not_found")
+
+
 def _second_supervisor() -> Actor:
     number = db.session.scalar(sa.select(sa.func.count()).select_from(User))
     second: Actor = staff.add(f"second{number}", role="supervisor")
@@ -227,6 +241,7 @@ STAFFING: dict[str, Callable[[Team], Race]] = {
     "deny_access": denying,
     "disable_member": disabling,
     "end_cover": ending,
+    "end_denial": ending_denial,
     "hand_over": handing_over,
     "write_line": writing_line,
 }
