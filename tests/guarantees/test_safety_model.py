@@ -156,7 +156,7 @@ FAULTS = {
     ),
     "an action stays with a supervisor who has left": (
         "leaving",
-        "staffing.operations._move_followups",
+        "staffing.operations.move_followups",
         allow,
     ),
     "a supervisor leaves nobody behind": ("leaving", "staffing.operations.check_disable", allow),

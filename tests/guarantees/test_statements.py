@@ -100,12 +100,13 @@ PAGES = {
 }
 TODAY = {"coach": 12, "supervisor": 13, "admin": 2}
 SAVED_ANSWERS = 10
-# Issue 10 sets these limits; Today has one more for what comes from the portal. Of alerts, every page may read one
-# more, and the page of a hold whom to ring.
+# Issue 10 sets these limits; Today has one more for what comes from the portal, and one for whom the actor covers. Of
+# alerts, every page may read one more, and the page of a hold whom to ring.
 ALERTS = 1
+COVERS = 1
 LIMITS = {
     "cases.case_page": 12 + ALERTS,
-    "today.today": 11 + ALERTS,
+    "today.today": 11 + ALERTS + COVERS,
     "holds.hold_page": 10 + 2 * ALERTS,
     "assignments.assign_page": 12 + ALERTS,
 }

@@ -419,7 +419,8 @@ def test_markup_is_never_rendered(browsers, payload):
     )
     for path in (draft, f"{draft}/history", "/handouts/own"):
         page = browsers["admin"].text(path)
-        main = page[page.index("<main") : page.index("</main>")]
+        # The frame's own words for a browser without scripts stand at the end.
+        main = page[page.index("<main") : page.rindex("<noscript>")]
         tags = set(re.findall(r"<([a-zA-Z]+)", main))
         assert not tags & {"script", "img", "iframe", "math", "noscript", "style", "object"}
         assert not re.search(r"<[^>]*\son\w+\s*=", main)
