@@ -18,7 +18,7 @@ from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.form_drafts.operations import forget_form_drafts, save_form_draft
 from caseapp.domain.form_drafts.queries import find_last_save
-from caseapp.http.form_keys import FormKey, open_form_key
+from caseapp.http.form_keys import FormKey, lock_own_words, open_form_key
 from caseapp.http.guard import current_actor, needs
 from caseapp.http.interfaces import Interface, current_interface
 from caseapp.http.request_parsing import words_to_keep
@@ -50,6 +50,7 @@ def keep() -> ResponseReturnValue:
     words = words_to_keep(request.form)
     path = key.page.partition("?")[0]
     with transaction():
+        lock_own_words(key)
         if is_claimed(key.person_id, key.id.hex):
             return Response(status=HTTPStatus.NO_CONTENT)
         last = find_last_save(key.person_id, key.form, key.opened_at)

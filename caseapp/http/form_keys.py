@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from caseapp.core.vault import SealBroken, open_token, seal_token
+from caseapp.domain.clients.queries import take_client_lock
 from caseapp.domain.keys.queries import get_ring_key
 from caseapp.http.form_merge import Base
 
@@ -54,6 +55,15 @@ def seal_form_key(key: FormKey) -> str:
     ]
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
     return f"{ring_key.number}.{seal_token(text, PURPOSE, ring_key.derive(PURPOSE))}"
+
+
+def lock_own_words(key: FormKey) -> None:
+    """Take the lock of a client whose own words are about to be kept, so that their writing key stays meanwhile.
+
+    Nothing is locked for a form of staff. Raises RuntimeError outside `transaction()`.
+    """
+    if key.client_id is not None and key.client_id == key.person_id:
+        take_client_lock(key.client_id)
 
 
 def open_form_key(token: str) -> FormKey | None:

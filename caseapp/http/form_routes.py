@@ -20,7 +20,7 @@ from caseapp.domain.form_drafts.operations import forget_form_drafts, save_form_
 from caseapp.http import confirmation
 from caseapp.http.errors import STATUS_CODES, record_refused_request
 from caseapp.http.form_bodies import Body, Done, Sent, Typed
-from caseapp.http.form_keys import FormKey, open_form_key
+from caseapp.http.form_keys import FormKey, lock_own_words, open_form_key
 from caseapp.http.form_merge import sent_texts, value_texts
 from caseapp.http.guard import current_actor
 from caseapp.http.page_forms import Forms, Refusal
@@ -149,6 +149,7 @@ class FormRoute(Generic[View, Locked, Loaded]):
             if name in saved and saved[name] != typed.get(name)
         }
         if replaced:
+            lock_own_words(key)
             form, path = key.form + REPLACED, key.page.partition("?")[0]
             forget_form_drafts(key.person_id, form, key.opened_at)
             save_form_draft(key.person_id, path, form, key.client_id, replaced, key.opened_at)
@@ -196,6 +197,7 @@ class FormRoute(Generic[View, Locked, Loaded]):
         words = words_to_keep(request.form)
         path = key.page.partition("?")[0]
         with transaction():
+            lock_own_words(key)
             if is_claimed(key.person_id, key.id.hex):
                 return key.page
             kept = save_form_draft(

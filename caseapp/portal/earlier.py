@@ -11,7 +11,7 @@ from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth.earlier_writing import check_earlier_pin, open_earlier_writing
 from caseapp.domain.clients.schemas import PinSchema
-from caseapp.domain.keys.writing import has_closed_writing
+from caseapp.domain.keys.writing import list_tries_left
 from caseapp.http.guard import current_actor, needs
 from caseapp.http.request_parsing import Form, read_form, submitted_form
 from caseapp.http.template_helpers import flash
@@ -26,10 +26,15 @@ __all__ = ["blueprint"]
 @blueprint.get("/earlier")
 @needs(Action.PORTAL_WRITE)
 def earlier_page() -> ResponseReturnValue:
-    """Ask for the earlier PIN while something is locked."""
-    if not has_closed_writing(current_actor().id):
+    """Ask for the earlier PIN while something is locked, and say when nothing opens it any more."""
+    left = list_tries_left(current_actor().id)
+    if not left:
         return redirect(url_for("portal_handouts.written_page"), code=303)
-    return render_template("portal/earlier.html", form=Form(), refused="")
+    return _render(Form(), is_lost=not any(left))
+
+
+def _render(form: Form, refused: str = "", *, is_lost: bool) -> str:
+    return render_template("portal/earlier.html", form=form, refused=refused, is_lost=is_lost)
 
 
 @blueprint.post("/earlier")
@@ -42,9 +47,10 @@ def open_earlier() -> ResponseReturnValue:
         with transaction():
             open_earlier_writing(actor, checked)
     except Invalid as error:
-        return render_template("portal/earlier.html", form=submitted_form(error), refused=""), 422
+        is_lost = not any(list_tries_left(actor.id))
+        return _render(submitted_form(error), is_lost=is_lost), 422
     except TooManyAttempts as error:
-        page = render_template("portal/earlier.html", form=Form(), refused=error.message)
+        page = _render(Form(), error.message, is_lost=not any(list_tries_left(actor.id)))
         return page, 429, {"Retry-After": str(error.retry_after)}
     flash("earlier_opened")
     return redirect(url_for("portal_handouts.written_page"), code=303)

@@ -7,6 +7,7 @@ import pytest
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth.portal_access import invite_client
 from caseapp.domain.clients.queries import lock_client
+from caseapp.domain.keys import writing
 from tests.portal.portal_handout import CANARY, PAGE, form, text, write
 from tests.support import portal_client
 from tests.support.staff import csrf
@@ -57,6 +58,15 @@ def test_locked_words_can_be_unshared_and_deleted(returned):
     page = returned.get(PAGE)
     assert returned.post(f"{PAGE}/delete", data=form(page, f"{PAGE}/delete")).status_code == 303
     assert "answer_what_happened" in text(returned.get(PAGE))
+
+
+def test_page_says_when_nothing_opens_what_is_locked_any_more(returned, monkeypatch):
+    monkeypatch.setattr(writing, "MAX_TRIES", 2)
+    assert 'name="pin"' in text(enter(returned, "000000"))
+    for page in (enter(returned, "000000"), returned.get(EARLIER)):
+        assert "nothing opens it any more" in text(page)
+        assert 'name="pin"' not in text(page)
+        assert WRITTEN in text(page)
 
 
 def test_earlier_pins_have_to_wait_after_five_wrong_ones(returned):

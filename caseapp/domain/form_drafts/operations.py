@@ -40,24 +40,26 @@ def save_form_draft(
 
     `path` is the address of the form's page without its query, which may hold what somebody searched for; `form` is the
     address that the form is sent to. `client_id` is the client whom the form is about, in the portal always its author.
-    Return whether the words were kept: they are not when there are more than MAX_BYTES, or when the client was erased.
+    Of a client's own words the caller holds the client's lock; they are sealed to the key that the client had when the
+    form was opened. Return whether the words were kept: they are not when there are more than MAX_BYTES, when the
+    client was erased, or when that key is gone.
     """
     text = json.dumps({name: list(values) for name, values in words.items()}, ensure_ascii=False)
     too_long = len(path) > max_length(FormDraft.path) or len(form) > max_length(FormDraft.form)
     if too_long or len(text.encode()) > MAX_BYTES:
         return False
-    ring_number = None
+    ring_number, own = None, None
     if client_id is None:
         ring_key = get_ring_key("drafts")
         key, ring_number = ring_key.for_person(author_id), ring_key.number
     else:
         try:
             key = get_client_key(client_id)
+            # A client's session may have ended meanwhile; sealing to their writing key needs none.
+            own = find_public_key(author_id, opened_at) if client_id == author_id else None
         except NotFound:
             return False
     row = FormDraft(id=new_id())
-    # A client's session may have ended meanwhile; sealing to their writing key needs none.
-    own = find_public_key(author_id) if client_id == author_id else None
     insert_into = postgresql.insert if db.engine.dialect.name == "postgresql" else sqlite.insert
     insert = insert_into(FormDraft).values(
         id=row.id,

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from caseapp.core.clock import now
 from caseapp.core.database import Model, db
+from caseapp.core.errors import NotFound
 from caseapp.core.ids import new_id
 from caseapp.core.sessions import Session
 from caseapp.core.tokens import hash_token
@@ -35,6 +36,7 @@ from caseapp.domain.keys.queries import get_client_key, get_ring_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import datetime
     from typing import Any
     from uuid import UUID
 
@@ -141,39 +143,35 @@ def open_in_session(
     return _unwrap(key_id, client_id, ring_number, wrapped, _session_secret(token))
 
 
-def find_public_key(client_id: UUID) -> tuple[UUID, bytes] | None:
-    """Return the id and public half of a client's newest writing key, which may be closed; None without one.
+def find_public_key(client_id: UUID, moment: datetime) -> tuple[UUID, bytes] | None:
+    """Return the id and public half of the writing key that a client had at this time, which may be closed since.
 
-    What they typed in a session that has ended is sealed to it.
+    What they typed in a form that was opened then is sealed to it, though the session has ended and whoever got new
+    codes has another key. None for a client who has no writing key yet. Raises NotFound when the key of that time is
+    gone; the caller holds the client's lock, so that it doesn't go meanwhile.
     """
+    was_there = WritingKey.created_at <= moment
     row = db.session.execute(
-        sa.select(WritingKey.id, WritingKey.public_key)
+        sa.select(WritingKey.id, WritingKey.public_key, was_there.label("was_there"))
         .where(WritingKey.client_id == client_id)
-        .order_by(WritingKey.created_at.desc(), WritingKey.id.desc())
+        .order_by(was_there.desc(), WritingKey.created_at.desc(), WritingKey.id.desc())
         .limit(1)
     ).first()
-    return None if row is None else (row.id, bytes.fromhex(row.public_key))
+    if row is None:
+        return None
+    if not row.was_there:
+        raise NotFound
+    return row.id, bytes.fromhex(row.public_key)
 
 
-def has_closed_writing(client_id: UUID) -> bool:
-    """Tell whether a client wrote something that only an earlier PIN opens."""
-    closed = sa.select(WritingKey.id).where(
-        WritingKey.client_id == client_id, WritingKey.closed_at.is_not(None)
-    )
-    return bool(
-        db.session.scalar(
-            sa.select(
-                sa.or_(
-                    *(
-                        sa.exists().where(
-                            table.c.client_id == client_id, table.c.writing_key_id.in_(closed)
-                        )
-                        for table, _ in _private_columns()
-                    )
-                )
-            )
+def list_tries_left(client_id: UUID) -> list[int]:
+    """List how many tries are left for each closed key to which something of a client is sealed."""
+    tries = db.session.scalars(
+        sa.select(WritingKey.tries).where(
+            WritingKey.client_id == client_id, WritingKey.closed_at.is_not(None), _is_used()
         )
     )
+    return [max(MAX_TRIES - tried, 0) for tried in tries]
 
 
 def count_tries(client_id: UUID) -> Sequence[WritingKey]:
@@ -270,16 +268,21 @@ def _seal_anew(client_id: UUID, source: PrivateKey | None, target: PrivateKey) -
                 )
 
 
-def _delete_unused(client_id: UUID) -> None:
+def _is_used() -> sa.ColumnElement[bool]:
+    """Build the SQL condition that something is sealed to a writing key."""
     used = (
         sa.exists().where(table.c.writing_key_id == WritingKey.id)
         for table, _ in _private_columns()
     )
+    return sa.or_(*used)
+
+
+def _delete_unused(client_id: UUID) -> None:
     db.session.execute(
         sa.delete(WritingKey).where(
             WritingKey.client_id == client_id,
             WritingKey.closed_at.is_not(None),
-            sa.not_(sa.or_(*used)),
+            sa.not_(_is_used()),
         )
     )
 

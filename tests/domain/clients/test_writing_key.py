@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 import sqlalchemy as sa
 
 from caseapp.core.actor import Actor
-from caseapp.core.clock import now
+from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.errors import Invalid, RuleBroken, Unauthenticated
 from caseapp.core.permissions import Role
@@ -28,7 +30,7 @@ from caseapp.domain.form_drafts.queries import list_form_drafts
 from caseapp.domain.keys import writing as writing_keys
 from caseapp.domain.keys.models import WritingKey
 from caseapp.domain.keys.queries import get_client_key
-from caseapp.domain.keys.writing import has_closed_writing
+from caseapp.domain.keys.writing import list_tries_left
 from caseapp.domain.worksheets.models import WorksheetResponse, WorksheetUpload
 from caseapp.domain.worksheets.operations import (
     delete_answers,
@@ -162,11 +164,33 @@ def test_new_codes_open_nothing_until_the_earlier_pin_is_entered(coach, made, wr
     assert drafts(client) == [DRAFT]
     run(send_upload, client, file.id)
     assert get_upload_content(coach, made[1], file.id) == SCAN
-    assert not has_closed_writing(client_id)
+    assert list_tries_left(client_id) == []
     [left] = db.session.scalars(sa.select(WritingKey))
     assert left.closed_at is None
     assert before.writing.id != left.id
     run(save_answers, client, {"what_happened": "Later."}, shown.version)
+
+
+def test_words_of_an_old_page_open_with_the_pin_of_then(coach, made, written):
+    client_id, opened_at = made[0].client_id, now()
+    later = {"answer_what_happened": ["Typed in the old tab."]}
+
+    def keep_later(opened):
+        with transaction():
+            take_client_lock(client_id)
+            return save_form_draft(client_id, PAGE, FORM, client_id, later, opened)
+
+    with at(opened_at + timedelta(minutes=5)):
+        client = sign_in(invite(coach, client_id), NEW_PIN)
+        assert keep_later(opened_at)
+        assert drafts(client) == []
+        checked = check_earlier_pin(client, PIN)
+        with transaction():
+            open_earlier_writing(client, checked)
+        assert drafts(client) == [later]
+        # The key of then is gone, so the words would be sealed to nobody who wrote them.
+        assert not keep_later(opened_at)
+        assert keep_later(now())
 
 
 def test_earlier_pin_can_be_tried_a_hundred_times_in_all(coach, made, written, monkeypatch):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from tests.guarantees.races.alerts import ALERTS
 from tests.guarantees.races.cases import CASES
+from tests.guarantees.races.form_drafts import MORE_DRAFTS
 from tests.guarantees.races.handouts import HANDOUTS
 from tests.guarantees.races.notes import NOTES
 from tests.guarantees.races.safety_plans import SAFETY_PLANS
-from tests.guarantees.races.staffing import MORE, STAFFING
+from tests.guarantees.races.staffing import MORE as MORE_STAFFING
+from tests.guarantees.races.staffing import STAFFING
 from tests.guarantees.races.worksheets import WORKSHEETS
 
 RACES = ALERTS | CASES | NOTES | HANDOUTS | SAFETY_PLANS | STAFFING | WORKSHEETS
+MORE = MORE_DRAFTS | MORE_STAFFING
 
 __all__ = ["MORE", "RACES"]
