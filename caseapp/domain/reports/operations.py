@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 def create_export(actor: Actor, filters: ReportFilter, fmt: str) -> UUID:
     """Create an export of the whole practice's cases, in coded values, and return its id.
 
-    `visible_to` does not apply: an admin sees no clients or notes, and the report has no names.
+    `visible_to` does not apply: an admin sees no clients or notes, and the report has no names. Clients whom the actor
+    must not see are left out all the same.
     """
     require(actor, Action.REPORT_EXPORT)
-    rows = count_cases(filters)
+    rows = count_cases(actor, filters)
     export = Export(
         format=fmt, filters=filters.to_codes(), rows=rows, created_at=now(), created_by=actor.id
     )

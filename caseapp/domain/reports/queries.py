@@ -24,6 +24,7 @@ from caseapp.domain.assignments.models import Assignment
 from caseapp.domain.cases.facts import GOALS, OUTCOMES
 from caseapp.domain.cases.models import Case, CaseEvent
 from caseapp.domain.cases.stages import stage_by_id, stages
+from caseapp.domain.clients.queries import select_denied_clients
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_key
 from caseapp.domain.practice.queries import get_practice_info
@@ -101,28 +102,37 @@ def build_export_file(actor: Actor, export_id: UUID) -> tuple[Iterator[bytes], s
     shown = List(set(), "export", export_id, {"format": export.format}, always=True)
     note_list(Action.REPORT_EXPORT, shown)
     if export.format == "pdf":
-        return iter([_render_pdf(export.filters)]), "application/pdf", export.file_name
-    shown.client_ids |= _list_client_ids(export.filters)
-    rows = list_report_rows(export.filters, frozenset(shown.client_ids))
+        return iter([_render_pdf(actor, export.filters)]), "application/pdf", export.file_name
+    shown.client_ids |= _list_client_ids(actor, export.filters)
+    rows = list_report_rows(actor, export.filters, frozenset(shown.client_ids))
     return write_csv(rows), "text/csv; charset=utf-8", export.file_name
 
 
-def _list_client_ids(filters: ReportFilter) -> set[UUID]:
+def _list_client_ids(actor: Actor, filters: ReportFilter) -> set[UUID]:
     zone = ZoneInfo(get_practice_info().practice.zone)
     return set(
-        db.session.scalars(sa.select(Case.client_id).where(*_build_conditions(filters, zone)))
+        db.session.scalars(
+            sa.select(Case.client_id).where(*_build_conditions(actor, filters, zone))
+        )
     )
 
 
-def count_cases(filters: ReportFilter) -> int:
-    """Count the cases of a report. The caller has checked the right to export."""
+def count_cases(actor: Actor, filters: ReportFilter) -> int:
+    """Count the cases of a report that an actor makes. The caller has checked the right to export."""
     zone = ZoneInfo(get_practice_info().practice.zone)
-    query = sa.select(sa.func.count()).select_from(Case).where(*_build_conditions(filters, zone))
+    query = (
+        sa.select(sa.func.count()).select_from(Case).where(*_build_conditions(actor, filters, zone))
+    )
     return db.session.scalar(query) or 0
 
 
-def _build_conditions(filters: ReportFilter, zone: ZoneInfo) -> list[sa.ColumnElement[bool]]:
-    conditions: list[sa.ColumnElement[bool]] = []
+def _build_conditions(
+    actor: Actor, filters: ReportFilter, zone: ZoneInfo
+) -> list[sa.ColumnElement[bool]]:
+    """Build the conditions for the cases of a report, without the clients whom the actor must not see."""
+    conditions: list[sa.ColumnElement[bool]] = [
+        Case.client_id.not_in(select_denied_clients(actor.id))
+    ]
     if filters.since:
         still_open = sa.or_(
             Case.closed_at.is_(None), Case.closed_at >= _start_of_day(filters.since, zone)
@@ -143,7 +153,9 @@ def _start_of_day(day: date, zone: ZoneInfo) -> datetime:
     return datetime.combine(day, time(), zone).astimezone(UTC)
 
 
-def list_report_rows(filters: ReportFilter, client_ids: Collection[UUID]) -> Iterator[ReportRow]:
+def list_report_rows(
+    actor: Actor, filters: ReportFilter, client_ids: Collection[UUID]
+) -> Iterator[ReportRow]:
     """Read a report's rows, newest case first. The caller has checked the right to export.
 
     Only cases of these clients are read, whom the log names: it is written before the first row leaves.
@@ -155,7 +167,7 @@ def list_report_rows(filters: ReportFilter, client_ids: Collection[UUID]) -> Ite
     query = (
         sa.select(*CASE_COLUMNS)
         .outerjoin(ClientKey, ClientKey.client_id == Case.client_id)
-        .where(*_build_conditions(filters, zone))
+        .where(*_build_conditions(actor, filters, zone))
     )
     cursor: str | None = None
     while True:
@@ -250,13 +262,13 @@ def _unseal_facts(case: Any) -> dict[str, Any]:  # noqa: ANN401 - a result row
     return facts
 
 
-def _render_pdf(filters: ReportFilter) -> bytes:
+def _render_pdf(actor: Actor, filters: ReportFilter) -> bytes:
     practice = get_practice_info().practice
     zone = ZoneInfo(practice.zone)
     count = sa.func.count()
     rows = db.session.execute(
         sa.select(Case.stage, Case.outcome, Case.goal, Case.coach_id, count)
-        .where(*_build_conditions(filters, zone))
+        .where(*_build_conditions(actor, filters, zone))
         .group_by(Case.stage, Case.outcome, Case.goal, Case.coach_id)
     ).all()
     by_stage, by_outcome, by_goal, by_coach = (Counter[Any]() for _ in range(4))

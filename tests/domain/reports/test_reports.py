@@ -18,7 +18,7 @@ from caseapp.domain.cases.queries import get_case, lock_case
 from caseapp.domain.cases.schemas import CaseClosing, StageMove
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.practice.queries import today
-from caseapp.domain.reports import queries
+from caseapp.domain.reports import pdf_tables, queries
 from caseapp.domain.reports.csv_table import COLUMNS, coach_code
 from caseapp.domain.reports.operations import create_export
 from caseapp.domain.reports.queries import (
@@ -28,6 +28,9 @@ from caseapp.domain.reports.queries import (
     list_report_rows,
 )
 from caseapp.domain.reports.schemas import ExportSchema, ReportFilter
+from caseapp.domain.staffing.denial_operations import deny_access
+from caseapp.domain.staffing.denials import lock_access
+from caseapp.domain.staffing.schemas import NewDenial
 from caseapp.http.request_parsing import load
 from tests.support import builders
 from tests.support.staff_pages import Statements
@@ -125,7 +128,7 @@ def test_case_open_on_any_day_of_the_period_is_counted(cast):
 
     def numbers(**filters):
         rows, _ = export_rows(cast["admin"], ReportFilter(**filters))
-        assert count_cases(ReportFilter(**filters)) == len(rows)
+        assert count_cases(cast["admin"], ReportFilter(**filters)) == len(rows)
         return [row["case_number"] for row in rows]
 
     assert numbers() == [new.number, old.number]
@@ -225,7 +228,8 @@ def test_report_rows_take_four_statements_for_each_batch(cast, monkeypatch):
     def statements(batch_size):
         monkeypatch.setattr(queries, "BATCH_SIZE", batch_size)
         with Statements() as asked:
-            numbers = [row.number for row in list_report_rows(ReportFilter(), client_ids)]
+            rows = list_report_rows(cast["admin"], ReportFilter(), client_ids)
+            numbers = [row.number for row in rows]
         return numbers, len(asked.seen)
 
     whole, few = statements(500)
@@ -262,7 +266,32 @@ def test_first_and_last_possible_days_are_accepted(cast):
     filters = load(
         ExportSchema(), {"format": "csv", "since": "0001-01-01", "until": "9999-12-30"}
     ).filters
-    assert count_cases(filters) == 1
+    assert count_cases(operator(), filters) == 1
+
+
+def test_clients_whom_an_admin_must_not_see_are_left_out(cast, monkeypatch):
+    coach, admin = cast["coach"], cast["admin"]
+    hidden, shown = builders.case(coach, "Ines Okafor"), builders.case(coach, "Maya Brandt")
+    assert [row["case_number"] for row in export_rows(admin)[0]] == [shown.number, hidden.number]
+    with transaction():
+        denial = NewDenial(hidden.number, admin.id, "relative")
+        deny_access(cast["supervisor"], lock_access(cast["supervisor"], hidden.number), denial)
+    assert [row["case_number"] for row in export_rows(admin)[0]] == [shown.number]
+    assert count_cases(admin, ReportFilter()) == 1
+    assert len(export_rows(operator())[0]) == 2
+    totals = []
+
+    def total(count, **_more):
+        totals.append(count)
+        return str(count)
+
+    monkeypatch.setattr(pdf_tables, "format_total", total)
+    monkeypatch.setattr(queries, "render", lambda *_page, **_style: b"")
+    for actor in (admin, operator()):
+        with transaction():
+            export_id = create_export(actor, ReportFilter(), "pdf")
+        build_export_file(actor, export_id)
+    assert totals == [1, 2]
 
 
 def test_operator_can_export(cast):
