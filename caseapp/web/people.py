@@ -59,7 +59,7 @@ from caseapp.domain.staffing.schemas import (
 )
 from caseapp.domain.users.queries import list_users
 from caseapp.http.forms import BUTTON, Body, Done, FormPage, Forms, Sent, no_lock
-from caseapp.http.guard import needs
+from caseapp.http.guard import current_actor, needs
 from caseapp.http.template_helpers import flash
 
 if TYPE_CHECKING:
@@ -202,7 +202,7 @@ def load_person(user_id: UUID) -> PersonView:
     Raises NotFound.
     """
     account = get_account(user_id)
-    blockers, people = list_leaving(user_id)
+    blockers, people = list_leaving(current_actor(), user_id)
     supervisors = load_supervisors()
     supervisors.pop(str(user_id), None)
     return PersonView(account, has_second_factor(user_id), supervisors, people, blockers)

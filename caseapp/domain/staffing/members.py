@@ -19,6 +19,7 @@ from caseapp.domain.auth.operations import add_user, find_member_errors
 from caseapp.domain.auth.password_links import invite_again
 from caseapp.domain.auth.passwords import end_access
 from caseapp.domain.staffing.operations import change_supervisor, place_people
+from caseapp.domain.staffing.queries import list_hidden
 from caseapp.domain.staffing.rules import ACTIVE, check_role, list_supervisor_faults
 from caseapp.domain.users.models import User
 
@@ -102,7 +103,7 @@ def change_role(
     """
     require(actor, Action.USER_MANAGE)
     user, before = member.user, member.user.role
-    check_role(member, role, has_successor=successor is not None)
+    check_role(member, role, list_hidden(actor, member), has_successor=successor is not None)
     if before == Role.SUPERVISOR and role != before and successor is not None:
         place_people(actor, member, successor)
     user.role = role

@@ -34,7 +34,12 @@ from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.keys.queries import get_client_key
 from caseapp.domain.screening.current import get_current_safety
 from caseapp.domain.screening.marks import KINDS, add_marks, list_marked, list_marks, remove_marks
-from caseapp.domain.staffing.queries import has_supervised_heir, is_in_team, lacks_second
+from caseapp.domain.staffing.queries import (
+    has_supervised_heir,
+    is_in_team,
+    lacks_second,
+    list_hidden,
+)
 from caseapp.domain.staffing.rules import (
     check_disable,
     list_heir_faults,
@@ -153,7 +158,7 @@ def disable_member(actor: Actor, member: LockedMember, successor: LockedMember |
     somebody and there is no successor, and for the last admin who can sign in.
     """
     require(actor, Action.USER_MANAGE)
-    check_disable(member, has_successor=successor is not None)
+    check_disable(member, list_hidden(actor, member), has_successor=successor is not None)
     if successor is not None:
         place_people(actor, member, successor)
     user = member.user

@@ -18,6 +18,7 @@ from caseapp.domain.alerts.queries import as_staff_member
 from caseapp.domain.alerts.rules import is_supervisor
 from caseapp.domain.auth.queries import list_with_password
 from caseapp.domain.clients.codes import COACH, SECOND_PERSON
+from caseapp.domain.clients.matches import list_denied
 from caseapp.domain.clients.models import CareTeamMember, Client
 from caseapp.domain.clients.queries import (
     in_role,
@@ -33,7 +34,12 @@ from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_listed_key
 from caseapp.domain.screening.current import SAFETY_COLUMNS, join_safety, safety_from_row
-from caseapp.domain.staffing.rules import WITHOUT_CASE, list_heir_faults, list_leaving_blockers
+from caseapp.domain.staffing.rules import (
+    WITHOUT_CASE,
+    list_heir_faults,
+    list_leaving_blockers,
+    list_numbers,
+)
 from caseapp.domain.staffing.schemas import HandOver, Responsibility
 from caseapp.domain.users.models import User
 from caseapp.domain.users.queries import list_users, select_visible_coaches
@@ -164,8 +170,13 @@ class LockedMember:
     user: User
     clients: tuple[Responsibility, ...]
     people: tuple[User, ...]
-    named: tuple[str, ...]
+    named: dict[UUID, str]
     is_last_admin: bool
+
+    @property
+    def numbers(self) -> dict[UUID, str]:
+        """The cases of the clients for whom they are responsible, by client."""
+        return {found.client_id: found.number or WITHOUT_CASE for found in self.clients}
 
 
 def lock_members(*user_ids: UUID) -> list[LockedMember]:
@@ -201,7 +212,7 @@ def lock_members(*user_ids: UUID) -> list[LockedMember]:
             for one in accounts
             if one.supervisor_id == user_id and one.id != user_id and one.id not in gone
         )
-        clients, named = tuple(list_responsibilities(user_id)), tuple(_list_named(user_id))
+        clients, named = tuple(list_responsibilities(user_id)), _list_named(user_id)
         is_last = _is_last_admin(by_id[user_id], accounts)
         members.append(LockedMember(by_id[user_id], clients, supervised, named, is_last))
     return members
@@ -233,10 +244,11 @@ def lock_with_others(
     )
 
 
-def list_leaving(user_id: UUID) -> tuple[list[Reason], list[User]]:
+def list_leaving(actor: Actor, user_id: UUID) -> tuple[list[Reason], list[User]]:
     """List what has to be placed before somebody's account can be disabled, and whom they supervise.
 
-    Nothing is locked: it is what a page says, and is looked at again when the account is disabled.
+    Clients whom the actor must not see are only counted. Nothing is locked: it is what a page says, and is looked at
+    again when the account is disabled.
     """
     coaches = sa.exists().where(CareTeamMember.user_id == User.id, in_role(CareTeamMember, COACH))
     people = db.session.scalars(
@@ -248,9 +260,24 @@ def list_leaving(user_id: UUID) -> tuple[list[Reason], list[User]]:
         )
         .order_by(User.name)
     ).all()
-    numbers = [found.number or WITHOUT_CASE for found in list_responsibilities(user_id)]
-    reasons = list_leaving_blockers(numbers, 0, _list_named(user_id), has_successor=True)
+    responsible = list_responsibilities(user_id)
+    numbers = {found.client_id: found.number or WITHOUT_CASE for found in responsible}
+    named = _list_named(user_id)
+    hidden = _list_hidden(actor, numbers, named)
+    reasons = list_leaving_blockers(
+        list_numbers(numbers, hidden), 0, list_numbers(named, hidden), has_successor=True
+    )
     return reasons, [*people]
+
+
+def list_hidden(actor: Actor, member: LockedMember) -> set[UUID]:
+    """List those of the clients in a member's way whom the actor must not see."""
+    return _list_hidden(actor, member.numbers, member.named)
+
+
+def _list_hidden(actor: Actor, *cases: dict[UUID, str]) -> set[UUID]:
+    client_ids = {client_id for found in cases for client_id in found}
+    return list_denied(actor, client_ids) if client_ids else set()
 
 
 def lock_member(user_id: UUID) -> LockedMember:
@@ -258,14 +285,16 @@ def lock_member(user_id: UUID) -> LockedMember:
     return lock_members(user_id)[0]
 
 
-def _list_named(user_id: UUID) -> list[str]:
-    """List the cases of the clients whose hold only this person could release, who was named for it."""
+def _list_named(user_id: UUID) -> dict[UUID, str]:
+    """List the cases of the clients whose hold only this person could release, who was named for it, by client."""
     named = db.session.scalars(select_clients_of(user_id, SECOND_PERSON)).all()
     left = list_without_second(named, but=user_id)
-    numbers = db.session.scalars(
-        sa.select(newest_case_number(Client.id)).where(Client.id.in_(left)).order_by(Client.id)
+    cases = db.session.execute(
+        sa.select(Client.id, newest_case_number(Client.id))
+        .where(Client.id.in_(left))
+        .order_by(Client.id)
     )
-    return [number or WITHOUT_CASE for number in numbers]
+    return {client_id: number or WITHOUT_CASE for client_id, number in cases}
 
 
 def lacks_second(client_id: UUID) -> bool:

@@ -9,7 +9,7 @@ from caseapp.core.permissions import Role
 from caseapp.domain.alerts.rules import is_supervisor
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from uuid import UUID
 
     from caseapp.domain.alerts.schemas import StaffMember
@@ -68,15 +68,14 @@ LAST_ADMIN = Reason(
 ACTIVE = Reason("active", "The account is not disabled.", "There is nothing to do.")
 
 
-def check_role(member: LockedMember, role: str, *, has_successor: bool) -> None:
-    """Check that a member of staff can have another role.
+def check_role(
+    member: LockedMember, role: str, hidden: Collection[UUID], *, has_successor: bool
+) -> None:
+    """Check that a member of staff can have another role; `hidden` are clients whom the actor must not see.
 
     Raises RuleBroken.
     """
-    numbers = [found.number or WITHOUT_CASE for found in member.clients]
-    leaving = list_leaving_blockers(
-        numbers, len(member.people), member.named, has_successor=has_successor
-    )
+    leaving = _list_leaving(member, hidden, has_successor=has_successor)
     refuse_for(
         list_role_blockers(member.user.role, role, leaving, is_last_admin=member.is_last_admin)
     )
@@ -101,15 +100,31 @@ def list_role_blockers(
     return []
 
 
-def check_disable(member: LockedMember, *, has_successor: bool) -> None:
-    """Check that the account of a member of staff can be disabled.
+def check_disable(member: LockedMember, hidden: Collection[UUID], *, has_successor: bool) -> None:
+    """Check that the account of a member of staff can be disabled; `hidden` are clients whom the actor must not see.
 
     Raises RuleBroken.
     """
-    numbers = [found.number or WITHOUT_CASE for found in member.clients]
-    people = len(member.people)
-    found = list_leaving_blockers(numbers, people, member.named, has_successor=has_successor)
+    found = _list_leaving(member, hidden, has_successor=has_successor)
     refuse_for([*found, LAST_ADMIN] if member.is_last_admin else found)
+
+
+def _list_leaving(
+    member: LockedMember, hidden: Collection[UUID], *, has_successor: bool
+) -> list[Reason]:
+    return list_leaving_blockers(
+        list_numbers(member.numbers, hidden),
+        len(member.people),
+        list_numbers(member.named, hidden),
+        has_successor=has_successor,
+    )
+
+
+def list_numbers(cases: Mapping[UUID, str], hidden: Collection[UUID]) -> list[str]:
+    """List the case numbers of some clients for whoever reads them; the `hidden` clients are only counted."""
+    shown = [number for client_id, number in cases.items() if client_id not in hidden]
+    left = len(cases) - len(shown)
+    return [*shown, f"{left} not shown"] if left else shown
 
 
 def list_leaving_blockers(

@@ -23,7 +23,9 @@ from caseapp.domain.screening.marks import KINDS, list_marks
 from caseapp.domain.screening.queries import list_holds, lock_hold
 from caseapp.domain.staffing.denial_operations import deny_access, end_denial
 from caseapp.domain.staffing.denials import list_denials, lock_access, lock_denial
-from caseapp.domain.staffing.operations import hand_over
+from caseapp.domain.staffing.members import change_role
+from caseapp.domain.staffing.operations import disable_member, hand_over
+from caseapp.domain.staffing.queries import list_leaving, lock_member
 from caseapp.domain.staffing.rules import list_denial_faults
 from caseapp.domain.staffing.schemas import NewDenial
 from tests.support import builders
@@ -42,6 +44,29 @@ def end(actor, denial_id):
 
 def codes(refused):
     return [reason.code for reason in refused.value.reasons]
+
+
+def test_case_number_in_the_way_of_a_leaver_is_only_counted(team):
+    admin, coach, supervisor = team["admin"], team["coach"], team["supervisor"]
+    made, other = builders.case(coach, "Ines Okafor"), builders.case(coach, "Maya Brandt")
+    for one in (made, other):
+        builders.screen(coach, one.client_id, self_harm=3)
+    deny(supervisor, made, admin)
+
+    def told(change):
+        with pytest.raises(RuleBroken) as refused, transaction():
+            change()
+        return refused.value.reasons
+
+    for reasons in (
+        list_leaving(admin, coach.id)[0],
+        told(lambda: disable_member(admin, lock_member(coach.id), None)),
+        told(lambda: change_role(admin, lock_member(coach.id), "admin", None, None)),
+    ):
+        text = " ".join(reason.message for reason in reasons)
+        assert made.number not in text
+        assert f"{other.number}, 1 not shown." in text
+    assert made.number in list_leaving(supervisor, coach.id)[0][0].message
 
 
 @pytest.mark.parametrize(

@@ -142,7 +142,7 @@ def test_supervisor_becomes_a_coach_once_somebody_else_supervises_their_people(t
     made = builders.case(team["coach"])
     builders.screen(team["coach"], made.client_id, self_harm=3)
     supervisor, other = team["supervisor"], team["supervisor2"]
-    _, people = list_leaving(supervisor.id)
+    _, people = list_leaving(operator(), supervisor.id)
     assert {one.id for one in people} == {team["coach"].id, team["coach2"].id}
     assert broken(set_role, supervisor, "coach", other) == ["people_left"]
     assert broken(set_role, supervisor, "coach", None, other) == ["supervisor_needed"]
