@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -268,6 +268,11 @@ def when(moment: datetime, *, inside: bool = False) -> str:
     return f"{name}, {found:%H:%M}"
 
 
+def until(moment: datetime) -> str:
+    """Format the end of something for the words after “until”: its last minute, so that midnight names the last day."""
+    return when(moment - timedelta(minutes=1), inside=True)
+
+
 def page_link(cursor: str | None) -> str:
     """Return the address of the next page of this list, with its filters."""
     arguments: dict[str, Any] = {**(request.view_args or {}), **request.args.to_dict(flat=False)}
@@ -341,6 +346,7 @@ def init_app(app: Flask) -> None:
         day=day,
         long_day=long_day,
         clock_time=clock_time,
+        until=until,
         when=when,
         local=local,
         local_day=local_day,
