@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from caseapp.core.actor import operator
 from caseapp.domain.clients.matches import list_undecided_pairs
 
 if TYPE_CHECKING:
@@ -24,8 +23,8 @@ def conflicts() -> None:
 @click.pass_obj
 def list_waiting(context: CommandContext) -> None:
     """List the pairs that wait for a supervisor's decision: since when, and both case numbers, without names."""
-    with context.open():
-        found = list_undecided_pairs(operator())
+    with context.open_as() as actor:
+        found = list_undecided_pairs(actor)
     for pair in found:
         numbers = sorted([pair.number or WITHOUT_CASE, pair.other_number or WITHOUT_CASE])
         click.echo(f"{pair.found_at:%Y-%m-%d}  {'  '.join(numbers)}")

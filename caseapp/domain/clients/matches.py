@@ -269,6 +269,8 @@ class UndecidedPair:
 def list_undecided_pairs(actor: Actor) -> list[UndecidedPair]:
     """List all possible conflicts of the practice that wait for a decision, the oldest first: numbers without names.
 
+    Pairs with a client whom the actor must not see are left out.
+
     Raises Forbidden for anyone but an admin or the operator, who may see the numbers of all cases.
     """
     require(actor, Action.REPORT_EXPORT)
@@ -280,7 +282,10 @@ def list_undecided_pairs(actor: Actor) -> list[UndecidedPair]:
     pair = (PossibleConflict.client_id, PossibleConflict.other_id)
     rows = db.session.execute(
         sa.select(PossibleConflict.found_at, *map(newest, pair), *pair)
-        .where(PossibleConflict.decided_at.is_(None))
+        .where(
+            PossibleConflict.decided_at.is_(None),
+            *(one.not_in(select_denied_clients(actor.id)) for one in pair),
+        )
         .order_by(PossibleConflict.found_at, *pair)
     ).all()
     note_shown(one for row in rows for one in (row.client_id, row.other_id))

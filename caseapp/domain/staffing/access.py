@@ -14,7 +14,7 @@ from caseapp.core.permissions import Action
 from caseapp.domain.audit.operations import record
 from caseapp.domain.cases.models import Case
 from caseapp.domain.clients.models import CareTeamMember
-from caseapp.domain.clients.queries import has_denial
+from caseapp.domain.clients.queries import has_denial, select_denied_clients
 from caseapp.domain.staffing.access_rules import AccessFacts, Ground, Membership, list_grounds
 from caseapp.domain.users.models import User
 from caseapp.domain.users.queries import get_user_by_email
@@ -26,12 +26,16 @@ if TYPE_CHECKING:
 def explain_access(actor: Actor, email: str, number: str) -> list[Ground]:
     """List the grounds for and against that somebody opens a case now, and record that it was asked.
 
-    They name staff and dates, and nothing about the client. Raises NotFound for an unknown address or number.
+    They name staff and dates, and nothing about the client. Raises NotFound for an unknown address or number, and
+    for a client whom the actor must not see.
     """
     require(actor, Action.ACCESS_EXPLAIN)
     user = get_user_by_email(email)
     case = db.session.execute(
-        sa.select(Case.id, Case.client_id).where(Case.number == number.strip().upper())
+        sa.select(Case.id, Case.client_id).where(
+            Case.number == number.strip().upper(),
+            Case.client_id.not_in(select_denied_clients(actor.id)),
+        )
     ).first()
     if case is None:
         raise NotFound("No case has that number.")

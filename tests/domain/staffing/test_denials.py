@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import sqlalchemy as sa
 
+from caseapp.core.actor import operator
 from caseapp.core.database import db
 from caseapp.core.errors import Invalid, NotFound, RuleBroken
 from caseapp.core.ids import new_id
@@ -12,7 +13,12 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.alerts.models import AlertRecipient
 from caseapp.domain.alerts.queries import get_escalation, list_acknowledged_alerts
 from caseapp.domain.audit.models import AuditEvent
-from caseapp.domain.clients.matches import list_matches, list_undecided_conflicts
+from caseapp.domain.clients.matches import (
+    list_matches,
+    list_undecided_conflicts,
+    list_undecided_pairs,
+)
+from caseapp.domain.clients.models import PossibleConflict
 from caseapp.domain.clients.queries import get_client_record, lock_client
 from caseapp.domain.clients.search import list_clients
 from caseapp.domain.dashboard.board import count_board
@@ -21,6 +27,7 @@ from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.screening.hold_operations import name_second_person
 from caseapp.domain.screening.marks import KINDS, list_marks
 from caseapp.domain.screening.queries import list_holds, lock_hold
+from caseapp.domain.staffing.access import explain_access
 from caseapp.domain.staffing.denial_operations import deny_access, end_denial
 from caseapp.domain.staffing.denials import list_denials, lock_access, lock_denial
 from caseapp.domain.staffing.members import change_role
@@ -67,6 +74,20 @@ def test_case_number_in_the_way_of_a_leaver_is_only_counted(team):
         assert made.number not in text
         assert f"{other.number}, 1 not shown." in text
     assert made.number in list_leaving(supervisor, coach.id)[0][0].message
+
+
+def test_admin_gets_no_explanation_and_no_conflict_of_a_denied_client(team):
+    admin = team["admin"]
+    made = builders.case(team["coach"], "Ines Okafor")
+    builders.case(team["coach"], "Ines Okafor", agreed=True)
+    with transaction() as session:
+        session.execute(sa.update(PossibleConflict).values(decided_at=None, decided_by=None))
+    assert len(list_undecided_pairs(admin)) == 1
+    deny(team["supervisor"], made, admin)
+    assert list_undecided_pairs(admin) == []
+    assert len(list_undecided_pairs(operator())) == 1
+    with pytest.raises(NotFound), transaction():
+        explain_access(admin, "coach@practice.test", made.number)
 
 
 @pytest.mark.parametrize(
