@@ -39,6 +39,7 @@ from caseapp.domain.clients.queries import (
     get_client_record,
     in_role,
     is_visible_to,
+    select_clients_of,
     select_denied_clients,
 )
 from caseapp.domain.clients.rules import OwnMatch
@@ -333,11 +334,14 @@ def count_questions(actor: Actor) -> int:
 
 
 def list_own_matches(actor: Actor, found: dict[UUID, str]) -> list[OwnMatch]:
-    """List those matches whom the actor sees anyway, by name and with the number of their newest case."""
+    """List those matches whom the actor coaches, by name and with the number of their newest case.
+
+    About somebody whom they only cover, a supervisor decides.
+    """
     newest = sa.select(sa.func.max(CASE.c.number)).where(CASE.c.client_id == Client.id)
     rows = db.session.execute(
         sa.select(Client.id, Client.name, newest.scalar_subquery().label("number"))
-        .where(Client.id.in_(found), is_visible_to(actor, Client.id))
+        .where(Client.id.in_(found), Client.id.in_(select_clients_of(actor.id, COACH)))
         .order_by(Client.created_at, Client.id)
     ).all()
     note_shown(row.id for row in rows)

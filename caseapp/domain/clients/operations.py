@@ -48,6 +48,8 @@ from caseapp.domain.clients.models import (
     Client,
     ClientNameWord,
     ConflictQuestion,
+    Cover,
+    CoveredClient,
     NameHash,
     PhoneHash,
     PossibleConflict,
@@ -56,12 +58,14 @@ from caseapp.domain.clients.queries import (
     has_coach,
     has_denial,
     in_role,
+    is_responsible_for,
     take_client_lock,
     unseal_client,
 )
 from caseapp.domain.clients.rules import (
     ASK_SUPERVISOR,
     MUST_NOT_SEE,
+    ONLY_COVERS,
     list_match_blockers,
     list_question_blockers,
     may_be_mailed,
@@ -394,14 +398,25 @@ def join_care_team(
 ) -> bool:
     """Make a user a coach of a client; return whether they are new, otherwise nothing changes.
 
-    `reason` is one of JOIN_REASONS. Raises RuleBroken for somebody who must not see the client.
+    `reason` is one of JOIN_REASONS. Raises RuleBroken for somebody who must not see the client, and when the actor
+    only covers for a coach of it.
     """
     if has_denial(client.id, user_id):
         refuse_for([MUST_NOT_SEE])
     is_new = not has_coach(client.id, user_id)
     if is_new:
+        require_responsible(actor, client.id)
         _begin_membership(client.id, user_id, COACH, actor.id, reason)
     return is_new
+
+
+def require_responsible(actor: Actor, client_id: UUID) -> None:
+    """Require that the actor has a client as a coach or as the supervisor of one, to give a role that lasts.
+
+    Raises RuleBroken for somebody who only covers.
+    """
+    if not is_responsible_for(actor.role, actor.id, client_id):
+        refuse_for([ONLY_COVERS])
 
 
 def join_for(client_id: UUID, user_id: UUID, role: str, by: UUID | None = None) -> None:
@@ -456,6 +471,13 @@ def end_covers_of(client_id: UUID) -> None:
         CareTeamMember.ends_at > now(),
     )
     end_memberships(runs_or_comes, now())
+    coming = sa.select(Cover.id).where(Cover.starts_at >= now())
+    db.session.execute(
+        sa.delete(CoveredClient).where(
+            CoveredClient.client_id == client_id, CoveredClient.cover_id.in_(coming)
+        ),
+        execution_options=UNSYNCHRONIZED,
+    )
 
 
 def _membership(client_id: UUID, user_id: UUID, role: str) -> tuple[sa.ColumnElement[bool], ...]:

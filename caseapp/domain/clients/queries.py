@@ -205,6 +205,13 @@ def has_coach(client_id: UUID, user_id: UUID) -> bool:
     return db.session.scalar(sa.select(coached.exists())) or False
 
 
+def is_responsible_for(role: Role, user_id: UUID, client_id: UUID) -> bool:
+    """Tell whether a person with this role has a client as a coach or as the supervisor of one; cover isn’t enough."""
+    memberships = select_memberships(role, user_id, sa.literal(client_id, User.id.type))
+    found = memberships.where(in_role(CareTeamMember, COACH))
+    return db.session.scalar(sa.select(found.exists())) or False
+
+
 def has_role(
     actor: Actor, role: str, client_id: SQLColumnExpression[UUID]
 ) -> sa.ColumnElement[bool]:

@@ -37,6 +37,11 @@ MUST_NOT_SEE = Reason(
     "This person must not see the client’s record.",
     "Choose somebody else.",
 )
+ONLY_COVERS = Reason(
+    "only_covers",
+    "Whoever only covers for the coach can’t give anybody, nor take, a role that outlasts the cover.",
+    "Ask the coach or their supervisor to do it.",
+)
 CONTACT_FROZEN = Reason(
     "contact_frozen",
     "Nothing may be sent to this client until the safe ways of contact are confirmed again in person.",

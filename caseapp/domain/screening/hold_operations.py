@@ -15,6 +15,7 @@ from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action, Role
 from caseapp.domain.audit.operations import record
 from caseapp.domain.clients.codes import SECOND_PERSON
+from caseapp.domain.clients.operations import require_responsible
 from caseapp.domain.clients.queries import has_denial, select_clients_of
 from caseapp.domain.screening.current import get_current_safety
 from caseapp.domain.screening.events import HandoutAllowed, HoldReleased, SecondPersonNamed
@@ -54,7 +55,8 @@ def name_second_person(actor: Actor, locked: LockedHold, user_id: UUID, version:
 
     They can read the hold and release it, until it is released or another one is named, and are mailed in the same
     transaction, unless they have named themselves. Raises RuleBroken unless they are an active supervisor who recorded
-    none of its screenings and may see the client, or Stale when the hold has changed since `version`.
+    none of its screenings and may see the client, or when they name themselves and only cover. Raises Stale when the
+    hold has changed since `version`.
     """
     require(actor, Action.HOLD_NAME)
     user = db.session.get(User, user_id)
@@ -68,6 +70,8 @@ def name_second_person(actor: Actor, locked: LockedHold, user_id: UUID, version:
         raise Stale
     if hold.second_person_id == user_id:
         return
+    if user_id == actor.id:
+        require_responsible(actor, hold.client_id)
     named = SecondPersonNamed(hold.id, user_id)
     append(actor, locked, get_current_safety(locked.key), [(new_id(), named)])
     record(

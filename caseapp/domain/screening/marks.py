@@ -11,6 +11,7 @@ from __future__ import annotations
 import hmac
 import json
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid5
 
@@ -108,13 +109,15 @@ def list_marks(
 ) -> list[Mark]:
     """List a person's marks, the strictest kind of hold first, then by the week of what is marked, newest first.
 
-    `covered` are coaches for whom the person covers, whose marks are listed too. `limit` is the largest number of marks
-    of each kind. What was declined in a week before `since`, or is proposed in
-    a week after `until`, is left out. The caller checks which of the clients the person may see.
+    `covered` are coaches for whom the person covers, whose marks are all listed too: which of their clients the
+    person covers is known only once a mark is open. `limit` is the largest number of the person’s own marks of each
+    kind. What was declined in a week before `since`, or is proposed in a week after `until`, is left out. The
+    caller checks which of the clients the person may see.
     """
     parts = []
-    for rank, kind in enumerate(KINDS):
-        if kind in kinds:
+    for (rank, kind), own in product(enumerate(KINDS), (True, False)):
+        viewers = (viewer,) if own else tuple(covered)
+        if kind in kinds and viewers:
             of_kind = (
                 sa.select(
                     sa.literal(rank).label("rank"),
@@ -122,14 +125,14 @@ def list_marks(
                     ViewerMark.id,
                     ViewerMark.sealed,
                 )
-                .where(_in_buckets((viewer, *covered), kind))
+                .where(_in_buckets(viewers, kind))
                 .order_by(ViewerMark.week.desc(), ViewerMark.id.desc())
             )
             if until is not None and kind == PROPOSED:
                 of_kind = of_kind.where(ViewerMark.week <= _week(until))
             if since is not None and kind == DECLINED:
                 of_kind = of_kind.where(ViewerMark.week >= _week(since))
-            if limit is not None:
+            if limit is not None and own:
                 of_kind = of_kind.limit(literal_limit(limit))
             parts.append(sa.select(of_kind.subquery()))
     marks = sa.union_all(*parts).subquery()

@@ -65,6 +65,14 @@ def arrange_cover(actor: Actor, caseload: LockedCaseload, wanted: NewCover) -> U
         sa.select(User).where(User.id == wanted.user_id).with_for_update(read=True, key_share=False)
     )
     person = as_staff_member(colleague) if colleague else None
+    # Before anything is computed with the days, which may be the first or the last ones that there are.
+    _refuse_fields(
+        {
+            "user_id": list_colleague_faults(person, caseload.coach_id),
+            "starts_on": list_first_day_faults(wanted.starts_on, today()),
+            "ends_on": list_last_day_faults(wanted.starts_on, wanted.ends_on),
+        }
+    )
     starts_at = max(_begin_of(wanted.starts_on), now())
     ends_at = _begin_of(wanted.ends_on + timedelta(days=1))
     chosen = _choose(caseload, wanted)
@@ -73,9 +81,6 @@ def arrange_cover(actor: Actor, caseload: LockedCaseload, wanted: NewCover) -> U
     must_not_see = names & set(caseload.list_denied(wanted.user_id))
     _refuse_fields(
         {
-            "user_id": list_colleague_faults(person, caseload.coach_id),
-            "starts_on": list_first_day_faults(wanted.starts_on, today()),
-            "ends_on": list_last_day_faults(wanted.starts_on, wanted.ends_on),
             "clients": [
                 *list_client_faults([name for name in overlapping if name in names]),
                 *list_denied_faults(sorted(must_not_see)),
@@ -168,6 +173,7 @@ def end_cover(actor: Actor, cover: LockedCover) -> None:
             CareTeamMember.client_id.in_(cover.client_ids),
             CareTeamMember.user_id == row.user_id,
             CareTeamMember.role == COVER,
+            CareTeamMember.starts_at == row.starts_at,
             CareTeamMember.ends_at == row.ends_at,
         ),
         moment,

@@ -19,8 +19,8 @@ from caseapp.core.reads import note_shown
 from caseapp.core.transaction import locked_clients
 from caseapp.core.vault import unseal_column, unseal_text
 from caseapp.domain.alerts.queries import as_staff_member
-from caseapp.domain.clients.codes import COACH
-from caseapp.domain.clients.models import Client, Cover, CoveredClient
+from caseapp.domain.clients.codes import COACH, COVER
+from caseapp.domain.clients.models import CareTeamMember, Client, Cover, CoveredClient
 from caseapp.domain.clients.queries import (
     LockedClient,
     lock_client,
@@ -98,10 +98,11 @@ class LockedCaseload:
 
     def list_overlapping(self, user_id: UUID, starts_at: Any, ends_at: Any) -> list[str]:  # noqa: ANN401
         """List the cases whose clients this colleague covers already at some time of a period."""
-        covered = (
-            sa.select(CoveredClient.client_id)
-            .join(Cover, Cover.id == CoveredClient.cover_id)
-            .where(Cover.user_id == user_id, Cover.starts_at < ends_at, Cover.ends_at > starts_at)
+        covered = sa.select(CareTeamMember.client_id).where(
+            CareTeamMember.user_id == user_id,
+            CareTeamMember.role == COVER,
+            CareTeamMember.starts_at < ends_at,
+            CareTeamMember.ends_at > starts_at,
         )
         found = set(db.session.scalars(covered))
         return [one.number or one.client for one in self.clients if one.client_id in found]
@@ -147,7 +148,11 @@ def lock_cover(actor: Actor, cover_id: UUID) -> LockedCover:
         raise NotFound
     take_locks_of_coached(sa.select(User.id).where(User.id == coach_id))
     row = db.session.scalars(sa.select(Cover).where(Cover.id == cover_id).with_for_update()).one()
-    ids = sa.select(CoveredClient.client_id).where(CoveredClient.cover_id == cover_id)
+    ids = (
+        sa.select(CoveredClient.client_id)
+        .join(Cover, Cover.id == CoveredClient.cover_id)
+        .where(Cover.id == cover_id, ~_was_handed_over())
+    )
     return LockedCover(row, tuple(db.session.scalars(ids.order_by(CoveredClient.client_id))))
 
 
@@ -185,6 +190,21 @@ def _may_change(actor: Actor) -> sa.ColumnElement[bool]:
     return Cover.coach_id.in_(select_visible_coaches(actor))
 
 
+def _was_handed_over() -> sa.ColumnElement[bool]:
+    """Build the condition that a client of a cover that had begun was handed over before its end."""
+    return (
+        sa.exists()
+        .where(
+            CareTeamMember.client_id == CoveredClient.client_id,
+            CareTeamMember.user_id == Cover.user_id,
+            CareTeamMember.role == COVER,
+            CareTeamMember.starts_at == Cover.starts_at,
+            CareTeamMember.ends_at < Cover.ends_at,
+        )
+        .correlate(Cover, CoveredClient)
+    )
+
+
 def list_covers(actor: Actor) -> list[CoverSummary]:
     """List the covers that concern the actor or whom they supervise, those that end last first.
 
@@ -205,6 +225,7 @@ def _select_covers(actor: Actor) -> sa.Select[Any]:
         .where(
             CoveredClient.cover_id == Cover.id,
             CoveredClient.client_id.not_in(select_denied_clients(actor.id)),
+            ~_was_handed_over(),
         )
         .correlate(Cover)
         .scalar_subquery()
@@ -214,6 +235,7 @@ def _select_covers(actor: Actor) -> sa.Select[Any]:
             Cover,
             coach.name.label("coach"),
             colleague.name.label("colleague"),
+            colleague.disabled_at.label("disabled_at"),
             clients.label("clients"),
             _may_change(actor).label("may_change"),
         )
@@ -226,6 +248,8 @@ def _select_covers(actor: Actor) -> sa.Select[Any]:
 def _summary(row: Any) -> CoverSummary:  # noqa: ANN401 - a result row
     cover, moment = row.Cover, now()
     running = "coming" if cover.starts_at > moment else "running"
+    if row.disabled_at is not None:
+        running = "disabled"
     return CoverSummary(
         cover.id,
         cover.coach_id,
@@ -278,9 +302,10 @@ def get_cover(actor: Actor, cover_id: UUID) -> CoverView:
             .label("safety_records"),
             *SAFETY_COLUMNS,
         )
+        .join(Cover, Cover.id == CoveredClient.cover_id)
         .join(Client, Client.id == CoveredClient.client_id)
         .join(ClientKey, ClientKey.client_id == Client.id)
-        .where(CoveredClient.cover_id == cover_id, sees_client(actor, Client.id))
+        .where(Cover.id == cover_id, ~_was_handed_over(), sees_client(actor, Client.id))
         .order_by(Client.name, Client.id)
     )
     rows = db.session.execute(join_safety(query)).all()

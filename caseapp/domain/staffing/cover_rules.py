@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 MOST_COVER_DAYS = 90
 """How many days one cover may last. Source: the issue about people; awaiting sign-off."""
+FARTHEST_DAYS = 365
+"""How many days ahead a cover may begin. Awaiting sign-off."""
 NOT_ACTIVE = Reason(
     "not_active",
     "Only a coach or supervisor with an active account can cover.",
@@ -23,6 +25,9 @@ NOT_ACTIVE = Reason(
 )
 SAME_PERSON = Reason("same_person", "Nobody can cover for themselves.", "Choose somebody else.")
 IN_THE_PAST = Reason("in_the_past", "The first day is over.", "Choose today or a later day.")
+TOO_FAR = Reason(
+    "too_far", f"A cover begins within {FARTHEST_DAYS} days.", "Choose an earlier first day."
+)
 ENDS_BEFORE = Reason(
     "ends_before", "The last day is before the first.", "Choose the first day or a later one."
 )
@@ -43,7 +48,9 @@ def list_colleague_faults(colleague: StaffMember | None, coach_id: UUID) -> list
 
 def list_first_day_faults(starts_on: date, today: date) -> list[Reason]:
     """List why a cover can't begin on a day."""
-    return [IN_THE_PAST] if starts_on < today else []
+    if starts_on < today:
+        return [IN_THE_PAST]
+    return [TOO_FAR] if starts_on - today > timedelta(days=FARTHEST_DAYS) else []
 
 
 def list_last_day_faults(starts_on: date, ends_on: date) -> list[Reason]:

@@ -49,7 +49,7 @@ class CoverSummary:
     ends_at: datetime
     clients: int
     state: str
-    """`coming`, `running` or `ended`."""
+    """`coming`, `running`, `ended`, or `disabled`: the account of whoever covers is, so nobody does."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ class LineSchema(Schema):
 
 
 class CoverResponseSchema(Schema):
-    """A cover; `clients` counts all of its clients."""
+    """A cover; `clients` counts its clients who weren’t handed over. `disabled` is the account of whoever covers."""
 
     id = fields.UUID(required=True)
     coach_id = fields.UUID(required=True)

@@ -24,9 +24,9 @@ from caseapp.domain.clients.operations import end_covers_of, join_care_team, lea
 from caseapp.domain.clients.queries import (
     has_coach,
     has_denial,
+    is_responsible_for,
     sees_client_of,
     select_clients_of,
-    select_memberships,
 )
 from caseapp.domain.clients.rules import MUST_NOT_SEE
 from caseapp.domain.followups.assignees import choose_assignee
@@ -86,9 +86,9 @@ def hand_over(
     marked = list_marked(state, client.id)
     if is_coach:
         remove_marks(marked, client.id)
+        join_care_team(actor, client, heir_id, "handed_over")
         leave_for(client.id, leaver_id, COACH)
         end_covers_of(client.id)
-        join_care_team(actor, client, heir_id, "handed_over")
         add_marks(marked, client.id)
         faults = list_hold_faults(
             max((hold.kind for hold in state.holds), default=None),
@@ -98,7 +98,7 @@ def hand_over(
         )
         if faults:
             raise Invalid({"heir_id": [f"{fault.message} {fault.way_out}" for fault in faults]})
-    elif not _sees(heir, client.id):
+    elif not is_responsible_for(Role(heir.role), heir.id, client.id):
         message = "This person can’t see the client. Choose the coach or their supervisor."
         raise Invalid({"heir_id": [message]})
     moment = now()
@@ -135,11 +135,6 @@ def hand_over(
         client_id=client.id,
         details={"from": leaver_id.hex, "to": heir_id.hex, "followups": len(moved)},
     )
-
-
-def _sees(user: User, client_id: UUID) -> bool:
-    memberships = select_memberships(Role(user.role), user.id, sa.literal(client_id, User.id.type))
-    return db.session.scalar(sa.select(memberships.exists())) or False
 
 
 def send_hand_over_mail(user_id: UUID) -> bool:

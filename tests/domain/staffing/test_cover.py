@@ -13,10 +13,13 @@ from caseapp.core.database import db
 from caseapp.core.errors import Invalid, NotFound, RuleBroken
 from caseapp.core.transaction import transaction
 from caseapp.domain.alerts.queries import list_waiting_alerts
+from caseapp.domain.cases.operations import open_case
+from caseapp.domain.cases.schemas import CaseDetails
 from caseapp.domain.clients.models import CareTeamMember
-from caseapp.domain.clients.queries import get_client_record
+from caseapp.domain.clients.queries import get_client_record, lock_client
 from caseapp.domain.dashboard.queries import get_today
 from caseapp.domain.practice.queries import today
+from caseapp.domain.screening.marks import HOLD_KINDS, list_marks
 from caseapp.domain.staffing.cover_operations import arrange_cover, end_cover, write_line
 from caseapp.domain.staffing.cover_queries import (
     get_caseload,
@@ -27,6 +30,7 @@ from caseapp.domain.staffing.cover_queries import (
     lock_covered_client,
 )
 from caseapp.domain.staffing.cover_rules import (
+    FARTHEST_DAYS,
     MOST_COVER_DAYS,
     list_first_day_faults,
     list_last_day_faults,
@@ -35,8 +39,9 @@ from caseapp.domain.staffing.cover_schemas import NewCover
 from caseapp.domain.staffing.denial_operations import deny_access
 from caseapp.domain.staffing.denials import lock_access
 from caseapp.domain.staffing.schemas import NewDenial
-from tests.domain.staffing.steps import give
-from tests.support import builders
+from tests.domain.staffing.steps import disable, give
+from tests.domain.staffing.test_second_people import name_second
+from tests.support import builders, staff
 from tests.support.concurrency import run_concurrently
 
 DAY = timedelta(days=1)
@@ -67,6 +72,8 @@ def test_period_has_a_last_day_that_is_not_far():
     day = date(2026, 12, 1)
     assert list_first_day_faults(day, day) == []
     assert [fault.code for fault in list_first_day_faults(day - DAY, day)] == ["in_the_past"]
+    assert list_first_day_faults(day + FARTHEST_DAYS * DAY, day) == []
+    assert [fault.code for fault in list_first_day_faults(date.max, day)] == ["too_far"]
     for days, codes in ((-1, ["ends_before"]), (0, []), (MOST_COVER_DAYS - 1, [])):
         assert [fault.code for fault in list_last_day_faults(day, day + days * DAY)] == codes
     faults = list_last_day_faults(day, day + MOST_COVER_DAYS * DAY)
@@ -199,3 +206,106 @@ def test_nobody_covers_for_a_client_whom_they_must_not_see(team):
     with pytest.raises(Invalid) as refused:
         arrange(coach, coach, colleague, starts=9)
     assert refused.value.fields.keys() == {"clients"}
+
+
+@pytest.mark.parametrize(
+    ("covering", "chosen"),
+    [("coach2", "coach2"), ("supervisor2", "supervisor2"), ("supervisor2", "coach3")],
+)
+def test_whoever_covers_makes_nobody_a_coach(team, covering, chosen):
+    people = team | {"coach3": staff.add("coach3", role="coach", supervisor="supervisor2")}
+    coach, colleague = team["coach"], people[covering]
+    client_id = builders.client(coach, "Ines Okafor")
+    arrange(coach, coach, colleague)
+    details = CaseDetails({}, "undecided", None)
+    with pytest.raises(RuleBroken) as refused, transaction():
+        client = lock_client(colleague, client_id)
+        open_case(colleague, client, details, coach_id=people[chosen].id)
+    assert [reason.code for reason in refused.value.reasons] == ["only_covers"]
+    with transaction():
+        open_case(coach, lock_client(coach, client_id), details, coach_id=coach.id)
+
+
+def test_whoever_covers_gets_no_task_or_case_by_a_hand_over(team):
+    supervisor, coach, colleague = (team[one] for one in ("supervisor", "coach", "coach2"))
+    made = builders.case(coach)
+    builders.screen(supervisor, made.client_id, self_harm=3)
+    arrange(coach, coach, colleague)
+    with pytest.raises(Invalid) as refused:
+        give(supervisor, made, supervisor, colleague)
+    assert refused.value.fields.keys() == {"heir_id"}
+
+
+def test_whoever_covers_names_others_but_not_themselves_for_a_hold(team):
+    coach, colleague, supervisor = team["coach"], team["supervisor2"], team["supervisor"]
+    made = builders.case(coach)
+    builders.screen(coach, made.client_id, self_harm=3)
+    arrange(coach, coach, colleague)
+    with pytest.raises(RuleBroken) as refused:
+        name_second(colleague, made, colleague)
+    assert [reason.code for reason in refused.value.reasons] == ["only_covers"]
+    name_second(colleague, made, supervisor)
+
+
+def test_many_marks_of_the_covered_coach_hide_none_of_the_colleague(team):
+    coach, colleague = team["coach"], team["coach2"]
+    own = builders.case(colleague, "Tomasz Held")
+    builders.screen(colleague, own.client_id, sleep=2, days_ago=30)
+    for name in ("Ines Okafor", "Eva Blum"):
+        builders.screen(coach, builders.case(coach, name).client_id, sleep=2)
+    marks = list_marks(colleague.id, HOLD_KINDS, 1, covered={coach.id})
+    assert len(marks) == 3
+    assert own.client_id in {mark.client_id for mark in marks}
+
+
+def test_whoever_covers_does_not_decide_that_somebody_else_has_the_same_name(team):
+    coach, colleague = team["coach"], team["coach2"]
+    builders.client(coach, "Ines Okafor")
+    arrange(coach, coach, colleague)
+    with pytest.raises(RuleBroken) as refused:
+        builders.client(colleague, "Ines Okafor", agreed=True)
+    assert [reason.code for reason in refused.value.reasons] == ["possible_conflict"]
+
+
+@pytest.mark.both
+@pytest.mark.parametrize("starts", [0, 1])
+def test_after_a_hand_over_the_new_coach_arranges_the_same_colleague(team, starts):
+    coach, colleague, supervisor = team["coach"], team["coach2"], team["supervisor"]
+    made, other = builders.case(coach, "Ines Okafor"), builders.case(coach, "Tomasz Held")
+    old = arrange(coach, coach, colleague, starts=starts)
+    give(supervisor, made, coach, supervisor)
+    new = arrange(supervisor, supervisor, colleague, starts=starts)
+    for cover_id, one in ((old, other), (new, made)):
+        for actor in (supervisor, colleague):
+            with at(now() + starts * DAY):
+                found = get_cover(actor, cover_id)
+            assert [client.client_id for client in found.clients] == [one.client_id]
+            assert found.cover.clients == 1
+    end(coach, old)
+    with at(now() + starts * DAY):
+        assert (sees(colleague, made), sees(colleague, other)) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "fields"),
+    [
+        (date.min, date(2026, 12, 1), {"starts_on", "ends_on"}),
+        (date.min, date.min, {"starts_on"}),
+        (date.max, date.max, {"starts_on"}),
+    ],
+)
+def test_first_and_last_days_of_all_are_refused(team, first, last, fields):
+    coach, colleague = team["coach"], team["coach2"]
+    builders.case(coach)
+    with pytest.raises(Invalid) as refused, transaction():
+        wanted = NewCover(colleague.id, first, last, (), all=True)
+        arrange_cover(coach, lock_caseload(coach, coach.id), wanted)
+    assert refused.value.fields.keys() == fields
+
+
+def test_list_says_that_the_account_of_whoever_covers_is_disabled(team):
+    coach, colleague = team["coach"], team["coach2"]
+    builders.case(coach)
+    arrange(coach, coach, colleague)
+    disable(colleague)
+    assert [one.state for one in list_covers(coach)] == ["disabled"]
