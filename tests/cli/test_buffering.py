@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import resource
+import selectors
 import signal
 import socket
 import subprocess
 import sys
 import time
 from contextlib import ExitStack, closing, contextmanager
-from types import SimpleNamespace
+from unittest.mock import Mock
 from urllib.request import urlopen
 
 import pytest
+from gunicorn.config import Config
 from gunicorn.workers.base import Worker
+from gunicorn.workers.gthread import ThreadWorker
 
 from caseapp.cli import buffering
 from caseapp.core.settings import ROOT
@@ -166,16 +170,180 @@ def test_exit_waits_for_nobody_and_strange_requests_are_answered(tmp_path):
             assert len(answer.read()) == BIG
 
 
-def test_a_request_that_hangs_is_told_to_the_main_process(monkeypatch):
+class Listener:
+    """A listener with connections to accept, or the fault that the system gives instead of one."""
+
+    def __init__(self, *found):
+        """Wait with what `accept` returns or raises, in this order."""
+        self.found = list(found)
+
+    def accept(self):
+        first = self.found.pop(0) if self.found else BlockingIOError()
+        if isinstance(first, OSError):
+            raise first
+        return first, ("127.0.0.1", 1)
+
+    def getsockname(self):
+        return ("127.0.0.1", 2)
+
+
+@pytest.fixture
+def clients():
+    """Connect clients; yield a function that returns a client's socket and the server's."""
+    with ExitStack() as opened:
+
+        def connect(data=b""):
+            ours, theirs = socket.socketpair()
+            opened.callback(ours.close)
+            opened.callback(theirs.close)
+            ours.settimeout(PATIENCE)
+            ours.sendall(data)
+            return ours, theirs
+
+        yield connect
+
+
+@pytest.fixture
+def idle_worker():
+    """Return a worker with one thread that never starts a request, and room for four connections."""
+    cfg = Config()
+    cfg.set("threads", 1)
+    cfg.set("keepalive", 0)
+    worker = buffering.BufferingWorker(0, 0, [], None, 30, cfg, None)
+    worker.tpool = worker.prompt_pool = Mock()
+    worker.max_connections, worker.max_queued = 4, 2
+    with selectors.DefaultSelector() as worker.poller:
+        yield worker
+    worker.tmp.close()
+
+
+def go_on(worker):
+    """Read and write what can be at the moment."""
+    for key, _ in worker.poller.select(0):
+        key.data(key.fileobj)
+
+
+def send_to(worker, clients, data):
+    """Connect to the worker, send a request and let it be read; return the client's socket."""
+    ours, theirs = clients(data)
+    assert worker.accept(Listener(theirs))
+    go_on(worker)
+    return ours
+
+
+WHOLE = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+PROMPT = b"GET /exit HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+def test_a_request_that_hangs_is_told_to_the_main_process_and_one_that_waits_is_not(
+    idle_worker, clients, monkeypatch
+):
     told = []
     monkeypatch.setattr(Worker, "notify", lambda _worker: told.append(1))
-    worker = object.__new__(buffering.BufferingWorker)
-    worker.cfg = SimpleNamespace(timeout=30)
-    for seconds in ((), (29,), (29, 31)):
-        running = {n: SimpleNamespace(running_since=time.monotonic() - n) for n in seconds}
-        monkeypatch.setattr(worker, "running", running, raising=False)
-        worker.notify()
+    monkeypatch.setattr(ThreadWorker, "handle", lambda _worker, _conn: False)
+    send_to(idle_worker, clients, WHOLE)
+    send_to(idle_worker, clients, WHOLE)
+    conn, waiting = idle_worker.running
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + 1000)
+    idle_worker.notify()
+    assert told == [1]
+    idle_worker.handle(conn)
+    idle_worker.notify()
     assert told == [1, 1]
+    monkeypatch.setattr(time, "monotonic", lambda: now + 1030)
+    idle_worker.notify()
+    assert told == [1, 1]
+    idle_worker.finish_request(conn, None)
+    idle_worker.handle(waiting)
+    idle_worker.notify()
+    assert told == [1, 1, 1]
+
+
+def test_whole_requests_that_wait_are_limited_in_number_but_for_prompt_ones(idle_worker, clients):
+    for _ in range(2):
+        send_to(idle_worker, clients, WHOLE)
+    refused = send_to(idle_worker, clients, WHOLE)
+    go_on(idle_worker)
+    assert refused.recv(1000).startswith(b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 10\r\n")
+    send_to(idle_worker, clients, PROMPT)
+    assert [found.is_prompt for found in idle_worker.running.values()] == [False, False, True]
+    # Those that wait for a thread hold files too: the one that waits for its client gives way.
+    assert len(idle_worker.connections) == 1
+    send_to(idle_worker, clients, PROMPT)
+    assert refused.recv(1000) == b""
+    assert (len(idle_worker.connections), len(idle_worker.running)) == (0, 4)
+    ours, theirs = clients()
+    assert idle_worker.accept(Listener(theirs))
+    assert ours.recv(1) == b""
+
+
+def test_whole_requests_and_answers_are_limited_in_bytes(idle_worker, clients, monkeypatch):
+    monkeypatch.setattr(buffering, "MAX_HELD_BYTES", 400)
+    monkeypatch.setattr(buffering, "MAX_QUEUED_BYTES", 200)
+    whole = b"POST / HTTP/1.1\r\nContent-Length: 100\r\n\r\n" + b"x" * 100
+    send_to(idle_worker, clients, whole)
+    assert idle_worker.held == len(whole)
+    refused = send_to(idle_worker, clients, whole)
+    go_on(idle_worker)
+    assert refused.recv(1000)[9:12] == b"503"
+    assert idle_worker.held == len(whole)
+    send_to(idle_worker, clients, PROMPT)
+    [conn, prompt] = idle_worker.running
+    # However large an answer is, it is sent while the others need no more than the rest.
+    conn.sock.answer += b"x" * 1_000_000
+    idle_worker.finish_request(conn, None)
+    assert idle_worker.held == len(PROMPT) + 200
+    half = send_to(idle_worker, clients, b"GET / HTTP/1.1\r\nX: " + b"x" * 200)
+    half_size = len(b"GET / HTTP/1.1\r\nX: ") + 200
+    assert len(idle_worker.connections) == 2
+    assert idle_worker.held == len(PROMPT) + half_size
+    prompt.sock.answer += b"x" * 100
+    idle_worker.finish_request(prompt, None)
+    go_on(idle_worker)
+    assert idle_worker.held == half_size
+    half.sendall(b"\r\n\r\n")
+    go_on(idle_worker)
+    go_on(idle_worker)
+    assert half.recv(1000)[9:12] == b"503"
+    assert idle_worker.held == 0
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+def test_without_files_the_connection_that_waits_longest_gives_way(idle_worker, clients, number):
+    first, second = (send_to(idle_worker, clients, b"GET") for _ in range(2))
+    assert not idle_worker.accept(Listener(OSError(number, "")))
+    assert first.recv(1) == b""
+    assert len(idle_worker.connections) == 1
+    second.sendall(b" / HTTP/1.1\r\n\r\n")
+    go_on(idle_worker)
+    assert len(idle_worker.running) == 1
+    assert not idle_worker.accept(Listener(OSError(number, "")))
+
+
+def test_a_busy_process_leaves_new_connections_to_others(idle_worker, clients):
+    (_, first), (_, second) = clients(WHOLE), clients()
+    assert idle_worker.accept(Listener(first))
+    _, knocking = clients(b"x")
+    idle_worker.sockets = [knocking]
+    idle_worker.poller.register(
+        knocking, selectors.EVENT_READ, lambda _: idle_worker.accept(Listener(second))
+    )
+    idle_worker._accepting = True  # noqa: SLF001 - gunicorn's own
+    idle_worker.wait_for_and_dispatch_events(0)
+    assert (len(idle_worker.connections), len(idle_worker.running)) == (0, 1)
+
+
+def test_what_follows_a_request_is_no_part_of_it(idle_worker, clients):
+    request = b"POST / HTTP/1.1\r\nHost: x\r\n\r\n"
+    send_to(idle_worker, clients, request + b"more")
+    [conn] = idle_worker.running
+    assert conn.sock.recv(1000) == request
+    refused = send_to(
+        idle_worker, clients, b"POST / HTTP/1.1\r\nContent-Length: 1000000000000000\r\n\r\n"
+    )
+    go_on(idle_worker)
+    assert refused.recv(1000)[9:12] == b"400"
 
 
 def test_worker_fits_the_application(session_app):
