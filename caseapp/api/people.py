@@ -33,6 +33,7 @@ from caseapp.domain.staffing.schemas import (
     SuccessorSchema,
 )
 from caseapp.http.guard import current_actor, needs
+from caseapp.http.idempotency import run_api_once
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -91,11 +92,18 @@ def list_people(query: ListRequest) -> Page[dict[str, Any]]:
 def invite(body: NewMember) -> dict[str, Any]:
     """Invite somebody: the account has no password until they choose one.
 
-    With the way `code` the answer holds the code to hand over, which is not shown again.
+    With the way `code` the answer holds the code to hand over. It is not stored, and so not shown again, also when the
+    request is repeated with its `Idempotency-Key`: `code` is then null, and another invitation has a new one.
     """
+    codes: list[str | None] = [None]
+
+    def create() -> UUID:
+        user_id, codes[0] = invite_member(current_actor(), body)
+        return user_id
+
     with transaction():
-        user_id, code = invite_member(current_actor(), body)
-    return {"id": user_id, "code": code}
+        user_id = run_api_once(create)
+    return {"id": user_id, "code": codes[0]}
 
 
 @blueprint.route("/people/<uuid:user_id>")

@@ -22,6 +22,7 @@ from caseapp.domain.auth import programs
 from caseapp.domain.auth.throttling import count_wrong_token
 from caseapp.http.guard import public
 from caseapp.http.security import csrf
+from caseapp.http.token_budget import count_request
 
 if TYPE_CHECKING:
     from flask import Response
@@ -138,15 +139,17 @@ class Server(AuthorizationServer):  # type: ignore[misc]
     """Authlib's server with one answer for every program that it doesn't know, so that nobody learns which exist."""
 
     def authenticate_client(self, *given: object, **more: object) -> Client:
-        """Find the program of the request.
+        """Find the program of the request, and count the request as one of its budget.
 
-        Raises InvalidClientError.
+        Raises InvalidClientError and TooManyAttempts.
         """
         try:
-            return super().authenticate_client(*given, **more)  # type: ignore[no-any-return]
+            found: Client = super().authenticate_client(*given, **more)
         except (InvalidClientError, UnicodeDecodeError):
             count_wrong_token(request.remote_addr or "")
             raise InvalidClientError(WRONG_PROGRAM, status_code=401) from None
+        count_request(found.program.id)
+        return found
 
 
 def _find_client(client_id: str) -> Client | None:

@@ -38,7 +38,7 @@ log = structlog.get_logger()
 
 
 class OutboxRow(Model):
-    """A task to run after the commit; its payload holds record ids and never personal data."""
+    """A task to run after the commit; its payload holds record ids, and personal data only sealed."""
 
     __tablename__ = "outbox"
     __table_args__ = (sa.Index("ix_outbox_waiting", "delivered_at", "next_attempt_at"),)

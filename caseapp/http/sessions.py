@@ -48,7 +48,7 @@ def _from_token() -> Actor | None:
     if found is None:
         count_wrong_token(request.remote_addr or "")
         return None
-    count_request(found.token_id)
+    count_request(found.program_id or found.token_id)
     if found.used_at is None or now() - found.used_at >= TOUCH_AFTER:
         touch_token(found.token_id)
     g.owner_lacks_factor = found.lacks_factor

@@ -1,4 +1,4 @@
-"""The budget of an API token: how many requests it may send in a minute.
+"""The budget of an API token, or of a program with all of its tokens: how many requests it may send in a minute.
 
 They are counted in memory, so that no request writes for it. Each process counts for itself and forgets when it ends: a
 token may send as many times more as there are processes.
@@ -22,8 +22,8 @@ _counted: Counter[tuple[int, UUID]] = Counter()
 _lock = Lock()
 
 
-def count_request(token_id: UUID) -> None:
-    """Count a request of a token.
+def count_request(sender_id: UUID) -> None:
+    """Count a request of a token, or of a program, which gets new tokens as often as it asks for them.
 
     Raises TooManyAttempts when the setting TOKEN_REQUESTS allows no more in this minute; 0 allows any number.
     """
@@ -34,10 +34,10 @@ def count_request(token_id: UUID) -> None:
     with _lock:
         for key in [key for key in _counted if key[0] != minute]:
             del _counted[key]
-        _counted[minute, token_id] += 1
-        used = _counted[minute, token_id]
+        _counted[minute, sender_id] += 1
+        used = _counted[minute, sender_id]
     if used > allowed:
         raise TooManyAttempts(
-            f"This token has sent more than {allowed} requests in a minute. Wait, then go on.",
+            f"This token or program has sent more than {allowed} requests in a minute. Wait, then go on.",
             MINUTE - second,
         )

@@ -9,6 +9,7 @@ from caseapp.core import outbox
 from caseapp.core.actor import worker
 from caseapp.domain.alerts.operations import ALERT_MAIL, ALERT_STEP
 from caseapp.domain.audit.operations import reads_recorded
+from caseapp.domain.auth.address_changes import ADDRESS_MAIL
 from caseapp.domain.auth.password_links import FORGOTTEN_MAIL, PASSWORD_MAIL, REPLACED_MAIL
 from caseapp.domain.auth.portal_access import LINK_MAIL
 from caseapp.domain.auth.second_factor import REMOVAL_MAIL
@@ -24,7 +25,12 @@ from caseapp.jobs.comparison import compare_clients
 from caseapp.jobs.expired_drafts import delete_expired_drafts
 from caseapp.jobs.expired_uploads import delete_expired_uploads
 from caseapp.jobs.failures import delete_old_failures
-from caseapp.jobs.passwords import mail_password_link, mail_replaced, offer_password_reset
+from caseapp.jobs.passwords import (
+    mail_address_changed,
+    mail_password_link,
+    mail_replaced,
+    offer_password_reset,
+)
 from caseapp.jobs.portal_links import mail_link
 from caseapp.jobs.staffing import (
     mail_board,
@@ -44,6 +50,7 @@ __all__ = ["delete_expired", "register_handlers"]
 def register_handlers() -> None:
     """Register the handler of each kind of outbox row."""
     for kind, job in (
+        (ADDRESS_MAIL, mail_address_changed),
         (ALERT_MAIL, mail_alert),
         (ALERT_STEP, take_alert_step),
         (BOARD_MAIL, mail_board),

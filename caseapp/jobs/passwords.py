@@ -1,4 +1,4 @@
-"""Mailing staff links with which they choose a password, and telling them that theirs was replaced."""
+"""Mailing staff links with which they choose a password, and telling them that theirs or their address was replaced."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from uuid import UUID
 
 from caseapp.core.clock import now
 from caseapp.core.transaction import transaction
+from caseapp.domain.auth.address_changes import send_address_mail
 from caseapp.domain.auth.password_links import (
     make_link,
     offer_reset,
@@ -34,3 +35,8 @@ def offer_password_reset(_row_id: UUID, payload: dict[str, Any]) -> None:
 def mail_replaced(_row_id: UUID, payload: dict[str, Any]) -> None:
     """Mail one person that their password was replaced by a link or code."""
     send_replaced_mail(UUID(hex=payload["user"]))
+
+
+def mail_address_changed(_row_id: UUID, payload: dict[str, Any]) -> None:
+    """Mail the address that somebody had before that it was changed."""
+    send_address_mail(payload)

@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING
 
 from flask import Blueprint, redirect, render_template, request, session, url_for
 
+from caseapp.core.actor import SYSTEM_ID
 from caseapp.core.errors import Invalid, TooManyAttempts, Unauthenticated
+from caseapp.core.idempotency import is_claimed, run_idempotent
+from caseapp.core.tokens import hash_token
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth import password_links
 from caseapp.domain.auth.schemas import ChosenPasswordSchema, ForgottenPasswordSchema
@@ -16,12 +19,16 @@ from caseapp.http.request_parsing import Form, read_form, submitted_form
 from caseapp.http.template_helpers import flash
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from flask.typing import ResponseReturnValue
 
 blueprint = Blueprint("password_links", __name__)
 
 # The name in the browser's cookie for a link's token, until a password was chosen with it.
 LINK = "password_link"
+# And for one with which a password was chosen: whoever goes back and sends the form again reads so.
+USED = "password_link_used"
 
 
 @blueprint.get("/sign-in/forgotten")
@@ -69,13 +76,13 @@ def password_page() -> ResponseReturnValue:
 @blueprint.post("/sign-in/password")
 @public("nobody is signed in yet")
 def choose_password() -> ResponseReturnValue:
-    """Use up the link or code and set the password."""
+    """Use up the link or code and set the password; the form that the same browser sends twice has one answer."""
     try:
         chosen = read_form(ChosenPasswordSchema())
-        secret = chosen.code or session.get(LINK, "")
-        checked = password_links.check_link(secret, chosen.password, request.remote_addr or "")
-        with transaction():
-            password_links.choose_password(checked)
+        secret = chosen.code or session.get(LINK) or session.get(USED, "")
+        key = _browser_key(secret)
+        if not is_claimed(SYSTEM_ID, key):
+            _choose(secret, key, chosen.password)
     except Invalid as error:
         return _page(submitted_form(error)), 422
     except Unauthenticated as error:
@@ -85,8 +92,31 @@ def choose_password() -> ResponseReturnValue:
         page = _page(submitted_form(), error.message)
         return page, 429, {"Retry-After": str(error.retry_after)}
     session.pop(LINK, None)
+    session[USED] = secret
     flash("password_chosen")
     return redirect(url_for("sign_in.sign_in_page"), code=303)
+
+
+def _choose(secret: str, key: str, password: str) -> None:
+    """Choose a password, unless the same browser does so with the same link or code at the same moment."""
+    try:
+        checked = password_links.check_link(secret, password, request.remote_addr or "")
+    except Unauthenticated:
+        if is_claimed(SYSTEM_ID, key):
+            return
+        raise
+
+    def choose() -> UUID:
+        password_links.choose_password(checked)
+        return checked.credential_id
+
+    with transaction():
+        run_idempotent(SYSTEM_ID, request.endpoint or "", key, None, choose)
+
+
+def _browser_key(secret: str) -> str:
+    """Make the key of a link or code in this browser; nobody else learns that it was used."""
+    return hash_token(f"{secret}\n{session.get('csrf_token', '')}")
 
 
 def _page(form: Form, refused: object = "") -> str:

@@ -35,6 +35,20 @@ def test_person_is_invited_again_edited_and_disabled(admin, staff):
     assert_error(admin.post(f"{path}/enable"), 409)
 
 
+def test_invitation_with_the_same_key_makes_one_account_and_shows_no_code_again(admin, staff):
+    body = INES | {"supervisor_id": str(staff["supervisor"].actor.id)}
+    made, again = (
+        admin.post("/people", body, idempotency_key="ines-1").get_json() for _ in range(2)
+    )
+    assert made["code"]
+    assert again == {"id": made["id"], "code": None}
+
+
+def test_token_makes_no_admin(admin):
+    body = INES | {"role": "admin", "supervisor_id": None}
+    assert_error(admin.post("/people", body), 403, "forbidden")
+
+
 def test_code_for_a_new_password_is_for_somebody_else(admin, staff):
     reason = {"reset_reason": "forgotten"}
     path = f"/people/{staff['coach'].actor.id}/password-code"

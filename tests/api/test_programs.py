@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -12,6 +13,8 @@ from caseapp.core.actor import operator
 from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.errors import NotFound
+from caseapp.core.settings import active as active_settings
+from caseapp.core.settings import use as use_settings
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth import programs
 from caseapp.domain.auth.models import Token
@@ -132,6 +135,15 @@ def test_program_ends_with_its_tokens_or_when_its_person_changes(app, send, made
     with transaction():
         reset_password(operator(), people.email_of(team["admin"]), "another good pass phrase")
     assert ask(send, id_=again_id, secret=secret).status_code == 401
+
+
+def test_program_has_one_budget_for_asking_for_tokens_and_for_all_of_them(app, send):
+    use_settings(replace(active_settings(), token_requests=3))
+    with at(datetime(2026, 5, 14, 12, 0, 20, tzinfo=UTC)):
+        first, second = (ask(send).get_json()["access_token"] for _ in range(2))
+        assert [read(app, first), read(app, second)] == [200, 429]
+        refused = ask(send)
+        assert (refused.status_code, refused.headers["Retry-After"]) == (429, "40")
 
 
 def test_tokens_that_ended_a_day_ago_are_removed(send):

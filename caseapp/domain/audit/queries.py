@@ -101,6 +101,16 @@ def list_audit_events(
     return page
 
 
+def list_details_since(moment: datetime, action: Action, object_id: UUID) -> list[dict[str, Any]]:
+    """List the details of the events since a moment in which an action was taken with a record."""
+    found = sa.select(AuditEvent.details).where(
+        AuditEvent.occurred_at > moment,
+        AuditEvent.action == action,
+        AuditEvent.object_id == object_id,
+    )
+    return [*db.session.scalars(found)]
+
+
 def _select_events_of_client(
     client_id: UUID, chosen: Sequence[sa.ColumnElement[bool]], cursor: str | None, limit: int
 ) -> tuple[sa.Select[UUID], sa.Select[UUID]]:

@@ -22,11 +22,17 @@ from caseapp.core.permissions import Action, Role
 from caseapp.core.tokens import generate_code, generate_token, hash_token, normalize_code
 from caseapp.domain.audit.operations import record
 from caseapp.domain.audit.security_events import count_event
+from caseapp.domain.auth.address_changes import is_address_new
 from caseapp.domain.auth.devices import NO_DEVICE
 from caseapp.domain.auth.models import PASSWORD_LINK_KINDS, Credential
 from caseapp.domain.auth.passwords import find_fault, set_password
 from caseapp.domain.auth.portal_access import NOT_OPENED
-from caseapp.domain.auth.rules import PASSWORD_LINK_LIFETIMES, RESET_LIFETIME
+from caseapp.domain.auth.rules import (
+    PASSWORD_LINK_LIFETIMES,
+    RESET_LIFETIME,
+    require_reach,
+)
+from caseapp.domain.auth.second_factor import lock_credentials
 from caseapp.domain.auth.throttling import (
     count_attempt,
     device_link_limits,
@@ -60,6 +66,11 @@ ACCEPTED = Reason(
 NOT_ACCEPTED = Reason(
     "not_accepted", "They have not accepted their invitation yet.", "Send another invitation."
 )
+ADDRESS_CHANGED = Reason(
+    "address_changed",
+    "Their address was changed less than 24 hours ago, and the one before was told.",
+    "Wait until then. Their password is still the same.",
+)
 
 
 def offer_password(user_id: UUID, kind: str, *, by_mail: bool) -> str | None:
@@ -83,10 +94,11 @@ def offer_password(user_id: UUID, kind: str, *, by_mail: bool) -> str | None:
 def invite_again(actor: Actor, user_id: UUID, *, by_mail: bool) -> str | None:
     """Invite somebody again who hasn't accepted; the link or code of before stops working. Return the code, if any.
 
-    Raises RuleBroken for somebody who has accepted, and for a disabled account.
+    Raises RuleBroken for somebody who has accepted, and for a disabled account, and Forbidden for an admin by a token.
     """
     require(actor, Action.USER_MANAGE)
     user = _lock(user_id)
+    require_reach(actor, user.role)
     _refuse_disabled(user)
     if has_password(user_id):
         raise RuleBroken(ACCEPTED)
@@ -99,16 +111,19 @@ def invite_again(actor: Actor, user_id: UUID, *, by_mail: bool) -> str | None:
 def make_reset_code(actor: Actor, user_id: UUID, reason: str) -> str:
     """Make a code with which somebody else chooses a new password, and return it; it changes nothing by itself.
 
-    `reason` is a code of RESET_REASONS. Raises RuleBroken for one's own account, a disabled one, and one whose
-    invitation hasn't been accepted.
+    `reason` is a code of RESET_REASONS. Raises RuleBroken for one's own account, a disabled one, one whose
+    invitation hasn't been accepted and one whose address has just been changed, and Forbidden for an admin by a token.
     """
     require(actor, Action.USER_MANAGE)
     if user_id == actor.id:
         raise RuleBroken(OWN_PASSWORD)
     user = _lock(user_id)
+    require_reach(actor, user.role)
     _refuse_disabled(user)
     if not has_password(user_id):
         raise RuleBroken(NOT_ACCEPTED)
+    if is_address_new(user_id):
+        raise RuleBroken(ADDRESS_CHANGED)
     code = offer_password(user_id, "reset_code", by_mail=False)
     details = {"password": "code_made", "reason": reason}
     record(actor, Action.USER_MANAGE, "user", user_id, details=details)
@@ -173,13 +188,14 @@ def _hash(email: str) -> str:
 
 
 def offer_reset(email_hash: str) -> None:
-    """Have a link mailed to whoever has the address of a request."""
+    """Have a link mailed to whoever has the address of a request, unless they have only just got it."""
     people = db.session.execute(
         sa.select(User.id, User.email).where(User.disabled_at.is_(None)).order_by(User.id)
     )
     for user_id in [person.id for person in people if _hash(person.email) == email_hash]:
         _lock(user_id)
-        offer_password(user_id, "reset", by_mail=True)
+        if not is_address_new(user_id):
+            offer_password(user_id, "reset", by_mail=True)
 
 
 @dataclass(frozen=True)
@@ -276,6 +292,8 @@ def choose_password(checked: CheckedLink) -> None:
     used or has ended since the check.
     """
     actor, moment = checked.actor, now()
+    # Whoever changes the password, or uses another link or code of theirs, at the same moment waits or is seen.
+    lock_credentials(actor.id)
     used = db.session.execute(
         sa.update(Credential)
         .where(Credential.id == checked.credential_id, _is_open())

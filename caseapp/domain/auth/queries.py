@@ -93,6 +93,7 @@ TOKEN_OWNER = (
         User.role,
         User.name,
         Token.id.label("token"),
+        Token.program_id,
         Token.scopes,
         Token.used_at,
         sa.or_(HAS_APP, HAS_PASSKEY).label("has_factor"),
@@ -174,7 +175,7 @@ def find_client_session(token: str) -> SignedIn | None:
 
 @dataclass(frozen=True)
 class TokenUse:
-    """The actor behind a bearer token, the token's id, and when it was last used before.
+    """The actor behind a bearer token, its id, that of the program it was issued to, and when it was last used before.
 
     `lacks_factor` tells whether the practice requires a second factor of its owner, who has neither an app nor a
     passkey.
@@ -182,6 +183,7 @@ class TokenUse:
 
     actor: Actor
     token_id: UUID
+    program_id: UUID | None
     used_at: datetime | None
     lacks_factor: bool
 
@@ -194,7 +196,7 @@ def find_token(token: str) -> TokenUse | None:
     scopes = frozenset(row.scopes)
     actor = Actor(row.id, Role(row.role), row.name, "api", scopes=scopes)
     lacks = lacks_factor(row.role, row.factor_roles, has_factor=row.has_factor)
-    return TokenUse(actor, row.token, row.used_at, lacks)
+    return TokenUse(actor, row.token, row.program_id, row.used_at, lacks)
 
 
 def list_sessions(user_id: UUID) -> Sequence[Session]:

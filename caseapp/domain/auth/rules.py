@@ -6,9 +6,9 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from caseapp.core.errors import Reason, refuse_for
+from caseapp.core.errors import Forbidden, Reason, refuse_for
 from caseapp.core.i18n import gettext, lazy_gettext
-from caseapp.core.permissions import CONFIRMED_ACTIONS
+from caseapp.core.permissions import CONFIRMED_ACTIONS, Role
 from caseapp.domain.clients.rules import (
     is_contact_frozen,
     list_channel_blockers,
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
 
+    from caseapp.core.actor import Actor
     from caseapp.core.permissions import Action
     from caseapp.domain.clients.queries import ClientRecord, LockedClient
 
@@ -32,11 +33,14 @@ PASSWORD_LINK_LIFETIMES = {
     "reset_code": RESET_LIFETIME,
 }
 """How long a link or code for choosing a password works, by kind; issue 12 sets the times."""
+ADDRESS_WAIT = timedelta(hours=24)
+"""How long after a change of the address no link or code replaces the password; awaiting sign-off."""
 CONFIRM_AFTER = timedelta(minutes=5)
 FACTOR_WAIT = timedelta(minutes=10)
 PIN_LENGTH = 6
 # What has to be safe for a client to come in by a mailed link, or by a card that the coach handed over.
 CHANNELS_BY_WAY = {"link": ("portal", "email"), "card": ("portal",)}
+OUT_OF_REACH = "A token can’t make an admin, or change one’s account. Sign in to do that."
 PIN_NEEDED = Reason(
     "pin_needed", lazy_gettext("Your PIN is missing."), lazy_gettext("Enter your PIN first.")
 )
@@ -49,6 +53,16 @@ def needs_confirmation(action: Action, authenticated_at: datetime, moment: datet
     7.5.1 and 7.5.3).
     """
     return action in CONFIRMED_ACTIONS and moment - authenticated_at > CONFIRM_AFTER
+
+
+def require_reach(actor: Actor, *roles: str) -> None:
+    """Require that whoever acts by a token makes no admin and changes the account of none.
+
+    `roles` are those that the account has and is to have. Otherwise a token would be worth as much as all that its
+    scopes leave out. Raises Forbidden.
+    """
+    if actor.scopes is not None and Role.ADMIN in roles:
+        raise Forbidden(OUT_OF_REACH)
 
 
 def lacks_factor(role: str, roles: Collection[str], *, has_factor: bool) -> bool:

@@ -454,6 +454,11 @@ def leave_for(client_id: UUID, user_id: UUID, role: str) -> None:
     end_memberships(_membership(client_id, user_id, role), now())
 
 
+def leave_everywhere(user_id: UUID, role: str) -> None:
+    """Let a person's role end now in the care teams of all clients; their account is locked."""
+    end_memberships((CareTeamMember.user_id == user_id, in_role(CareTeamMember, role)), now())
+
+
 def end_memberships(found: tuple[sa.ColumnElement[bool], ...], ends_at: datetime) -> None:
     """Let the memberships that meet these conditions end; those that don't begin before leave no trace."""
     for ends in (

@@ -15,7 +15,8 @@ from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action, Role
 from caseapp.domain.audit.operations import record
 from caseapp.domain.clients.codes import SECOND_PERSON
-from caseapp.domain.clients.operations import require_responsible
+from caseapp.domain.clients.models import CareTeamMember
+from caseapp.domain.clients.operations import join_for, require_responsible
 from caseapp.domain.clients.queries import has_denial, select_clients_of
 from caseapp.domain.screening.current import get_current_safety
 from caseapp.domain.screening.events import HandoutAllowed, HoldReleased, SecondPersonNamed
@@ -59,7 +60,13 @@ def name_second_person(actor: Actor, locked: LockedHold, user_id: UUID, version:
     hold has changed since `version`.
     """
     require(actor, Action.HOLD_NAME)
-    user = db.session.get(User, user_id)
+    # Another role at the same moment waits, or is seen.
+    user = db.session.get(
+        User,
+        user_id,
+        with_for_update={"read": True, "key_share": False},
+        populate_existing=True,
+    )
     is_supervisor = user is not None and user.role == Role.SUPERVISOR and user.disabled_at is None
     must_not_see = has_denial(locked.hold.client_id, user_id)
     check_name_second_person(
@@ -68,12 +75,16 @@ def name_second_person(actor: Actor, locked: LockedHold, user_id: UUID, version:
     hold = locked.hold
     if hold.version != version:
         raise Stale
-    if hold.second_person_id == user_id:
+    if hold.second_person_id == user_id and _is_member(user_id, hold.client_id):
         return
     if user_id == actor.id:
         require_responsible(actor, hold.client_id)
-    named = SecondPersonNamed(hold.id, user_id)
-    append(actor, locked, get_current_safety(locked.key), [(new_id(), named)])
+    if hold.second_person_id != user_id:
+        named = SecondPersonNamed(hold.id, user_id)
+        append(actor, locked, get_current_safety(locked.key), [(new_id(), named)])
+    else:
+        # They were no supervisor for a while, which took them out of the care team.
+        join_for(hold.client_id, user_id, SECOND_PERSON, actor.id)
     record(
         actor,
         Action.HOLD_NAME,
@@ -84,6 +95,11 @@ def name_second_person(actor: Actor, locked: LockedHold, user_id: UUID, version:
     )
     if user_id != actor.id:
         outbox.enqueue(SECOND_PERSON_MAIL, {"user": user_id.hex})
+
+
+def _is_member(user_id: UUID, client_id: UUID) -> bool:
+    found = select_clients_of(user_id, SECOND_PERSON).where(CareTeamMember.client_id == client_id)
+    return bool(db.session.scalar(sa.select(found.exists())))
 
 
 def send_second_person_mail(user_id: UUID) -> bool:

@@ -15,9 +15,13 @@ from caseapp.core.permissions import Action, Role
 from caseapp.domain.alerts.operations import enqueue_alerts_of
 from caseapp.domain.alerts.queries import as_staff_member
 from caseapp.domain.audit.operations import record
+from caseapp.domain.auth.address_changes import tell_old_address
 from caseapp.domain.auth.operations import add_user, find_member_errors
 from caseapp.domain.auth.password_links import invite_again
 from caseapp.domain.auth.passwords import end_access
+from caseapp.domain.auth.rules import require_reach
+from caseapp.domain.clients.codes import SECOND_PERSON
+from caseapp.domain.clients.operations import leave_everywhere
 from caseapp.domain.staffing.operations import change_supervisor, place_people
 from caseapp.domain.staffing.queries import list_hidden
 from caseapp.domain.staffing.rules import ACTIVE, check_role, list_supervisor_faults
@@ -34,9 +38,11 @@ def invite_member(actor: Actor, new: NewMember) -> tuple[UUID, str | None]:
     """Add a member of staff, who has no password yet, and invite them to choose one.
 
     Return their id and the code of the invitation, which is shown only once; None instead when a link is mailed. Raises
-    Invalid naming each field at fault, such as the supervisor of a coach without an active one.
+    Invalid naming each field at fault, such as the supervisor of a coach without an active one, and Forbidden for an
+    admin by a token.
     """
     require(actor, Action.USER_MANAGE)
+    require_reach(actor, new.role)
     supervisor = _hold_supervisor(new.supervisor_id)
     user = add_user(
         actor,
@@ -67,21 +73,26 @@ def update_member(
 ) -> User:
     """Change the name and the email address of a member of staff; another address ends their sessions and tokens.
 
-    Raises NotFound, Invalid naming each field at fault, and Stale when the account has changed since.
+    The address before is told, and for a day no link or code replaces their password.
+    Raises NotFound, Invalid naming each field at fault, Stale when the account has changed since, and Forbidden for an
+    admin by a token.
     """
     require(actor, Action.USER_MANAGE)
     user = db.session.get(User, user_id, with_for_update=True, populate_existing=True)
     if user is None:
         raise NotFound
+    require_reach(actor, user.role)
     if errors := find_member_errors(details.email, details.name, user_id):
         raise Invalid(errors)
     set_committed_value(user, "version", expected_version)
     values = {"name": details.name.strip(), "email": normalize_email(details.email)}
+    before = user.email
     changed = [name for name, value in values.items() if getattr(user, name) != value]
     for name in changed:
         setattr(user, name, values[name])
     db.session.flush()
     if "email" in changed:
+        tell_old_address(user_id, before)
         end_access(user_id)
     if changed:
         record(actor, Action.USER_MANAGE, "user", user_id, details={"fields": changed})
@@ -99,10 +110,12 @@ def change_role(
 
     `successor` supervises from now on whom they have supervised, if they stop being a supervisor. Raises RuleBroken
     while they have clients or people in the way of the new role, for the last admin, and for somebody who can't
-    supervise them.
+    supervise them, and Forbidden for an admin by a token. Whoever is no supervisor any more sees no hold as its second
+    person.
     """
     require(actor, Action.USER_MANAGE)
     user, before = member.user, member.user.role
+    require_reach(actor, before, role)
     check_role(member, role, list_hidden(actor, member), has_successor=successor is not None)
     if before == Role.SUPERVISOR and role != before and successor is not None:
         place_people(actor, member, successor)
@@ -118,6 +131,8 @@ def change_role(
         return
     if role != Role.SUPERVISOR:
         user.deputy_id = None
+        # Only a supervisor releases a hold as the second person, so nobody else sees one for that.
+        leave_everywhere(user.id, SECOND_PERSON)
     db.session.flush()
     enqueue_alerts_of(user.id)
     end_access(user.id)
@@ -127,10 +142,12 @@ def change_role(
 def enable_member(actor: Actor, member: LockedMember) -> None:
     """Let somebody sign in again whose account was disabled; they get nothing back that was handed over.
 
-    Raises RuleBroken for an account that isn't disabled, and for a coach whose supervisor has left.
+    Raises RuleBroken for an account that isn't disabled, and for a coach whose supervisor has left, and Forbidden for
+    an admin by a token.
     """
     require(actor, Action.USER_MANAGE)
     user = member.user
+    require_reach(actor, user.role)
     if user.disabled_at is None:
         raise RuleBroken(ACTIVE)
     if user.role == Role.COACH:

@@ -17,6 +17,7 @@ from caseapp.domain.alerts.operations import enqueue_alerts_of, readdress_alerts
 from caseapp.domain.alerts.queries import as_staff_member, list_clients_with_alerts
 from caseapp.domain.audit.operations import record
 from caseapp.domain.auth.passwords import end_access
+from caseapp.domain.auth.rules import require_reach
 from caseapp.domain.cases.models import Case
 from caseapp.domain.cases.operations import record_hand_over
 from caseapp.domain.clients.codes import COACH
@@ -150,9 +151,10 @@ def disable_member(actor: Actor, member: LockedMember, successor: LockedMember |
 
     `successor` supervises from now on whom they have supervised. Alerts that wait for them go on to others at once.
     Raises RuleBroken while they are responsible for clients with an open hold, flag or follow-up, or supervise
-    somebody and there is no successor, and for the last admin who can sign in.
+    somebody and there is no successor, and for the last admin who can sign in, and Forbidden for an admin by a token.
     """
     require(actor, Action.USER_MANAGE)
+    require_reach(actor, member.user.role)
     check_disable(member, list_hidden(actor, member), has_successor=successor is not None)
     if successor is not None:
         place_people(actor, member, successor)

@@ -244,7 +244,7 @@ class MemberResponseSchema(Schema):
 
 
 class MemberCodeResponseSchema(Schema):
-    """A member of staff, and a code for them, which is shown only once; null where a link is mailed."""
+    """A member of staff, and a code for them, shown only once; null when it was, and where a link is mailed."""
 
     id = fields.UUID(required=True)
     code = fields.String(required=True, allow_none=True)

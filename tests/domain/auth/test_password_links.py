@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -28,9 +29,14 @@ from caseapp.domain.auth.password_links import (
     make_reset_code,
     request_reset,
 )
-from caseapp.domain.auth.passwords import check_password, set_password
+from caseapp.domain.auth.passwords import (
+    change_password,
+    check_change,
+    check_password,
+    set_password,
+)
 from caseapp.domain.auth.queries import find_staff_session, find_token
-from caseapp.domain.auth.schemas import SignIn
+from caseapp.domain.auth.schemas import PasswordChange, SignIn
 from caseapp.domain.auth.second_factor import has_second_factor, sign_in
 from caseapp.domain.staffing.operations import disable_member
 from caseapp.domain.staffing.queries import lock_member
@@ -122,6 +128,31 @@ def test_code_entered_many_times_at_once_sets_one_password(coach, app):
         try:
             with transaction():
                 choose_password(checked)
+        except Unauthenticated:
+            return "refused"
+        return "chosen"
+
+    assert sorted(run_concurrently(app, 6, choose)) == ["chosen"] + ["refused"] * 5
+
+
+@pytest.mark.parametrize("other", ["link", "change"])
+def test_code_and_another_way_to_change_the_password_at_once_set_one_password(
+    coach, sent, app, other
+):
+    ask()
+    code = check_link(make_code(coach), NEW, HERE)
+    if other == "link":
+        second = partial(choose_password, check_link(find_link(sent[0]), NEW, HERE))
+    else:
+        change = PasswordChange(staff.PASSWORD, NEW)
+        second = partial(change_password, check_change(coach, change))
+    db.session.rollback()
+    ways = [partial(choose_password, code), second]
+
+    def choose(number):
+        try:
+            with transaction():
+                ways[number % 2]()
         except Unauthenticated:
             return "refused"
         return "chosen"

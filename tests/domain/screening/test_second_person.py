@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import sqlalchemy as sa
 
 from caseapp.core import mail
+from caseapp.core.actor import operator
 from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, NotFound, RuleBroken, Stale
 from caseapp.core.outbox import OutboxRow
+from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
 from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.clients.codes import CARE_TEAM_ROLES
@@ -28,6 +32,9 @@ from caseapp.domain.screening.queries import (
     list_screenings,
     lock_hold,
 )
+from caseapp.domain.staffing.members import change_role
+from caseapp.domain.staffing.operations import change_supervisor
+from caseapp.domain.staffing.queries import lock_with_others
 from tests.domain.screening.hold_helpers import clear, day, finish_tasks, only_hold, reread
 from tests.support import builders, staff
 
@@ -174,6 +181,31 @@ def test_person_who_is_named_for_the_other_hold_stays_in_the_care_team(team, hel
         assert get_hold(helper, holds["care"].id)
         with pytest.raises(NotFound):
             get_hold(helper, holds["safety"].id)
+
+
+def test_whoever_is_no_supervisor_any_more_sees_no_hold_and_can_be_named_again(team, helper, made):
+    hold = only_hold(made.client_id)
+    other = staff.add("supervisor3", role="supervisor")
+
+    def set_role(role, supervisor_id=None):
+        with transaction():
+            member, over, _ = lock_with_others(helper.id, supervisor_id=supervisor_id)
+            change_role(operator(), member, role, over, None)
+
+    with transaction():
+        member, over, _ = lock_with_others(team["supervisor"].id, supervisor_id=other.id)
+        change_supervisor(operator(), member, over)
+    with day(9):
+        name(team["supervisor"], hold, helper)
+        set_role("coach", other.id)
+        with pytest.raises(NotFound):
+            get_hold(replace(helper, role=Role.COACH), hold.id)
+        set_role("supervisor")
+        with pytest.raises(NotFound):
+            get_hold(helper, hold.id)
+        name(team["supervisor"], hold, helper)
+        clear(helper, hold)
+        assert reread(hold).released_by == helper.id
 
 
 def test_who_can_be_named(team, helper, made):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
+from caseapp.core import outbox
 from caseapp.core.actor import operator
 from caseapp.core.clock import at, now
 from caseapp.core.database import db
@@ -14,7 +17,13 @@ from caseapp.core.errors import Forbidden, Invalid, RuleBroken, Stale
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.auth.operations import create_token
-from caseapp.domain.auth.password_links import check_link, choose_password
+from caseapp.domain.auth.password_links import (
+    check_link,
+    choose_password,
+    invite_again,
+    make_reset_code,
+    request_reset,
+)
 from caseapp.domain.auth.queries import find_token, get_account
 from caseapp.domain.auth.second_factor import remove_second_factor_of
 from caseapp.domain.screening.marks import HOLD_KINDS, list_marks
@@ -121,6 +130,70 @@ def test_another_address_ends_tokens_and_another_name_does_not(team):
         update_member(operator(), user.id, MemberDetails("Ana Ruiz", "Ana@practice.test"), 2)
     assert find_token(token) is None
     assert get_user_by_email("ana@practice.test").name == "Ana Ruiz"
+
+
+def test_address_before_is_told_and_for_a_day_no_link_or_code_replaces_the_password(
+    team, monkeypatch
+):
+    sent: list[Any] = []
+    monkeypatch.setattr("caseapp.core.mail.send", sent.append)
+    user_id, start = team["coach"].id, now()
+
+    def ask():
+        with transaction():
+            request_reset("ana@practice.test")
+        for _ in range(2):
+            outbox.sweep()
+
+    def make_code():
+        with transaction():
+            return make_reset_code(operator(), user_id, "forgotten")
+
+    with transaction():
+        update_member(operator(), user_id, MemberDetails("Ana", "ana@practice.test"), 1)
+    ask()
+    (told,) = sent
+    assert told.to == "coach@practice.test"
+    assert "ana@" not in told.body
+    assert broken(make_code) == ["address_changed"]
+    stored = str([*db.session.scalars(sa.select(outbox.OutboxRow.payload))])
+    assert "practice.test" not in stored
+    with at(start + timedelta(hours=24, minutes=1)):
+        ask()
+        assert sent[1].to == "ana@practice.test"
+        assert make_code()
+
+
+def test_wrong_address_of_an_invitation_is_told_nothing(team, monkeypatch):
+    sent: list[Any] = []
+    monkeypatch.setattr("caseapp.core.mail.send", sent.append)
+    user_id, _ = invite(supervisor_id=team["supervisor"].id)
+    with transaction():
+        update_member(operator(), user_id, MemberDetails("Ines", "right@practice.test"), 1)
+    outbox.sweep()
+    assert sent == []
+
+
+def test_token_neither_makes_an_admin_nor_changes_ones_account(team):
+    admin = replace(team["admin"], scopes=frozenset({"staff:write"}))
+    other = staff.add("admin2", role="admin")
+    invited, _ = invite(role="admin", email="third@practice.test")
+    details = MemberDetails("Another", "another@practice.test")
+    for change in (
+        lambda: invite_member(admin, replace(INES, role="admin")),
+        lambda: invite_again(admin, invited, by_mail=False),
+        lambda: make_reset_code(admin, other.id, "forgotten"),
+        lambda: update_member(admin, other.id, details, 1),
+        lambda: change_role(admin, lock_member(team["coach"].id), "admin", None, None),
+        lambda: change_role(admin, lock_member(other.id), "supervisor", None, None),
+        lambda: disable_member(admin, lock_member(other.id), None),
+        lambda: enable_member(admin, lock_member(other.id)),
+    ):
+        with pytest.raises(Forbidden) as refused, transaction():
+            change()
+        assert "can’t make an admin" in refused.value.message
+    with transaction():
+        update_member(admin, team["coach"].id, details, 1)
 
 
 def test_coach_becomes_supervisor_and_tokens_end(team):
