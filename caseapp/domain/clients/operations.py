@@ -405,18 +405,10 @@ def join_care_team(
         refuse_for([MUST_NOT_SEE])
     is_new = not has_coach(client.id, user_id)
     if is_new:
-        require_responsible(actor, client.id)
+        is_responsible = is_responsible_for(actor.role, actor.id, client.id)
+        refuse_for([] if is_responsible else [ONLY_COVERS])
         _begin_membership(client.id, user_id, COACH, actor.id, reason)
     return is_new
-
-
-def require_responsible(actor: Actor, client_id: UUID) -> None:
-    """Require that the actor has a client as a coach or as the supervisor of one, to give a role that lasts.
-
-    Raises RuleBroken for somebody who only covers.
-    """
-    if not is_responsible_for(actor.role, actor.id, client_id):
-        refuse_for([ONLY_COVERS])
 
 
 def join_for(client_id: UUID, user_id: UUID, role: str, by: UUID | None = None) -> None:

@@ -10,14 +10,15 @@ from caseapp.core import outbox, urls
 from caseapp.core.actor import Actor, require
 from caseapp.core.clock import now
 from caseapp.core.database import db
-from caseapp.core.errors import Stale
+from caseapp.core.errors import Stale, refuse_for
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action, Role
 from caseapp.domain.audit.operations import record
 from caseapp.domain.clients.codes import SECOND_PERSON
 from caseapp.domain.clients.models import CareTeamMember
-from caseapp.domain.clients.operations import join_for, require_responsible
-from caseapp.domain.clients.queries import has_denial, select_clients_of
+from caseapp.domain.clients.operations import join_for
+from caseapp.domain.clients.queries import has_denial, is_responsible_for, select_clients_of
+from caseapp.domain.clients.rules import ONLY_COVERS
 from caseapp.domain.screening.current import get_current_safety
 from caseapp.domain.screening.events import HandoutAllowed, HoldReleased, SecondPersonNamed
 from caseapp.domain.screening.rules import check_name_second_person, check_release
@@ -77,8 +78,8 @@ def name_second_person(actor: Actor, locked: LockedHold, user_id: UUID, version:
         raise Stale
     if hold.second_person_id == user_id and _is_member(user_id, hold.client_id):
         return
-    if user_id == actor.id:
-        require_responsible(actor, hold.client_id)
+    if user_id == actor.id and not is_responsible_for(actor.role, actor.id, hold.client_id):
+        refuse_for([ONLY_COVERS])
     if hold.second_person_id != user_id:
         named = SecondPersonNamed(hold.id, user_id)
         append(actor, locked, get_current_safety(locked.key), [(new_id(), named)])
