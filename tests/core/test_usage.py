@@ -10,7 +10,7 @@ import time
 import pytest
 
 from caseapp.core.sandbox import protocol
-from tests.support.usage import MOST_SECONDS, Guard, Usage
+from tests.support.usage import MOST_SECONDS, Guard, Usage, deal
 
 
 def guard(*, fast=False):
@@ -69,6 +69,19 @@ def test_too_much_time_fails_only_in_the_fast_run():
         watching = guard(fast=fast)
         watching.usage.seconds = MOST_SECONDS + 0.1
         assert ("mark it `slow`" in (problem(watching) or "")) is found
+
+
+def test_each_worker_begins_with_its_share_of_the_long_tests():
+    items = [*range(20), *range(100, 107)]
+    dealt = deal(items, lambda item: item >= 100, 3)
+    assert sorted(dealt) == items
+    assert [[item for item in dealt[at : at + 9] if item >= 100] for at in (0, 9, 18)] == [
+        [100, 103, 106],
+        [101, 104],
+        [102, 105],
+    ]
+    assert [dealt[0], dealt[9], dealt[18]] == [100, 101, 102]
+    assert sorted(deal(items, lambda _item: True, 4)) == items
 
 
 def test_only_processor_time_outside_shared_fixtures_counts(monkeypatch):

@@ -6,19 +6,23 @@ A test that uses more than its markers say fails, so that `make test-fast` stays
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 import time
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
 from caseapp.core.sandbox import protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator, Sequence
+
+T = TypeVar("T")
 
 MOST_SECONDS = 2.0
 """Seconds of processor time that a test of the fast run may use, its own fixtures included."""
@@ -33,6 +37,19 @@ IGNORED = re.compile(r"^(/\S+/)?(ldconfig|gcc|cc|ld|objdump) ")
 STARTS = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"}
 LONG = ("browser", "fault", "slow")
 PROCESS_MARKERS = {"process", "fault", "browser"}
+
+
+def deal(items: Sequence[T], is_long: Callable[[T], bool], workers: int) -> list[T]:
+    """Order items so that each of the equal parts with which workers begin has its share of the long ones first."""
+    long = [item for item in items if is_long(item)]
+    short = iter([item for item in items if not is_long(item)])
+    dealt: list[T] = []
+    for number in range(workers):
+        size = (len(items) - len(dealt)) // (workers - number)
+        own = long[number::workers]
+        dealt += own
+        dealt += islice(short, max(0, size - len(own)))
+    return [*dealt, *short]
 
 
 class Usage:
@@ -95,8 +112,9 @@ class Guard:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Begin with the tests that take long, so that no worker is left alone with one at the end."""
-        items.sort(key=lambda item: not any(map(item.get_closest_marker, LONG)))
+        """Let each worker begin with its share of the tests that take long, so that none is left alone with them."""
+        workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+        items[:] = deal(items, lambda item: any(map(item.get_closest_marker, LONG)), workers)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, Any, Any]:
