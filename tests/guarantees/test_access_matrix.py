@@ -25,6 +25,7 @@ from caseapp.domain.alerts.models import AlertRecipient
 from caseapp.domain.auth.models import Token
 from caseapp.domain.auth.operations import create_token, revoke_token
 from caseapp.domain.clients.codes import ALERTED
+from caseapp.domain.clients.models import CoveredClient
 from caseapp.domain.clients.operations import join_for
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.practice.models import Practice
@@ -230,6 +231,8 @@ class Matrix:
                 client = lock_client(people["supervisor"], own["client_id"])
                 hand_over(people["supervisor"], client, leaver.id, heir.id)
         with transaction():
+            # A hand-over ends the cover that has not begun.
+            db.session.add(CoveredClient(cover_id=own["cover_id"], client_id=own["client_id"]))
             # As if somebody else had recorded the screening.
             db.session.add(AlertRecipient(alert_id=own["alert_id"], user_id=coach.id, step="coach"))
             denied = people["alerted supervisor who must not see the client"].id

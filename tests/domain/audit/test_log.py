@@ -290,7 +290,7 @@ def changes(team):
                 admin, team["coach2"].id, MemberDetails("Jo", "jo@practice.test"), 1
             ),
         ),
-        ("user.manage", lambda: make_reset_code(admin, team["coach2"].id, "forgotten")),
+        ("user.manage", lambda: make_reset_code(admin, team["supervisor"].id, "forgotten")),
         (
             "user.manage",
             lambda: change_role(admin, lock_member(team["coach2"].id), "supervisor", None, None),
