@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from caseapp.core.permissions import READING_SCOPES, SCOPES
+from caseapp.cli.users import scope_option
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth.programs import end_program, list_programs, make_program
 from caseapp.domain.auth.schemas import NewProgram
@@ -26,15 +26,7 @@ def program() -> None:
 @program.command()
 @click.argument("email")
 @click.option("--name", required=True, help="What the program is called.")
-@click.option(
-    "--scope",
-    "scopes",
-    type=click.Choice(SCOPES),
-    multiple=True,
-    default=READING_SCOPES,
-    show_default="to read everything",
-    help="What it may do, as far as the user may. Repeat it for several.",
-)
+@scope_option
 @click.pass_obj
 def create(context: CommandContext, email: str, name: str, scopes: tuple[str, ...]) -> None:
     """Make a program that acts as a user; its id and its secret are printed, the secret only once."""

@@ -283,15 +283,7 @@ def unlink(context: CommandContext, email: str) -> None:
     click.echo(f"{email} signs in with the password now; all sessions and tokens have ended.")
 
 
-@click.group()
-def token() -> None:
-    """Create, list and revoke API tokens."""
-
-
-@token.command()
-@click.argument("email")
-@click.option("--name", required=True, help="What the token is for.")
-@click.option(
+scope_option = click.option(
     "--scope",
     "scopes",
     type=click.Choice(SCOPES),
@@ -300,6 +292,17 @@ def token() -> None:
     show_default="to read everything",
     help="What it may do, as far as the user may. Repeat it for several.",
 )
+
+
+@click.group()
+def token() -> None:
+    """Create, list and revoke API tokens."""
+
+
+@token.command()
+@click.argument("email")
+@click.option("--name", required=True, help="What the token is for.")
+@scope_option
 @click.option("--days", type=int, default=TOKEN_DAYS, show_default=True, help="How long it lasts.")
 @click.pass_obj
 def create(
