@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from caseapp.cli.access import access
+from caseapp.cli.audit import audit
 from caseapp.cli.check import check
 from caseapp.cli.conflicts import conflicts
 from caseapp.cli.context import CommandContext, Commands
@@ -46,5 +47,6 @@ for command in (
     access,
     report,
     keys,
+    audit,
 ):
     caseapp.add_command(command)

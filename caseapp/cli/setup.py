@@ -12,6 +12,7 @@ from caseapp.core import migrate
 from caseapp.core.errors import Invalid, Reason, RuleBroken
 from caseapp.core.tokens import generate_code
 from caseapp.core.transaction import transaction
+from caseapp.domain.audit.operations import chain_earlier_events
 from caseapp.domain.auth.rules import PIN_LENGTH, find_pin_error
 from caseapp.domain.handouts.library import InvalidHandoutFile
 from caseapp.domain.handouts.operations import publish_library
@@ -40,6 +41,7 @@ def set_up() -> int:
     """Migrate the database, create keys and the practice, publish new handouts; return the number of new versions."""
     migrate.upgrade()
     open_ring()
+    chain_earlier_events()
     while derive_some_states():
         pass
     with transaction():

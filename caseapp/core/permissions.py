@@ -80,6 +80,7 @@ class Action(StrEnum):
     ASSIGNMENT_MARK = "assignment.mark"
     REPORT_EXPORT = "report.export"
     AUDIT_READ = "audit.read"
+    CHAIN_BEGIN = "chain.begin"
     PRACTICE_EDIT = "practice.edit"
     USER_MANAGE = "user.manage"
     DENIAL_MANAGE = "denial.manage"
@@ -188,6 +189,7 @@ ACTIONS_BY_ROLE: dict[Role, frozenset[Action]] = {
         | {
             Action.REPORT_EXPORT,
             Action.AUDIT_READ,
+            Action.CHAIN_BEGIN,
             Action.PRACTICE_EDIT,
             Action.USER_MANAGE,
             Action.DENIAL_MANAGE,

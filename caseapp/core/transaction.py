@@ -5,22 +5,25 @@ from __future__ import annotations
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import event
 from sqlalchemy.orm.exc import StaleDataError
 
-from caseapp.core.database import db, drop_kept, run, run_for_each, writing_connection
+from caseapp.core.database import db, drop_kept, writing_connection
 from caseapp.core.errors import Stale
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from uuid import UUID
 
     import sqlalchemy as sa
     from sqlalchemy.engine import Connection
     from sqlalchemy.orm import Session
 
+    WriteRows = Callable[[Connection, Sequence[dict[str, Any]]], object]
+
+T = TypeVar("T")
 # Options that make SQLite take the write lock at once, and PostgreSQL begin a transaction.
 WRITES: dict[str, dict[str, Any]] = {
     "sqlite": {"writes": True},
@@ -32,11 +35,10 @@ WRITES: dict[str, dict[str, Any]] = {
 class _Transaction:
     """What an open transaction collects.
 
-    These are rows to insert at its end, functions to run after it, and the ids of the clients it has locked.
+    These are rows to write at its end, functions to run after it, and the ids of the clients it has locked.
     """
 
-    inserts: dict[sa.Insert, list[dict[str, Any]]] = field(default_factory=dict)
-
+    last: dict[WriteRows, list[dict[str, Any]]] = field(default_factory=dict)
     callbacks: list[Callable[[], None]] = field(default_factory=list)
     rollback_callbacks: list[Callable[[], None]] = field(default_factory=list)
     locked: set[UUID] = field(default_factory=set)
@@ -64,8 +66,11 @@ def transaction() -> Iterator[Session]:
         drop_kept(session)
         writing_connection.set(_begin_writing(session))
         yield session
-        for statement, rows in opened.inserts.items():
-            run_for_each(statement, rows)
+        if opened.last:
+            # Whatever waits for another transaction comes before; so writers of the same rows wait for nothing else.
+            session.flush()
+            for write, rows in opened.last.items():
+                write(writing_connection.get() or session.connection(), rows)
         session.commit()
         left = opened.callbacks
     except StaleDataError as error:
@@ -111,15 +116,15 @@ def locked_clients() -> set[UUID]:
     return opened.locked
 
 
-def insert_at_end(statement: sa.Insert, row: dict[str, Any]) -> None:
-    """Insert a row at the end of the open transaction, in one statement with the others that were given for it.
+def write_at_end(write: WriteRows, row: dict[str, Any]) -> None:
+    """Have `write` write a row at the end of the open transaction, in one call with the others that were given for it.
 
     Raises RuntimeError outside `transaction()`.
     """
     opened = _open.get()
     if opened is None:
-        raise RuntimeError("insert_at_end needs an open transaction.")
-    opened.inserts.setdefault(statement, []).append(row)
+        raise RuntimeError("write_at_end needs an open transaction.")
+    opened.last.setdefault(write, []).append(row)
 
 
 def after_commit(call: Callable[[], None]) -> None:
@@ -155,19 +160,23 @@ def separate_transaction() -> Iterator[Connection]:
         raise
 
 
-def run_separately(statement: sa.Executable, values: dict[str, Any]) -> None:
-    """Write with one statement while a page is being read.
+def write_separately(write: Callable[[Connection], T]) -> T:
+    """Write while a page is being read, with statements of which each may be committed by itself; return the result.
 
-    PostgreSQL, which reads outside any transaction, commits the statement by itself: two round trips fewer than
+    PostgreSQL, which reads outside any transaction, does commit each: two round trips fewer than
     `separate_transaction` needs. Raises RuntimeError while `transaction()` is open.
     """
     if db.engine.dialect.name == "sqlite":
         with separate_transaction() as connection:
-            connection.execute(statement, values)
-    elif _open.get() is None:
-        run(statement, **values)
-    else:
+            return write(connection)
+    if _open.get() is not None:
         raise RuntimeError("A separate statement would be part of the open transaction.")
+    return write(db.session.connection())
+
+
+def run_separately(statement: sa.Executable, values: dict[str, Any]) -> None:
+    """Do as `write_separately` with one statement."""
+    write_separately(lambda connection: connection.execute(statement, values))
 
 
 @event.listens_for(db.session, "before_flush")

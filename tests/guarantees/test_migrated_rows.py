@@ -39,6 +39,10 @@ ROWS = 15
 START = datetime(2025, 1, 1, 12, tzinfo=UTC)
 LATER_COLUMNS = {
     ("assignment", "opened_at"),
+    ("audit_event", "mac"),
+    ("audit_event", "ring_number"),
+    ("audit_event", "seq"),
+    ("audit_event", "stream"),
     ("bulk_assignment_item", "codes"),
     ("bulk_assignment_item", "failure"),
     ("case_event", "from_coach_id"),

@@ -163,15 +163,15 @@ def writes(monkeypatch):
         begun.append(session)
         return original(session)
 
-    def write_alone(statement, values):
+    def write_alone(write):
         # PostgreSQL commits a single statement by itself.
         if db.engine.dialect.name == "postgresql":
-            begun.append(statement)
-        transaction.run_separately(statement, values)
+            begun.append(write)
+        transaction.write_separately(write)
 
     original = transaction._begin_writing  # noqa: SLF001
     monkeypatch.setattr(transaction, "_begin_writing", begin)
-    monkeypatch.setattr(operations, "run_separately", write_alone)
+    monkeypatch.setattr(operations, "write_separately", write_alone)
 
     def listen(_connection, _cursor, statement, *_rest):
         assert begun or not statement.startswith(("INSERT", "UPDATE", "DELETE")), statement

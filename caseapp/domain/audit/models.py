@@ -17,6 +17,8 @@ from caseapp.core.database import Model, between, one_of, unconstrained
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Role
 
+STREAMS = 16
+"""The log is so many chains: writers of different ones don't wait for each other, a checkpoint names all their ends."""
 OUTCOMES = ("done", "refused")
 SECURITY_EVENTS = (
     "password",
@@ -39,6 +41,9 @@ class AuditEvent(Model):
     """Who did what to which record: ids, codes and field names, never a client's name or text about them.
 
     There are no foreign keys, so that events outlive the records they are about.
+
+    `mac` is a hash of the event and of the one before it in its stream, made with the key of the ring of that number
+    (`audit.chain`). The events of releases without it have none of the four; one event holds a hash of them all.
     """
 
     __tablename__ = "audit_event"
@@ -46,6 +51,7 @@ class AuditEvent(Model):
         sa.Index("ix_audit_event_occurred_at", "occurred_at", "id"),
         sa.Index("ix_audit_event_client", "client_id", "occurred_at"),
         sa.Index("ix_audit_event_actor", "actor_id", "occurred_at"),
+        sa.Index("uq_audit_event_chain", "stream", "seq", unique=True),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
@@ -58,9 +64,14 @@ class AuditEvent(Model):
     object_kind: Mapped[str] = mapped_column(sa.String(20), info=unconstrained(LOG))
     object_id: Mapped[UUID | None] = mapped_column(info=unconstrained(LOG))
     client_id: Mapped[UUID | None] = mapped_column(info=unconstrained(LOG))
-    details: Mapped[dict[str, Any]]
+    details: Mapped[dict[str, Any]] = mapped_column(sa.JSON())
+    """Kept as the text that was hashed, which PostgreSQL's JSONB would write anew."""
     request_id: Mapped[str] = mapped_column(sa.String(32))
     dedup_key: Mapped[str | None] = mapped_column(sa.String(32), unique=True)
+    stream: Mapped[int | None] = mapped_column(sa.SmallInteger, info=between(0, STREAMS - 1))
+    seq: Mapped[int | None] = mapped_column(sa.BigInteger, info=between(1))
+    ring_number: Mapped[int | None] = mapped_column(info=between(1))
+    mac: Mapped[bytes | None]
 
 
 class AuditEventClient(Model):

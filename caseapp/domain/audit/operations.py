@@ -11,17 +11,20 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import postgresql
 
 from caseapp.core import reads
-from caseapp.core.actor import Actor
+from caseapp.core.actor import Actor, operator
 from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.ids import new_id
 from caseapp.core.logging import request_id
 from caseapp.core.permissions import Action, Role
-from caseapp.core.transaction import insert_at_end, run_separately, separate_transaction
-from caseapp.domain.audit.models import AuditEvent, AuditEventClient
+from caseapp.core.transaction import separate_transaction, write_at_end, write_separately
+from caseapp.domain.audit.chain import append, is_recorded
+from caseapp.domain.audit.models import AuditEventClient
+from caseapp.domain.audit.verification import log_as_it_stands, read_unchained
+from caseapp.domain.audit.verifier import UNCHAINED, hash_unchained
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -33,13 +36,6 @@ if TYPE_CHECKING:
     from caseapp.core.reads import List, Reads
 
 READ_WINDOW = timedelta(minutes=15)
-INSERT = sa.insert(AuditEvent.__table__)  # type: ignore[arg-type]
-INSERT_UNLESS_PRESENT = {
-    name: dialect.insert(AuditEvent.__table__)
-    .on_conflict_do_nothing(index_elements=["dedup_key"])
-    .returning(AuditEvent.id)
-    for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql))
-}
 INSERT_CLIENT = sa.insert(AuditEventClient.__table__)  # type: ignore[arg-type]
 # One statement for any number of clients.
 INSERT_CLIENTS_POSTGRESQL = INSERT_CLIENT.from_select(
@@ -88,7 +84,7 @@ def record(
 
     `details` takes codes and the names of changed fields, never their content.
     """
-    insert_at_end(INSERT, _values(actor, action, "done", kind, object_id, client_id, details))
+    write_at_end(append, _values(actor, action, "done", kind, object_id, client_id, details))
     if client_id is not None:
         reads.note_changed(client_id)
 
@@ -121,13 +117,15 @@ def record_reads(actor: Actor | None, action: Action | None = None) -> None:
     events = [event for event in _list_reads(actor, action, taken) if event.dedup_key not in seen]
     keys = {event.dedup_key for event in events if event.dedup_key}
     if len(events) == 1 and not events[0].client_ids and not taken.writes:
-        run_separately(INSERT_UNLESS_PRESENT[db.engine.dialect.name], events[0].values)
+        write_separately(lambda connection: append(connection, [events[0].values]))
     elif events or taken.writes:
         with separate_transaction() as connection:
             for write in taken.writes:
                 write(connection)
+            stored = append(connection, [event.values for event in events])
             for event in events:
-                _write_read(connection, event)
+                if event.client_ids and event.values["id"] in stored:
+                    _write_clients(connection, event)
     seen |= keys
 
 
@@ -196,7 +194,6 @@ def _read(
         client_ids = tuple(sorted(shown.client_ids))
         details = {**shown.details, "clients": len(client_ids), "sha256": hash_ids(client_ids)}
     values = _values(actor, action, "done", kind, object_id, client_id, details)
-    values["dedup_key"] = None
     if shown is None or not shown.always:
         quarter = int(now().timestamp() // READ_WINDOW.total_seconds())
         content = json.dumps(details, sort_keys=True) if details else ""
@@ -211,14 +208,9 @@ def hash_ids(client_ids: Iterable[UUID]) -> str:
     return hashlib.sha256(b"".join(found.bytes for found in sorted(client_ids))).hexdigest()
 
 
-def _write_read(connection: Connection, event: _Read) -> None:
-    dialect = connection.dialect.name
-    if connection.execute(INSERT_UNLESS_PRESENT[dialect], event.values).first() is None:
-        return
-    if not event.client_ids:
-        return
+def _write_clients(connection: Connection, event: _Read) -> None:
     moment, event_id = event.values["occurred_at"], event.values["id"]
-    if dialect == "postgresql":
+    if connection.dialect.name == "postgresql":
         connection.execute(
             INSERT_CLIENTS_POSTGRESQL,
             {"client_ids": [*event.client_ids], "moment": moment, "event": event_id},
@@ -246,7 +238,23 @@ def record_refusal(
     actor: Actor, action: str, kind: str, object_id: UUID | None, details: dict[str, Any]
 ) -> None:
     """Record a refused request after its transaction was rolled back."""
-    run_separately(INSERT, _values(actor, action, "refused", kind, object_id, None, details))
+    refused = _values(actor, action, "refused", kind, object_id, None, details)
+    write_separately(lambda connection: append(connection, [refused]))
+
+
+def chain_earlier_events() -> None:
+    """Write the event that holds number and hash of the events from releases without the chain, unless it stands.
+
+    From then on they can't be changed without a trace either.
+    """
+    values = _values(operator(), Action.CHAIN_BEGIN, "done", "audit_event", None, None, None)
+    with log_as_it_stands() as connection:
+        if is_recorded(connection, UNCHAINED):
+            return
+        total, digest = hash_unchained(read_unchained(connection))
+    if total:
+        values |= {"dedup_key": UNCHAINED, "details": {"events": total, "sha256": digest}}
+        write_separately(lambda connection: append(connection, [values]))
 
 
 def _values(
@@ -272,4 +280,5 @@ def _values(
         "client_id": client_id,
         "details": details or {},
         "request_id": request_id.get(),
+        "dedup_key": None,
     }

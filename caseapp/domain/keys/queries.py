@@ -77,6 +77,16 @@ def get_ring_key(purpose: Purpose, number: int | None = None) -> RingKey:
         raise LookupError(f"There is no key for {purpose}. Run: caseapp init") from None
 
 
+def list_secrets(purpose: Purpose) -> dict[int, bytes]:
+    """List the keys of a purpose by their numbers, those that other processes have added too."""
+    load_ring()
+    return {
+        number: key.secret
+        for (of, number), key in runtime.current().ring.items()
+        if of == purpose and number is not None
+    }
+
+
 def fingerprint(kind: FingerprintKind, value: str) -> str:
     """Return a keyed hash for exact look-ups (HMAC-SHA-256, 128 bits); useless without the vault key."""
     key = get_ring_key(FINGERPRINT_PURPOSES[kind])

@@ -139,7 +139,7 @@ def test_event_with_the_same_dedup_key_is_not_replaced(signed):
         entry = dict(session.execute(sa.select(AuditEvent.__table__)).mappings().first())
         session.execute(
             sa.insert(AuditEvent.__table__).values(  # type: ignore[arg-type]
-                entry | {"id": new_id(), "dedup_key": "q"}
+                entry | {"id": new_id(), "dedup_key": "q", "stream": None, "seq": None}
             )
         )
     before = stored(AuditEvent.__table__)
