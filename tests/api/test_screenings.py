@@ -123,7 +123,8 @@ def test_screening_that_opens_a_hold_takes_few_statements(coach, ines):
     with Statements() as writing:
         answer = coach.post(f"/clients/{ines}/screenings", CALM | {"sleep": "urgent"})
     assert answer.status_code == 201
-    assert len(writing.seen) == 16 + locks, writing.seen
+    # Of several events the first one takes its place in the log, and the others follow together.
+    assert len(writing.seen) == 18 + locks, writing.seen
 
 
 def test_screening_sent_twice_is_recorded_once(coach, ines):

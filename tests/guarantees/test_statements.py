@@ -1,6 +1,7 @@
 """Every page sends a fixed number of statements, however much there is; this table holds the numbers.
 
 A page counts as it is opened again within a quarter of an hour, so that the record of the first look is not part of it.
+Whatever writes to the log reads the end of its stream first: one statement.
 Whoever changes what a page shows changes its number here: by at most one for each further table.
 """
 
@@ -30,7 +31,7 @@ PAGES = {
     "assignments.case_handouts": 10,
     "assignments.packet_page": 7,
     "assignments.suspended_page": 6,
-    "audit.event_list": 7,
+    "audit.event_list": 8,
     "authoring.draft_list": 7,
     "authoring.draft_page": 9,
     "authoring.edit_page": 5,
@@ -99,7 +100,7 @@ PAGES = {
     "worksheets.shared_answers_page": 9,
 }
 TODAY = {"coach": 12, "supervisor": 13, "admin": 2}
-SAVED_ANSWERS = 10
+SAVED_ANSWERS = 11
 # Issue 10 sets these limits; Today has one more for what comes from the portal, and one for whom the actor covers. Of
 # alerts, every page may read one more, and the page of a hold whom to ring.
 ALERTS = 1
@@ -223,7 +224,7 @@ def test_every_page_of_a_timeline_stays_within_the_limit(world, query):
             text = w.send(world, page, "coach", world.own, path=path).get_data(as_text=True)
         seen += 1
         # The first look also records that the case was read.
-        assert len(statements.seen) <= limit + (seen == 1) * 2
+        assert len(statements.seen) <= limit + (seen == 1) * 3
         path = find_next(text)
     assert seen > 1 or query
 
