@@ -1,4 +1,4 @@
-"""Commands for the audit log: verify it."""
+"""Commands for the audit log: verify it, and accept a database that differs from the checkpoints."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import click
 from caseapp.cli.context import EXIT_FAILED, print_error_lines
 from caseapp.core.actor import require
 from caseapp.core.permissions import Action
+from caseapp.core.transaction import transaction
+from caseapp.domain.audit.checkpoints import read_marks, record_acceptance, write_checkpoint
 from caseapp.domain.audit.verification import verify_log
+from caseapp.domain.audit.verifier import CheckpointBroken
 
 if TYPE_CHECKING:
     from caseapp.cli.context import CommandContext
@@ -24,10 +27,32 @@ def audit() -> None:
 @click.pass_obj
 def verify_stored_log(context: CommandContext) -> None:
     """Check that no event of the log was changed, added, removed or moved; print the first fault of each stream."""
+    lines, marks = [], {}
     with context.open_as() as actor:
         require(actor, Action.AUDIT_READ)
-        found = verify_log()
-    if found.faults:
-        print_error_lines([f"{fault.kind}: {fault.text}." for fault in found.faults])
+        try:
+            marks = read_marks()
+        except CheckpointBroken as fault:
+            lines.append(f"checkpoints: {fault}.")
+        found = verify_log(marks)
+    lines += [f"{fault.kind}: {fault.text}." for fault in found.faults]
+    if lines:
+        print_error_lines(lines)
         raise click.exceptions.Exit(EXIT_FAILED)
     click.echo(f"{found.events} events are as they were written.")
+
+
+@audit.command()
+@click.option(
+    "--reason", required=True, help="What happened to the database; nothing about a client."
+)
+@click.pass_obj
+def accept_rollback(context: CommandContext, reason: str) -> None:
+    """Accept that the database is an earlier or another one than the last checkpoint says; the log keeps the reason."""
+    if not reason.strip():
+        raise click.UsageError("Give a reason.")
+    with context.open_as() as actor:
+        with transaction():
+            record_acceptance(actor, reason.strip())
+        number = write_checkpoint(accepted=True)
+    click.echo(f"Accepted; checkpoint {number} names the log as it stands now.")

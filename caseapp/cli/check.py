@@ -31,6 +31,7 @@ def check(context: CommandContext) -> None:
                 ("Addresses", installation_checks.check_addresses),
                 ("Visitors", installation_checks.check_visitors),
                 ("Database", installation_checks.check_database),
+                ("Audit log", installation_checks.check_log),
                 ("Keys", installation_checks.check_keys),
                 ("Mail", installation_checks.check_mail),
                 ("Single sign-on", installation_checks.check_provider),
@@ -58,6 +59,7 @@ def describe_settings(context: CommandContext) -> Iterator[str]:
     shown = {
         "ENV": context.settings.env,
         "DATA_DIR": str(context.settings.data_dir),
+        "CHECKPOINT_DIR": str(context.settings.checkpoint_dir),
         "DATABASE_URL": sa.make_url(context.settings.database_url).render_as_string(),
         "BASE_URL": context.settings.base_url,
         "PORTAL_URL": context.settings.portal_base,

@@ -14,6 +14,7 @@ from caseapp.core.sandbox import confinement, limit_hits
 from caseapp.core.sandbox.pool import PoolUnavailable
 from caseapp.core.settings import PREFIX
 from caseapp.core.vault import wrapping_key_id
+from caseapp.domain.audit.checkpoints import list_rollback_faults
 from caseapp.domain.keys.purposes import PURPOSES
 from caseapp.domain.keys.queries import count_wrapped_keys, list_broken_client_keys, list_ring
 from caseapp.domain.practice.queries import get_practice
@@ -108,6 +109,21 @@ def _check_sqlite(connection: sa.Connection) -> Iterator[CheckResult]:
         )
     else:
         yield CheckResult(OK, f"SQLite {sqlite3.sqlite_version}")
+
+
+def check_log() -> Iterator[CheckResult]:
+    """Check that the log is the one of the last checkpoint, and that checkpoints lie apart from the database."""
+    current = settings.active()
+    if faults := list_rollback_faults():
+        yield from (CheckResult(FAULT, f"{fault.message} {fault.way_out}") for fault in faults)
+    else:
+        yield CheckResult(OK, "The log goes on from its last checkpoint, or there is none yet")
+    if current.env == "production" and current.checkpoint_dir.is_relative_to(current.data_dir):
+        yield CheckResult(
+            WARNING,
+            f"Checkpoints of the log are in the data folder: whoever brings back an earlier folder brings back theirs. "
+            f"Set {PREFIX}CHECKPOINT_DIR",
+        )
 
 
 def check_keys() -> Iterator[CheckResult]:

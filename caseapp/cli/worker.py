@@ -14,8 +14,10 @@ import structlog
 
 from caseapp.cli.context import CommandContext, print_error_lines
 from caseapp.core import heartbeat, outbox
+from caseapp.core.errors import refuse_for
 from caseapp.core.transaction import transaction
 from caseapp.domain.alerts.operations import ALERT_STEP, enqueue_waiting_alerts
+from caseapp.domain.audit.checkpoints import list_rollback_faults, write_checkpoint
 from caseapp.domain.clients.operations import enqueue_comparison
 from caseapp.domain.dashboard.weekly_mail import enqueue_board_mails
 
@@ -28,6 +30,8 @@ TICK_SECONDS = 5
 RETRY_SECONDS = 15 * 60
 # A worker whose alerts have stood still for so many seconds ends itself, so that it is restarted.
 HANG_SECONDS = 300
+# How often the ends of the log are written down outside the database, in seconds.
+CHECKPOINT_SECONDS = 60
 # A worker that dies again at once is restarted at most this often.
 RESTART_SECONDS = 5
 # A task (one mail, a hundred assignments, one sweep) is short; one that takes longer is retried later.
@@ -78,11 +82,35 @@ class AlertTimer(threading.Thread):
         return monotonic() - self.last_turn > HANG_SECONDS
 
 
+class CheckpointTimer(threading.Thread):
+    """A thread that writes down the ends of the log, and once more when the worker stops."""
+
+    def __init__(self, app: Flask, stop: threading.Event) -> None:
+        """Take the application and the event that ends the thread."""
+        super().__init__(name="checkpoints", daemon=True)
+        self.app, self.stop = app, stop
+
+    def run(self) -> None:
+        """Write at once and then every minute, and at the end."""
+        stopped = False
+        while True:
+            try:
+                with self.app.app_context():
+                    write_checkpoint()
+            except Exception as fault:  # noqa: BLE001 - the next turn tries again
+                log.error("audit.checkpoint_failed", fault=type(fault).__name__)  # noqa: TRY400
+            if stopped:
+                return
+            stopped = self.stop.wait(CHECKPOINT_SECONDS)
+
+
 @click.command()
 @click.option("--with-parent", is_flag=True, hidden=True)
 @click.pass_obj
 def worker(context: CommandContext, *, with_parent: bool) -> None:
     """Run background tasks: alerts, mail and bulk assignments. SIGTERM lets a running task finish."""
+    with context.app.app_context():
+        refuse_for(list_rollback_faults())
     consumer = context.app.extensions["queue"].create_consumer(
         workers=1, max_delay=1, graceful_signal="TERM"
     )
@@ -90,9 +118,12 @@ def worker(context: CommandContext, *, with_parent: bool) -> None:
         threading.Thread(target=_wait_for_parent, args=(consumer.stop_flag,), daemon=True).start()
     timer = AlertTimer(context.app, consumer.stop_flag)
     timer.start()
+    checkpoints = CheckpointTimer(context.app, consumer.stop_flag)
+    checkpoints.start()
     threading.Thread(target=_end_if_hanging, args=(timer,), daemon=True).start()
     consumer.run()
     consumer.stop(graceful=True)
+    checkpoints.join(STOP_SECONDS)
 
 
 def _wait_for_parent(stop: threading.Event) -> None:

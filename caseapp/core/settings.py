@@ -61,6 +61,12 @@ class Settings:
     portal_url: str | None = None
     provider: Provider | None = None
     token_requests: int = 0
+    checkpoints: Path | None = None
+
+    @property
+    def checkpoint_dir(self) -> Path:
+        """Return the folder of the log's checkpoints: a place apart from the database, or else the data folder."""
+        return self.checkpoints or self.data_dir / "checkpoints"
 
     @property
     def portal_base(self) -> str:
@@ -93,6 +99,8 @@ def get_host(url: str) -> str:
 SETTING_DESCRIPTIONS = {
     "ENV": "production, demo or test (default: production)",
     "DATA_DIR": "folder for the SQLite database, fonts and mail (default: var/ in the program's folder)",
+    "CHECKPOINT_DIR": "folder for the signed checkpoints of the audit log, which show that an earlier database was "
+    "brought back; best on another disk or machine (default: checkpoints/ in DATA_DIR)",
     "DATABASE_URL": "SQLAlchemy database URL (default: SQLite in DATA_DIR)",
     "BASE_URL": "address of the staff pages and the API (required in production)",
     "PORTAL_URL": "address of the clients' portal on a host name of its own, as used in emails and on cards "
@@ -293,6 +301,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         "LOG_FORMAT", "json" if env == "production" else "text", ("json", "text")
     )
     data_dir = Path(read.text("DATA_DIR", str(ROOT / "var"))).resolve()
+    given = read.text("CHECKPOINT_DIR")
     base_url = read.base_url(env)
     portal_url = read.portal_url(env)
     smtp_url = read.smtp_url(env)
@@ -320,6 +329,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         portal_url=portal_url,
         provider=provider,
         token_requests=token_requests,
+        checkpoints=Path(given).resolve() if given else None,
     )
 
 

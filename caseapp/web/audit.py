@@ -79,6 +79,7 @@ ACTION_LABELS = {
     Action.REPORT_EXPORT: "Created or downloaded a report",
     Action.AUDIT_READ: "Viewed the audit log",
     Action.CHAIN_BEGIN: "Noted down the audit log of earlier releases",
+    Action.ROLLBACK_ACCEPT: "Accepted a database that differs from the checkpoints",
     Action.PRACTICE_EDIT: "Changed the settings",
     Action.USER_MANAGE: "Changed a staff account",
     Action.ACCESS_EXPLAIN: "Asked why somebody may open a case",

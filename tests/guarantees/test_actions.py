@@ -78,6 +78,7 @@ ADMIN = EVERY_MEMBER_OF_STAFF | {
     "report.export",
     "audit.read",
     "chain.begin",
+    "rollback.accept",
     "practice.edit",
     "user.manage",
     "access.explain",
@@ -168,6 +169,7 @@ def test_every_http_action_is_declared_by_a_view(session_app):
         "access.explain",  # the command line
         "token.manage",  # the command line
         "key.rotate",  # the command line
+        "rollback.accept",  # the command line
         "chain.begin",  # `caseapp init` does it
     }
     assert set(map(str, Action)) - declared <= elsewhere

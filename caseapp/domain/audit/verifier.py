@@ -15,12 +15,13 @@ import hmac
 import json
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     Entry = tuple[bytes, str]
+    Checkpoint = dict[str, Any]
 
 FIELDS = (
     "stream",
@@ -79,6 +80,10 @@ class Verified:
     events: int = 0
     faults: list[Fault] = field(default_factory=list)
     ends: dict[str, tuple[int, bytes]] = field(default_factory=dict)
+
+
+class CheckpointBroken(Exception):
+    """A checkpoint was changed, removed, added or moved."""
 
 
 def mac_of(key: bytes, previous: bytes, line: str) -> bytes:
@@ -255,3 +260,56 @@ def _check_lists(
             faults.append(Fault("changed", f"A client in the list of event {event_id}"))
     faults += [Fault("missing", f"A client in the list of event {event_id}") for event_id in left]
     return faults
+
+
+def signed_part(checkpoint: Checkpoint) -> bytes:
+    """Return what the signature of a checkpoint signs."""
+    content = {name: value for name, value in checkpoint.items() if name != "signature"}
+    return json.dumps(content, sort_keys=True).encode()
+
+
+def read_checkpoints(lines: Sequence[str], public_keys: Mapping[int, bytes]) -> list[Checkpoint]:
+    """Read lines with checkpoints that follow one another.
+
+    Those before the last one that was accepted don't count any more: somebody has accepted that the log is another one.
+    Raises CheckpointBroken when one isn't signed with one of the keys, or doesn't follow the one before.
+    """
+    found: list[Checkpoint] = []
+    for line in reversed(lines):
+        checkpoint = open_checkpoint(line, public_keys)
+        if found and found[-1]["previous"] != hashlib.sha256(line.encode()).hexdigest():
+            raise CheckpointBroken(
+                "A checkpoint is missing or stands where another one was written"
+            )
+        found.append(checkpoint)
+        if checkpoint["accepted"]:
+            break
+    return found[::-1]
+
+
+def open_checkpoint(line: str, public_keys: Mapping[int, bytes]) -> Checkpoint:
+    """Read a line with a checkpoint.
+
+    Raises CheckpointBroken when it isn't signed with one of the keys.
+    """
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+        Ed25519PublicKey,
+    )
+
+    try:
+        checkpoint: Checkpoint = json.loads(line)
+        key = Ed25519PublicKey.from_public_bytes(public_keys[checkpoint["ring_number"]])
+        key.verify(bytes.fromhex(checkpoint["signature"]), signed_part(checkpoint))
+    except (ValueError, TypeError, KeyError, InvalidSignature):
+        raise CheckpointBroken("A checkpoint was changed") from None
+    return checkpoint
+
+
+def list_marks(checkpoints: Iterable[Checkpoint]) -> dict[int, dict[int, bytes]]:
+    """Return the MACs by stream and number that checkpoints name."""
+    marks: dict[int, dict[int, bytes]] = {}
+    for checkpoint in checkpoints:
+        for stream, (seq, mac) in checkpoint["ends"].items():
+            marks.setdefault(int(stream), {})[seq] = bytes.fromhex(mac)
+    return marks

@@ -1,0 +1,217 @@
+"""Signed checkpoints: the ends of all streams, written outside the database, so that an earlier database shows.
+
+A checkpoint is a line of a file for each month. It is numbered, holds a hash of the line before, and is signed (Ed25519)
+with a key that is derived from the ring's key for signatures.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from caseapp.core import settings
+from caseapp.core.actor import Actor, require
+from caseapp.core.clock import now
+from caseapp.core.database import db
+from caseapp.core.errors import Reason, RuleBroken
+from caseapp.core.permissions import Action
+from caseapp.core.transaction import separate_transaction
+from caseapp.domain.audit.models import STREAMS, AuditEvent
+from caseapp.domain.audit.operations import record
+from caseapp.domain.audit.verifier import (
+    CheckpointBroken,
+    list_marks,
+    open_checkpoint,
+    read_checkpoints,
+    signed_part,
+)
+from caseapp.domain.keys.queries import get_ring_key, list_secrets
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sqlalchemy.engine import Connection
+
+    from caseapp.domain.audit.verifier import Checkpoint
+
+LABEL = "caseapp/checkpoint/v1"
+# The PostgreSQL advisory lock that lets one process write at a time; on SQLite the writer's lock does.
+ADVISORY_LOCK = 0x6C6F6765
+GET_ENDS = sa.select(AuditEvent.stream, AuditEvent.seq, AuditEvent.mac).where(
+    sa.or_(
+        *(
+            sa.and_(
+                AuditEvent.stream == stream,
+                AuditEvent.seq
+                == sa.select(sa.func.max(AuditEvent.seq))
+                .where(AuditEvent.stream == stream)
+                .scalar_subquery(),
+            )
+            for stream in range(STREAMS)
+        )
+    )
+)
+WAY_OUT = (
+    "Bring back what belongs together. If this database is the right one: "
+    "caseapp audit accept-rollback --reason …"
+)
+
+log = structlog.get_logger()
+
+
+def write_checkpoint(*, accepted: bool = False) -> int | None:
+    """Write a checkpoint unless nothing was logged since the last one; return its number.
+
+    One process writes at a time. `accepted` says that somebody has accepted the log as it stands; else nothing is
+    written, and an error logged, while the last checkpoint names another log.
+    """
+    folder = settings.active().checkpoint_dir
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with separate_transaction() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})")
+        line = _read_last_line()
+        last = None
+        if line:
+            with suppress(CheckpointBroken):
+                last = open_checkpoint(line, public_keys())
+            if not accepted and (last is None or _list_wrong_streams(connection, last)):
+                log.error("audit.rolled_back")
+                return None
+        ends = _get_ends(connection)
+        if not accepted and ends == (last["ends"] if last else {}):
+            return None
+        number = (last["number"] if last else 0) + 1
+        _append(folder, _sign(number, ends, line, accepted=accepted))
+    log.info("audit.checkpoint", number=number)
+    return number
+
+
+def _get_ends(connection: Connection) -> dict[str, list[Any]]:
+    rows = connection.execute(GET_ENDS)
+    return {str(stream): [seq, mac.hex()] for stream, seq, mac in rows}
+
+
+def _sign(number: int, ends: dict[str, list[Any]], before: str, *, accepted: bool) -> str:
+    key = get_ring_key("signatures")
+    content = {
+        "number": number,
+        "at": f"{now():%Y-%m-%d %H:%M:%S}",
+        "accepted": accepted,
+        "ends": ends,
+        "previous": hashlib.sha256(before.encode()).hexdigest(),
+        "ring_number": key.number,
+    }
+    private = Ed25519PrivateKey.from_private_bytes(key.derive(LABEL))
+    return json.dumps(content | {"signature": private.sign(signed_part(content)).hex()})
+
+
+def _append(folder: Path, line: str) -> None:
+    """Append a line and wait until it is on the disk; what a power cut has left of a line is removed first."""
+    path = folder / f"checkpoints-{now():%Y-%m}.jsonl"
+    with path.open("a+b") as file:
+        file.seek(0)
+        file.truncate(file.read().rfind(b"\n") + 1)
+        file.write(f"{line}\n".encode())
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _read_lines(path: Path) -> list[str]:
+    """Read the whole lines of a file."""
+    return path.read_text().split("\n")[:-1]
+
+
+def _list_files() -> list[Path]:
+    return sorted(settings.active().checkpoint_dir.glob("checkpoints-*.jsonl"))
+
+
+def _read_last_line() -> str:
+    return next((lines[-1] for path in reversed(_list_files()) if (lines := _read_lines(path))), "")
+
+
+def public_keys() -> dict[int, bytes]:
+    """Return the keys that verify checkpoints, by their number in the ring; they open nothing."""
+    private = (
+        (number, get_ring_key("signatures", number).derive(LABEL))
+        for number in list_secrets("signatures")
+    )
+    return {
+        number: Ed25519PrivateKey.from_private_bytes(secret).public_key().public_bytes_raw()
+        for number, secret in private
+    }
+
+
+def read_marks() -> dict[int, dict[int, bytes]]:
+    """Return the MACs by stream and number that the checkpoints name.
+
+    Raises CheckpointBroken when a line was changed, removed, added or moved.
+    """
+    lines = [line for path in _list_files() for line in _read_lines(path)]
+    return list_marks(read_checkpoints(lines, public_keys()))
+
+
+def list_rollback_faults() -> list[Reason]:
+    """List why an application may not start with this database: it isn't the one of the last checkpoint, or later."""
+    line = _read_last_line()
+    if not line:
+        return []
+    try:
+        last = open_checkpoint(line, public_keys())
+    except CheckpointBroken:
+        return [Reason("checkpoint_broken", "The last checkpoint of the log was changed.", WAY_OUT)]
+    wrong = _list_wrong_streams(db.session.connection(), last)
+    if not wrong:
+        return []
+    return [
+        Reason(
+            "rolled_back",
+            f"This database is older than checkpoint {last['number']} of {last['at']}, or another one: "
+            f"{len(wrong)} of {len(last['ends'])} streams of its log aren't those of then.",
+            WAY_OUT,
+        )
+    ]
+
+
+def record_acceptance(actor: Actor, reason: str) -> None:
+    """Record that somebody accepts the log as it stands, in the open transaction; then write an accepted checkpoint.
+
+    `reason` says what happened to the database, and nothing about a client. Raises RuleBroken when the log is the one
+    that the checkpoints name.
+    """
+    require(actor, Action.ROLLBACK_ACCEPT)
+    found = [reason.code for reason in list_rollback_faults()]
+    if not found:
+        try:
+            read_marks()
+        except CheckpointBroken:
+            found = ["checkpoint_broken"]
+    if not found:
+        raise RuleBroken(
+            Reason("no_rollback", "The log is the one that the checkpoints name.", "Nothing to do.")
+        )
+    record(
+        actor, Action.ROLLBACK_ACCEPT, "audit_event", details={"why": found[0], "reason": reason}
+    )
+
+
+def _list_wrong_streams(connection: Connection, checkpoint: Checkpoint) -> list[int]:
+    """List the streams whose event of a checkpoint is missing or another one."""
+    named = list_marks([checkpoint])
+    wanted = (
+        sa.and_(AuditEvent.stream == stream, AuditEvent.seq == seq)
+        for stream, marks in named.items()
+        for seq in marks
+    )
+    rows = connection.execute(
+        sa.select(AuditEvent.stream, AuditEvent.mac).where(sa.or_(sa.false(), *wanted))
+    )
+    found = {row.stream: row.mac for row in rows}
+    return [stream for stream, marks in named.items() if found.get(stream) not in marks.values()]
