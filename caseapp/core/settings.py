@@ -49,6 +49,7 @@ class Settings:
 
     env: Environment
     data_dir: Path
+    checkpoint_dir: Path
     database_url: str
     base_url: str
     secret_key: bytes = field(repr=False)
@@ -61,12 +62,6 @@ class Settings:
     portal_url: str | None = None
     provider: Provider | None = None
     token_requests: int = 0
-    checkpoints: Path | None = None
-
-    @property
-    def checkpoint_dir(self) -> Path:
-        """Return the folder of the log's checkpoints: a place apart from the database, or else the data folder."""
-        return self.checkpoints or self.data_dir / "checkpoints"
 
     @property
     def portal_base(self) -> str:
@@ -301,7 +296,6 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         "LOG_FORMAT", "json" if env == "production" else "text", ("json", "text")
     )
     data_dir = Path(read.text("DATA_DIR", str(ROOT / "var"))).resolve()
-    given = read.text("CHECKPOINT_DIR")
     base_url = read.base_url(env)
     portal_url = read.portal_url(env)
     smtp_url = read.smtp_url(env)
@@ -317,6 +311,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     return Settings(
         env=cast("Environment", env),
         data_dir=data_dir,
+        checkpoint_dir=Path(read.text("CHECKPOINT_DIR", str(data_dir / "checkpoints"))).resolve(),
         database_url=read.text("DATABASE_URL", f"sqlite:///{data_dir / 'caseapp.db'}"),
         base_url=base_url,
         secret_key=secret_keys[0],
@@ -329,7 +324,6 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         portal_url=portal_url,
         provider=provider,
         token_requests=token_requests,
-        checkpoints=Path(given).resolve() if given else None,
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from caseapp.cli import installation_checks
+from caseapp.cli.check_result import FAULT
 from caseapp.core import settings
 from caseapp.core.database import db
 from caseapp.domain.audit.checkpoints import list_rollback_faults, write_checkpoint
@@ -18,7 +19,7 @@ from tests.domain.audit.test_chain import add_all_kinds, take_guards_off
 
 @pytest.fixture
 def folder(app, tmp_path):
-    settings.use(replace(settings.active(), checkpoints=tmp_path / "checkpoints"))
+    settings.use(replace(settings.active(), checkpoint_dir=tmp_path / "checkpoints"))
     return tmp_path / "checkpoints"
 
 
@@ -44,14 +45,12 @@ def test_earlier_database_is_refused_until_somebody_accepts_it(team, folder, run
     assert run_command("audit", "accept-rollback", "--reason", "Nothing").exit_code == 1
     with db.engine.connect() as connection, connection.begin():
         take_guards_off(connection)
-        connection.execute(sa.delete(AuditEvent.__table__).where(AuditEvent.id > before))
+        connection.execute(sa.delete(AuditEvent).where(AuditEvent.id > before))
     for added, kind in ((0, "missing: "), (3, "replaced: ")):
         refuse(team, added)
         assert codes() == ["rolled_back"]
         assert write_checkpoint() is None
-        assert installation_checks.FAULT in {
-            found.level for found in installation_checks.check_log()
-        }
+        assert FAULT in {found.level for found in installation_checks.check_log()}
         refused = run_command("audit", "verify")
         assert (refused.exit_code, refused.stderr.startswith(kind)) == (1, True)
         started = run_command("worker")

@@ -1,7 +1,7 @@
 """Signed checkpoints: the ends of all streams, written outside the database, so that an earlier database shows.
 
-A checkpoint is a line of a file for each month. It is numbered, holds a hash of the line before, and is signed (Ed25519)
-with a key that is derived from the ring's key for signatures.
+A checkpoint is a line of a file for each month. It is numbered, holds a hash of the line before, and is signed
+(Ed25519) with a key that is derived from the ring's key for signatures.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def write_checkpoint(*, accepted: bool = False) -> int | None:
 
 def _get_ends(connection: Connection) -> dict[str, list[Any]]:
     rows = connection.execute(GET_ENDS)
-    return {str(stream): [seq, mac.hex()] for stream, seq, mac in rows}
+    return {str(stream): [seq, (mac or b"").hex()] for stream, seq, mac in rows}
 
 
 def _sign(number: int, ends: dict[str, list[Any]], before: str, *, accepted: bool) -> str:
