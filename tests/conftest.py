@@ -299,8 +299,9 @@ def pytest_collection_modifyitems(config, items):
 
 
 def pytest_collection_finish():
-    """Let no collection of garbage look through the tests themselves."""
+    """Let no collection of garbage look through the tests themselves, and let them be rare: each takes its time."""
     gc.freeze()
+    gc.set_threshold(100_000, 20, 100)
 
 
 @pytest.hookimpl(wrapper=True)
