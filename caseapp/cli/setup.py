@@ -13,6 +13,7 @@ from caseapp.core.errors import Invalid, Reason, RuleBroken
 from caseapp.core.tokens import generate_code
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.operations import chain_earlier_events
+from caseapp.domain.auth.portal_access import seal_stored_hashes
 from caseapp.domain.auth.rules import PIN_LENGTH, find_pin_error
 from caseapp.domain.handouts.library import InvalidHandoutFile
 from caseapp.domain.handouts.operations import publish_library
@@ -44,6 +45,7 @@ def set_up() -> int:
     chain_earlier_events()
     while derive_some_states():
         pass
+    seal_access_hashes()
     with transaction():
         set_up_practice()
         return publish_library()
@@ -53,6 +55,16 @@ def derive_some_states() -> int:
     """Derive some of the safety states that a migration left out, in a transaction of their own; return how many."""
     with transaction():
         return derive_missing_states()
+
+
+def seal_access_hashes() -> None:
+    """Seal the hashes of PINs and start codes that a release before has stored, a transaction for each batch."""
+    last = None
+    while True:
+        with transaction():
+            last = seal_stored_hashes(last)
+        if last is None:
+            return
 
 
 @click.command()

@@ -12,6 +12,7 @@ right one opens whatever strangers have tried.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -51,6 +52,7 @@ from caseapp.domain.auth.rules import (
     is_start_code_over,
     may_enter,
 )
+from caseapp.domain.auth.sealing import is_hash_current, open_hash, seal_hash
 from caseapp.domain.auth.throttling import (
     Limit,
     clear_attempts,
@@ -64,7 +66,7 @@ from caseapp.domain.clients.matches import email_hash
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import take_client_lock, unseal_client
 from caseapp.domain.keys.models import ClientKey
-from caseapp.domain.keys.queries import open_key
+from caseapp.domain.keys.queries import get_ring_key, open_key
 from caseapp.domain.keys.writing import (
     StretchedPin,
     close_writing_key,
@@ -82,6 +84,7 @@ if TYPE_CHECKING:
     from caseapp.domain.clients.queries import ClientRecord, LockedClient
 
 LINK_MAIL = "portal.link"
+BATCH_SIZE = 500
 CODE_OVER = lazy_gettext("This start code is too old. Ask for a new one.")
 NOT_OPENED = lazy_gettext("This link or code no longer works. Ask for a new one.")
 
@@ -113,9 +116,12 @@ def invite_client(actor: Actor, client: LockedClient) -> Invitation:
     if row is None:
         row = PortalAccess(client_id=client_id, invited_at=now(), invited_by=actor.id)
         db.session.add(row)
-    close_writing_key(client_id, row.pin_hash)
+    pin_hash = row.pin_hash and open_hash(client_id, "pin_hash", row.pin_hash)
+    close_writing_key(client_id, pin_hash)
     row.invited_at, row.invited_by = now(), actor.id
-    row.start_code_hash = hash_secret(normalize_code(start))
+    row.start_code_hash = seal_hash(
+        client_id, "start_code_hash", hash_secret(normalize_code(start))
+    )
     row.card_hash = hash_token(normalize_code(card)) if card else None
     row.pin_hash = row.link_hash = row.link_expires_at = None
     db.session.flush()
@@ -303,7 +309,7 @@ def choose_pin(actor: Actor, checked: CheckedStartCode) -> str:
         # Of two concurrent requests with the same code, the second finds it used.
         PortalAccess.start_code_hash == checked.right.stored,
         Invalid({"start_code": [gettext("This code has been used.")]}),
-        pin_hash=checked.pin_hash,
+        pin_hash=seal_hash(actor.id, "pin_hash", checked.pin_hash),
         start_code_hash=None,
     )
     return _replace_session(actor, create_writing_key(actor.id, checked.pin))
@@ -312,11 +318,13 @@ def choose_pin(actor: Actor, checked: CheckedStartCode) -> str:
 def enter_pin(actor: Actor, checked: CheckedPin) -> str:
     """Forget the wrong attempts and open the client's writing key; return the reference of the session that follows.
 
-    A client who has not signed in since there are writing keys gets one. Raises Unauthenticated when the PIN or the
-    session is no longer valid, as after a new invitation.
+    A client who has not signed in since there are writing keys gets one, and a hash that isn't sealed under the key in
+    use is sealed anew. Raises Unauthenticated when the PIN or the session is no longer valid, as after a new
+    invitation.
     """
     right = checked.right
-    _finish(actor, right, PortalAccess.pin_hash == right.stored, Unauthenticated())
+    sealed = _seal_anew(actor.id, "pin_hash", right.stored)
+    _finish(actor, right, PortalAccess.pin_hash == right.stored, Unauthenticated(), pin_hash=sealed)
     try:
         writing = open_writing_key(actor.id, checked.pin)
     except SealBroken:
@@ -369,12 +377,44 @@ def _check_secret(actor: Actor, secret: str, kind: str, device: Device) -> _Righ
     wait = count_attempt(limits)
     column = {"pin": PortalAccess.pin_hash, "start_code": PortalAccess.start_code_hash}[kind]
     stored = db.session.scalar(sa.select(column).where(PortalAccess.client_id == actor.id))
-    if not verify_secret(stored, secret):
+    if not verify_secret(stored and open_hash(actor.id, column.key, stored), secret):
         count_event(kind, actor.id)
         raise Invalid({kind: [describe_failure(wait)]})
     if kind == "start_code" and is_start_code_over(invited_at, now()):
         raise Invalid({kind: [CODE_OVER]})
     return _RightSecret(str(stored), limits)
+
+
+def _seal_anew(client_id: UUID, column: str, stored: str) -> str:
+    """Return a stored hash sealed under the key in use."""
+    if is_hash_current(stored):
+        return stored
+    return seal_hash(client_id, column, open_hash(client_id, column, stored))
+
+
+def seal_stored_hashes(after: UUID | None = None) -> UUID | None:
+    """Seal under the key in use the next hashes of PINs and start codes that aren't; return the last client looked at.
+
+    They are looked at in the order of their clients, from the one after `after`; None when there are no more. Nobody's
+    PIN is needed. What has changed since it was read is left alone, and so is a hash that doesn't open.
+    """
+    columns = (PortalAccess.pin_hash, PortalAccess.start_code_hash)
+    current = f"${get_ring_key('credentials').number}."
+    open_rows = sa.or_(*(sa.not_(column.contains(current, autoescape=True)) for column in columns))
+    query = sa.select(PortalAccess.client_id, *columns).where(open_rows)
+    if after is not None:
+        query = query.where(PortalAccess.client_id > after)
+    rows = db.session.execute(query.order_by(PortalAccess.client_id).limit(BATCH_SIZE)).all()
+    for client_id, *found in rows:
+        for column, stored in zip(columns, found, strict=True):
+            if stored is not None and not is_hash_current(stored):
+                with suppress(SealBroken, LookupError):
+                    db.session.execute(
+                        sa.update(PortalAccess)
+                        .where(PortalAccess.client_id == client_id, column == stored)
+                        .values({column.key: _seal_anew(client_id, column.key, stored)})
+                    )
+    return rows[-1].client_id if rows else None
 
 
 def _replace_session(actor: Actor, writing: PrivateKey) -> str:

@@ -1,10 +1,15 @@
-"""Secrets of credentials, sealed under a key of the ring for their row and their person."""
+"""Secrets of credentials, and the hashes of clients' PINs and start codes, sealed under a key of the ring.
+
+So the ring is the pepper: whoever has only a copy of the database can't try the million PINs (NIST SP 800-63B-4,
+3.1.1.2, a keyed operation with a secret that is stored elsewhere). A new key of the ring or a new vault key needs
+nobody's help.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from caseapp.core.vault import seal_bound, unseal_bound
+from caseapp.core.vault import open_token, seal_bound, seal_token, unseal_bound
 from caseapp.domain.keys.queries import get_ring_key
 
 if TYPE_CHECKING:
@@ -29,6 +34,38 @@ def open_secret(
         return secret.decode()
     key = get_ring_key("credentials", ring_number)
     return unseal_bound(secret, _binding(credential_id, person_id), key).decode()
+
+
+def seal_hash(client_id: UUID, column: str, stored: str) -> str:
+    """Seal the result of a hash in the PHC format for a client and a column of their portal access.
+
+    Parameters and salt stay as they are; the number of the key stands before what is sealed.
+    """
+    start, _, result = stored.rpartition("$")
+    key = get_ring_key("credentials")
+    return f"{start}${key.number}.{seal_token(result, _purpose(client_id, column), key.secret)}"
+
+
+def open_hash(client_id: UUID, column: str, stored: str) -> str:
+    """Open a hash that `seal_hash` sealed; one that an earlier release has stored is returned as it is.
+
+    Raises SealBroken when it was changed or comes from another client.
+    """
+    start, _, result = stored.rpartition("$")
+    number, is_sealed, sealed = result.partition(".")
+    if not is_sealed:
+        return stored
+    key = get_ring_key("credentials", int(number))
+    return f"{start}${open_token(sealed, _purpose(client_id, column), key.secret)}"
+
+
+def is_hash_current(stored: str) -> bool:
+    """Tell whether a hash is sealed under the key in use."""
+    return stored.rpartition("$")[2].startswith(f"{get_ring_key('credentials').number}.")
+
+
+def _purpose(client_id: UUID, column: str) -> str:
+    return f"portal_access\x1f{column}\x1f{client_id.hex}"
 
 
 def _binding(credential_id: UUID, person_id: UUID) -> bytes:

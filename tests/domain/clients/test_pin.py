@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import sqlalchemy as sa
 
+from caseapp.cli.setup import seal_access_hashes
 from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, Invalid, RuleBroken, TooManyAttempts
 from caseapp.core.permissions import Action, Role
+from caseapp.core.tokens import normalize_code
 from caseapp.core.transaction import transaction
+from caseapp.core.vault import SealBroken
 from caseapp.domain.audit.security_events import get_wrong_pins
 from caseapp.domain.auth import portal_access
+from caseapp.domain.auth.credentials import hash_secret, stretch_pin, verify_secret
 from caseapp.domain.auth.devices import NO_DEVICE
+from caseapp.domain.auth.models import PortalAccess
 from caseapp.domain.auth.queries import find_client_session, get_sign_in_step
 from caseapp.domain.auth.rules import SignInStep
 from caseapp.domain.clients.queries import lock_client
+from caseapp.domain.keys.queries import load_ring
 from tests.domain.clients.portal_visitor import (
     HOME,
     access_row,
@@ -25,6 +33,7 @@ from tests.domain.clients.portal_visitor import (
     enter_pin,
     redeem,
 )
+from tests.support import ring
 from tests.support.concurrency import run_concurrently
 from tests.support.portal_client import PIN, invited
 
@@ -204,12 +213,53 @@ def test_start_code_used_twice_at_once_works_once(coach, app):
     assert sum(isinstance(answer, Invalid) for answer in answers) == 1
 
 
-def test_pin_is_stored_as_argon2id(coach, app):
-    found = invited(coach)
+def test_copy_of_the_database_without_the_keys_is_no_good_for_guessing(coach, app):
+    found, other = invited(coach), invited(coach, "Jonas Weber")
+    start_code = normalize_code(found.start_code)
+    stored = {start_code: access_row(found.client_id).start_code_hash}
     choose_pin(redeem(found.card_code), found.start_code, PIN)
     row = access_row(found.client_id)
-    assert row.pin_hash.startswith("$argon2id$")
+    stored[PIN] = row.pin_hash
     assert row.start_code_hash is None
+    for secret, kept in stored.items():
+        salt, _, sealed = kept.rpartition("$")
+        assert salt.startswith("$argon2id$")
+        assert not verify_secret(kept, secret)
+        result = stretch_pin(secret, salt).secret
+        assert result not in base64.urlsafe_b64decode(sealed.partition(".")[2] + "==")
+        assert base64.b64encode(result).rstrip(b"=").decode() not in kept
+    # What is known for one client opens nothing of another one.
+    store(other.client_id, pin_hash=stored[PIN])
+    with pytest.raises(SealBroken):
+        enter_pin(redeem(other.card_code), PIN)
+
+
+def store(client_id, **values):
+    with transaction() as session:
+        session.execute(
+            sa.update(PortalAccess).where(PortalAccess.client_id == client_id).values(values)
+        )
+
+
+def test_hashes_of_a_release_before_and_of_an_earlier_key_are_sealed_without_anybodys_help(
+    coach, app
+):
+    found, new = invited(coach), invited(coach, "Jonas Weber")
+    choose_pin(redeem(found.card_code), found.start_code, PIN)
+    store(found.client_id, pin_hash=hash_secret(PIN))
+    assert enter_pin(redeem(found.card_code), PIN)
+    assert "$1." in access_row(found.client_id).pin_hash
+    store(found.client_id, pin_hash=hash_secret(PIN))
+    store(new.client_id, start_code_hash=hash_secret(normalize_code(new.start_code)))
+    seal_access_hashes()
+    assert "$1." in access_row(found.client_id).pin_hash
+    assert "$1." in access_row(new.client_id).start_code_hash
+    ring.add_key("credentials", 2)
+    load_ring()
+    seal_access_hashes()
+    assert "$2." in access_row(found.client_id).pin_hash
+    assert enter_pin(redeem(found.card_code), PIN)
+    assert choose_pin(redeem(new.card_code), new.start_code, PIN)
 
 
 def test_pin_operations_by_staff_are_forbidden(coach, app):

@@ -27,6 +27,7 @@ from caseapp.domain.keys.queries import (
 )
 from tests.support import builders, staff
 from tests.support.concurrency import run_concurrently
+from tests.support.ring import add_key
 
 pytestmark = pytest.mark.both
 
@@ -172,13 +173,6 @@ def test_ring_key_is_read_once(app):
         fingerprint("email", "ines@example.test")
     assert len(found) == 1
     assert {key.number for key in keys} == {1}
-
-
-def add_key(purpose, number, **values):
-    wrapped = vault.wrap_key(vault.new_secret(), vault.ring_key_binding(purpose, number))
-    row = {"wrapped": wrapped, "wrapped_by": vault.wrapping_key_id(), "created_at": now()}
-    with transaction() as session:
-        session.execute(sa.insert(KeyRing).values(purpose=purpose, number=number, **row, **values))
 
 
 def test_ring_key_that_another_process_added_is_found_by_its_number(app):
