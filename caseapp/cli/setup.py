@@ -18,6 +18,7 @@ from caseapp.domain.auth.rules import PIN_LENGTH, find_pin_error
 from caseapp.domain.handouts.library import InvalidHandoutFile
 from caseapp.domain.handouts.operations import publish_library
 from caseapp.domain.keys.operations import open_ring
+from caseapp.domain.notes.operations import record_missing_signatures
 from caseapp.domain.practice.operations import set_up_practice
 from caseapp.domain.screening.stream import derive_missing_states
 from caseapp.domain.users.queries import list_users
@@ -39,7 +40,10 @@ def init(context: CommandContext) -> None:
 
 
 def set_up() -> int:
-    """Migrate the database, create keys and the practice, publish new handouts; return the number of new versions."""
+    """Migrate the database, create keys and the practice, publish new handouts; return the number of new versions.
+
+    Notes that an earlier release signed get a signature.
+    """
     migrate.upgrade()
     open_ring()
     chain_earlier_events()
@@ -48,6 +52,7 @@ def set_up() -> int:
     seal_access_hashes()
     with transaction():
         set_up_practice()
+        record_missing_signatures()
         return publish_library()
 
 

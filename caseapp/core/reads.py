@@ -42,22 +42,24 @@ class Reads:
     """What was read and isn't written yet.
 
     `opened` holds the kind and id of the first record that was opened of each client, `lists` the lists by the action
-    that reads them (None is that of the request), `changed` the clients whose changes are in the log already, and
-    `writes` what else is written in the same transaction.
+    that reads them (None is that of the request), `changed` the clients whose changes are in the log already,
+    `altered` the kind and client, by id, of the records that aren't as they were signed, and `writes` what else is
+    written in the same transaction.
     """
 
     opened: dict[UUID, tuple[str, UUID]] = field(default_factory=dict)
     lists: dict[Action | None, List] = field(default_factory=dict)
     changed: set[UUID] = field(default_factory=set)
+    altered: dict[UUID, tuple[str, UUID]] = field(default_factory=dict)
     writes: list[Callable[[Connection], object]] = field(default_factory=list)
     written: set[UUID] | None = None
 
     def take(self) -> Reads:
         """Take out what is to be written; from here on only the records of these clients may be opened."""
-        taken = Reads(self.opened, self.lists, self.changed, self.writes)
+        taken = Reads(self.opened, self.lists, self.changed, self.altered, self.writes)
         shown = (found.client_ids for found in self.lists.values())
         self.written = set().union(self.opened, self.changed, *shown)
-        self.opened, self.lists, self.writes = {}, {}, []
+        self.opened, self.lists, self.altered, self.writes = {}, {}, {}, []
         return taken
 
 
@@ -135,6 +137,12 @@ def note_changed(client_id: UUID) -> None:
     """Note that a change of a client's record will be in the log when the open transaction is committed."""
     if (found := _current.get()) is not None:
         after_commit(lambda: found.changed.add(client_id))
+
+
+def note_altered(kind: str, object_id: UUID, client_id: UUID) -> None:
+    """Note that a record of a client isn't as it was signed."""
+    if (found := _current.get()) is not None:
+        found.altered[object_id] = (kind, client_id)
 
 
 def write_with_reads(write: Callable[[Connection], object]) -> None:

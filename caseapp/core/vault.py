@@ -303,6 +303,16 @@ def unseal_bound(sealed: bytes, binding: bytes, key: DataKey | RingKey) -> bytes
     return _decrypt(key.secret, sealed, binding)
 
 
+def make_mac(data: bytes, label: str, key: RingKey) -> bytes:
+    """Authenticate bytes for one use of a key of the ring (HMAC-SHA-256)."""
+    return hmac.digest(key.derive(label), data, "sha256")
+
+
+def is_mac(mac: bytes, data: bytes, label: str, key: RingKey) -> bool:
+    """Tell whether `make_mac` made this of these bytes with this key."""
+    return hmac.compare_digest(mac, make_mac(data, label, key))
+
+
 def tag_of(sealed: bytes) -> bytes:
     """Return the authentication tag of sealed bytes; whatever is bound to it is bound to their content and place."""
     return sealed[-TAG_BYTES:]

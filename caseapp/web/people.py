@@ -82,6 +82,7 @@ EVENT_LABELS = {
     "token": "Wrong token at the API",
     "link": "Wrong link or code for choosing a password",
     "refused": "Page or record that isn’t theirs",
+    "altered": "Signed note that isn’t as it was signed",
 }
 
 

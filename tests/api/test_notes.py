@@ -61,6 +61,10 @@ def test_create_update_and_sign_note(coach, path):
     signed = coach.post(f"{here}/sign", version=saved.get_json())
     assert signed.status_code == 200
     assert (signed.get_json()["status"], len(signed.get_json()["sha256"])) == ("signed", 64)
+    signature = signed.get_json()["signature"]
+    assert (signature["role"], signature["meaning"]) == ("coach", "author")
+    assert signature["signed_at"] == signed.get_json()["signed_at"]
+    assert (saved.get_json()["signature"], signed.get_json()["is_as_signed"]) == (None, True)
     assert assert_refused(coach.patch(here, COMPLETE, version=signed.get_json())) == ["note_signed"]
     assert assert_refused(coach.post(f"{here}/sign", version=signed.get_json())) == ["note_signed"]
     assert coach.get(path).get_json()["items"] == [signed.get_json()]

@@ -31,10 +31,11 @@ from caseapp.domain.clients.models import (
 )
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.keys.models import ClientKey
-from caseapp.domain.notes.models import Note
+from caseapp.domain.notes.models import Note, NoteSignature
 from caseapp.domain.notes.operations import create_note
-from caseapp.domain.notes.queries import lock_case_for_note
+from caseapp.domain.notes.queries import lock_case_for_note, unseal_note
 from caseapp.domain.notes.schemas import NewNote
+from caseapp.domain.notes.signatures import make_signature, signature_row
 from caseapp.domain.screening.events import ScreeningRecorded
 from caseapp.domain.screening.models import ClientSafety, SafetyEvent
 from caseapp.domain.screening.protocol import ITEMS
@@ -107,13 +108,15 @@ def fill(cases: int, own: int, *, readers: int = 0, notes: int = 5) -> Filled:
     made = _people(cases, lambda n: coach["id"] if n in mine else others[n % len(others)]["id"])
     noted: dict[UUID, list[UUID]] = {user["id"]: [] for user in [coach, *others[:readers]]}
     while chunk := list(islice(made, CHUNK_SIZE)):
-        written = []
+        written, signatures = [], []
         for person in chunk:
             (case,) = person[Case]
             if readers and case["coach_id"] in noted:
                 case["status"] = "open"
                 noted[case["coach_id"]].append(case["id"])
-                written += [_note(case, person["key"], number) for number in range(notes)]
+                signed = [_note(case, person["key"], number) for number in range(notes)]
+                written += [row for row, _ in signed]
+                signatures += [signature for _, signature in signed]
         with transaction() as session:
             for table in (
                 Client,
@@ -130,6 +133,7 @@ def fill(cases: int, own: int, *, readers: int = 0, notes: int = 5) -> Filled:
                 )
             if written:
                 session.execute(sa.insert(Note), written)
+                session.execute(sa.insert(NoteSignature), signatures)
     db.session.remove()
     # PostgreSQL does this by itself while a practice grows over days.
     tidy = {"sqlite": "ANALYZE", "postgresql": "VACUUM ANALYZE"}
@@ -242,11 +246,12 @@ def _screening(key: DataKey, coach_id: UUID, moment: datetime) -> tuple[list[dic
     return events, {"client_id": key.client_id, **seal_state(after, key)}
 
 
-def _note(case: dict, key, number: int) -> dict[str, object]:
+def _note(case: dict, key, number: int) -> tuple[dict[str, object], dict[str, object]]:
+    """Make up a signed note and its signature."""
     row = SimpleNamespace(__tablename__="note", id=new_id(), client_id=case["client_id"])
     held = case["opened_at"] + timedelta(days=7 * number)
     sections = {"data": TEXT, "assessment": TEXT[:400], "plan": TEXT[:300]}
-    return {
+    made = {
         "id": row.id,
         "case_id": case["id"],
         "client_id": case["client_id"],
@@ -261,6 +266,9 @@ def _note(case: dict, key, number: int) -> dict[str, object]:
         "updated_at": held,
         "signed_at": held,
         "signed_by": case["coach_id"],
-        "sha256": "0" * 64,
         "version": 1,
     }
+    note = unseal_note(Note(**made), key)
+    signature = make_signature(note, "author", case["coach_id"], "coach", "Europe/London", held)
+    made["sha256"] = signature.digest
+    return made, signature_row(signature)

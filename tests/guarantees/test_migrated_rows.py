@@ -98,6 +98,7 @@ LATER_TABLES = {
     "failure_count",
     "form_draft",
     "key_ring",
+    "note_signature",
     "passkey",
     "program",
     "phone_hash",

@@ -14,6 +14,7 @@ from caseapp.domain.screening.current import get_safety_state
 from caseapp.domain.screening.history import get_safety_history
 from caseapp.domain.screening.protocol import ITEMS
 from tests.domain.dashboard import bulk_rows
+from tests.domain.notes.test_signatures import NOTES, change, without_triggers
 from tests.support import builders, staff
 from tests.support.staff_pages import StaffBrowser, Statements, forms_in
 
@@ -69,9 +70,25 @@ def test_coach_can_start_write_screen_and_sign_a_note(coach_browser, coach, case
     assert answer.headers["Location"] == path
     page = coach_browser.text(path)
     assert "About objective." in page
+    assert "Marta Lindqvist, coach, as the author" in page
     assert "SHA-256" in page
     assert "<textarea" not in page
     assert get_safety_state(case.client_id).hold == "safety"
+
+
+def test_altered_note_says_so_on_every_page_and_supervisor_and_admin_are_told(
+    app, team, coach_browser, coach, case
+):
+    note_id = builders.note(coach, case.case_id)
+    assert "isn’t as it was signed" not in coach_browser.text(f"/note/{note_id}")
+    without_triggers()
+    change(NOTES, note_id, minutes=5)
+    assert "This note isn’t as it was signed" in coach_browser.text(f"/note/{note_id}")
+    for path in (f"/case/{case.number}", f"/case/{case.number}/notes", "/notes"):
+        assert "Not as signed" in coach_browser.text(path)
+    assert "Not as signed" in StaffBrowser(app, team["supervisor"]).text("/today")
+    people = StaffBrowser(app, team["admin"]).text("/people")
+    assert "Signed note that isn’t as it was signed" in people
 
 
 def test_start_form_sent_twice_makes_one_note(coach_browser, case):

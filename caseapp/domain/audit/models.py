@@ -30,10 +30,11 @@ SECURITY_EVENTS = (
     "token",
     "refused",
     "link",
+    "altered",
 )
 """Wrong passwords at sign-in and when somebody confirms who they are, wrong codes of a second factor, links and cards,
-start codes, PINs and bearer tokens, what somebody isn't allowed to do or see, and wrong links and codes for choosing a
-password."""
+start codes, PINs and bearer tokens, what somebody isn't allowed to do or see, wrong links and codes for choosing a
+password, and signed notes that aren't as they were signed."""
 LOG = "Events are kept after the records and codes they refer to are gone."
 
 

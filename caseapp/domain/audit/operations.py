@@ -23,6 +23,7 @@ from caseapp.core.permissions import Action, Role
 from caseapp.core.transaction import separate_transaction, write_at_end, write_separately
 from caseapp.domain.audit.chain import append, is_recorded
 from caseapp.domain.audit.models import AuditEventClient
+from caseapp.domain.audit.security_events import count_in
 from caseapp.domain.audit.verification import log_as_it_stands, read_unchained
 from caseapp.domain.audit.verifier import UNCHAINED, hash_unchained
 
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
     from caseapp.core.reads import List, Reads
 
 READ_WINDOW = timedelta(minutes=15)
+NO_DETAILS: dict[str, Any] = {}
+ALTERED = {"signature": "mismatch"}
+"""What the log says of a record that isn't as it was signed."""
 INSERT_CLIENT = sa.insert(AuditEventClient.__table__)  # type: ignore[arg-type]
 # One statement for any number of clients.
 INSERT_CLIENTS_POSTGRESQL = INSERT_CLIENT.from_select(
@@ -104,7 +108,8 @@ def record_reads(actor: Actor | None, action: Action | None = None) -> None:
 
     There is one event for each actor, record and quarter of an hour, or for each list with the same clients: its
     clients are tied to it, and it holds their number and a hash of their ids (SHA-256). A client whose change is
-    recorded has no event of being read for it. `action` is that of the request; without `actor` somebody entered the
+    recorded has no event of being read for it. A record that isn't as it was signed has a reading of its own that says
+    so, and counts as a security event. `action` is that of the request; without `actor` somebody entered the
     portal by a link or card, whom the event names as that client, not signed in yet.
 
     Each process remembers what is recorded in this quarter; what another one has recorded is not stored again.
@@ -116,12 +121,15 @@ def record_reads(actor: Actor | None, action: Action | None = None) -> None:
     seen = _recorded_in(int(now().timestamp() // READ_WINDOW.total_seconds()))
     events = [event for event in _list_reads(actor, action, taken) if event.dedup_key not in seen]
     keys = {event.dedup_key for event in events if event.dedup_key}
-    if len(events) == 1 and not events[0].client_ids and not taken.writes:
+    altered = [event for event in events if event.is_altered]
+    if len(events) == 1 and not events[0].client_ids and not taken.writes and not altered:
         write_separately(lambda connection: append(connection, [events[0].values]))
     elif events or taken.writes:
         with separate_transaction() as connection:
             for write in taken.writes:
                 write(connection)
+            for event in altered:
+                count_in(connection, "altered", event.values["client_id"])
             stored = append(connection, [event.values for event in events])
             for event in events:
                 if event.client_ids and event.values["id"] in stored:
@@ -141,6 +149,11 @@ class _Read:
         """Return the key of which there is one event in a quarter of an hour."""
         key: str | None = self.values["dedup_key"]
         return key
+
+    @property
+    def is_altered(self) -> bool:
+        """Tell whether the record isn't as it was signed."""
+        return bool(self.values["details"] == ALTERED)
 
 
 def _list_reads(actor: Actor | None, action: Action | None, taken: Reads) -> list[_Read]:
@@ -170,6 +183,11 @@ def _list_reads(actor: Actor | None, action: Action | None, taken: Reads) -> lis
             raise RuntimeError("Somebody unknown was shown a list of clients.")
         reading = _read_action(actor, own or action, "case")
         events.append(_read(actor, reading, shown.kind, shown.object_id, shown=shown))
+    for object_id, (kind, client_id) in taken.altered.items():
+        if actor is None:
+            raise RuntimeError("Somebody unknown read a signed record.")
+        reading = READ_ACTIONS[kind]
+        events.append(_read(actor, reading, kind, object_id, client_id=client_id, details=ALTERED))
     return events
 
 
@@ -187,8 +205,8 @@ def _read(
     *,
     client_id: UUID | None = None,
     shown: List | None = None,
+    details: dict[str, Any] = NO_DETAILS,
 ) -> _Read:
-    details: dict[str, Any] = {}
     client_ids: tuple[UUID, ...] = ()
     if shown is not None:
         client_ids = tuple(sorted(shown.client_ids))

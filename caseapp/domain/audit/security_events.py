@@ -1,4 +1,4 @@
-"""Security events: failed tries and refused access, counted by hour, kind and person, so that an attack adds no rows.
+"""Security events: failed tries, refused access and altered notes, counted by hour, so that an attack adds no rows.
 
 What was changed about rights and credentials is in the audit log itself.
 """
@@ -21,13 +21,16 @@ from caseapp.domain.audit.models import SecurityEvent
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from sqlalchemy.engine import Connection
+
 NOBODY = UUID(int=0)
 PORTAL_KINDS = ("pin", "start_code")
+ABOUT_CLIENTS = (*PORTAL_KINDS, "altered")
 SHOWN_FOR = timedelta(days=30)
 KEPT_FOR = timedelta(days=90)
 # From how many times in an hour it is more than a slip; awaiting sign-off.
 BURST = 5
-REFUSED_BURST = 20
+LEAST = {"refused": 20, "altered": 1}
 MAX_BURSTS = 50
 INSERTS = {
     name: dialect.insert(SecurityEvent.__table__)
@@ -51,15 +54,23 @@ def count_event(kind: str, subject_id: UUID | None = None) -> None:
     `subject_id` is the person whose account or portal was tried, or who was refused; None where it is nobody's. The
     same is written for both, so that the time tells nothing.
     """
+    run_separately(COUNT[db.engine.dialect.name], _values(kind, subject_id))
+
+
+def count_in(connection: Connection, kind: str, subject_id: UUID) -> None:
+    """Count one event in the transaction of a connection."""
+    connection.execute(COUNT[connection.dialect.name], _values(kind, subject_id))
+
+
+def _values(kind: str, subject_id: UUID | None) -> dict[str, object]:
     moment = now()
-    values = {
+    return {
         "hour_at": moment.replace(minute=0, second=0, microsecond=0),
         "kind": kind,
         "subject_id": subject_id or NOBODY,
         "times": 1,
         "last_at": moment,
     }
-    run_separately(COUNT[db.engine.dialect.name], values)
 
 
 @dataclass(frozen=True)
@@ -75,9 +86,10 @@ class Burst:
 def list_bursts() -> list[Burst]:
     """List the bursts of the last 30 days, the newest first, at most MAX_BURSTS; the caller must be an admin's page.
 
-    Whose portal was tried isn't said: an admin sees no client.
+    One signed note that isn't as it was signed is enough. Which client's portal or note it was isn't said: an admin
+    sees no client.
     """
-    least = sa.case((SecurityEvent.kind == "refused", REFUSED_BURST), else_=BURST)
+    least = sa.case(LEAST, value=SecurityEvent.kind, else_=BURST)
     rows = db.session.execute(
         sa.select(
             SecurityEvent.kind, SecurityEvent.subject_id, SecurityEvent.times, SecurityEvent.last_at
@@ -89,7 +101,7 @@ def list_bursts() -> list[Burst]:
     return [
         Burst(
             row.kind,
-            None if row.subject_id == NOBODY or row.kind in PORTAL_KINDS else row.subject_id,
+            None if row.subject_id == NOBODY or row.kind in ABOUT_CLIENTS else row.subject_id,
             row.times,
             row.last_at,
         )
@@ -127,3 +139,10 @@ def select_wrong_pins(within: timedelta) -> sa.Select[UUID, int, datetime]:
 def delete_old_events() -> None:
     """Delete, in the open transaction, the events that are older than 90 days."""
     db.session.execute(sa.delete(SecurityEvent).where(SecurityEvent.last_at < now() - KEPT_FOR))
+
+
+def select_altered(within: timedelta) -> sa.Select[UUID, datetime]:
+    """Select clients with a signed note that wasn't as it was signed when somebody read it in this time."""
+    return sa.select(SecurityEvent.subject_id.label("client_id"), SecurityEvent.last_at).where(
+        SecurityEvent.kind == "altered", SecurityEvent.last_at > now() - within
+    )

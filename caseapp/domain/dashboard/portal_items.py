@@ -1,4 +1,4 @@
-"""What came from the portal and waits for a person: shared answers and files, and many wrong PINs."""
+"""What waits for a person: shared answers and files, many wrong PINs, and notes that aren't as they were signed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy.orm import aliased
 from caseapp.core.database import db
 from caseapp.core.pagination import literal_limit
 from caseapp.domain.assignments.models import Assignment
-from caseapp.domain.audit.security_events import BURST, select_wrong_pins
+from caseapp.domain.audit.security_events import BURST, select_altered, select_wrong_pins
 from caseapp.domain.auth.models import PortalAccess
 from caseapp.domain.cases.models import Case
 from caseapp.domain.cases.queries import newest_case_id
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 MAX_PORTAL_ITEMS = 100
 # How long wrong PINs stay on Today, unless the client is invited again before; awaiting sign-off.
 GUESSED_SHOWN_FOR = timedelta(days=7)
+# How long a note that isn't as it was signed stays on Today after somebody has read it last; awaiting sign-off.
+ALTERED_SHOWN_FOR = timedelta(days=7)
 
 
 def list_portal_items(actor: Actor) -> list[PortalItem]:
@@ -91,4 +93,11 @@ def _select_waiting() -> sa.CompoundSelect[*tuple[object, ...]]:
         .group_by(wrong.c.client_id)
         .having(sa.func.sum(wrong.c.times) >= BURST)
     )
-    return sa.union_all(answers, files, guessed)
+    found = select_altered(ALTERED_SHOWN_FOR).subquery()
+    altered = sa.select(
+        sa.literal("altered"),
+        found.c.client_id,
+        sa.null().cast(Assignment.id.type),
+        found.c.last_at,
+    )
+    return sa.union_all(answers, files, guessed, altered)

@@ -37,7 +37,8 @@ def order_attention(today: Today) -> list[tuple[str, Any]]:
     3. Worksheets that clients have shared and nobody has opened: no program judges what they say, so until a person
        has read them they may be as urgent as anything above, and lead everything that somebody already looks after.
        Only what is known to be dangerous or late stands above them, since it can't wait for reading either.
-    4. Portals closed by wrong PINs, holds that the reader was named to release, all other holds, proposed concerns.
+    4. Notes that aren't as they were signed, portals closed by wrong PINs, holds that the reader was named to release,
+       all other holds, proposed concerns.
 
     Source: the issue about safety, points 9 and 14; the order itself is a product proposal, awaiting clinical sign-off.
     """
@@ -47,6 +48,7 @@ def order_attention(today: Today) -> list[tuple[str, Any]]:
         *(("hold", hold) for hold in today.holds if is_pressing(hold, today.now)),
         *(("action", task) for task in _list_overdue(today)),
         *(("shared", item) for item in today.portal_items if item.kind == "shared"),
+        *(("altered", item) for item in today.portal_items if item.kind == "altered"),
         *(("guessed", item) for item in today.portal_items if item.kind == "guessed"),
         *(("named", hold) for hold in today.named_holds),
         *(("hold", hold) for hold in today.holds if not is_pressing(hold, today.now)),

@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PortalItem:
-    """What came from the portal and waits for a person.
+    """What came from the portal or was found in the record, and waits for a person.
 
     `kind` is `shared` for answers or files of a worksheet that nobody has opened, `guessed` for a portal at
-    which many wrong PINs or start codes were entered. Nobody but a person judges what was shared.
+    which many wrong PINs or start codes were entered, `altered` for a signed note that was changed in the database.
+    Nobody but a person judges what was shared.
     """
 
     kind: str

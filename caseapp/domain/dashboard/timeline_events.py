@@ -95,8 +95,14 @@ def _session(note: NoteRecord) -> TimelineEvent:
         "note",
         note.id,
         shorten(next((text for _, _, text in note.ordered_sections if text), "")),
-        "Draft" if note.status == "draft" else "Signed",
+        _describe_state(note),
     )
+
+
+def _describe_state(note: NoteRecord) -> str:
+    if note.status == "draft":
+        return "Draft"
+    return "Signed" if note.is_as_signed else "Not as signed"
 
 
 def _list_safety_events(history: SafetyHistory, records: CaseRecords) -> Iterator[TimelineEvent]:

@@ -1,4 +1,4 @@
-"""Tables: session notes. Database triggers refuse every change of a signed note."""
+"""Tables: session notes and signatures. Database triggers refuse every change of a signed note or a signature."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from caseapp.core.database import Model, between, one_of
 from caseapp.core.ids import new_id
-from caseapp.domain.notes.codes import FORMAT_LABELS, MAX_SESSION_MINUTES, MODALITIES
+from caseapp.core.permissions import STAFF_ROLES, Role
+from caseapp.domain.notes.codes import FORMAT_LABELS, MAX_SESSION_MINUTES, MEANINGS, MODALITIES
 
 
 class Note(Model):
@@ -67,3 +68,29 @@ class Note(Model):
     version: Mapped[int] = mapped_column(default=1, info=between(1))
 
     __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 - SQLAlchemy's own form
+
+
+class NoteSignature(Model):
+    """Who signed a note, in which role and as what, when, and the digest of what was signed; it never changes.
+
+    The digest is bound to the client and the case that the note had when it was signed. `mac` is made of the other
+    columns, so that whoever changes the database can't make one. A note that an earlier release signed has a signature
+    that was recorded later, and no role: whether it was changed before that, nothing tells.
+    """
+
+    __tablename__ = "note_signature"
+
+    note_id: Mapped[UUID] = mapped_column(sa.ForeignKey("note.id"), primary_key=True)
+    meaning: Mapped[str] = mapped_column(sa.String(8), primary_key=True, info=one_of(MEANINGS))
+    signed_client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"))
+    signed_case_id: Mapped[UUID] = mapped_column(sa.ForeignKey("coaching_case.id"))
+    signed_by: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"))
+    role: Mapped[str | None] = mapped_column(
+        sa.String(12), info=one_of(role for role in Role if role in STAFF_ROLES)
+    )
+    signed_at: Mapped[datetime]
+    zone: Mapped[str] = mapped_column(sa.String(40))
+    recorded_at: Mapped[datetime]
+    digest: Mapped[str] = mapped_column(sa.String(64))
+    key_number: Mapped[int] = mapped_column(info=between(1))
+    mac: Mapped[bytes]

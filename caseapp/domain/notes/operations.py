@@ -10,13 +10,18 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from caseapp.core.actor import Actor, require
 from caseapp.core.clock import now
-from caseapp.core.database import db, run
+from caseapp.core.database import UTCTime, db, run, run_for_each
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
 from caseapp.core.vault import seal_json
 from caseapp.domain.audit.operations import record
-from caseapp.domain.notes.models import Note
-from caseapp.domain.notes.queries import list_stated_levels, locked_draft
+from caseapp.domain.notes.models import Note, NoteSignature
+from caseapp.domain.notes.queries import (
+    list_stated_levels,
+    list_unsigned_rows,
+    locked_draft,
+    open_for_signature,
+)
 from caseapp.domain.notes.rules import (
     check_discard,
     check_draft,
@@ -30,7 +35,8 @@ from caseapp.domain.notes.rules import (
     remember_recorded,
 )
 from caseapp.domain.notes.schemas import NO_ANSWERS, DraftScreening, NoteRecord, draft_to_json
-from caseapp.domain.practice.queries import today
+from caseapp.domain.notes.signatures import make_signature, signature_row
+from caseapp.domain.practice.queries import get_practice_info, today
 from caseapp.domain.screening.correction_operations import mark_in_error
 from caseapp.domain.screening.operations import record_screening
 from caseapp.domain.screening.proposals import check_lasting_since, keep_right_days
@@ -45,6 +51,8 @@ if TYPE_CHECKING:
 
 
 INSERT_NOTE = sa.insert(Note.__table__)  # type: ignore[arg-type]
+SIGNED_AT_ONCE = 500
+INSERT_SIGNATURE = sa.insert(NoteSignature.__table__)  # type: ignore[arg-type]
 
 
 def create_note(actor: Actor, case: LockedCaseForNote, new: NewNote) -> NoteRecord:
@@ -170,9 +178,35 @@ def sign_note(actor: Actor, note: LockedNote, expected_version: int) -> None:
     row.status = "signed"
     row.signed_at = row.updated_at = moment
     row.signed_by = actor.id
-    row.sha256 = note_digest(note.record)
+    signed = note.record
+    row.sha256 = note_digest(signed)
     db.session.flush()
+    zone = get_practice_info().practice.zone
+    signature = make_signature(signed, "author", actor.id, actor.role.value, zone, moment)
+    run(INSERT_SIGNATURE, **signature_row(signature))
     _record(actor, Action.NOTE_SIGN, note, {"sha256": row.sha256})
+
+
+def record_missing_signatures() -> int:
+    """Record, in the open transaction, signatures of the notes that earlier releases signed; return how many.
+
+    They are the signed notes from before the oldest signature: a later one whose signature is missing lost it. A note
+    that doesn't open gets none, and is shown as altered.
+    """
+    zone, moment, number, after = get_practice_info().practice.zone, now(), 0, None
+    oldest = db.session.scalar(sa.select(sa.func.min(NoteSignature.signed_at, type_=UTCTime())))
+    while rows := list_unsigned_rows(oldest, after, SIGNED_AT_ONCE):
+        signatures = [
+            signature_row(
+                make_signature(note, "author", row.signed_by or row.author_id, None, zone, moment)
+            )
+            for row in rows
+            if (note := open_for_signature(row)) is not None
+        ]
+        if signatures:
+            run_for_each(INSERT_SIGNATURE, signatures)
+        number, after = number + len(signatures), rows[-1].id
+    return number
 
 
 def discard_draft(actor: Actor, note: LockedNote, expected_version: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +21,8 @@ from caseapp.core.pagination import (
     page_newest_first,
 )
 from caseapp.core.permissions import Action, Role
-from caseapp.core.reads import note_shown
-from caseapp.core.vault import DataKey, unseal_text
+from caseapp.core.reads import note_altered, note_shown
+from caseapp.core.vault import DataKey, SealBroken, unseal_text, unwrap_client_key
 from caseapp.domain.cases.models import Case
 from caseapp.domain.cases.queries import get_case
 from caseapp.domain.clients.models import Client
@@ -35,19 +35,23 @@ from caseapp.domain.clients.queries import (
 )
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_key, open_listed_key
-from caseapp.domain.notes.models import Note
+from caseapp.domain.notes.models import Note, NoteSignature
 from caseapp.domain.notes.schemas import (
     NO_ANSWERS,
     DraftListItem,
     DraftScreening,
     NoteRecord,
+    Signature,
     draft_from_json,
 )
+from caseapp.domain.notes.signatures import is_as_signed
 from caseapp.domain.screening.current import get_current_safety
 from caseapp.domain.screening.rules import highest_level
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
     from uuid import UUID
 
 
@@ -80,7 +84,19 @@ COLUMNS = (
     User.name.label("author"),
     Client.name.label("client"),
     Case.number,
+    NoteSignature.meaning,
+    NoteSignature.signed_client_id,
+    NoteSignature.signed_case_id,
+    NoteSignature.signed_by,
+    NoteSignature.role,
+    NoteSignature.signed_at.label("signature_at"),
+    NoteSignature.zone,
+    NoteSignature.recorded_at,
+    NoteSignature.digest,
+    NoteSignature.key_number,
+    NoteSignature.mac,
 )
+IS_AUTHORS = sa.and_(NoteSignature.note_id == Note.id, NoteSignature.meaning == "author")
 
 
 def _with_names(role: Role, who: UUID | sa.BindParameter[UUID]) -> sa.Select[*tuple[Any, ...]]:
@@ -90,24 +106,60 @@ def _with_names(role: Role, who: UUID | sa.BindParameter[UUID]) -> sa.Select[*tu
         .join(User, User.id == Note.author_id)
         .join(Client, Client.id == Note.client_id)
         .join(Case, Case.id == Note.case_id)
+        .outerjoin(NoteSignature, IS_AUTHORS)
         .where(_is_readable(role, who))
     )
 
 
 def _build_record(row: Any, key: DataKey | None = None) -> NoteRecord:  # noqa: ANN401 - a result row
+    """Unseal a note and compare a signed one with its signature; one that was changed is noted for the log."""
     key = key or open_key(row.wrapped, row.client_id, "note", row.id)
-    return unseal_note(row, key, author=row.author, client=row.client, number=row.number)
+    is_readable = True
+    try:
+        note = unseal_note(row, key, author=row.author, client=row.client, number=row.number)
+    except SealBroken:
+        if row.status == "draft":
+            raise
+        is_readable = False
+        note = unseal_note(row, None, author=row.author, client=row.client, number=row.number)
+    if note.status == "draft":
+        return note
+    signature = _build_signature(row)
+    is_same = is_readable and is_as_signed(note, signature, row.key_number, row.mac)
+    if not is_same:
+        note_altered("note", note.id, note.client_id)
+    return replace(note, signature=signature, is_as_signed=is_same)
+
+
+def _build_signature(row: Any) -> Signature | None:  # noqa: ANN401 - a result row
+    if row.mac is None:
+        return None
+    return Signature(
+        row.id,
+        row.meaning,
+        row.signed_client_id,
+        row.signed_case_id,
+        row.signed_by,
+        row.role,
+        row.signature_at,
+        row.zone,
+        row.recorded_at,
+        row.digest,
+    )
 
 
 def unseal_note(
     note: Note | sa.Row[*tuple[Any, ...]],
-    key: DataKey,
+    key: DataKey | None,
     *,
     author: str = "",
     client: str = "",
     number: str = "",
 ) -> NoteRecord:
-    """Unseal a note that was loaded as an object or as a row."""
+    """Unseal a note that was loaded as an object or as a row; without a key, leave out its text.
+
+    Raises SealBroken when a text was changed or moved.
+    """
     return NoteRecord(
         id=note.id,
         case_id=note.case_id,
@@ -118,7 +170,7 @@ def unseal_note(
         minutes=note.minutes,
         modality=note.modality,
         status=note.status,
-        sections=_unseal_data(note, "sections", key),
+        sections=_unseal_data(note, "sections", key) if key else {},
         screening_id=note.screening_id,
         updated_at=note.updated_at,
         signed_at=note.signed_at,
@@ -127,7 +179,7 @@ def unseal_note(
         author=author,
         client=client,
         number=number,
-        draft=draft_screening(note, key),
+        draft=draft_screening(note, key) if key else NO_ANSWERS,
     )
 
 
@@ -379,6 +431,36 @@ def find_previous_plan(actor: Actor, note: NoteRecord) -> NoteRecord | None:
         .limit(1)
     ).first()
     return None if row is None else _build_record(row)
+
+
+def list_unsigned_rows(
+    oldest: datetime | None, after: UUID | None, limit: int
+) -> Sequence[sa.Row[*tuple[Any, ...]]]:
+    """List signed notes without a signature that were signed before a time, in order of their ids, after one of them.
+
+    Only for `caseapp init`, which shows nothing of them.
+    """
+    query = (
+        sa.select(*Note.__table__.c, ClientKey.wrapped)
+        .join(ClientKey, ClientKey.client_id == Note.client_id)
+        .outerjoin(NoteSignature, IS_AUTHORS)
+        .where(Note.status == "signed", NoteSignature.note_id.is_(None))
+        .order_by(Note.id)
+        .limit(limit)
+    )
+    if oldest is not None:
+        query = query.where(Note.signed_at < oldest)
+    if after is not None:
+        query = query.where(Note.id > after)
+    return db.session.execute(query).all()
+
+
+def open_for_signature(row: sa.Row[*tuple[Any, ...]]) -> NoteRecord | None:
+    """Unseal a note of `list_unsigned_rows`; None when its text was changed or moved."""
+    try:
+        return unseal_note(row, unwrap_client_key(row.client_id, row.wrapped))
+    except SealBroken:
+        return None
 
 
 def list_stated_levels(note: LockedNote, draft: DraftScreening) -> dict[str, int]:

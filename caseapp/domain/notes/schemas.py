@@ -379,8 +379,19 @@ DraftFormSchema = _DraftFormBase.from_dict(
 )
 
 
+class SignatureResponseSchema(Schema):
+    """A signature of a note in API responses; without a role it is that of an earlier release, recorded later."""
+
+    meaning = fields.String(required=True)
+    signed_by = fields.UUID(required=True)
+    role = fields.String(required=True, allow_none=True)
+    signed_at = fields.AwareDateTime(required=True)
+    zone = fields.String(required=True)
+    recorded_at = fields.AwareDateTime(required=True)
+
+
 class NoteResponseSchema(Schema):
-    """A note in API responses."""
+    """A note in API responses; `is_as_signed` is false for a signed note that was changed in the database."""
 
     id = fields.UUID(required=True)
     case_id = fields.UUID(required=True)
@@ -397,12 +408,42 @@ class NoteResponseSchema(Schema):
     updated_at = fields.AwareDateTime(required=True)
     signed_at = fields.AwareDateTime(required=True, allow_none=True)
     sha256 = fields.String(required=True, allow_none=True)
+    signature = fields.Nested(SignatureResponseSchema, required=True, allow_none=True)
+    is_as_signed = fields.Boolean(required=True)
     version = fields.Integer(required=True)
 
 
 @dataclass(frozen=True)
+class Signature:
+    """Who signed a note, in which role and as what, when and in which time zone, and what the note was then.
+
+    `client_id` and `case_id` are those that the note had then. A signature that was recorded later than it was signed
+    is that of an earlier release, which left no role.
+    """
+
+    note_id: UUID
+    meaning: str
+    client_id: UUID
+    case_id: UUID
+    signed_by: UUID
+    role: str | None
+    signed_at: datetime
+    zone: str
+    recorded_at: datetime
+    digest: str
+
+    @property
+    def is_recorded_later(self) -> bool:
+        """Tell whether the note was signed before signatures were recorded."""
+        return self.recorded_at > self.signed_at
+
+
+@dataclass(frozen=True)
 class NoteRecord:
-    """A session note in draft or signed, unsealed."""
+    """A session note in draft or signed, unsealed.
+
+    A signed note that isn't `is_as_signed` was changed in the database: what it says can't be relied on.
+    """
 
     id: UUID
     case_id: UUID
@@ -423,6 +464,8 @@ class NoteRecord:
     client: str = field(default="", repr=False)
     number: str = ""
     draft: DraftScreening = NO_ANSWERS
+    signature: Signature | None = None
+    is_as_signed: bool = True
 
     @property
     def unrecorded_level(self) -> int | None:

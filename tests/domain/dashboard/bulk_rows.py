@@ -18,7 +18,9 @@ from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.handouts.queries import get_handout_version
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import get_client_key
-from caseapp.domain.notes.models import Note
+from caseapp.domain.notes.models import Note, NoteSignature
+from caseapp.domain.notes.queries import unseal_note
+from caseapp.domain.notes.signatures import make_signature, signature_row
 from caseapp.domain.safety_plans.models import SafetyPlan
 from caseapp.domain.screening.current import get_current_safety
 from caseapp.domain.screening.events import HoldOpened, HoldReleased, ScreeningRecorded
@@ -46,6 +48,15 @@ def _note(actor, case_id, client_id, key, number, status):
         "signed_at": moment if status == "signed" else None,
         "version": 1,
     }
+
+
+def _sign(row, key):
+    """Sign a note: return the row of its signature."""
+    note = unseal_note(Note(**row), key)
+    by, moment = row["author_id"], row["signed_at"]
+    signature = make_signature(note, "author", by, "coach", "Europe/London", moment)
+    row["sha256"] = signature.digest
+    return signature_row(signature)
 
 
 def _screening(number):
@@ -223,7 +234,10 @@ def history(actor, made, count, since=0):
     key, numbers = get_client_key(client_id), range(since, since + count)
     with transaction():
         handout_version_id = get_handout_version("better-nights").handout_version_id
-        _insert(Note, [_note(actor, case_id, client_id, key, n, "signed") for n in numbers])
+        notes = [_note(actor, case_id, client_id, key, n, "signed") for n in numbers]
+        signatures = [_sign(row, key) for row in notes]
+        _insert(Note, notes)
+        _insert(NoteSignature, signatures)
         screenings = {n: _screening(n) for n in numbers}
         facts = [*screenings.values()]
         facts += [fact for n in numbers for fact in _hold(screenings[n], n, released=True)]

@@ -1,0 +1,97 @@
+"""Signatures of notes: what is authenticated, with a key of the ring, and whether a note is still as it was signed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from caseapp.core.vault import RingKey, is_mac, make_mac
+from caseapp.domain.keys.queries import get_ring_key
+from caseapp.domain.notes.rules import note_digest
+from caseapp.domain.notes.schemas import Signature
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
+
+    from caseapp.domain.notes.schemas import NoteRecord
+
+LABEL = "caseapp/note-signature/v1"
+
+
+def make_signature(
+    note: NoteRecord, meaning: str, signed_by: UUID, role: str | None, zone: str, moment: datetime
+) -> Signature:
+    """Make the signature of a note that has its time of signing, to be recorded at `moment`."""
+    assert note.signed_at is not None  # noqa: S101 - the caller has set it
+    return Signature(
+        note.id,
+        meaning,
+        note.client_id,
+        note.case_id,
+        signed_by,
+        role,
+        note.signed_at,
+        zone,
+        moment,
+        note_digest(note),
+    )
+
+
+def signature_row(signature: Signature) -> dict[str, Any]:
+    """Return the columns of a signature, authenticated with the key in use."""
+    key = get_ring_key("signatures")
+    return {
+        "note_id": signature.note_id,
+        "meaning": signature.meaning,
+        "signed_client_id": signature.client_id,
+        "signed_case_id": signature.case_id,
+        "signed_by": signature.signed_by,
+        "role": signature.role,
+        "signed_at": signature.signed_at,
+        "zone": signature.zone,
+        "recorded_at": signature.recorded_at,
+        "digest": signature.digest,
+        "key_number": key.number,
+        "mac": make_mac(_canonical(signature), LABEL, key),
+    }
+
+
+def is_as_signed(note: NoteRecord, signature: Signature | None, number: int, mac: bytes) -> bool:
+    """Tell whether a signed note is what its signature says, and the signature what was recorded with that key."""
+    if signature is None:
+        return False
+    key = find_key(number)
+    if key is None or not is_mac(mac, _canonical(signature), LABEL, key):
+        return False
+    as_signed = replace(note, client_id=signature.client_id, case_id=signature.case_id)
+    return (
+        note.sha256 == signature.digest == note_digest(as_signed)
+        and note.signed_at == signature.signed_at
+    )
+
+
+def find_key(number: int) -> RingKey | None:
+    """Return the key for signatures that has a number; None for a number that nobody has given."""
+    try:
+        return get_ring_key("signatures", number)
+    except LookupError:
+        return None
+
+
+def _canonical(signature: Signature) -> bytes:
+    # Stored MACs were made of this text: it must never change.
+    values = [
+        signature.note_id.hex,
+        signature.meaning,
+        signature.client_id.hex,
+        signature.case_id.hex,
+        signature.signed_by.hex,
+        signature.role,
+        signature.signed_at.isoformat(),
+        signature.zone,
+        signature.recorded_at.isoformat(),
+        signature.digest,
+    ]
+    return json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode()
