@@ -1,4 +1,4 @@
-"""API for session notes: list, start, read, change a draft, sign."""
+"""API for session notes: list, start, read, change a draft, sign, add to a signed one."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.notes import operations, queries
 from caseapp.domain.notes.queries import lock_case_for_note, lock_note
 from caseapp.domain.notes.schemas import (
+    AddendumSchema,
     DraftChange,
     DraftSchema,
+    NewAddendum,
     NewNote,
     NewNoteSchema,
     NoteRecord,
@@ -89,3 +91,21 @@ def sign_note(note_id: UUID, version: int) -> NoteRecord:
     with transaction():
         operations.sign_note(actor, lock_note(actor, note_id), version)
         return queries.get_note(actor, note_id)
+
+
+@blueprint.route("/notes/<uuid:signed_note_id>/addenda", "POST", error_statuses=(409,))
+@needs(Action.NOTE_AMEND)
+@blueprint.response_schema(NoteResponseSchema(), 201, location=lambda note: f"/notes/{note['id']}")
+@blueprint.request_schema(AddendumSchema())
+def add_addendum(signed_note_id: UUID, body: NewAddendum) -> NoteRecord:
+    """Sign an addendum to a signed note, which itself stays as it is.
+
+    A correction says why and what is right; it may change when the session was and its minutes. An addition that comes
+    more than 72 hours after the session is a late entry. A note that was entered in error counts as no session.
+    """
+    actor = current_actor()
+    with transaction():
+        return create_api_once(
+            lambda: operations.add_addendum(actor, lock_note(actor, signed_note_id), body),
+            lambda note_id: queries.get_note(actor, note_id),
+        )

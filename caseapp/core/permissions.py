@@ -50,6 +50,7 @@ class Action(StrEnum):
     NOTE_READ = "note.read"
     NOTE_WRITE = "note.write"
     NOTE_SIGN = "note.sign"
+    NOTE_AMEND = "note.amend"
     SCREENING_READ = "screening.read"
     SCREENING_RECORD = "screening.record"
     SCREENING_CORRECT = "screening.correct"
@@ -102,6 +103,7 @@ CONFIRMED_ACTIONS = frozenset(
         Action.FACTOR_MANAGE,
         Action.IDENTITY_LINK,
         Action.NOTE_SIGN,
+        Action.NOTE_AMEND,
         Action.HOLD_RELEASE,
         Action.SCREENING_CORRECT,
         Action.PORTAL_INVITE,
@@ -145,6 +147,7 @@ _COACH = _ALL_STAFF | {
     Action.NOTE_READ,
     Action.NOTE_WRITE,
     Action.NOTE_SIGN,
+    Action.NOTE_AMEND,
     Action.SCREENING_READ,
     Action.SCREENING_RECORD,
     Action.SCREENING_CORRECT,

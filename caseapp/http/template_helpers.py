@@ -61,6 +61,9 @@ MESSAGES = {
     "contact_confirmed": lazy_gettext("Safe contact confirmed."),
     "flag_set": lazy_gettext("Flag set."),
     "flag_cleared": lazy_gettext("Flag cleared."),
+    "addendum_signed": lazy_gettext(
+        "Addendum signed. It stands with the note, which stays as it was."
+    ),
     "note_signed": lazy_gettext("Note signed. It can no longer be changed."),
     "note_saved": lazy_gettext("Draft saved."),
     "note_discarded": lazy_gettext("Draft discarded."),

@@ -195,3 +195,41 @@ def test_frequent_note_calls_take_few_statements(coach, path, draft):
     with Statements() as writing:
         assert coach.post(path, NEW).status_code == 201
     assert len(writing.seen) == 5 + locks, writing.seen
+
+
+def test_addenda_stand_with_a_signed_note(staff, coach, case):
+    note_id = builders.note(coach.actor, case.case_id)
+    here = f"/notes/{note_id}"
+    before = coach.get(here).get_json()
+    wrong = {"kind": "correction", "reason": "I wrote the wrong day."}
+    right = wrong | {"session_at": "2026-11-19T10:00:00Z", "minutes": 45}
+    added = coach.post(f"{here}/addenda", right, idempotency_key="a")
+    assert (added.status_code, added.headers["Location"]) == (201, f"/api/v1{here}")
+    again = coach.post(f"{here}/addenda", right, idempotency_key="a")
+    after = coach.get(here).get_json()
+    assert added.get_json() == again.get_json() == after
+    assert (after["actual_session_at"], after["actual_minutes"]) == ("2026-11-19T10:00:00Z", 45)
+    [addendum] = after["addenda"]
+    assert (addendum["kind"], addendum["reason"]) == ("correction", wrong["reason"])
+    changed = {"actual_session_at", "actual_minutes", "addenda", "version"}
+    assert {name for name in after if after[name] != before[name]} == changed
+    assert_refuses(
+        coach,
+        "POST",
+        f"{here}/addenda",
+        [
+            ("kind", {}),
+            ("kind", {"kind": "late_entry", "text": "x"}),
+            ("text", wrong),
+            ("reason", {"kind": "in_error"}),
+            ("reason", {"kind": "in_error", "reason": "short"}),
+            ("minutes", {"kind": "addition", "text": "x", "minutes": 5}),
+            ("created_at", right | {"created_at": "2026-11-19T10:00:00Z"}),
+        ],
+    )
+    error = coach.post(f"{here}/addenda", {"kind": "in_error", "reason": "For somebody else."})
+    assert error.get_json()["in_error"]
+    more = {"kind": "addition", "text": "She rang."}
+    assert assert_refused(coach.post(f"{here}/addenda", more)) == ["note_in_error"]
+    draft = coach.post(f"/cases/{case.case_id}/notes", NEW).get_json()
+    assert assert_refused(coach.post(f"/notes/{draft['id']}/addenda", more)) == ["note_not_signed"]

@@ -55,6 +55,9 @@ def create(case_id, body):
         updated_at=now(),
         signed_at=None,
         sha256=None,
+        actual_session_at=body.session_at,
+        actual_minutes=body.minutes,
+        in_error=False,
         version=1,
         author=actor.name,
     )

@@ -73,6 +73,7 @@ OWNED = {
     "plan_id",
     "position",
     "session_id",
+    "signed_note_id",
     "token_id",
     "upload_id",
     "screening_id",
@@ -206,6 +207,7 @@ def _belongings(app, coach, slugs, admin, denied):
         "followup_id": followup_id,
         "screening_id": screening_id,
         "note_id": note_id,
+        "signed_note_id": builders.note(coach, found.case_id),
         "bulk_assignment_id": bulk_assignment_id,
         "hold_id": list_holds(coach, found.client_id)[0].id,
         "denial_id": denial_id,
@@ -350,6 +352,7 @@ BODIES: dict[str, dict[str, object]] = {
     },
     f"PATCH {API}/cases/<uuid:case_id>": {"goal": "together"},
     f"PATCH {API}/notes/<uuid:note_id>": {"minutes": 45},
+    f"POST {API}/notes/<uuid:signed_note_id>/addenda": {"kind": "addition", "text": "She rang."},
     f"PATCH {API}/followups/<uuid:followup_id>": {
         "result": "reached",
         "method": "call",

@@ -39,6 +39,7 @@ COACH = EVERY_MEMBER_OF_STAFF | {
     "note.read",
     "note.write",
     "note.sign",
+    "note.amend",
     "screening.read",
     "screening.record",
     "screening.correct",

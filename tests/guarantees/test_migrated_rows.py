@@ -63,7 +63,11 @@ LATER_COLUMNS = {
     ("follow_up", "result"),
     ("idempotency_key", "location"),
     ("idempotency_key", "message"),
+    ("note", "actual_minutes"),
+    ("note", "actual_session_at"),
+    ("note", "addenda"),
     ("note", "has_unrecorded"),
+    ("note", "in_error"),
     ("session", "authenticated_at"),
     ("session", "assurance_level"),
     ("session", "method"),
@@ -98,6 +102,7 @@ LATER_TABLES = {
     "failure_count",
     "form_draft",
     "key_ring",
+    "note_addendum",
     "note_signature",
     "passkey",
     "program",
@@ -441,6 +446,10 @@ def test_every_row_of_the_old_schema_comes_through_and_goes_back(old_database: s
     assert hashes == {row["id"]: row["phone_hash"] for row in before["client"]}
     empty = LATER_TABLES - {"safety_event", "credential", "phone_hash"}
     assert [table for table in empty if after.pop(table)] == ["alert_setting"]
+    for row in after["note"]:
+        assert row.pop("actual_session_at") == row["session_at"]
+        assert row.pop("actual_minutes") == row["minutes"]
+        assert (row.pop("in_error"), row.pop("addenda")) in {(False, 0), (0, 0)}
     assert {row.pop("has_unrecorded"): row["status"] for row in after["note"]} == {
         True: "draft",
         False: "signed",

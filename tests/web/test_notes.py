@@ -91,6 +91,30 @@ def test_altered_note_says_so_on_every_page_and_supervisor_and_admin_are_told(
     assert "Signed note that isn’t as it was signed" in people
 
 
+def test_wrong_day_is_corrected_and_both_stand_on_the_page(app, team, coach_browser, coach, case):
+    note_id = builders.note(coach, case.case_id)
+    page = f"/note/{note_id}/addendum"
+    assert f'href="{page}"' in coach_browser.text(f"/note/{note_id}")
+    refused = coach_browser.send(page, kind="correction", reason="I wrote the wrong day.")
+    assert refused.status_code == 422
+    assert "Write what is right" in refused.get_data(as_text=True)
+    fields = {"kind": "correction", "reason": "I wrote the wrong day."}
+    answer = coach_browser.send(page, **fields, session_at="2026-11-02T10:15", minutes="45")
+    assert answer.headers["Location"] == f"/note/{note_id}"
+    shown = coach_browser.text(f"/note/{note_id}")
+    for words in ("Slept six hours.", "as it was signed", "I wrote the wrong day.", "Signed as"):
+        assert words in shown
+    assert shown.count("2 November 2026, 10:15") >= 2
+    assert "45 min" in coach_browser.text(f"/case/{case.number}/notes")
+    assert "not responsible" not in StaffBrowser(app, team["supervisor"]).text(page)
+    coach_browser.send(page, kind="in_error", reason="Written for somebody else.")
+    assert "This note was entered in error" in coach_browser.text(f"/note/{note_id}")
+    assert "Entered in error" in coach_browser.text(f"/case/{case.number}")
+    assert "nothing can be added to it" in coach_browser.text(page)
+    draft = builders.draft(coach, case.case_id)
+    assert coach_browser.browser.get(f"/note/{draft}/addendum").status_code == 404
+
+
 def test_start_form_sent_twice_makes_one_note(coach_browser, case):
     path = f"/case/{case.number}/notes/new"
     fields = coach_browser.form(path).fields

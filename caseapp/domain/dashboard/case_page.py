@@ -147,7 +147,8 @@ def _list_marks(context: CaseContext, records: CaseRecords) -> Iterator[Mark]:
     """List the sessions and handouts that a case's trend can show."""
     texts = get_handouts_by_hash(row.sha256 for row in records.assignments)
     for note in records.notes:
-        yield Mark("session", note.session_at)
+        if not note.in_error:
+            yield Mark("session", note.actual_session_at)
     for row in records.assignments:
         if row.case_id == context.case.id:
             yield Mark("handout", row.assigned_at, title=texts[row.sha256].title)

@@ -145,8 +145,8 @@ def _select_recent_cases(actor: Actor) -> sa.CTE:
     A supervisor sees too many cases to sort them all: the newest of each order hold the newest of both.
     """
     last = (
-        sa.select(sa.func.max(Note.session_at, type_=Note.session_at.type))
-        .where(Note.case_id == Case.id, Note.status == "signed")
+        sa.select(sa.func.max(Note.actual_session_at, type_=Note.actual_session_at.type))
+        .where(Note.case_id == Case.id, Note.status == "signed", ~Note.in_error)
         .scalar_subquery()
     )
     last_activity = sa.case((last > Case.updated_at, last), else_=Case.updated_at)
@@ -181,18 +181,25 @@ def _select_last_changed(actor: Actor) -> sa.Select[UUID]:
 
 
 def _select_last_met(actor: Actor) -> sa.Select[UUID]:
-    """Select the open cases with the newest sessions, by the newest signed note of each."""
+    """Select the open cases with the newest sessions, by the newest signed note of each that counts."""
     newer = sa.orm.aliased(Note)
     has_newer = sa.exists().where(
         newer.case_id == Note.case_id,
         newer.status == "signed",
-        sa.tuple_(newer.session_at, newer.id) > sa.tuple_(Note.session_at, Note.id),
+        ~newer.in_error,
+        sa.tuple_(newer.actual_session_at, newer.id) > sa.tuple_(Note.actual_session_at, Note.id),
     )
     is_open = sa.select(Case.id).where(Case.id == Note.case_id, Case.status == "open")
     return (
         sa.select(Note.case_id)
-        .where(IS_SIGNED, is_open.exists(), ~has_newer, sees_client(actor, Note.client_id))
-        .order_by(Note.session_at.desc(), Note.id.desc())
+        .where(
+            IS_SIGNED,
+            ~Note.in_error,
+            is_open.exists(),
+            ~has_newer,
+            sees_client(actor, Note.client_id),
+        )
+        .order_by(Note.actual_session_at.desc(), Note.id.desc())
         .limit(literal_limit(MAX_RECENT_CASES))
     )
 

@@ -85,10 +85,10 @@ def shorten(text: str) -> str:
 
 
 def _session(note: NoteRecord) -> TimelineEvent:
-    length = f", {note.minutes} min" if note.minutes else ""
+    length = f", {note.actual_minutes} min" if note.actual_minutes else ""
     return TimelineEvent(
         note.id,
-        note.session_at,
+        note.actual_session_at,
         "session",
         "Session",
         f"{note.author}, {MODALITIES.get(note.modality, note.modality).lower()}{length}",
@@ -102,7 +102,9 @@ def _session(note: NoteRecord) -> TimelineEvent:
 def _describe_state(note: NoteRecord) -> str:
     if note.status == "draft":
         return "Draft"
-    return "Signed" if note.is_as_signed else "Not as signed"
+    if not note.is_as_signed:
+        return "Not as signed"
+    return "Entered in error" if note.in_error else "Signed"
 
 
 def _list_safety_events(history: SafetyHistory, records: CaseRecords) -> Iterator[TimelineEvent]:

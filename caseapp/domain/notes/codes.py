@@ -2,8 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 MAX_SESSION_MINUTES = 600
 MODALITIES = {"video": "Video", "phone": "Phone", "in_person": "In person", "messages": "Messages"}
 FORMAT_LABELS = {"dap": "DAP", "soap": "SOAP", "free": "Free text"}
 MEANINGS = {"author": "As the author"}
 """What a signature means."""
+LATE_ENTRY_AFTER = timedelta(hours=72)
+"""What is written about a session later than this is a late entry; the issue about the record, awaiting sign-off."""
+CHOSEN_KINDS = {
+    "correction": "A correction: something in the note is wrong",
+    "addition": "An addition: something is missing",
+    "in_error": "The whole note was entered in error",
+}
+"""The kinds of addendum that somebody chooses; an addition that comes late is a late entry by itself."""
+ADDENDUM_LABELS = {
+    "correction": "Correction",
+    "addition": "Addition",
+    "late_entry": "Late entry",
+    "in_error": "Entered in error",
+}

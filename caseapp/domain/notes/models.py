@@ -1,4 +1,4 @@
-"""Tables: session notes and signatures. Database triggers refuse every change of a signed note or a signature."""
+"""Tables: session notes, their signatures and addenda. Database triggers refuse every change of what was signed."""
 
 from __future__ import annotations
 
@@ -11,18 +11,26 @@ from sqlalchemy.orm import Mapped, mapped_column
 from caseapp.core.database import Model, between, one_of
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import STAFF_ROLES, Role
-from caseapp.domain.notes.codes import FORMAT_LABELS, MAX_SESSION_MINUTES, MEANINGS, MODALITIES
+from caseapp.domain.notes.codes import (
+    ADDENDUM_LABELS,
+    FORMAT_LABELS,
+    MAX_SESSION_MINUTES,
+    MEANINGS,
+    MODALITIES,
+)
 
 
 class Note(Model):
     """A session note in draft or signed; its text and the answers in a draft are sealed.
 
-    `has_unrecorded` tells only that some of the answers are not recorded yet.
+    `has_unrecorded` tells only that some of the answers are not recorded yet. `actual_session_at`, `actual_minutes` and
+    `in_error` are what the newest addenda say, of which there are so many (`addenda`): lists and counts use them. Of a
+    signed note only these change, and only together with a new addendum.
     """
 
     __tablename__ = "note"
     __table_args__ = (
-        sa.Index("ix_note_case_session_at", "case_id", "session_at", "id"),
+        sa.Index("ix_note_case_session_at", "case_id", "actual_session_at", "id"),
         sa.Index("ix_note_author_status", "author_id", "status", "updated_at"),
         sa.Index(
             "ix_note_draft",
@@ -33,7 +41,7 @@ class Note(Model):
         ),
         sa.Index(
             "ix_note_signed",
-            "session_at",
+            "actual_session_at",
             "id",
             sqlite_where=sa.text("status = 'signed'"),
             postgresql_where=sa.text("status = 'signed'"),
@@ -65,6 +73,12 @@ class Note(Model):
     signed_at: Mapped[datetime | None]
     signed_by: Mapped[UUID | None] = mapped_column(sa.ForeignKey("user_account.id"))
     sha256: Mapped[str | None] = mapped_column(sa.String(64))
+    actual_session_at: Mapped[datetime]
+    actual_minutes: Mapped[int | None] = mapped_column(
+        sa.SmallInteger, info=between(1, MAX_SESSION_MINUTES)
+    )
+    in_error: Mapped[bool] = mapped_column(default=False)
+    addenda: Mapped[int] = mapped_column(sa.SmallInteger, default=0, info=between(0))
     version: Mapped[int] = mapped_column(default=1, info=between(1))
 
     __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 - SQLAlchemy's own form
@@ -91,6 +105,32 @@ class NoteSignature(Model):
     signed_at: Mapped[datetime]
     zone: Mapped[str] = mapped_column(sa.String(40))
     recorded_at: Mapped[datetime]
+    digest: Mapped[str] = mapped_column(sa.String(64))
+    key_number: Mapped[int] = mapped_column(info=between(1))
+    mac: Mapped[bytes]
+
+
+class NoteAddendum(Model):
+    """A signed correction of or addition to a signed note, or that it was entered in error; it never changes.
+
+    What it says is sealed in `content`. `seq` is its number in the note. Digest and `mac` are as in a signature.
+    """
+
+    __tablename__ = "note_addendum"
+    __table_args__ = (sa.UniqueConstraint("note_id", "seq"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    note_id: Mapped[UUID] = mapped_column(sa.ForeignKey("note.id"))
+    client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"), index=True)
+    seq: Mapped[int] = mapped_column(sa.SmallInteger, info=between(1))
+    kind: Mapped[str] = mapped_column(sa.String(12), info=one_of(ADDENDUM_LABELS))
+    created_at: Mapped[datetime]
+    created_by: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"))
+    role: Mapped[str] = mapped_column(
+        sa.String(12), info=one_of(role for role in Role if role in STAFF_ROLES)
+    )
+    zone: Mapped[str] = mapped_column(sa.String(40))
+    content: Mapped[bytes]
     digest: Mapped[str] = mapped_column(sa.String(64))
     key_number: Mapped[int] = mapped_column(info=between(1))
     mac: Mapped[bytes]

@@ -1,4 +1,4 @@
-"""Operations on session notes: start, save, record the screening, sign, discard."""
+"""Operations on session notes: start, save, record the screening, sign, add to, discard."""
 
 from __future__ import annotations
 
@@ -15,27 +15,43 @@ from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
 from caseapp.core.vault import seal_json
 from caseapp.domain.audit.operations import record
-from caseapp.domain.notes.models import Note, NoteSignature
+from caseapp.domain.clients.queries import find_coach_id
+from caseapp.domain.notes.models import Note, NoteAddendum, NoteSignature
 from caseapp.domain.notes.queries import (
+    get_note,
     list_stated_levels,
     list_unsigned_rows,
     locked_draft,
     open_for_signature,
 )
 from caseapp.domain.notes.rules import (
+    apply_addenda,
+    check_addendum,
     check_discard,
     check_draft,
     check_new_note,
     check_sign,
     convert_sections,
+    find_addendum_kind,
     find_session_time,
     forget_recorded,
     merge_sections,
     note_digest,
     remember_recorded,
 )
-from caseapp.domain.notes.schemas import NO_ANSWERS, DraftScreening, NoteRecord, draft_to_json
-from caseapp.domain.notes.signatures import make_signature, signature_row
+from caseapp.domain.notes.schemas import (
+    NO_ANSWERS,
+    Addendum,
+    DraftScreening,
+    NoteRecord,
+    addendum_to_json,
+    draft_to_json,
+)
+from caseapp.domain.notes.signatures import (
+    authenticate_addendum,
+    make_signature,
+    signature_row,
+)
 from caseapp.domain.practice.queries import get_practice_info, today
 from caseapp.domain.screening.correction_operations import mark_in_error
 from caseapp.domain.screening.operations import record_screening
@@ -46,12 +62,13 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from caseapp.domain.notes.queries import LockedCaseForNote, LockedNote
-    from caseapp.domain.notes.schemas import DraftChange, NewNote
+    from caseapp.domain.notes.schemas import DraftChange, NewAddendum, NewNote
     from caseapp.domain.screening.queries import LockedScreening
 
 
 INSERT_NOTE = sa.insert(Note.__table__)  # type: ignore[arg-type]
 SIGNED_AT_ONCE = 500
+INSERT_ADDENDUM = sa.insert(NoteAddendum.__table__)  # type: ignore[arg-type]
 INSERT_SIGNATURE = sa.insert(NoteSignature.__table__)  # type: ignore[arg-type]
 
 
@@ -72,6 +89,9 @@ def create_note(actor: Actor, case: LockedCaseForNote, new: NewNote) -> NoteReco
         "session_at": new.session_at,
         "minutes": new.minutes or None,
         "modality": new.modality,
+        "actual_session_at": new.session_at,
+        "actual_minutes": new.minutes or None,
+        "in_error": False,
         "status": "draft",
         "updated_at": moment,
         "version": 1,
@@ -79,7 +99,7 @@ def create_note(actor: Actor, case: LockedCaseForNote, new: NewNote) -> NoteReco
     sections = convert_sections(new.sections, new.format)
     row = Note(id=stored["id"], client_id=case.client_id)
     sealed = seal_json(row, "sections", sections, case.key)
-    run(INSERT_NOTE, **stored, sections=sealed, created_at=moment)
+    run(INSERT_NOTE, **stored, sections=sealed, created_at=moment, addenda=0)
     record(actor, Action.NOTE_WRITE, "note", stored["id"], client_id=case.client_id)
     return NoteRecord(
         **stored,
@@ -105,11 +125,15 @@ def save_draft(actor: Actor, note: LockedNote, change: DraftChange, expected_ver
     require(actor, Action.NOTE_WRITE)
     check_draft(note)
     row, before = note.row, note.record
+    session_at = change.session_at or before.session_at
+    minutes = before.minutes if change.minutes is None else change.minutes or None
     after = replace(
         before,
         format=change.format or before.format,
-        session_at=change.session_at or before.session_at,
-        minutes=before.minutes if change.minutes is None else change.minutes or None,
+        session_at=session_at,
+        minutes=minutes,
+        actual_session_at=session_at,
+        actual_minutes=minutes,
         modality=change.modality or before.modality,
         sections=merge_sections(before.format, before.sections, change),
         draft=before.draft
@@ -123,8 +147,9 @@ def save_draft(actor: Actor, note: LockedNote, change: DraftChange, expected_ver
     # Recording reads from the database: the row is changed after it, so that it is stored once.
     draft = _record_answers(actor, note, after) if opens_hold else after.draft
     set_committed_value(row, "version", expected_version)
-    row.format, row.modality, row.minutes = after.format, after.modality, after.minutes
-    row.session_at = after.session_at
+    row.format, row.modality = after.format, after.modality
+    row.session_at = row.actual_session_at = session_at
+    row.minutes = row.actual_minutes = minutes
     row.sections = seal_json(row, "sections", after.sections, note.key)
     _store_answers(note, draft)
     row.updated_at = now()
@@ -185,6 +210,56 @@ def sign_note(actor: Actor, note: LockedNote, expected_version: int) -> None:
     signature = make_signature(signed, "author", actor.id, actor.role.value, zone, moment)
     run(INSERT_SIGNATURE, **signature_row(signature))
     _record(actor, Action.NOTE_SIGN, note, {"sha256": row.sha256})
+
+
+def add_addendum(actor: Actor, note: LockedNote, new: NewAddendum) -> NoteRecord:
+    """Sign an addendum to a signed note, which itself stays as it is; return the note with it.
+
+    Lists and counts then use what a correction says of the session's time and minutes. A note that was entered in error
+    counts as no session any more; a screening that was recorded with it stays until it is marked itself. Raises
+    RuleBroken and Invalid.
+    """
+    require(actor, Action.NOTE_AMEND)
+    moment, row = now(), note.row
+    check_addendum(actor, note, find_coach_id(note.client.id), new, moment)
+    addendum = Addendum(
+        new_id(),
+        row.id,
+        note.client.id,
+        row.addenda + 1,
+        find_addendum_kind(new.kind, row.actual_session_at, moment),
+        moment,
+        actor.id,
+        actor.role.value,
+        get_practice_info().practice.zone,
+        new.text,
+        new.reason,
+        new.session_at,
+        new.minutes,
+    )
+    stored = NoteAddendum(id=addendum.id, client_id=note.client.id)
+    run(
+        INSERT_ADDENDUM,
+        id=addendum.id,
+        note_id=addendum.note_id,
+        client_id=addendum.client_id,
+        seq=addendum.seq,
+        kind=addendum.kind,
+        created_at=moment,
+        created_by=addendum.created_by,
+        role=addendum.role,
+        zone=addendum.zone,
+        content=seal_json(stored, "content", addendum_to_json(addendum), note.key),
+        **authenticate_addendum(addendum),
+    )
+    row.actual_session_at, row.actual_minutes, row.in_error = apply_addenda(
+        row.actual_session_at, row.actual_minutes, [addendum]
+    )
+    row.addenda = addendum.seq
+    db.session.flush()
+    details = {"addendum": str(addendum.id), "kind": addendum.kind}
+    _record(actor, Action.NOTE_AMEND, note, details)
+    return get_note(actor, row.id)
 
 
 def record_missing_signatures() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ from caseapp.domain.cases.queries import get_case
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import (
     LockedClient,
+    find_coach_id,
     is_visible_client,
     sees_client,
     take_lock_of_owner,
@@ -35,24 +37,31 @@ from caseapp.domain.clients.queries import (
 )
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_key, open_listed_key
-from caseapp.domain.notes.models import Note, NoteSignature
+from caseapp.domain.notes.models import Note, NoteAddendum, NoteSignature
+from caseapp.domain.notes.rules import list_addendum_blockers
 from caseapp.domain.notes.schemas import (
     NO_ANSWERS,
+    Addendum,
     DraftListItem,
     DraftScreening,
     NoteRecord,
     Signature,
     draft_from_json,
 )
-from caseapp.domain.notes.signatures import is_as_signed
+from caseapp.domain.notes.signatures import (
+    are_facts_as_signed,
+    is_addendum_as_signed,
+    is_as_signed,
+)
 from caseapp.domain.screening.current import get_current_safety
 from caseapp.domain.screening.rules import highest_level
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
     from uuid import UUID
+
+    from caseapp.core.errors import Reason
 
 
 def _is_readable(role: Role, who: UUID | sa.BindParameter[UUID]) -> sa.ColumnElement[bool]:
@@ -79,6 +88,10 @@ COLUMNS = (
     Note.updated_at,
     Note.signed_at,
     Note.sha256,
+    Note.actual_session_at,
+    Note.actual_minutes,
+    Note.in_error,
+    Note.addenda,
     Note.version,
     ClientKey.wrapped,
     User.name.label("author"),
@@ -111,8 +124,21 @@ def _with_names(role: Role, who: UUID | sa.BindParameter[UUID]) -> sa.Select[*tu
     )
 
 
-def _build_record(row: Any, key: DataKey | None = None) -> NoteRecord:  # noqa: ANN401 - a result row
-    """Unseal a note and compare a signed one with its signature; one that was changed is noted for the log."""
+def _build_records(rows: Sequence[Any], key: DataKey | None = None) -> list[NoteRecord]:
+    """Unseal notes with their addenda, which take one statement more when a note has any."""
+    added = _load_addenda([row.id for row in rows if row.addenda])
+    return [_build_record(row, added.get(row.id, ()), key) for row in rows]
+
+
+def _build_record(
+    row: Any,  # noqa: ANN401 - a result row
+    added: Sequence[Any] = (),
+    key: DataKey | None = None,
+) -> NoteRecord:
+    """Unseal a note with its addenda, and compare a signed one with its signature and theirs.
+
+    One that was changed is noted for the log.
+    """
     key = key or open_key(row.wrapped, row.client_id, "note", row.id)
     is_readable = True
     try:
@@ -125,10 +151,60 @@ def _build_record(row: Any, key: DataKey | None = None) -> NoteRecord:  # noqa: 
     if note.status == "draft":
         return note
     signature = _build_signature(row)
-    is_same = is_readable and is_as_signed(note, signature, row.key_number, row.mac)
+    addenda = [_build_addendum(found, key) for found in added]
+    note = replace(note, signature=signature, addenda=tuple(each for each, _ in addenda))
+    is_same = (
+        is_readable
+        and is_as_signed(note, signature, row.key_number, row.mac)
+        and all(is_right for _, is_right in addenda)
+        and are_facts_as_signed(note, row.addenda)
+    )
     if not is_same:
         note_altered("note", note.id, note.client_id)
-    return replace(note, signature=signature, is_as_signed=is_same)
+    return replace(note, is_as_signed=is_same)
+
+
+def _load_addenda(note_ids: Sequence[UUID]) -> dict[UUID, list[Any]]:
+    """Load the addenda of notes as rows, by note and in their order."""
+    found: dict[UUID, list[Any]] = {}
+    if not note_ids:
+        return found
+    rows = db.session.execute(
+        sa.select(*NoteAddendum.__table__.c, User.name.label("author"))
+        .join(User, User.id == NoteAddendum.created_by)
+        .where(NoteAddendum.note_id.in_(note_ids))
+        .order_by(NoteAddendum.note_id, NoteAddendum.seq)
+    )
+    for row in rows:
+        found.setdefault(row.note_id, []).append(row)
+    return found
+
+
+def _build_addendum(row: Any, key: DataKey) -> tuple[Addendum, bool]:  # noqa: ANN401 - a result row
+    """Unseal an addendum; tell too whether it is as it was signed. One that doesn't open has no texts."""
+    try:
+        content = _unseal_data(row, "content", key, NoteAddendum.__tablename__)
+    except SealBroken:
+        content = {}
+    session_at = content.get("session_at")
+    addendum = Addendum(
+        row.id,
+        row.note_id,
+        row.client_id,
+        row.seq,
+        row.kind,
+        row.created_at,
+        row.created_by,
+        row.role,
+        row.zone,
+        content.get("text", ""),
+        content.get("reason", ""),
+        datetime.fromisoformat(session_at) if session_at else None,
+        content.get("minutes"),
+        row.author,
+    )
+    is_right = is_addendum_as_signed(addendum, row.digest, row.key_number, row.mac)
+    return addendum, is_right
 
 
 def _build_signature(row: Any) -> Signature | None:  # noqa: ANN401 - a result row
@@ -175,6 +251,9 @@ def unseal_note(
         updated_at=note.updated_at,
         signed_at=note.signed_at,
         sha256=note.sha256,
+        actual_session_at=note.actual_session_at,
+        actual_minutes=note.actual_minutes,
+        in_error=note.in_error,
         version=note.version,
         author=author,
         client=client,
@@ -183,8 +262,13 @@ def unseal_note(
     )
 
 
-def _unseal_data(note: Note | sa.Row[*tuple[Any, ...]], column: str, key: DataKey) -> Any:  # noqa: ANN401 - JSON
-    text = unseal_text(Note.__tablename__, column, note.id, getattr(note, column), key)
+def _unseal_data(
+    row: Note | sa.Row[*tuple[Any, ...]],
+    column: str,
+    key: DataKey,
+    table: str = Note.__tablename__,
+) -> Any:  # noqa: ANN401 - JSON
+    text = unseal_text(table, column, row.id, getattr(row, column), key)
     return None if text is None else json.loads(text)
 
 
@@ -205,7 +289,10 @@ def get_note(actor: Actor, note_id: UUID) -> NoteRecord:
     row = run(_select_note(actor.role), asks=actor.id, note=note_id).first()
     if row is None:
         raise NotFound
-    return _build_record(row)
+    if row.status == "draft":
+        return _build_record(row)
+    # Also of a note that says it has none: they would show that it was changed.
+    return _build_record(row, _load_addenda([note_id]).get(note_id, ()))
 
 
 @cache
@@ -323,7 +410,7 @@ def list_case_notes(
     if cursor:
         query = _with_names(actor.role, actor.id).where(Note.case_id == case_id)
         rows = db.session.execute(
-            page_newest_first(query, Note.session_at, Note.id, cursor, limit)
+            page_newest_first(query, Note.actual_session_at, Note.id, cursor, limit)
         ).all()
     else:
         rows = run(_select_first_page(actor.role, limit + 1), asks=actor.id, case=case_id).all()
@@ -331,8 +418,8 @@ def list_case_notes(
         get_case(actor, case_id)
         return Page([], None)
     key = open_key(rows[0].wrapped, rows[0].client_id, "case", case_id)
-    page = make_page(rows, limit, lambda note: (note.session_at, note.id))
-    return page.map(lambda row: _build_record(row, key))
+    page = make_page(rows, limit, lambda note: (note.actual_session_at, note.id))
+    return Page(_build_records(page.items, key), page.next)
 
 
 @cache
@@ -341,7 +428,7 @@ def _select_first_page(role: Role, number: int) -> sa.Select[*tuple[Any, ...]]:
     return (
         _with_names(role, sa.bindparam("asks"))
         .where(Note.case_id == sa.bindparam("case"))
-        .order_by(Note.session_at.desc(), Note.id.desc())
+        .order_by(Note.actual_session_at.desc(), Note.id.desc())
         .limit(literal_limit(number))
     )
 
@@ -352,13 +439,13 @@ def list_notes_in(actor: Actor, case_id: UUID, *windows: Window) -> list[NoteRec
     The caller has already found the case for this actor.
     """
     readable = (Note.case_id == case_id, _is_readable(actor.role, actor.id))
-    wanted = [window.select(Note.session_at, Note.id, *readable) for window in windows]
+    wanted = [window.select(Note.actual_session_at, Note.id, *readable) for window in windows]
     rows = db.session.execute(
         _with_names(actor.role, actor.id)
         .where(in_any(Note.id, *wanted))
-        .order_by(Note.session_at.desc(), Note.id.desc())
-    )
-    return [_build_record(row) for row in rows]
+        .order_by(Note.actual_session_at.desc(), Note.id.desc())
+    ).all()
+    return _build_records(rows)
 
 
 def list_own_signed_notes(actor: Actor, cursor: str | None, limit: int) -> Page[NoteRecord]:
@@ -370,9 +457,7 @@ def list_own_signed_notes(actor: Actor, cursor: str | None, limit: int) -> Page[
     rows = db.session.execute(
         page_newest_first(query, Note.updated_at, Note.id, cursor, limit)
     ).all()
-    return make_page(
-        [_build_record(row) for row in rows], limit, lambda note: (note.updated_at, note.id)
-    )
+    return make_page(_build_records(rows), limit, lambda note: (note.updated_at, note.id))
 
 
 def list_own_drafts(actor: Actor, limit: int = 50) -> list[DraftListItem]:
@@ -419,18 +504,19 @@ def _find_unrecorded_level(row: sa.Row[*tuple[Any, ...]]) -> int | None:
 def find_previous_plan(actor: Actor, note: NoteRecord) -> NoteRecord | None:
     """Find the newest signed note with a plan from before this session."""
     require(actor, Action.NOTE_READ)
-    row = db.session.execute(
+    rows = db.session.execute(
         _with_names(actor.role, actor.id)
         .where(
             Note.case_id == note.case_id,
             Note.status == "signed",
             Note.format != "free",
-            Note.session_at <= note.session_at,
+            ~Note.in_error,
+            Note.actual_session_at <= note.session_at,
         )
-        .order_by(Note.session_at.desc(), Note.id.desc())
+        .order_by(Note.actual_session_at.desc(), Note.id.desc())
         .limit(1)
-    ).first()
-    return None if row is None else _build_record(row)
+    ).all()
+    return _build_records(rows)[0] if rows else None
 
 
 def list_unsigned_rows(
@@ -461,6 +547,13 @@ def open_for_signature(row: sa.Row[*tuple[Any, ...]]) -> NoteRecord | None:
         return unseal_note(row, unwrap_client_key(row.client_id, row.wrapped))
     except SealBroken:
         return None
+
+
+def list_blockers_of_addenda(actor: Actor, note: NoteRecord) -> list[Reason]:
+    """List why the actor can't add to a note that they have read."""
+    is_supervisor = actor.role is Role.SUPERVISOR
+    coach_id = find_coach_id(note.client_id)
+    return list_addendum_blockers(note, actor.id, coach_id, is_supervisor=is_supervisor)
 
 
 def list_stated_levels(note: LockedNote, draft: DraftScreening) -> dict[str, int]:

@@ -9,20 +9,29 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from caseapp.core.errors import Invalid, Reason, refuse_for
+from caseapp.core.permissions import Role
 from caseapp.core.text import count_written
-from caseapp.domain.notes.codes import MAX_SESSION_MINUTES
+from caseapp.domain.notes.codes import LATE_ENTRY_AFTER, MAX_SESSION_MINUTES
 from caseapp.domain.notes.schemas import FORMATS, MAX_NOTE_LENGTH, SECTIONS, RecordedAnswers
 from caseapp.domain.screening.proposals import find_wrong_days
 from caseapp.domain.screening.protocol import CIRCUMSTANCES, ITEMS_BY_KEY, Level
 from caseapp.domain.screening.rules import SESSION_IN_FUTURE, opens_safety_hold
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import date, datetime
     from uuid import UUID
 
+    from caseapp.core.actor import Actor
     from caseapp.domain.notes.models import Note
     from caseapp.domain.notes.queries import LockedCaseForNote, LockedNote
-    from caseapp.domain.notes.schemas import DraftChange, DraftScreening, NoteRecord
+    from caseapp.domain.notes.schemas import (
+        Addendum,
+        DraftChange,
+        DraftScreening,
+        NewAddendum,
+        NoteRecord,
+    )
 
 LONGEST_SESSION = timedelta(minutes=MAX_SESSION_MINUTES)
 
@@ -30,7 +39,20 @@ CASE_CLOSED = Reason("case_closed", "This case is closed.", "Reopen the case to 
 NOTE_SIGNED = Reason(
     "note_signed",
     "This note is signed and can't be changed.",
-    "Start a new note for anything you want to add.",
+    "Correct it or add to it by an addendum.",
+)
+NOT_SIGNED = Reason(
+    "note_not_signed", "This note isn't signed yet.", "Change the draft, or sign it first."
+)
+NOTE_IN_ERROR = Reason(
+    "note_in_error",
+    "This note was entered in error, and nothing can be added to it.",
+    "Write a new note.",
+)
+NOT_RESPONSIBLE = Reason(
+    "not_responsible_for_note",
+    "You neither wrote this note nor are responsible for the client.",
+    "Ask the author, the client's coach or a supervisor to add it.",
 )
 UNRECORDED_CONCERN = Reason(
     "unrecorded_concern",
@@ -216,10 +238,102 @@ def convert_sections(sections: dict[str, str], target: str) -> dict[str, str]:
     return kept
 
 
+def list_addendum_blockers(
+    note: NoteRecord | Note, actor_id: UUID, coach_id: UUID | None, *, is_supervisor: bool
+) -> list[Reason]:
+    """List why somebody who may read a note can't add to it; empty when they can.
+
+    It has to be signed and not entered in error. Its author adds to it, the client's coach (`coach_id`), and a
+    supervisor. Product proposal, awaiting sign-off.
+    """
+    if note.status != "signed":
+        return [NOT_SIGNED]
+    if note.in_error:
+        return [NOTE_IN_ERROR]
+    return [] if is_supervisor or actor_id in {note.author_id, coach_id} else [NOT_RESPONSIBLE]
+
+
+def find_addendum_faults(new: NewAddendum, moment: datetime) -> dict[str, list[str]]:
+    """List by field what is wrong with an addendum that is signed at `moment`.
+
+    A correction says why, and what is right: in words, by the time of the session or by its minutes. Whoever marks a
+    note as entered in error says why. Only a correction changes the time or the minutes.
+    """
+    faults: dict[str, list[str]] = {}
+    is_changed = new.session_at is not None or new.minutes is not None
+    if new.kind == "correction" and not (new.text or is_changed):
+        faults["text"] = ["Write what is right, or change when the session was or its minutes."]
+    if new.kind == "addition" and not new.text:
+        faults["text"] = ["Write what is missing."]
+    if new.kind != "addition" and not new.reason:
+        faults["reason"] = ["Write the reason."]
+    if new.kind != "correction":
+        for name in ("session_at", "minutes"):
+            if getattr(new, name) is not None:
+                faults[name] = [
+                    "Only a correction can change this. Choose it, or leave this empty."
+                ]
+    if new.session_at is not None and new.session_at > moment:
+        faults["session_at"] = [SESSION_IN_FUTURE]
+    return faults
+
+
+def check_addendum(
+    actor: Actor, note: LockedNote, coach_id: UUID | None, new: NewAddendum, moment: datetime
+) -> None:
+    """Check that somebody can sign an addendum at a moment.
+
+    Raises RuleBroken, and Invalid naming what is wrong with it.
+    """
+    is_supervisor = actor.role is Role.SUPERVISOR
+    refuse_for(list_addendum_blockers(note.row, actor.id, coach_id, is_supervisor=is_supervisor))
+    if faults := find_addendum_faults(new, moment):
+        raise Invalid(faults)
+
+
+def find_addendum_kind(chosen: str, session_at: datetime, moment: datetime) -> str:
+    """Return the kind of an addendum: an addition that comes late after the session is a late entry by itself."""
+    is_late = chosen == "addition" and moment - session_at > LATE_ENTRY_AFTER
+    return "late_entry" if is_late else chosen
+
+
+def apply_addenda(
+    session_at: datetime, minutes: int | None, addenda: Iterable[Addendum | NewAddendum]
+) -> tuple[datetime, int | None, bool]:
+    """Return when a session was, its minutes, and whether its note was entered in error, as the newest addenda say."""
+    in_error = False
+    for addendum in addenda:
+        session_at = addendum.session_at or session_at
+        minutes = addendum.minutes or minutes
+        in_error = in_error or addendum.kind == "in_error"
+    return session_at, minutes, in_error
+
+
+def addendum_digest(addendum: Addendum) -> str:
+    """Return the SHA-256 of an addendum's canonical form in hexadecimal."""
+    # Digests are stored: these keys must never change, even where a column is renamed.
+    canonical: dict[str, object] = {
+        "id": str(addendum.id),
+        "note": str(addendum.note_id),
+        "client": str(addendum.client_id),
+        "number": addendum.seq,
+        "kind": addendum.kind,
+        "signed_at": addendum.created_at.isoformat(),
+        "signed_by": str(addendum.created_by),
+        "role": addendum.role,
+        "zone": addendum.zone,
+        "text": addendum.text,
+        "reason": addendum.reason,
+        "session_at": addendum.session_at.isoformat() if addendum.session_at else None,
+        "minutes": addendum.minutes,
+    }
+    return _hash(canonical)
+
+
 def note_digest(note: NoteRecord) -> str:
     """Return the SHA-256 of a note's canonical form in hexadecimal, which anyone can recompute from the record."""
     # Digests of signed notes are stored: these keys must never change, even where a column was renamed.
-    canonical = {
+    canonical: dict[str, object] = {
         "id": str(note.id),
         "case": str(note.case_id),
         "client": str(note.client_id),
@@ -232,5 +346,9 @@ def note_digest(note: NoteRecord) -> str:
         "screening": str(note.screening_id) if note.screening_id else None,
         "signed_at": note.signed_at.isoformat() if note.signed_at else None,
     }
+    return _hash(canonical)
+
+
+def _hash(canonical: dict[str, object]) -> str:
     text = json.dumps(canonical, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

@@ -9,8 +9,15 @@ from uuid import UUID
 
 from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
 
+from caseapp.core.i18n import lazy_gettext
+from caseapp.core.schemas import RequiredText, WrittenReason
 from caseapp.domain.followups.schemas import PLAUSIBLE_TIME
-from caseapp.domain.notes.codes import MAX_SESSION_MINUTES, MODALITIES
+from caseapp.domain.notes.codes import (
+    CHOSEN_KINDS,
+    LATE_ENTRY_AFTER,
+    MAX_SESSION_MINUTES,
+    MODALITIES,
+)
 from caseapp.domain.screening.protocol import ACTIONS_TAKEN, CIRCUMSTANCES, ITEMS, Level
 from caseapp.domain.screening.rules import highest_level, list_stated
 from caseapp.domain.screening.schemas import (
@@ -379,6 +386,63 @@ DraftFormSchema = _DraftFormBase.from_dict(
 )
 
 
+MAX_ADDENDUM_LENGTH = 20_000
+LEAST_ADDENDUM_REASON, MAX_ADDENDUM_REASON = 10, 2000
+
+
+@dataclass(frozen=True)
+class NewAddendum:
+    """An addendum to be signed. A correction may say when the session was and its minutes; None leaves them."""
+
+    kind: str
+    text: str = field(default="", repr=False)
+    reason: str = field(default="", repr=False)
+    session_at: datetime | None = None
+    minutes: int | None = None
+
+
+class AddendumSchema(Schema):
+    """Input of an addendum to a signed note."""
+
+    kind = fields.String(required=True, validate=validate.OneOf(list(CHOSEN_KINDS)))
+    text = RequiredText(
+        lazy_gettext("Write what is right, or what is missing"),
+        MAX_ADDENDUM_LENGTH,
+        load_default="",
+    )
+    reason = WrittenReason(
+        lazy_gettext("Write the reason"),
+        LEAST_ADDENDUM_REASON,
+        MAX_ADDENDUM_REASON,
+        load_default="",
+    )
+    session_at = fields.AwareDateTime(load_default=None, allow_none=True, validate=PLAUSIBLE_TIME)
+    minutes = fields.Integer(
+        load_default=None, allow_none=True, validate=validate.Range(1, MAX_SESSION_MINUTES)
+    )
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> NewAddendum:
+        """Build the value."""
+        texts = {name: data[name].replace("\r\n", "\n") for name in ("text", "reason")}
+        return NewAddendum(**{**data, **texts})
+
+
+class AddendumResponseSchema(Schema):
+    """An addendum of a signed note in API responses."""
+
+    id = fields.UUID(required=True)
+    kind = fields.String(required=True)
+    created_at = fields.AwareDateTime(required=True)
+    created_by = fields.UUID(required=True)
+    role = fields.String(required=True)
+    zone = fields.String(required=True)
+    text = fields.String(required=True)
+    reason = fields.String(required=True)
+    session_at = fields.AwareDateTime(required=True, allow_none=True)
+    minutes = fields.Integer(required=True, allow_none=True)
+
+
 class SignatureResponseSchema(Schema):
     """A signature of a note in API responses; without a role it is that of an earlier release, recorded later."""
 
@@ -391,7 +455,10 @@ class SignatureResponseSchema(Schema):
 
 
 class NoteResponseSchema(Schema):
-    """A note in API responses; `is_as_signed` is false for a signed note that was changed in the database."""
+    """A note in API responses; `is_as_signed` is false for a signed note that was changed in the database.
+
+    `session_at` and `minutes` are as they were signed; the actual ones and `in_error` are what the newest addenda say.
+    """
 
     id = fields.UUID(required=True)
     case_id = fields.UUID(required=True)
@@ -410,6 +477,11 @@ class NoteResponseSchema(Schema):
     sha256 = fields.String(required=True, allow_none=True)
     signature = fields.Nested(SignatureResponseSchema, required=True, allow_none=True)
     is_as_signed = fields.Boolean(required=True)
+    is_late_entry = fields.Boolean(required=True)
+    actual_session_at = fields.AwareDateTime(required=True)
+    actual_minutes = fields.Integer(required=True, allow_none=True)
+    in_error = fields.Boolean(required=True)
+    addenda = fields.List(fields.Nested(AddendumResponseSchema), required=True)
     version = fields.Integer(required=True)
 
 
@@ -439,10 +511,45 @@ class Signature:
 
 
 @dataclass(frozen=True)
+class Addendum:
+    """A signed addendum of a note, unsealed; `seq` is its number in the note.
+
+    A correction may say when the session was and how long it took. Of one that was changed in the database the texts
+    may be missing.
+    """
+
+    id: UUID
+    note_id: UUID
+    client_id: UUID
+    seq: int
+    kind: str
+    created_at: datetime
+    created_by: UUID
+    role: str
+    zone: str
+    text: str = field(repr=False)
+    reason: str = field(repr=False)
+    session_at: datetime | None
+    minutes: int | None
+    author: str = ""
+
+
+def addendum_to_json(addendum: Addendum) -> dict[str, Any]:
+    """Return what an addendum says as plain data."""
+    return {
+        "text": addendum.text,
+        "reason": addendum.reason,
+        "session_at": addendum.session_at.isoformat() if addendum.session_at else None,
+        "minutes": addendum.minutes,
+    }
+
+
+@dataclass(frozen=True)
 class NoteRecord:
     """A session note in draft or signed, unsealed.
 
-    A signed note that isn't `is_as_signed` was changed in the database: what it says can't be relied on.
+    A signed note that isn't `is_as_signed` was changed in the database: what it says can't be relied on. `session_at`
+    and `minutes` are as they were signed; the actual ones and `in_error` are what the newest addenda say.
     """
 
     id: UUID
@@ -459,6 +566,9 @@ class NoteRecord:
     updated_at: datetime
     signed_at: datetime | None
     sha256: str | None
+    actual_session_at: datetime
+    actual_minutes: int | None
+    in_error: bool
     version: int
     author: str = ""
     client: str = field(default="", repr=False)
@@ -466,6 +576,12 @@ class NoteRecord:
     draft: DraftScreening = NO_ANSWERS
     signature: Signature | None = None
     is_as_signed: bool = True
+    addenda: tuple[Addendum, ...] = ()
+
+    @property
+    def is_late_entry(self) -> bool:
+        """Tell whether the note was signed late after the session, as far as it said itself when that was."""
+        return self.signed_at is not None and self.signed_at - self.session_at > LATE_ENTRY_AFTER
 
     @property
     def unrecorded_level(self) -> int | None:

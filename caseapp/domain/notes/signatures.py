@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from caseapp.core.vault import RingKey, is_mac, make_mac
 from caseapp.domain.keys.queries import get_ring_key
-from caseapp.domain.notes.rules import note_digest
+from caseapp.domain.notes.rules import addendum_digest, apply_addenda, note_digest
 from caseapp.domain.notes.schemas import Signature
 
 if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-    from caseapp.domain.notes.schemas import NoteRecord
+    from caseapp.domain.notes.schemas import Addendum, NoteRecord
 
 LABEL = "caseapp/note-signature/v1"
+ADDENDUM_LABEL = "caseapp/note-addendum/v1"
 
 
 def make_signature(
@@ -69,6 +70,31 @@ def is_as_signed(note: NoteRecord, signature: Signature | None, number: int, mac
     return (
         note.sha256 == signature.digest == note_digest(as_signed)
         and note.signed_at == signature.signed_at
+    )
+
+
+def authenticate_addendum(addendum: Addendum) -> dict[str, Any]:
+    """Return the columns that authenticate an addendum, with the key in use."""
+    key, digest = get_ring_key("signatures"), addendum_digest(addendum)
+    mac = make_mac(digest.encode(), ADDENDUM_LABEL, key)
+    return {"digest": digest, "key_number": key.number, "mac": mac}
+
+
+def is_addendum_as_signed(addendum: Addendum, digest: str, number: int, mac: bytes) -> bool:
+    """Tell whether an addendum is what was authenticated with that key."""
+    key = find_key(number)
+    return (
+        key is not None
+        and digest == addendum_digest(addendum)
+        and is_mac(mac, digest.encode(), ADDENDUM_LABEL, key)
+    )
+
+
+def are_facts_as_signed(note: NoteRecord, number: int) -> bool:
+    """Tell whether a note has all of so many addenda, and what lists use is what they say."""
+    facts = (note.actual_session_at, note.actual_minutes, note.in_error)
+    return [each.seq for each in note.addenda] == [*range(1, number + 1)] and facts == (
+        apply_addenda(note.session_at, note.minutes, note.addenda)
     )
 
 

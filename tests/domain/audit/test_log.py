@@ -61,8 +61,9 @@ from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.followups.operations import complete_followup, create_followup
 from caseapp.domain.followups.queries import lock_followup
 from caseapp.domain.followups.schemas import NewFollowUp
-from caseapp.domain.notes.operations import discard_draft, sign_note
+from caseapp.domain.notes.operations import add_addendum, discard_draft, sign_note
 from caseapp.domain.notes.queries import lock_note
+from caseapp.domain.notes.schemas import NewAddendum
 from caseapp.domain.practice.operations import add_help_line, confirm_help_lines
 from caseapp.domain.practice.schemas import NewHelpLine
 from caseapp.domain.reports.operations import create_export
@@ -268,6 +269,12 @@ def changes(team):
             ),
         ),
         ("note.sign", lambda: sign_note(coach, lock_note(coach, draft), 1)),
+        (
+            "note.amend",
+            lambda: add_addendum(
+                coach, lock_note(coach, draft), NewAddendum("addition", "She rang.")
+            ),
+        ),
         ("note.write", lambda: discard_draft(coach, lock_note(coach, thrown), 1)),
         ("portal.invite", lambda: invite_client(coach, lock_client(coach, made.client_id))),
         ("practice.edit", lambda: confirm_help_lines(admin)),

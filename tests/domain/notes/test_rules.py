@@ -21,6 +21,9 @@ def test_note_digest_of_a_known_note_never_changes():
         updated_at=datetime(2026, 5, 14, 15, tzinfo=UTC),
         signed_at=datetime(2026, 5, 14, 15, tzinfo=UTC),
         sha256=None,
+        actual_session_at=datetime(2026, 5, 15, 14, tzinfo=UTC),
+        actual_minutes=45,
+        in_error=False,
         version=3,
     )
     # Worked out before columns were renamed; the digests of signed notes are stored.

@@ -28,9 +28,9 @@ pytestmark = pytest.mark.both
 NOTES, SIGNATURES = (METADATA.tables[name] for name in ("note", "note_signature"))
 
 
-def without_triggers():
+def without_triggers(*more):
     """Let this test change signed notes, as somebody with the database could."""
-    names = ("note", "note_signature")
+    names = ("note", "note_signature", *more)
     with transaction() as session:
         if db.engine.dialect.name == "postgresql":
             statements = [f"ALTER TABLE {name} DISABLE TRIGGER USER" for name in names]

@@ -61,6 +61,9 @@ def notes(draw):
         updated_at=NOW,
         signed_at=None,
         sha256=None,
+        actual_session_at=NOW,
+        actual_minutes=50,
+        in_error=False,
         version=1,
         draft=answers,
     )

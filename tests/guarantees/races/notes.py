@@ -11,6 +11,7 @@ from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.followups.operations import complete_followup
 from caseapp.domain.followups.queries import list_client_followups, lock_followup
 from caseapp.domain.notes.operations import (
+    add_addendum,
     create_note,
     discard_draft,
     mark_screening_in_error,
@@ -19,7 +20,7 @@ from caseapp.domain.notes.operations import (
     sign_note,
 )
 from caseapp.domain.notes.queries import lock_case_for_note, lock_note
-from caseapp.domain.notes.schemas import DraftChange, DraftScreening, NewNote
+from caseapp.domain.notes.schemas import DraftChange, DraftScreening, NewAddendum, NewNote
 from caseapp.domain.screening.protocol import ITEMS
 from caseapp.domain.screening.queries import lock_screening
 from tests.support import builders
@@ -100,7 +101,21 @@ def marking_in_error(team: Team) -> Race:
     return Race(complete, mark, "action_has_result")
 
 
+def adding_to_a_note(team: Team) -> Race:
+    """Correct a signed note while its author marks it as entered in error in another window."""
+    coach, made = team["coach"], builders.steady_case(team["coach"])
+    note_id = builders.note(coach, made.case_id)
+    error = NewAddendum("in_error", reason="Written for somebody else.")
+    more = NewAddendum("addition", "She rang again in the evening.")
+    return Race(
+        lambda: add_addendum(coach, lock_note(coach, note_id), error),
+        lambda: add_addendum(coach, lock_note(coach, note_id), more),
+        "note_in_error",
+    )
+
+
 NOTES = {
+    "add_addendum": adding_to_a_note,
     "mark_screening_in_error": marking_in_error,
     "create_note": starting_a_note,
     "save_draft": saving_a_note,

@@ -1,0 +1,84 @@
+"""The rules of addenda: who may add what to which note, what it needs, and what counts afterwards."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from uuid import UUID
+
+import pytest
+
+from caseapp.domain.notes.rules import (
+    apply_addenda,
+    find_addendum_faults,
+    find_addendum_kind,
+    list_addendum_blockers,
+)
+from caseapp.domain.notes.schemas import NewAddendum
+
+NOW = datetime(2026, 5, 14, 14, tzinfo=UTC)
+AUTHOR, COACH, OTHER = (UUID(int=number) for number in (1, 2, 3))
+WHY = "The day was wrong."
+
+
+@pytest.mark.parametrize(
+    ("status", "in_error", "who", "is_supervisor", "codes"),
+    [
+        ("draft", False, AUTHOR, True, ["note_not_signed"]),
+        ("signed", False, AUTHOR, False, []),
+        ("signed", False, COACH, False, []),
+        ("signed", False, OTHER, True, []),
+        ("signed", False, OTHER, False, ["not_responsible_for_note"]),
+        ("signed", True, AUTHOR, True, ["note_in_error"]),
+    ],
+)
+def test_author_coach_and_supervisor_add_to_a_signed_note(
+    status, in_error, who, is_supervisor, codes
+):
+    note = SimpleNamespace(status=status, in_error=in_error, author_id=AUTHOR)
+    found = list_addendum_blockers(note, who, COACH, is_supervisor=is_supervisor)
+    assert [reason.code for reason in found] == codes
+
+
+@pytest.mark.parametrize(
+    ("new", "fields"),
+    [
+        (NewAddendum("correction", "It was Tuesday.", WHY), set()),
+        (NewAddendum("correction", reason=WHY, session_at=NOW), set()),
+        (NewAddendum("correction", reason=WHY, minutes=45), set()),
+        (NewAddendum("correction", reason=WHY), {"text"}),
+        (NewAddendum("correction", "It was Tuesday."), {"reason"}),
+        (
+            NewAddendum("correction", reason=WHY, session_at=NOW + timedelta(minutes=1)),
+            {"session_at"},
+        ),
+        (NewAddendum("addition", "She rang."), set()),
+        (NewAddendum("addition", reason=WHY), {"text"}),
+        (NewAddendum("addition", "She rang.", session_at=NOW), {"session_at"}),
+        (NewAddendum("in_error", reason=WHY), set()),
+        (NewAddendum("in_error"), {"reason"}),
+        (NewAddendum("in_error", reason=WHY, minutes=45), {"minutes"}),
+    ],
+)
+def test_addendum_says_what_its_kind_needs(new, fields):
+    assert find_addendum_faults(new, NOW).keys() == fields
+
+
+def test_addition_more_than_72_hours_after_the_session_is_a_late_entry():
+    limit = NOW + timedelta(hours=72)
+    assert find_addendum_kind("addition", NOW, limit) == "addition"
+    assert find_addendum_kind("addition", NOW, limit + timedelta(microseconds=1)) == "late_entry"
+    assert find_addendum_kind("correction", NOW, NOW + timedelta(days=99)) == "correction"
+
+
+def test_newest_correction_counts_and_leaves_what_it_does_not_name():
+    day = timedelta(days=1)
+    time = NewAddendum("correction", reason=WHY, session_at=NOW - day)
+    minutes = NewAddendum("correction", reason=WHY, minutes=45)
+    assert apply_addenda(NOW, 50, []) == (NOW, 50, False)
+    assert apply_addenda(NOW, 50, [time, minutes]) == (NOW - day, 45, False)
+    again = replace(time, session_at=NOW - 2 * day)
+    assert apply_addenda(NOW, None, [time, again]) == (NOW - 2 * day, None, False)
+    error = NewAddendum("in_error", reason=WHY)
+    assert apply_addenda(NOW, 50, [error, minutes]) == (NOW, 45, True)
