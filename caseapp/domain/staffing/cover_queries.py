@@ -284,8 +284,11 @@ def get_cover(actor: Actor, cover_id: UUID) -> CoverView:
             Client.name,
             newest_case_number(Client.id).label("number"),
             ClientKey.wrapped,
-            _of_client(sa.func.max(Note.session_at, type_=Note.session_at.type), Note.client_id)
-            .where(Note.session_at <= moment)
+            _of_client(
+                sa.func.max(Note.actual_session_at, type_=Note.actual_session_at.type),
+                Note.client_id,
+            )
+            .where(Note.actual_session_at <= moment, ~Note.in_error)
             .scalar_subquery()
             .label("last_session"),
             _of_client(sa.func.count(), Note.client_id)
