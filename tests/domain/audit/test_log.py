@@ -186,6 +186,7 @@ def changes(team):
         set_manual_flag(coach, lock_client(coach, made.client_id), "eating_disorder_flag")
     draft = builders.draft(coach, made.case_id)
     thrown = builders.draft(coach, made.case_id)
+    signed = builders.note(coach, made.case_id)
     hold = list_holds(supervisor, held.client_id)[0]
     flag = list_flags(supervisor, made.client_id)[0]
     evidence = {
@@ -272,7 +273,7 @@ def changes(team):
         (
             "note.amend",
             lambda: add_addendum(
-                coach, lock_note(coach, draft), NewAddendum("addition", "She rang.")
+                coach, lock_note(coach, signed), NewAddendum("addition", "She rang.")
             ),
         ),
         ("note.write", lambda: discard_draft(coach, lock_note(coach, thrown), 1)),

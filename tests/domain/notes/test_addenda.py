@@ -137,7 +137,7 @@ def test_every_change_of_an_addendum_or_of_what_lists_use_shows(team, coach, cas
     before = db.session.execute(sa.select(ADDENDA).where(ADDENDA.c.seq == 2)).mappings().one()
     other = db.session.scalar(sa.select(ADDENDA.c.content).where(ADDENDA.c.seq == 1))
     of_second, of_note = ADDENDA.c.id == before["id"], NOTES.c.id == note_id
-    changes = [
+    changes: list[tuple[dict, dict]] = [
         ({"kind": "addition"}, {}),
         ({"created_at": now() - timedelta(days=9)}, {}),
         ({"created_by": team["coach2"].id}, {}),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 from uuid import UUID
 
 import pytest
 
+from caseapp.domain.notes.models import Note
 from caseapp.domain.notes.rules import (
     apply_addenda,
     find_addendum_faults,
@@ -36,7 +36,7 @@ WHY = "The day was wrong."
 def test_author_coach_and_supervisor_add_to_a_signed_note(
     status, in_error, who, is_supervisor, codes
 ):
-    note = SimpleNamespace(status=status, in_error=in_error, author_id=AUTHOR)
+    note = Note(status=status, in_error=in_error, author_id=AUTHOR)
     found = list_addendum_blockers(note, who, COACH, is_supervisor=is_supervisor)
     assert [reason.code for reason in found] == codes
 
