@@ -34,6 +34,9 @@ from caseapp.domain.followups.schemas import NewFollowUp
 from caseapp.domain.form_drafts.operations import save_form_draft
 from caseapp.domain.keys.writing import keep_in_session
 from caseapp.domain.models import METADATA
+from caseapp.domain.notes.operations import add_addendum
+from caseapp.domain.notes.queries import lock_note
+from caseapp.domain.notes.schemas import NewAddendum
 from caseapp.domain.practice.queries import today
 from caseapp.domain.safety_plans.operations import complete_task
 from caseapp.domain.screening.circumstance_operations import end_circumstance
@@ -189,7 +192,13 @@ def canaries(app, named_site):
             3,
         )
     words = {"data": CANARY, "assessment": CANARY, "plan": CANARY}
-    builders.note(coach, made.case_id, words)
+    note_id = builders.note(coach, made.case_id, words)
+    with transaction():
+        add_addendum(
+            coach,
+            lock_note(coach, note_id),
+            NewAddendum("correction", CANARY, f"{CANARY} is right"),
+        )
     builders.screen(coach, made.client_id)
     with transaction():
         assign_handout(

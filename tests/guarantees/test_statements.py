@@ -60,6 +60,7 @@ PAGES = {
     "holds.hold_page": 12,
     "holds.named_hold": 7,
     "invitations.invite_page": 10,
+    "notes.addendum_page": 8,
     "notes.case_notes": 7,
     "notes.choose_case": 4,
     "notes.new_note_page": 7,

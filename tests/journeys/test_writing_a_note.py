@@ -218,6 +218,7 @@ def test_note_pages_pass_the_page_checks(coach, case, live, page, look):
         f"/case/{case.number}/notes/new",
         f"/note/{note_id}",
         f"/note/{signed}",
+        f"/note/{signed}/addendum",
         f"/note/{plain}/sign",
         "/follow-ups",
         f"/case/{case.number}/follow-ups",
@@ -230,6 +231,12 @@ def test_note_pages_pass_the_page_checks(coach, case, live, page, look):
     expect(page.locator(".error-summary")).to_be_focused()
     look.said.clear()
     look.at("what is missing")
+    page.goto(f"{live}/note/{signed}/addendum")
+    page.get_by_label("Reason").fill("I wrote the wrong day.")
+    page.get_by_label("Session began").fill("2026-01-05T10:15")
+    page.get_by_role("button", name="Sign the addendum").click()
+    page.get_by_text("I wrote the wrong day.").wait_for()
+    look.at("a corrected note")
 
 
 def test_today_of_an_admin_passes_the_page_checks(coach, live, page, look):
