@@ -232,6 +232,7 @@ def test_note_pages_pass_the_page_checks(coach, case, live, page, look):
     look.said.clear()
     look.at("what is missing")
     page.goto(f"{live}/note/{signed}/addendum")
+    page.get_by_label("What it is").select_option("correction")
     page.get_by_label("Reason").fill("I wrote the wrong day.")
     page.get_by_label("Session began").fill("2026-01-05T10:15")
     page.get_by_role("button", name="Sign the addendum").click()
