@@ -1,11 +1,10 @@
-"""Verifies that nothing in the log was changed: the application's own log, or an export of it without the application.
+"""Verifies that nothing in the log was changed.
 
 The log is a number of streams. In each, every event has a number and a MAC: HMAC-SHA-256 of the MAC before it and of
 the event as one line of text, under a key of the installation. So an event can't be changed, added, moved or left out
 without the key; only the last ones of a stream can be cut off, which the signed checkpoints show.
 
-This file needs nothing but Python, and for checkpoints the package `cryptography`: whoever checks an export needs no
-other. How: `python verifier.py --help`.
+This file imports nothing of the application: Python is enough, and for checkpoints the package `cryptography`.
 """
 
 from __future__ import annotations
