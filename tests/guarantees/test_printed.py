@@ -53,7 +53,7 @@ HANDOUT_TEXTS = {
 PRINTED_LATER = {("bulk_assignment_item", "message")}
 # Names and keys of records, which hold no words.
 COMMENT = "Qcomment"
-KEYS = {"request_id", "wrapped", "word", "slug", "sha256", "source"}
+KEYS = {"request_id", "wrapped", "word", "slug", "sha256", "source", "digest", "mac"}
 CODE = re.compile(r"[a-z0-9_.:-]*")
 UNPRINTABLE = "☃"
 

@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from marshmallow import ValidationError
 
 from caseapp.core import settings
 from caseapp.core.actor import Actor, require
 from caseapp.core.clock import now
 from caseapp.core.database import db
-from caseapp.core.errors import Reason, RuleBroken
+from caseapp.core.errors import Invalid, Reason, RuleBroken
 from caseapp.core.permissions import Action
+from caseapp.core.schemas import WrittenReason
 from caseapp.core.transaction import separate_transaction
 from caseapp.domain.audit.models import STREAMS, AuditEvent
 from caseapp.domain.audit.operations import record
@@ -62,6 +64,7 @@ WAY_OUT = (
     "Bring back what belongs together. If this database is the right one: "
     "caseapp audit accept-rollback --reason …"
 )
+ACCEPTANCE = WrittenReason("Write what happened to the database", 10, 300)
 
 log = structlog.get_logger()
 
@@ -183,10 +186,14 @@ def list_rollback_faults() -> list[Reason]:
 def record_acceptance(actor: Actor, reason: str) -> None:
     """Record that somebody accepts the log as it stands, in the open transaction; then write an accepted checkpoint.
 
-    `reason` says what happened to the database, and nothing about a client. Raises RuleBroken when the log is the one
-    that the checkpoints name.
+    `reason` says what happened to the database, and nothing about a client. Raises Invalid when it says too little, and
+    RuleBroken when the log is the one that the checkpoints name.
     """
     require(actor, Action.ROLLBACK_ACCEPT)
+    try:
+        words = ACCEPTANCE.deserialize(reason)
+    except ValidationError as fault:
+        raise Invalid({"reason": [str(text) for text in fault.messages]}) from None
     found = [reason.code for reason in list_rollback_faults()]
     if not found:
         try:
@@ -197,9 +204,7 @@ def record_acceptance(actor: Actor, reason: str) -> None:
         raise RuleBroken(
             Reason("no_rollback", "The log is the one that the checkpoints name.", "Nothing to do.")
         )
-    record(
-        actor, Action.ROLLBACK_ACCEPT, "audit_event", details={"why": found[0], "reason": reason}
-    )
+    record(actor, Action.ROLLBACK_ACCEPT, "audit_event", details={"why": found[0], "reason": words})
 
 
 def _list_wrong_streams(connection: Connection, checkpoint: Checkpoint) -> list[int]:
