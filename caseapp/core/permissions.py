@@ -39,6 +39,8 @@ class Action(StrEnum):
     HAND_OVER = "client.hand_over"
     COVER = "client.cover"
     CONTACT_CONFIRM = "contact.confirm"
+    CONTACT_READ = "contact.read"
+    CONTACT_WRITE = "contact.write"
     CONFLICT_READ = "conflict.read"
     PORTAL_INVITE = "portal.invite"
     CASE_OPEN = "case.open"
@@ -137,6 +139,8 @@ _COACH = _ALL_STAFF | {
     Action.CLIENT_EDIT,
     Action.COVER,
     Action.CONTACT_CONFIRM,
+    Action.CONTACT_READ,
+    Action.CONTACT_WRITE,
     Action.PORTAL_INVITE,
     Action.CASE_OPEN,
     Action.CASE_READ,

@@ -10,6 +10,7 @@ from caseapp.domain.authoring import models as authoring
 from caseapp.domain.bulk_assignments import models as bulk_assignments
 from caseapp.domain.cases import models as cases
 from caseapp.domain.clients import models as clients
+from caseapp.domain.contacts import models as contacts
 from caseapp.domain.followups import models as followups
 from caseapp.domain.form_drafts import models as form_drafts
 from caseapp.domain.handouts import models as handouts
@@ -31,6 +32,7 @@ MODULES = (
     bulk_assignments,
     cases,
     clients,
+    contacts,
     followups,
     form_drafts,
     handouts,

@@ -83,6 +83,8 @@ MESSAGES = {
     ),
     "handed_over": lazy_gettext("Handed over. Whoever took over has been told."),
     "followup_added": lazy_gettext("Follow-up added."),
+    "contact_recorded": lazy_gettext("Recorded."),
+    "contact_in_error": lazy_gettext("Marked as recorded in error."),
     "result_recorded": lazy_gettext("Result recorded."),
     "handouts_assigned": lazy_gettext("Handouts assigned."),
     "bulk_assignment_started": lazy_gettext(

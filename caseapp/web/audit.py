@@ -39,6 +39,8 @@ ACTION_LABELS = {
     Action.ALERT_READ: "Viewed alerts",
     Action.ALERT_SEND: "Alerted people about a hold",
     Action.CONTACT_CONFIRM: "Confirmed in person which ways of contact are safe",
+    Action.CONTACT_READ: "Viewed the contact log",
+    Action.CONTACT_WRITE: "Recorded contact or a no-show",
     Action.CONFLICT_READ: "Viewed a possible conflict",
     Action.PORTAL_INVITE: "Invited a client to the portal",
     Action.CASE_OPEN: "Opened a case",

@@ -67,6 +67,7 @@ register_template_globals(blueprint)
 MAX_SEARCH_LENGTH = 120
 EVENT_KINDS = {
     "session": "Sessions",
+    "contact": "Contact",
     "screening": "Screening",
     "hold": "Holds",
     "plan": "Safety plans",

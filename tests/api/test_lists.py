@@ -109,6 +109,9 @@ def records(app, staff):
         )
     for kind in (SAFETY, EXIT):
         safety_plans.write(coach.actor, made.client_id, kind)
+    for kind in ("no_show", "cancelled"):
+        answer = coach.post(f"/clients/{made.client_id}/contacts", {"kind": kind})
+        assert answer.status_code == 201
     for hour in (10, 11):
         note = {"format": "free", "session_at": f"2026-11-20T{hour}:00:00Z"}
         assert coach.post(f"/cases/{made.case_id}/notes", note).status_code == 201

@@ -83,6 +83,7 @@ def records(app, staff):
     # The coach is alerted of what somebody else has recorded.
     builders.screen(staff["supervisor"].actor, held, sleep="concern")
     safety_plans.write(coach.actor, held)
+    contact = coach.post(f"/clients/{held}/contacts", {"kind": "no_show"})
     with transaction():
         spare, _ = create_token(operator(), "coach@practice.test", "spare")
     denial = {"number": made.number, "user_id": str(admin.actor.id), "reason": "relative"}
@@ -100,6 +101,7 @@ def records(app, staff):
         "coach_id": str(coach.actor.id),
         "cover_id": cover["id"],
         "plan_id": plan["plan_id"],
+        "contact_id": contact.get_json()["id"],
         "alert_id": coach.get("/alerts").get_json()["items"][0]["id"],
         "client_id": str(held),
         "case_id": str(made.case_id),

@@ -30,6 +30,8 @@ from caseapp.domain.bulk_assignments.schemas import NewBulkAssignment
 from caseapp.domain.cases.queries import get_case_context_by_number, lock_case
 from caseapp.domain.clients.models import Cover, CoveredClient
 from caseapp.domain.clients.queries import lock_client
+from caseapp.domain.contacts.operations import record_contact
+from caseapp.domain.contacts.schemas import NewContact
 from caseapp.domain.followups.operations import create_followup
 from caseapp.domain.followups.schemas import NewFollowUp
 from caseapp.domain.models import METADATA
@@ -61,6 +63,7 @@ OWNED = {
     "assignment_id",
     "case_id",
     "client_id",
+    "contact_id",
     "denial_id",
     "flag_id",
     "coach_id",
@@ -157,6 +160,9 @@ def _belongings(app, coach, slugs, admin, denied):
     with transaction():
         wish = NewBulkAssignment(None, "en", "print", "", None, (found.case_id,), {})
         bulk_assignment_id = start_bulk_assignment(coach, SLUG, wish)
+        contact_id = record_contact(
+            coach, lock_client(coach, found.client_id), NewContact("no_show", words="Rang after.")
+        )
     screening_id = builders.screen(coach, found.client_id, self_harm="urgent", sleep="concern")
     with transaction():
         lock_client(coach, found.client_id)
@@ -200,6 +206,7 @@ def _belongings(app, coach, slugs, admin, denied):
         "alert_id": alert_id,
         "case_id": found.case_id,
         "client_id": found.client_id,
+        "contact_id": contact_id,
         "coach_id": coach.id,
         "cover_id": cover_id,
         "number": number,
@@ -373,6 +380,8 @@ BODIES: dict[str, dict[str, object]] = {
     f"POST {API}/cases/<uuid:case_id>/assignments/batch": {"slugs": [SLUG], "channel": "print"},
     f"POST {API}/assignments/<uuid:assignment_id>/replace": {"message": ""},
     f"POST {API}/clients/<uuid:client_id>/contact-confirmation": {"in_person": True},
+    f"POST {API}/clients/<uuid:client_id>/contacts": {"kind": "no_show"},
+    f"POST {API}/contacts/<uuid:contact_id>/error": {"reason": "Another client."},
     f"POST {API}/clients/<uuid:client_id>/safety-plans": {
         "kind": "safety",
         "answers": safety_plans.answers(),

@@ -45,6 +45,8 @@ COACH = EVERY_MEMBER_OF_STAFF | {
     "screening.correct",
     "circumstance.end",
     "flag.set",
+    "contact.read",
+    "contact.write",
     "plan.read",
     "plan.write",
     "hold.read",

@@ -31,6 +31,7 @@ UNLOCKED = {
     "LockedCover": "caseapp.domain.staffing.cover_schemas.CoverView",
     "LockedCoveredClient": "caseapp.domain.staffing.cover_schemas.CoveredClientView",
     "LockedClient": "caseapp.domain.clients.queries.ClientRecord",
+    "LockedContact": "caseapp.domain.contacts.schemas.ContactRecord",
     "LockedDenial": "caseapp.domain.staffing.schemas.AccessDenialRecord",
     "LockedFollowUp": "caseapp.domain.followups.schemas.FollowUpRecord",
     "LockedHold": "caseapp.domain.screening.records.Hold",

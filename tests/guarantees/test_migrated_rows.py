@@ -96,6 +96,7 @@ LATER_TABLES = {
     "audit_event_client",
     "client_safety",
     "conflict_question",
+    "contact",
     "cover",
     "covered_client",
     "credential",

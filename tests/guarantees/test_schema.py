@@ -143,6 +143,7 @@ PLAIN = {
         "coaching_case.outcome",
         "coaching_case.stage",
         "coaching_case.status",
+        "contact.kind",
     },
     "How something is handed over, noted down or sent back, or how often it was tried.": {
         "assignment.channel",

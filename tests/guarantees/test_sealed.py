@@ -27,6 +27,8 @@ from caseapp.domain.cases.schemas import CaseDetails, StageMove
 from caseapp.domain.cases.stages import criteria_between, next_stage
 from caseapp.domain.clients.queries import get_client_record, lock_client
 from caseapp.domain.clients.schemas import SafeContact
+from caseapp.domain.contacts.operations import record_contact
+from caseapp.domain.contacts.schemas import NewContact
 from caseapp.domain.followups.codes import PLAN_REVIEW
 from caseapp.domain.followups.operations import create_followup
 from caseapp.domain.followups.queries import list_client_followups, lock_followup
@@ -80,12 +82,14 @@ SEALED = [
 
 
 def tell_of_an_end(coach, client_id):
-    """Record a circumstance, and with the canary that it has ended."""
+    """Record a circumstance, and with the canary that it has ended and that the client did not come."""
     builders.screen(coach, client_id, circumstances=["leaving"])
     with transaction():
         [(circumstance, mentioned_at)] = get_safety_state(client_id).circumstances.items()
         ended = CircumstanceEnd(circumstance, mentioned_at, CANARY)
         end_circumstance(coach, lock_client(coach, client_id), ended)
+        missed = NewContact("no_show", words=CANARY)
+        record_contact(coach, lock_client(coach, client_id), missed)
 
 
 def add_people():

@@ -40,7 +40,7 @@ PAGES = {
     "bulk_assignments.choose_page": 6,
     "bulk_assignments.progress_page": 6,
     "cases.case_list": 5,
-    "cases.case_page": 12,
+    "cases.case_page": 14,
     "cases.close_page": 7,
     "cases.details_page": 11,
     "cases.new_case_page": 4,
@@ -57,7 +57,7 @@ PAGES = {
     "handouts.sources_page": 3,
     "help.keys": 3,
     "help.levels": 3,
-    "holds.hold_page": 12,
+    "holds.hold_page": 13,
     "holds.named_hold": 7,
     "invitations.invite_page": 10,
     "notes.addendum_page": 8,
@@ -84,6 +84,7 @@ PAGES = {
     "portal_sign_in.sign_in_page": 1,
     "protocol.protocol_page": 3,
     "reports.report_list": 5,
+    "contacts.contact_log": 8,
     "safety_plans.plan_list": 7,
     "safety_plans.plan_page": 8,
     "screenings.correction_page": 9,
@@ -106,11 +107,13 @@ SAVED_ANSWERS = 11
 # alerts, every page may read one more, and the page of a hold whom to ring.
 ALERTS = 1
 COVERS = 1
+# Pages of a case may read one more, when somebody was last in touch with the client.
+MET = 1
 LIMITS = {
-    "cases.case_page": 12 + ALERTS,
+    "cases.case_page": 12 + ALERTS + MET,
     "today.today": 11 + ALERTS + COVERS,
-    "holds.hold_page": 10 + 2 * ALERTS,
-    "assignments.assign_page": 12 + ALERTS,
+    "holds.hold_page": 10 + 2 * ALERTS + MET,
+    "assignments.assign_page": 12 + ALERTS + MET,
 }
 # They answer with a file, a redirect or, without the demo practice, with nothing.
 NO_PAGES = {

@@ -56,6 +56,7 @@ READ_ACTIONS = {
     "assignment": Action.ASSIGNMENT_READ,
     "case": Action.CASE_READ,
     "client": Action.CLIENT_READ,
+    "contact": Action.CONTACT_READ,
     "followup": Action.FOLLOWUP_READ,
     "hold": Action.HOLD_READ,
     "note": Action.NOTE_READ,

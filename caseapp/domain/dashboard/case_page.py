@@ -14,6 +14,7 @@ from caseapp.domain.cases.queries import (
     get_case_context_by_number,
     list_case_events,
 )
+from caseapp.domain.dashboard.last_met import get_last_met
 from caseapp.domain.dashboard.timeline import (
     CaseRecords,
     Panels,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from caseapp.core.actor import Actor
     from caseapp.core.pagination import Page
     from caseapp.domain.assignments.schemas import AssignmentRecord
-    from caseapp.domain.dashboard.schemas import TimelineEvent
+    from caseapp.domain.dashboard.schemas import LastMet, TimelineEvent
     from caseapp.domain.followups.schemas import FollowUpRecord
     from caseapp.domain.screening.records import Hold
     from caseapp.domain.suitability.schemas import Recommendation
@@ -45,9 +46,13 @@ MAX_MARKS = 25
 
 @dataclass(frozen=True)
 class CasePage(CaseContext):
-    """A case with what the header of its pages shows: its newest events, and its open holds' tasks by due time."""
+    """A case with what the header of its pages shows.
+
+    These are its newest events, when somebody was last in touch, and its open holds' tasks by due time.
+    """
 
     events: tuple[CaseEventRecord, ...]
+    met: LastMet
     followups: tuple[FollowUpRecord, ...]
 
     def list_required_actions(self, hold_id: UUID) -> list[FollowUpRecord]:
@@ -111,7 +116,8 @@ def get_case_page(actor: Actor, number: str) -> CasePage:
     events = list_case_events(context)
     holds = {hold.id: list_episodes(hold) for hold in context.safety.holds}
     followups = list_page_followups(context.client, context.key, holds) if holds else []
-    return CasePage(**vars(context), events=tuple(events), followups=tuple(followups))
+    met = get_last_met(context.case.id, context.case.client_id)
+    return CasePage(**vars(context), events=tuple(events), met=met, followups=tuple(followups))
 
 
 def get_case_overview(
@@ -131,6 +137,7 @@ def get_case_overview(
         page=CasePage(
             **vars(context),
             events=tuple(records.case_events[:MAX_CASE_EVENTS]),
+            met=get_last_met(context.case.id, context.case.client_id),
             followups=tuple(records.followups),
         ),
         timeline=build_timeline(context, records, window, kind),
@@ -147,7 +154,8 @@ def _list_marks(context: CaseContext, records: CaseRecords) -> Iterator[Mark]:
     """List the sessions and handouts that a case's trend can show."""
     texts = get_handouts_by_hash(row.sha256 for row in records.assignments)
     for note in records.notes:
-        if not note.in_error:
+        # A draft is no session yet.
+        if note.status == "signed" and not note.in_error:
             yield Mark("session", note.actual_session_at)
     for row in records.assignments:
         if row.case_id == context.case.id:

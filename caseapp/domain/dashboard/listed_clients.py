@@ -15,10 +15,14 @@ from caseapp.domain.cases.models import Case
 from caseapp.domain.clients.codes import SECOND_PERSON
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import sees_client, select_clients_of, visible_to
+from caseapp.domain.contacts.codes import CONTACT, NO_SHOW
+from caseapp.domain.contacts.queries import select_last
+from caseapp.domain.dashboard.no_shows import select_missed, select_missed_at
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_listed_key
 from caseapp.domain.notes.models import Note
+from caseapp.domain.notes.sessions import is_session, select_last_session
 from caseapp.domain.screening.current import SAFETY_COLUMNS, join_safety, safety_from_row
 from caseapp.domain.users.models import User
 
@@ -37,7 +41,6 @@ MAX_RECENT_CASES = 10
 MAX_OVERDUE_ACTIONS = 200
 # Inlined, so that the planner can use the partial indexes with a cached plan.
 IS_OPEN = Case.status == sa.literal("open", literal_execute=True)
-IS_SIGNED = Note.status == sa.literal("signed", literal_execute=True)
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,8 @@ class ListedCase:
     stage: str
     last_session: datetime | None
     last_activity: datetime
+    last_contact: datetime | None
+    last_no_show: datetime | None
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,8 @@ class ListedClient:
     """A client whom Today shows: with an open hold, a proposed concern or one of the recent cases.
 
     `number` and `coach` are those of the client's newest case. Of a client whom somebody doesn't see (`is_seen`), Today
-    shows only the hold that they were named to release.
+    shows only the hold that they were named to release. `missed_at` is when they did not come, unless contact or a
+    session has followed.
     """
 
     id: UUID
@@ -67,14 +73,15 @@ class ListedClient:
     safety: SafetyState
     has_open_case: bool
     is_seen: bool
+    missed_at: datetime | None
 
 
 def list_clients(actor: Actor, marked: Collection[UUID], moment: datetime) -> list[ListedClient]:
     """List the clients whom Today shows.
 
     They are the `marked` ones, who have an open hold or a proposed concern, those with an action of a hold that was
-    overdue last at `moment`, those of the open cases with the most recent session or change, and those with a hold that
-    the actor was named to release.
+    overdue last at `moment`, those who did not come and with whom nobody was in contact since, those of the open cases
+    with the most recent session or change, and those with a hold that the actor was named to release.
     """
     recent = _select_recent_cases(actor)
     coach = (
@@ -105,6 +112,7 @@ def list_clients(actor: Actor, marked: Collection[UUID], moment: datetime) -> li
             coach.label("coach"),
             sa.exists().where(Case.client_id == Client.id, IS_OPEN).label("has_open_case"),
             sees_client(actor, Client.id).label("is_seen"),
+            select_missed_at(Client.id).label("missed_at"),
             *recent.c[1:],
             ClientKey.wrapped,
             *SAFETY_COLUMNS,
@@ -116,6 +124,7 @@ def list_clients(actor: Actor, marked: Collection[UUID], moment: datetime) -> li
                 Client.id,
                 visible,
                 overdue,
+                sa.select(select_missed(actor).subquery().c.client_id),
                 sa.select(recent.c.client_id),
                 select_clients_of(actor.id, SECOND_PERSON),
             )
@@ -130,10 +139,19 @@ def list_clients(actor: Actor, marked: Collection[UUID], moment: datetime) -> li
             row.newest_number,
             row.coach,
             row.id
-            and ListedCase(row.id, row.number, row.stage, row.last_session, row.last_activity),
+            and ListedCase(
+                row.id,
+                row.number,
+                row.stage,
+                row.last_session,
+                row.last_activity,
+                row.last_contact,
+                row.last_no_show,
+            ),
             safety_from_row(row, open_listed_key(row.wrapped, row.client_id)),
             row.has_open_case,
             row.is_seen,
+            row.missed_at,
         )
         for row in rows
     ]
@@ -144,11 +162,7 @@ def _select_recent_cases(actor: Actor) -> sa.CTE:
 
     A supervisor sees too many cases to sort them all: the newest of each order hold the newest of both.
     """
-    last = (
-        sa.select(sa.func.max(Note.actual_session_at, type_=Note.actual_session_at.type))
-        .where(Note.case_id == Case.id, Note.status == "signed", ~Note.in_error)
-        .scalar_subquery()
-    )
+    last = select_last_session(Case.id)
     last_activity = sa.case((last > Case.updated_at, last), else_=Case.updated_at)
     wanted = (
         in_any(Case.id, _select_last_changed(actor), _select_last_met(actor))
@@ -163,6 +177,8 @@ def _select_recent_cases(actor: Actor) -> sa.CTE:
             Case.stage,
             last.label("last_session"),
             last_activity.label("last_activity"),
+            select_last(CONTACT, Case.client_id).label("last_contact"),
+            select_last(NO_SHOW, Case.client_id).label("last_no_show"),
         )
         .where(Case.status == "open", wanted)
         .order_by(last_activity.desc(), Case.id.desc())
@@ -185,20 +201,13 @@ def _select_last_met(actor: Actor) -> sa.Select[UUID]:
     newer = sa.orm.aliased(Note)
     has_newer = sa.exists().where(
         newer.case_id == Note.case_id,
-        newer.status == "signed",
-        ~newer.in_error,
+        is_session(newer),
         sa.tuple_(newer.actual_session_at, newer.id) > sa.tuple_(Note.actual_session_at, Note.id),
     )
     is_open = sa.select(Case.id).where(Case.id == Note.case_id, Case.status == "open")
     return (
         sa.select(Note.case_id)
-        .where(
-            IS_SIGNED,
-            ~Note.in_error,
-            is_open.exists(),
-            ~has_newer,
-            sees_client(actor, Note.client_id),
-        )
+        .where(is_session(), is_open.exists(), ~has_newer, sees_client(actor, Note.client_id))
         .order_by(Note.actual_session_at.desc(), Note.id.desc())
         .limit(literal_limit(MAX_RECENT_CASES))
     )

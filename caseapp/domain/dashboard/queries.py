@@ -32,9 +32,11 @@ from caseapp.domain.dashboard.listed_clients import (
     list_clients,
     newest_case_number,
 )
+from caseapp.domain.dashboard.no_shows import choose_unanswered, list_at_risk
 from caseapp.domain.dashboard.portal_items import MAX_PORTAL_ITEMS, list_portal_items
 from caseapp.domain.dashboard.rules import is_overdue_action, is_pressing, sort_by_urgency
 from caseapp.domain.dashboard.schemas import (
+    LastMet,
     NamedHold,
     OpenHold,
     ProposedConcerns,
@@ -52,7 +54,7 @@ from caseapp.domain.notes.unsigned import list_coaches_drafts
 from caseapp.domain.screening.marks import HOLD_KINDS, PROPOSED, list_marks
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
     from datetime import datetime
     from uuid import UUID
 
@@ -66,6 +68,8 @@ MAX_DRAFTS = 50
 MAX_FOLLOWUPS = 8
 MAX_OVERDUE = 100
 """Today looks for overdue actions among so many that are required and due, however many other tasks a person has."""
+MAX_COMPLETED = 100
+"""Today looks at so many completed follow-ups of clients who did not come."""
 MAX_CASES_PER_STAGE = 200
 DUE_WITHIN = timedelta(days=7)
 
@@ -88,7 +92,10 @@ def get_today(actor: Actor) -> Today:
     listed = list_clients(actor, {mark.client_id for mark in marks}, moment)
     clients = [client for client in listed if client.is_seen]
     held = {client.id for client in clients if client.safety.holds}
-    tasks = _list_followups(actor, covered, moment, held)
+    missed = list_at_risk(clients)
+    found = _list_followups(actor, covered, moment, held, missed)
+    completed = [task.record for task in found if task.record.completed_at]
+    tasks = [task for task in found if not task.record.completed_at]
     holds = _list_open_holds(actor, clients, tasks, moment)
     shown = max(MAX_HOLDS, sum(is_pressing(hold, moment) for hold in holds))
     proposed = _list_proposed(marks, clients)
@@ -114,6 +121,7 @@ def get_today(actor: Actor) -> Today:
         coaches_drafts=list_coaches_drafts(actor) if actor.role is Role.SUPERVISOR else [],
         holds=holds[:shown],
         more_holds=len(holds) > shown,
+        no_shows=choose_unanswered(clients, missed, completed),
         proposed=proposed[:MAX_HOLDS],
         more_proposed=len(proposed) > MAX_HOLDS,
         followups=[task.record for task in due[:MAX_FOLLOWUPS]],
@@ -214,10 +222,15 @@ class ListedFollowUp:
 
 
 def _list_followups(
-    actor: Actor, covered: Collection[UUID], moment: datetime, held_client_ids: Collection[UUID]
+    actor: Actor,
+    covered: Collection[UUID],
+    moment: datetime,
+    held_client_ids: Collection[UUID],
+    missed: Mapping[UUID, datetime],
 ) -> list[ListedFollowUp]:
     """List the actor's own tasks that are due soon, and the next one that a client's hold requires, by due time.
 
+    With them are the last completed ones of the clients who were `missed`: one may have reached the client since.
     Those of `covered` coaches about the clients whom the actor covers are among their own. Of the actor's own tasks
     these are the first ones, and all required actions that are due now, up to MAX_OVERDUE: which of them are overdue
     depends on their kinds, which are sealed.
@@ -249,6 +262,16 @@ def _list_followups(
         )
         .subquery()
     )
+    completed = (
+        sa.select(FollowUp.id)
+        .where(
+            FollowUp.client_id.in_(missed),
+            FollowUp.completed_at > min(missed.values(), default=moment),
+        )
+        .order_by(FollowUp.completed_at.desc(), FollowUp.id.desc())
+        .limit(literal_limit(MAX_COMPLETED))
+    )
+    next_ones = sa.select(ranked.c.id).where(ranked.c.rank == 1)
     rows = db.session.execute(
         sa.select(
             FollowUp,
@@ -259,7 +282,7 @@ def _list_followups(
         )
         .join(Client, Client.id == FollowUp.client_id)
         .join(ClientKey, ClientKey.client_id == FollowUp.client_id)
-        .where(in_any(FollowUp.id, due, pressing, sa.select(ranked.c.id).where(ranked.c.rank == 1)))
+        .where(in_any(FollowUp.id, due, pressing, next_ones, completed))
         .order_by(FollowUp.due_at, FollowUp.id)
     )
     found = []
@@ -291,7 +314,7 @@ def _build_recent_case(
         client=client.name,
         stage=stage_by_id()[case.stage],
         hold=client.safety.hold,
-        last_session=case.last_session,
+        met=LastMet(case.last_session, case.last_contact, case.last_no_show),
         levels=dict(sorted(levels.items(), key=lambda pair: -pair[1])),
         screened=bool(client.safety.answers),
         handouts_assigned=assigned,

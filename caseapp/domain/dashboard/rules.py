@@ -33,7 +33,8 @@ def order_attention(today: Today) -> list[tuple[str, Any]]:
     """List everything that needs attention by urgency, not by age, as pairs of what it is and its record.
 
     1. Alerts that nobody has acknowledged, and drafts with a concern that isn't recorded.
-    2. New safety holds, then holds with an overdue action, then the reader's other overdue actions.
+    2. New safety holds, then holds with an overdue action, then the reader's other overdue actions, then clients with
+       an open hold or an active flag who did not come and with whom nobody was in contact since.
     3. Worksheets that clients have shared and nobody has opened: no program judges what they say, so until a person
        has read them they may be as urgent as anything above, and lead everything that somebody already looks after.
        Only what is known to be dangerous or late stands above them, since it can't wait for reading either.
@@ -47,6 +48,7 @@ def order_attention(today: Today) -> list[tuple[str, Any]]:
         *(("draft", draft) for draft in today.unrecorded_concerns),
         *(("hold", hold) for hold in today.holds if is_pressing(hold, today.now)),
         *(("action", task) for task in _list_overdue(today)),
+        *(("no_show", found) for found in today.no_shows),
         *(("shared", item) for item in today.portal_items if item.kind == "shared"),
         *(("altered", item) for item in today.portal_items if item.kind == "altered"),
         *(("guessed", item) for item in today.portal_items if item.kind == "guessed"),

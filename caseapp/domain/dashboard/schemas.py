@@ -86,6 +86,43 @@ class DeclinedProposal:
 
 
 @dataclass(frozen=True)
+class LastMet:
+    """When somebody was last in touch with a client: the last session of a case, the last contact and no-show since.
+
+    A session is what a signed note is about. `sessions` and `minutes` count them in the case.
+    """
+
+    session: datetime | None
+    contact_at: datetime | None
+    no_show_at: datetime | None
+    sessions: int = 0
+    minutes: int = 0
+
+    @property
+    def contact(self) -> datetime | None:
+        """Return when the last contact was: the last session, or what the contact log says since."""
+        return max(filter(None, (self.session, self.contact_at)), default=None)
+
+    @property
+    def no_show(self) -> datetime | None:
+        """Return when the client did not come, if nobody was in contact with them since."""
+        if self.no_show_at is None or (self.contact is not None and self.contact > self.no_show_at):
+            return None
+        return self.no_show_at
+
+
+@dataclass(frozen=True)
+class UnansweredNoShow:
+    """A client with an open hold or an active flag who did not come, and with whom nobody was in contact since."""
+
+    client_id: UUID
+    client: str = field(repr=False)
+    number: str
+    coach: str
+    since: datetime
+
+
+@dataclass(frozen=True)
 class RecentCase:
     """An open case with recent activity."""
 
@@ -95,7 +132,7 @@ class RecentCase:
     client: str = field(repr=False)
     stage: Stage
     hold: str | None
-    last_session: datetime | None
+    met: LastMet
     levels: dict[str, int]
     screened: bool
     handouts_assigned: int
@@ -140,6 +177,7 @@ class Today:
     coaches_drafts: list[CoachDraft] = field(default_factory=list)
     holds: list[OpenHold] = field(default_factory=list)
     more_holds: bool = False
+    no_shows: list[UnansweredNoShow] = field(default_factory=list)
     proposed: list[ProposedConcerns] = field(default_factory=list)
     more_proposed: bool = False
     followups: list[FollowUpRecord] = field(default_factory=list)
@@ -171,8 +209,8 @@ class Today:
 class TimelineEvent:
     """An event in a case's timeline.
 
-    `link_kind` and `link_id` identify the record to open: note, screening, hold, plan, assignment, case or followup;
-    for `answers`, the assignment that was answered, and for `circumstance`, its end.
+    `link_kind` and `link_id` identify the record to open: note, contact, screening, hold, plan, assignment, case or
+    followup; for `answers`, the assignment that was answered, and for `circumstance`, its end.
     """
 
     id: UUID

@@ -15,6 +15,7 @@ from caseapp.core.permissions import Action
 from caseapp.domain.assignments.models import Assignment
 from caseapp.domain.assignments.queries import is_current, select_assignments
 from caseapp.domain.cases.queries import list_case_events
+from caseapp.domain.contacts.queries import list_contacts_in
 from caseapp.domain.dashboard.timeline_events import EVENT_KINDS, list_events
 from caseapp.domain.followups.queries import list_page_followups
 from caseapp.domain.handouts.models import HandoutVersion
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from caseapp.domain.cases.queries import CaseContext, CaseEventRecord
+    from caseapp.domain.contacts.schemas import ContactRecord
     from caseapp.domain.dashboard.schemas import TimelineEvent
     from caseapp.domain.followups.schemas import FollowUpRecord
     from caseapp.domain.notes.schemas import NoteRecord
@@ -70,6 +72,7 @@ class CaseRecords:
     """
 
     notes: list[NoteRecord]
+    contacts: list[ContactRecord]
     safety: SafetyHistory | None
     names: dict[UUID, str]
     titles: dict[str, str]
@@ -126,6 +129,7 @@ def load_records(
         tasks_of |= {hold.id: list_episodes(hold) for hold in context.safety.holds}
     return CaseRecords(
         notes=list_notes_in(actor, context.case.id, *sessions) if sessions else [],
+        contacts=list_contacts_in(client_id, key, window) if kind in {None, "contact"} else [],
         safety=safety,
         names=_get_names(facts),
         titles=_get_titles(facts),

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from caseapp.domain.cases.queries import CaseContext, CaseEventRecord
+    from caseapp.domain.contacts.schemas import ContactRecord
     from caseapp.domain.dashboard.timeline import CaseRecords
     from caseapp.domain.followups.schemas import FollowUpRecord
     from caseapp.domain.handouts.library import Handout
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from caseapp.domain.screening.history import SafetyHistory
     from caseapp.domain.screening.records import Hold
 
-EVENT_KINDS = ("session", "screening", "hold", "plan", "handout", "stage", "followup")
+EVENT_KINDS = ("session", "contact", "screening", "hold", "plan", "handout", "stage", "followup")
 MAX_TEXT_LENGTH = 280
 NO_PERSON = "the practice"
 HOLD_LABELS = {"safety": "Safety hold", "care": "Care hold"}
@@ -53,6 +54,7 @@ def list_events(context: CaseContext, records: CaseRecords) -> Iterator[Timeline
     """List the events that the loaded records of a case make, in any order."""
     texts = get_handouts_by_hash(row.sha256 for row in (*records.assignments, *records.returned))
     yield from map(_session, records.notes)
+    yield from map(_contact, records.contacts)
     if records.safety:
         yield from _list_safety_events(records.safety, records)
     yield from map(_plan, records.plans)
@@ -105,6 +107,22 @@ def _describe_state(note: NoteRecord) -> str:
     if not note.is_as_signed:
         return "Not as signed"
     return "Entered in error" if note.in_error else "Signed"
+
+
+def _contact(entry: ContactRecord) -> TimelineEvent:
+    words = shorten(entry.words)
+    error = f"Recorded in error: {shorten(entry.error_reason)}" if entry.in_error_at else ""
+    return TimelineEvent(
+        entry.id,
+        entry.happened_at,
+        "contact",
+        entry.label,
+        entry.recorded_by_name or NO_PERSON,
+        "contact",
+        entry.id,
+        " ".join(filter(None, (entry.details, words, error))),
+        "Recorded in error" if entry.in_error_at else "",
+    )
 
 
 def _list_safety_events(history: SafetyHistory, records: CaseRecords) -> Iterator[TimelineEvent]:

@@ -14,6 +14,7 @@ from caseapp.core.vault import new_wrapped_key, seal_code, seal_json, wrapping_k
 from caseapp.domain.assignments.models import Assignment
 from caseapp.domain.cases.models import Case, CaseEvent
 from caseapp.domain.clients.models import CareTeamMember, Client
+from caseapp.domain.contacts.models import Contact
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.handouts.queries import get_handout_version
 from caseapp.domain.keys.models import ClientKey
@@ -130,6 +131,21 @@ def _plan(actor, client_id, key, seq, number):
         "created_at": moment,
         "created_by": actor.id,
         "review_on": moment.date(),
+        "content": seal_json(row, "content", content, key),
+    }
+
+
+def _contact(actor, client_id, key, number):
+    moment = now() - timedelta(minutes=number)
+    row = Contact(id=new_id(), client_id=client_id)
+    content = {"method": None, "cancelled_by": None, "words": ""}
+    return {
+        "id": row.id,
+        "client_id": client_id,
+        "kind": ("contact", "no_show")[number % 2],
+        "happened_at": moment,
+        "recorded_at": moment,
+        "recorded_by": actor.id,
         "content": seal_json(row, "content", content, key),
     }
 
@@ -256,6 +272,7 @@ def history(actor, made, count, since=0):
         else:
             _insert(ClientSafety, [{"client_id": client_id, **seal_state(current, key)}])
         _insert(FollowUp, [_task(actor, client_id, key, n, completed=True) for n in numbers])
+        _insert(Contact, [_contact(actor, client_id, key, n) for n in numbers])
         next_seq = 1 + db.session.scalar(
             sa.select(sa.func.count()).where(SafetyPlan.client_id == client_id)
         )

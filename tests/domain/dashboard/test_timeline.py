@@ -8,6 +8,8 @@ from caseapp.core.errors import Invalid, NotFound
 from caseapp.core.transaction import transaction
 from caseapp.domain.cases.queries import get_case_context, lock_case
 from caseapp.domain.clients.queries import lock_client
+from caseapp.domain.contacts.operations import record_contact
+from caseapp.domain.contacts.schemas import NewContact
 from caseapp.domain.dashboard.timeline import list_timeline
 from caseapp.domain.dashboard.timeline_events import EVENT_KINDS, MAX_TEXT_LENGTH, shorten
 from caseapp.domain.followups.operations import create_followup
@@ -45,6 +47,9 @@ def test_timeline_contains_all_event_kinds(team):
     coach = team["coach"]
     case = builders.case(coach)
     builders.note(coach, case.case_id, days_ago=1)
+    with transaction():
+        new = NewContact("cancelled", cancelled_by="client", words="She has a cold.")
+        record_contact(coach, lock_client(coach, case.client_id), new)
     builders.screen(coach, case.client_id, fear_at_home=2, comment="Asked in the car.")
     with transaction():
         task = create_followup(
@@ -55,6 +60,7 @@ def test_timeline_contains_all_event_kinds(team):
     assert {item.title for item in found} == {
         "Case opened",
         "Session",
+        "Cancelled session",
         "Screening",
         "Safety hold opened",
         "Ring on Tuesday",
@@ -62,6 +68,7 @@ def test_timeline_contains_all_event_kinds(team):
     by_kind = {item.kind: item for item in found}
     assert by_kind["session"].text == "Slept six hours."
     assert by_kind["session"].byline == f"{coach.name}, video, 50 min"
+    assert by_kind["contact"].text == "Cancelled by the client. She has a cold."
     assert by_kind["screening"].levels["fear_at_home"] == 2
     assert by_kind["screening"].text == "Asked in the car."
     assert by_kind["hold"].text == "Fear at home at concern."
@@ -90,7 +97,7 @@ def test_timeline_pages_have_no_gaps_or_repeats(team):
     )
     found = load_timeline(coach, case, limit=3)
     assert [(i.id, i.occurred_at) for i in found] == [(i.id, i.occurred_at) for i in at_once.items]
-    assert len(found) == 7 * 9 + 1
+    assert len(found) == 7 * 10 + 1
     assert [i.occurred_at for i in found] == sorted((i.occurred_at for i in found), reverse=True)
     assert len({(i.id, i.title) for i in found}) == len(found)
 
@@ -103,7 +110,11 @@ def test_timeline_filter_shows_one_kind(team, kind):
     found = load_timeline(coach, case, kind)
     assert {item.kind for item in found} == {kind}
     assert len(found) == (
-        3 if kind in {"session", "screening", "plan", "followup"} else 4 if kind == "stage" else 6
+        3
+        if kind in {"session", "contact", "screening", "plan", "followup"}
+        else 4
+        if kind == "stage"
+        else 6
     )
 
 

@@ -136,8 +136,8 @@ def test_recent_cases_are_ordered_by_last_activity(team):
     found = get_today(coach).recent_cases
     assert [case.id for case in found] == [fresh.case_id, busy.case_id, quiet.case_id]
     assert set(found[1].levels) == {"sleep", "work"}
-    assert found[1].last_session is not None
-    assert (found[2].last_session, found[2].screened) == (None, False)
+    assert found[1].met.session is not None
+    assert (found[2].met.session, found[2].screened) == (None, False)
 
 
 def test_open_cases_are_counted_by_stage(team):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.guarantees.races.alerts import ALERTS
 from tests.guarantees.races.cases import CASES
+from tests.guarantees.races.contacts import CONTACTS
 from tests.guarantees.races.form_drafts import MORE_DRAFTS
 from tests.guarantees.races.handouts import HANDOUTS
 from tests.guarantees.races.notes import NOTES
@@ -12,7 +13,7 @@ from tests.guarantees.races.staffing import MORE as MORE_STAFFING
 from tests.guarantees.races.staffing import STAFFING
 from tests.guarantees.races.worksheets import WORKSHEETS
 
-RACES = ALERTS | CASES | NOTES | HANDOUTS | SAFETY_PLANS | STAFFING | WORKSHEETS
+RACES = ALERTS | CASES | CONTACTS | NOTES | HANDOUTS | SAFETY_PLANS | STAFFING | WORKSHEETS
 MORE = MORE_DRAFTS | MORE_STAFFING
 
 __all__ = ["MORE", "RACES"]

@@ -1,0 +1,1 @@
+"""The contact log: contact, attempted contact, no-shows and cancelled sessions. None of them is a session."""

@@ -1,0 +1,81 @@
+"""Operations on the contact log: add an entry, and say that one was recorded in error."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from caseapp.core.actor import Actor, require
+from caseapp.core.clock import now
+from caseapp.core.database import db
+from caseapp.core.errors import Invalid
+from caseapp.core.ids import new_id
+from caseapp.core.permissions import Action
+from caseapp.core.vault import pad, seal
+from caseapp.domain.audit.operations import record
+from caseapp.domain.contacts.codes import IN_ERROR
+from caseapp.domain.contacts.models import Contact
+from caseapp.domain.contacts.rules import check_error, derive_followup, find_contact_faults
+from caseapp.domain.followups.operations import create_followup
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
+
+    from caseapp.domain.clients.queries import LockedClient
+    from caseapp.domain.contacts.queries import LockedContact
+    from caseapp.domain.contacts.schemas import NewContact
+
+BLOCK_SIZE = 1024
+"""Characters: sealed contents have a multiple of this length."""
+
+
+def record_contact(actor: Actor, client: LockedClient, new: NewContact) -> UUID:
+    """Add an entry to a client's contact log, and the follow-up for the actor that it asks for.
+
+    It changes nothing about holds, flags or what the protocol requires. Raises Invalid naming each wrong field.
+    """
+    require(actor, Action.CONTACT_WRITE)
+    moment = now()
+    if faults := find_contact_faults(new, moment):
+        raise Invalid(faults)
+    content = {"method": new.method, "cancelled_by": new.cancelled_by, "words": new.words}
+    entry_id = _add(actor, client, new.kind, new.happened_at or moment, content)
+    if new.follow_up:
+        create_followup(actor, client, derive_followup(new.kind, moment))
+    return entry_id
+
+
+def mark_contact_in_error(actor: Actor, contact: LockedContact, reason: str) -> None:
+    """Mark an entry as recorded in error; it stays readable with the reason, and counts nowhere any more.
+
+    A follow-up that it asked for stays. Raises RuleBroken when the entry is marked already.
+    """
+    require(actor, Action.CONTACT_WRITE)
+    check_error(contact)
+    _add(actor, contact.client, IN_ERROR, now(), {"words": reason}, corrects_id=contact.record.id)
+
+
+def _add(
+    actor: Actor,
+    client: LockedClient,
+    kind: str,
+    happened_at: datetime,
+    content: dict[str, str | None],
+    *,
+    corrects_id: UUID | None = None,
+) -> UUID:
+    row = Contact(
+        id=new_id(),
+        client_id=client.id,
+        kind=kind,
+        happened_at=happened_at,
+        recorded_at=now(),
+        recorded_by=actor.id,
+        corrects_id=corrects_id,
+    )
+    row.content = seal(row, "content", pad(json.dumps(content), BLOCK_SIZE), client.key) or b""
+    db.session.add(row)
+    db.session.flush()
+    record(actor, Action.CONTACT_WRITE, "contact", row.id, client_id=client.id)
+    return row.id

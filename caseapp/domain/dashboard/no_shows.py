@@ -1,0 +1,112 @@
+"""Clients with an open hold or an active flag who did not come, until somebody is in contact with them.
+
+A no-show changes nothing about holds, flags or required actions: these stay due as they are. Whoever is at risk and did
+not come stands on Today until somebody records contact, a session, a screening, or that a follow-up has reached them.
+Product proposal, awaiting clinical sign-off.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+from sqlalchemy.orm import aliased
+
+from caseapp.core.pagination import literal_limit
+from caseapp.domain.clients.queries import sees_client
+from caseapp.domain.contacts.codes import CONTACT, NO_SHOW
+from caseapp.domain.contacts.models import Contact
+from caseapp.domain.contacts.queries import counts, select_last
+from caseapp.domain.dashboard.schemas import UnansweredNoShow
+from caseapp.domain.notes.models import Note
+from caseapp.domain.notes.sessions import is_session
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+    from uuid import UUID
+
+    from sqlalchemy import SQLColumnExpression
+
+    from caseapp.core.actor import Actor
+    from caseapp.domain.dashboard.listed_clients import ListedClient
+    from caseapp.domain.followups.schemas import FollowUpRecord
+
+MAX_NO_SHOWS = 100
+"""Today looks at so many of the newest no-shows that no contact or session has followed."""
+IS_NO_SHOW = Contact.kind == sa.literal(NO_SHOW, literal_execute=True)
+"""Inlined, so that the planner can use the partial index with a cached plan."""
+REACHED = frozenset({"reached", "declined"})
+"""The results of a follow-up in which somebody spoke with the client."""
+
+
+def select_missed(actor: Actor) -> sa.Select[UUID]:
+    """Select the clients of the newest no-shows that no contact or session has followed."""
+    later = aliased(Contact)
+    is_answered = sa.or_(
+        sa.exists().where(
+            later.client_id == Contact.client_id,
+            later.happened_at > Contact.happened_at,
+            later.kind == CONTACT,
+            counts(later),
+        ),
+        sa.exists().where(
+            Note.client_id == Contact.client_id,
+            Note.actual_session_at > Contact.happened_at,
+            is_session(),
+        ),
+    )
+    return (
+        sa.select(Contact.client_id)
+        .where(IS_NO_SHOW, counts(Contact), ~is_answered, sees_client(actor, Contact.client_id))
+        .order_by(Contact.happened_at.desc(), Contact.id.desc())
+        .limit(literal_limit(MAX_NO_SHOWS))
+    )
+
+
+def select_missed_at(client_id: SQLColumnExpression[UUID]) -> sa.ScalarSelect[datetime]:
+    """Build a scalar select of when a client did not come last; null when contact or a session has followed."""
+    note = aliased(Note)
+    session = (
+        sa.select(sa.func.max(note.actual_session_at, type_=Note.actual_session_at.type))
+        .where(note.client_id == client_id, is_session(note))
+        .scalar_subquery()
+    )
+    missed, contact = select_last(NO_SHOW, client_id), select_last(CONTACT, client_id)
+    is_answered = sa.or_(contact > missed, session > missed)
+    return sa.select(sa.case((is_answered, None), else_=missed)).scalar_subquery()
+
+
+def list_at_risk(clients: Iterable[ListedClient]) -> dict[UUID, datetime]:
+    """List the clients with an open hold or an active flag who did not come, with the time."""
+    return {
+        client.id: client.missed_at
+        for client in clients
+        if client.missed_at
+        and (client.safety.holds or (client.safety.flags and client.has_open_case))
+        and all(answer.session_at <= client.missed_at for answer in client.safety.answers.values())
+    }
+
+
+def choose_unanswered(
+    clients: Iterable[ListedClient],
+    missed: Mapping[UUID, datetime],
+    completed: Iterable[FollowUpRecord],
+) -> list[UnansweredNoShow]:
+    """Choose the clients who were `missed` and whom no `completed` follow-up has reached since, the last one first."""
+    reached = {
+        task.client_id for task in completed if task.result in REACHED and _is_later(task, missed)
+    }
+    found = [
+        UnansweredNoShow(
+            client.id, client.name, client.number or "", client.coach or "", missed[client.id]
+        )
+        for client in clients
+        if client.id in missed and client.id not in reached
+    ]
+    return sorted(found, key=lambda one: (one.since, one.client_id), reverse=True)
+
+
+def _is_later(task: FollowUpRecord, missed: Mapping[UUID, datetime]) -> bool:
+    since = missed.get(task.client_id)
+    return since is not None and task.occurred_at is not None and task.occurred_at > since

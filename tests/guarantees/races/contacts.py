@@ -1,0 +1,49 @@
+"""Races of changes of the contact log."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from caseapp.core.transaction import transaction
+from caseapp.domain.clients.queries import lock_client
+from caseapp.domain.contacts.models import Contact
+from caseapp.domain.contacts.operations import mark_contact_in_error, record_contact
+from caseapp.domain.contacts.queries import lock_contact
+from caseapp.domain.contacts.schemas import NewContact
+from tests.guarantees.races.race import Race, Team, count
+from tests.support import builders
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+
+def correcting(team: Team) -> Race:
+    """Mark an entry as recorded in error while somebody else does: it is once."""
+    coach = team["coach"]
+    client_id: UUID = builders.client(coach)
+    with transaction():
+        entry_id = record_contact(coach, lock_client(coach, client_id), NewContact("no_show"))
+
+    def mark() -> None:
+        mark_contact_in_error(coach, lock_contact(coach, entry_id), "She came after all.")
+
+    return Race(
+        mark, mark, "already_in_error", lambda: count(Contact, Contact.corrects_id == entry_id) == 1
+    )
+
+
+def recording(team: Team) -> Race:
+    """Record contact while the same is being recorded: both are kept, since it may have happened twice."""
+    coach = team["coach"]
+    client_id: UUID = builders.client(coach)
+
+    def add() -> None:
+        record_contact(coach, lock_client(coach, client_id), NewContact("contact", method="call"))
+
+    return Race(add, add, holds=lambda: count(Contact, Contact.client_id == client_id) == 2)
+
+
+CONTACTS = {
+    "record_contact": recording,
+    "mark_contact_in_error": correcting,
+}
