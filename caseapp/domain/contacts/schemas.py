@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from marshmallow import Schema, fields, post_load, validate
 
-from caseapp.core.schemas import RequiredText
+from caseapp.core.schemas import WrittenReason
 from caseapp.domain.contacts.codes import CANCELLED_BY_LABELS, KIND_LABELS, METHOD_LABELS
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class NewContactSchema(Schema):
 class ContactErrorSchema(Schema):
     """Input of why an entry was recorded in error."""
 
-    reason = RequiredText("Write what was wrong", MAX_WORDS, least=5)
+    reason = WrittenReason("Write what was wrong", 5, MAX_WORDS)
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> str:

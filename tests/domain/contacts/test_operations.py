@@ -93,12 +93,15 @@ def test_entry_in_error_stays_with_its_reason_and_counts_nowhere(team):
 def test_no_show_is_no_session_and_sessions_are_counted_by_signed_notes(team):
     coach, made = team["coach"], builders.case(team["coach"])
     add(coach, made.client_id, "no_show")
+    builders.screen(coach, made.client_id)
     builders.draft(coach, made.case_id)
     found = met(coach, made)
     assert (found.session, found.sessions, found.minutes) == (None, 0, 0)
     assert found.no_show is not None
     [case] = get_today(coach).recent_cases
     assert (case.met.session, case.met.no_show) == (None, found.no_show)
+    overview = get_case_overview(coach, made.number, kind=None, cursor=None, limit=10)
+    assert [mark.kind for mark in overview.trend.marks] == []
     builders.note(coach, made.case_id, days_ago=2)
     builders.note(coach, made.case_id, days_ago=1)
     found = met(coach, made)
