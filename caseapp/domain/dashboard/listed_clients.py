@@ -112,7 +112,7 @@ def list_clients(actor: Actor, marked: Collection[UUID], moment: datetime) -> li
             coach.label("coach"),
             sa.exists().where(Case.client_id == Client.id, IS_OPEN).label("has_open_case"),
             sees_client(actor, Client.id).label("is_seen"),
-            select_missed_at(Client.id).label("missed_at"),
+            select_missed_at(Client.id, moment).label("missed_at"),
             *recent.c[1:],
             ClientKey.wrapped,
             *SAFETY_COLUMNS,
@@ -124,7 +124,7 @@ def list_clients(actor: Actor, marked: Collection[UUID], moment: datetime) -> li
                 Client.id,
                 visible,
                 overdue,
-                sa.select(select_missed(actor).subquery().c.client_id),
+                sa.select(select_missed(actor, moment).subquery().c.client_id),
                 sa.select(recent.c.client_id),
                 select_clients_of(actor.id, SECOND_PERSON),
             )

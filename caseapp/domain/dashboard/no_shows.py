@@ -1,19 +1,21 @@
 """Clients with an open hold or an active flag who did not come, until somebody is in contact with them.
 
 A no-show changes nothing about holds, flags or required actions: these stay due as they are. Whoever is at risk and did
-not come stands on Today until somebody records contact, a session, a screening, or that a follow-up has reached them.
-Product proposal, awaiting clinical sign-off.
+not come stands on Today until somebody records contact, a session, a screening, or that a follow-up has reached them,
+and for STANDS_FOR at the longest. Product proposal, awaiting clinical sign-off.
 """
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 
 from caseapp.core.pagination import literal_limit
-from caseapp.domain.clients.queries import sees_client
+from caseapp.core.permissions import Role
+from caseapp.domain.clients.queries import sees_client, visible_to
 from caseapp.domain.contacts.codes import CONTACT, NO_SHOW
 from caseapp.domain.contacts.models import Contact
 from caseapp.domain.contacts.queries import counts, select_last
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from caseapp.domain.dashboard.listed_clients import ListedClient
     from caseapp.domain.followups.schemas import FollowUpRecord
 
+STANDS_FOR = timedelta(days=60)
+"""How long a no-show stands on Today; the actions of an open hold stand there by themselves. Awaiting sign-off."""
 MAX_NO_SHOWS = 100
 """Today looks at so many of the newest no-shows that no contact or session has followed."""
 IS_NO_SHOW = Contact.kind == sa.literal(NO_SHOW, literal_execute=True)
@@ -40,8 +44,16 @@ REACHED = frozenset({"reached", "declined"})
 """The results of a follow-up in which somebody spoke with the client."""
 
 
-def select_missed(actor: Actor) -> sa.Select[UUID]:
-    """Select the clients of the newest no-shows that no contact or session has followed."""
+def select_missed(actor: Actor, moment: datetime) -> sa.Select[UUID]:
+    """Select the clients of the newest no-shows that no contact or session has followed by a moment.
+
+    A coach's clients are gathered and a supervisor's are walked to, as in other lists.
+    """
+    of_client = (
+        sees_client(actor, Contact.client_id)
+        if actor.role is Role.SUPERVISOR
+        else Contact.client_id.in_(visible_to(actor))
+    )
     later = aliased(Contact)
     is_answered = sa.or_(
         sa.exists().where(
@@ -58,14 +70,25 @@ def select_missed(actor: Actor) -> sa.Select[UUID]:
     )
     return (
         sa.select(Contact.client_id)
-        .where(IS_NO_SHOW, counts(Contact), ~is_answered, sees_client(actor, Contact.client_id))
+        .where(
+            IS_NO_SHOW,
+            Contact.happened_at >= moment - STANDS_FOR,
+            counts(Contact),
+            ~is_answered,
+            of_client,
+        )
         .order_by(Contact.happened_at.desc(), Contact.id.desc())
         .limit(literal_limit(MAX_NO_SHOWS))
     )
 
 
-def select_missed_at(client_id: SQLColumnExpression[UUID]) -> sa.ScalarSelect[datetime]:
-    """Build a scalar select of when a client did not come last; null when contact or a session has followed."""
+def select_missed_at(
+    client_id: SQLColumnExpression[UUID], moment: datetime
+) -> sa.ScalarSelect[datetime]:
+    """Build a scalar select of when a client did not come last, as it stands at a moment.
+
+    It is null when contact or a session has followed, or when it was long ago.
+    """
     note = aliased(Note)
     session = (
         sa.select(sa.func.max(note.actual_session_at, type_=Note.actual_session_at.type))
@@ -73,8 +96,8 @@ def select_missed_at(client_id: SQLColumnExpression[UUID]) -> sa.ScalarSelect[da
         .scalar_subquery()
     )
     missed, contact = select_last(NO_SHOW, client_id), select_last(CONTACT, client_id)
-    is_answered = sa.or_(contact > missed, session > missed)
-    return sa.select(sa.case((is_answered, None), else_=missed)).scalar_subquery()
+    is_over = sa.or_(contact > missed, session > missed, missed < moment - STANDS_FOR)
+    return sa.select(sa.case((is_over, None), else_=missed)).scalar_subquery()
 
 
 def list_at_risk(clients: Iterable[ListedClient]) -> dict[UUID, datetime]:

@@ -58,6 +58,8 @@ from caseapp.domain.cases.schemas import CaseClosing, CaseDetails, StageMove
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.operations import confirm_contact, create_client, update_client
 from caseapp.domain.clients.queries import lock_client
+from caseapp.domain.contacts.operations import record_contact
+from caseapp.domain.contacts.schemas import NewContact
 from caseapp.domain.followups.operations import complete_followup, create_followup
 from caseapp.domain.followups.queries import lock_followup
 from caseapp.domain.followups.schemas import NewFollowUp
@@ -240,6 +242,10 @@ def changes(team):
             lambda: release_hold(
                 supervisor, lock_hold(supervisor, hold.id), "All is done.", hold.version
             ),
+        ),
+        (
+            "contact.write",
+            lambda: record_contact(coach, lock_client(coach, bare), NewContact("no_show")),
         ),
         ("flag.set", lambda: set_manual_flag(coach, lock_client(coach, bare), "contact_block")),
         (
