@@ -21,5 +21,5 @@ def test_no_show_takes_two_clicks_from_today(app, live, page):
     expect(entries).to_have_count(1)
     expect(entries.first).to_contain_text("No-show")
     page.get_by_label("When").press("Enter")
-    page.reload()
+    page.get_by_text("Choose what happened.").first.wait_for()
     expect(entries).to_have_count(1)

@@ -41,7 +41,7 @@ class NewContactSchema(Schema):
     kind = fields.String(
         required=True,
         validate=validate.OneOf(KIND_LABELS),
-        error_messages={"required": "Choose what happened."},
+        error_messages=dict.fromkeys(("required", "null"), "Choose what happened."),
     )
     happened_at = fields.AwareDateTime(load_default=None, allow_none=True, validate=NOT_LONG_AGO)
     method = fields.String(
