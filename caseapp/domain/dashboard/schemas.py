@@ -89,7 +89,8 @@ class DeclinedProposal:
 class LastMet:
     """When somebody was last in touch with a client: the last session of a case, the last contact and no-show since.
 
-    A session is what a signed note is about. `sessions` and `minutes` count them in the case.
+    A session is what a signed note is about, unless it was entered in error. `sessions` and `minutes` count them in
+    the case.
     """
 
     session: datetime | None

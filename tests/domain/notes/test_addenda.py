@@ -51,7 +51,7 @@ def stored(note_id):
 
 def last_session(actor):
     db.session.rollback()
-    return [case.last_session for case in get_today(actor).recent_cases]
+    return [case.met.session for case in get_today(actor).recent_cases]
 
 
 def test_corrected_time_counts_in_lists_and_the_note_stays_as_it_was(team, coach, case, moment):
