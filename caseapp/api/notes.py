@@ -16,7 +16,6 @@ from caseapp.domain.notes.schemas import (
     NewAddendum,
     NewNote,
     NewNoteSchema,
-    NoteRecord,
     NoteResponseSchema,
 )
 from caseapp.http.guard import current_actor, needs
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from caseapp.core.pagination import Page
+    from caseapp.domain.notes.records import NoteRecord
 
 blueprint = ApiBlueprint(
     "notes", "Session notes: your own drafts, and signed notes by everyone on the care team."

@@ -36,8 +36,9 @@ from caseapp.domain.followups.queries import list_client_followups, lock_followu
 from caseapp.domain.followups.schemas import NewFollowUpSchema, NewResult
 from caseapp.domain.keys.writing import find_pin_salt, open_writing_key
 from caseapp.domain.notes import operations as notes
+from caseapp.domain.notes.formats import FORMATS
 from caseapp.domain.notes.queries import lock_case_for_note, lock_note
-from caseapp.domain.notes.schemas import FORMATS, DraftSchema, NewNoteSchema
+from caseapp.domain.notes.schemas import DraftSchema, NewNoteSchema
 from caseapp.domain.safety_plans import operations as safety_plans
 from caseapp.domain.safety_plans.queries import lock_plan
 from caseapp.domain.safety_plans.schemas import NewPlan

@@ -23,6 +23,7 @@ from caseapp.domain.notes.codes import (
     FORMAT_LABELS,
     MODALITIES,
 )
+from caseapp.domain.notes.formats import FORMATS, SECTIONS
 from caseapp.domain.notes.operations import (
     add_addendum,
     create_note,
@@ -46,8 +47,6 @@ from caseapp.domain.notes.queries import (
 )
 from caseapp.domain.notes.rules import missing_for_signature
 from caseapp.domain.notes.schemas import (
-    FORMATS,
-    SECTIONS,
     AddendumSchema,
     DraftChange,
     DraftFormSchema,
@@ -88,7 +87,7 @@ if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
 
     from caseapp.domain.dashboard.case_page import CasePage
-    from caseapp.domain.notes.schemas import NoteRecord
+    from caseapp.domain.notes.records import NoteRecord
 
 blueprint = Blueprint("notes", __name__)
 

@@ -16,7 +16,8 @@ from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
 from caseapp.core.settings import load_settings
 from caseapp.core.transaction import transaction
-from caseapp.domain.notes.schemas import NewNoteSchema, NoteRecord, NoteResponseSchema
+from caseapp.domain.notes.records import NoteRecord
+from caseapp.domain.notes.schemas import NewNoteSchema, NoteResponseSchema
 from caseapp.factory import create_app
 from caseapp.http.guard import current_actor, needs
 from tests.bench.floor_table import plain_note

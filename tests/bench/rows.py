@@ -33,8 +33,9 @@ from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.notes.models import Note, NoteSignature
 from caseapp.domain.notes.operations import create_note
-from caseapp.domain.notes.queries import lock_case_for_note, unseal_note
+from caseapp.domain.notes.queries import lock_case_for_note
 from caseapp.domain.notes.schemas import NewNote
+from caseapp.domain.notes.sealing import unseal_note
 from caseapp.domain.notes.signatures import make_signature, signature_row
 from caseapp.domain.screening.events import ScreeningRecorded
 from caseapp.domain.screening.models import ClientSafety, SafetyEvent

@@ -36,7 +36,7 @@ UNLOCKED = {
     "LockedFollowUp": "caseapp.domain.followups.schemas.FollowUpRecord",
     "LockedHold": "caseapp.domain.screening.records.Hold",
     "LockedMember": "caseapp.domain.users.models.User",
-    "LockedNote": "caseapp.domain.notes.schemas.NoteRecord",
+    "LockedNote": "caseapp.domain.notes.records.NoteRecord",
     "LockedPlan": "caseapp.domain.safety_plans.schemas.PlanVersion",
     "LockedPortalAccess": "caseapp.domain.auth.models.PortalAccess",
     "LockedScreening": "caseapp.domain.screening.records.ScreeningRecord",

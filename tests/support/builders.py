@@ -20,7 +20,8 @@ from caseapp.domain.handouts.library import library, parse_handout
 from caseapp.domain.handouts.operations import publish_library
 from caseapp.domain.notes.operations import create_note, save_draft, sign_note
 from caseapp.domain.notes.queries import lock_case_for_note, lock_note
-from caseapp.domain.notes.schemas import DraftChange, DraftScreening, NewNote
+from caseapp.domain.notes.records import DraftScreening
+from caseapp.domain.notes.schemas import DraftChange, NewNote
 from caseapp.domain.practice.queries import today
 from caseapp.domain.screening.operations import record_screening
 from caseapp.domain.screening.protocol import ITEMS

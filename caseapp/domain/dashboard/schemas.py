@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from caseapp.domain.cases.stages import Stage
     from caseapp.domain.clients.care_team import RunningCover
     from caseapp.domain.followups.schemas import FollowUpRecord
-    from caseapp.domain.notes.schemas import CoachDraft, DraftListItem
+    from caseapp.domain.notes.records import CoachDraft, DraftListItem
     from caseapp.domain.screening.proposals import Proposal
 
 

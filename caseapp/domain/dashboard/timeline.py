@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from caseapp.domain.contacts.schemas import ContactRecord
     from caseapp.domain.dashboard.schemas import TimelineEvent
     from caseapp.domain.followups.schemas import FollowUpRecord
-    from caseapp.domain.notes.schemas import NoteRecord
+    from caseapp.domain.notes.records import NoteRecord
     from caseapp.domain.safety_plans.schemas import PlanVersion
     from caseapp.domain.screening.events import Fact
     from caseapp.domain.screening.history import SafetyHistory

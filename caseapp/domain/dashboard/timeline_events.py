@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from caseapp.domain.dashboard.timeline import CaseRecords
     from caseapp.domain.followups.schemas import FollowUpRecord
     from caseapp.domain.handouts.library import Handout
-    from caseapp.domain.notes.schemas import NoteRecord
+    from caseapp.domain.notes.records import NoteRecord
     from caseapp.domain.safety_plans.schemas import PlanVersion
     from caseapp.domain.screening.events import RecordedEvent
     from caseapp.domain.screening.history import SafetyHistory

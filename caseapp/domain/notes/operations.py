@@ -24,6 +24,14 @@ from caseapp.domain.notes.queries import (
     locked_draft,
     open_for_signature,
 )
+from caseapp.domain.notes.records import (
+    NO_ANSWERS,
+    Addendum,
+    DraftScreening,
+    NoteRecord,
+    addendum_to_json,
+    draft_to_json,
+)
 from caseapp.domain.notes.rules import (
     apply_addenda,
     check_addendum,
@@ -38,14 +46,6 @@ from caseapp.domain.notes.rules import (
     merge_sections,
     note_digest,
     remember_recorded,
-)
-from caseapp.domain.notes.schemas import (
-    NO_ANSWERS,
-    Addendum,
-    DraftScreening,
-    NoteRecord,
-    addendum_to_json,
-    draft_to_json,
 )
 from caseapp.domain.notes.signatures import (
     authenticate_addendum,

@@ -12,7 +12,9 @@ from caseapp.core.errors import Invalid, Reason, refuse_for
 from caseapp.core.permissions import Role
 from caseapp.core.text import count_written
 from caseapp.domain.notes.codes import LATE_ENTRY_AFTER, MAX_SESSION_MINUTES
-from caseapp.domain.notes.schemas import FORMATS, MAX_NOTE_LENGTH, SECTIONS, RecordedAnswers
+from caseapp.domain.notes.formats import FORMATS, SECTIONS
+from caseapp.domain.notes.records import RecordedAnswers
+from caseapp.domain.notes.schemas import MAX_NOTE_LENGTH
 from caseapp.domain.screening.proposals import find_wrong_days
 from caseapp.domain.screening.protocol import CIRCUMSTANCES, ITEMS_BY_KEY, Level
 from caseapp.domain.screening.rules import SESSION_IN_FUTURE, opens_safety_hold
@@ -25,13 +27,8 @@ if TYPE_CHECKING:
     from caseapp.core.actor import Actor
     from caseapp.domain.notes.models import Note
     from caseapp.domain.notes.queries import LockedCaseForNote, LockedNote
-    from caseapp.domain.notes.schemas import (
-        Addendum,
-        DraftChange,
-        DraftScreening,
-        NewAddendum,
-        NoteRecord,
-    )
+    from caseapp.domain.notes.records import Addendum, DraftScreening, NoteRecord
+    from caseapp.domain.notes.schemas import DraftChange, NewAddendum
 
 LONGEST_SESSION = timedelta(minutes=MAX_SESSION_MINUTES)
 

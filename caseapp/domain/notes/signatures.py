@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from caseapp.core.vault import RingKey, is_mac, make_mac
 from caseapp.domain.keys.queries import get_ring_key
+from caseapp.domain.notes.records import Signature
 from caseapp.domain.notes.rules import addendum_digest, apply_addenda, note_digest
-from caseapp.domain.notes.schemas import Signature
 
 if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-    from caseapp.domain.notes.schemas import Addendum, NoteRecord
+    from caseapp.domain.notes.records import Addendum, NoteRecord
 
 LABEL = "caseapp/note-signature/v1"
 ADDENDUM_LABEL = "caseapp/note-addendum/v1"

@@ -15,7 +15,7 @@ from caseapp.domain.cases.models import Case
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import sees_client
 from caseapp.domain.notes.models import Note
-from caseapp.domain.notes.schemas import CoachDraft
+from caseapp.domain.notes.records import CoachDraft
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:

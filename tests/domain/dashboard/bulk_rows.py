@@ -20,7 +20,7 @@ from caseapp.domain.handouts.queries import get_handout_version
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import get_client_key
 from caseapp.domain.notes.models import Note, NoteSignature
-from caseapp.domain.notes.queries import unseal_note
+from caseapp.domain.notes.sealing import unseal_note
 from caseapp.domain.notes.signatures import make_signature, signature_row
 from caseapp.domain.safety_plans.models import SafetyPlan
 from caseapp.domain.screening.current import get_current_safety

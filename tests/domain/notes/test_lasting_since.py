@@ -10,7 +10,8 @@ from caseapp.core.errors import Invalid
 from caseapp.core.transaction import transaction
 from caseapp.domain.notes.operations import record_draft_screening, save_draft, sign_note
 from caseapp.domain.notes.queries import get_note, lock_note
-from caseapp.domain.notes.schemas import DraftChange, DraftScreening
+from caseapp.domain.notes.records import DraftScreening
+from caseapp.domain.notes.schemas import DraftChange
 from caseapp.domain.practice.queries import today
 from caseapp.domain.screening.current import get_safety_state
 from caseapp.domain.screening.history import get_safety_history

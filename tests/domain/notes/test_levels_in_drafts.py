@@ -21,7 +21,8 @@ from caseapp.domain.notes.operations import (
     sign_note,
 )
 from caseapp.domain.notes.queries import get_note, lock_note
-from caseapp.domain.notes.schemas import DraftChange, DraftScreening
+from caseapp.domain.notes.records import DraftScreening
+from caseapp.domain.notes.schemas import DraftChange
 from caseapp.domain.screening.current import get_safety_state
 from caseapp.domain.screening.history import get_safety_history
 from caseapp.domain.screening.protocol import ITEMS

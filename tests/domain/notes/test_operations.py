@@ -21,14 +21,9 @@ from caseapp.domain.notes.operations import (
     sign_note,
 )
 from caseapp.domain.notes.queries import get_note, lock_case_for_note, lock_note
+from caseapp.domain.notes.records import NO_ANSWERS, DraftScreening
 from caseapp.domain.notes.rules import note_digest
-from caseapp.domain.notes.schemas import (
-    MAX_NOTE_LENGTH,
-    NO_ANSWERS,
-    DraftChange,
-    DraftScreening,
-    NewNote,
-)
+from caseapp.domain.notes.schemas import MAX_NOTE_LENGTH, DraftChange, NewNote
 from caseapp.domain.screening.current import get_safety_state
 from caseapp.domain.screening.protocol import ITEMS
 from caseapp.domain.screening.queries import get_screening

@@ -1,8 +1,8 @@
 from datetime import UTC, datetime
 from uuid import UUID
 
+from caseapp.domain.notes.records import NoteRecord
 from caseapp.domain.notes.rules import note_digest
-from caseapp.domain.notes.schemas import NoteRecord
 
 
 def test_note_digest_of_a_known_note_never_changes():

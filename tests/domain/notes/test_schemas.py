@@ -1,8 +1,8 @@
 import pytest
 from marshmallow import ValidationError
 
+from caseapp.domain.notes.formats import FORMATS
 from caseapp.domain.notes.schemas import (
-    FORMATS,
     MAX_NOTE_LENGTH,
     DraftFormSchema,
     DraftSchema,

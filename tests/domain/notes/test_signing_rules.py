@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from caseapp.core.errors import Invalid, RuleBroken
 from caseapp.domain.clients.queries import LockedClient
+from caseapp.domain.notes.formats import FORMATS
 from caseapp.domain.notes.queries import LockedCaseForNote, LockedNote
+from caseapp.domain.notes.records import DraftScreening, NoteRecord
 from caseapp.domain.notes.rules import (
     check_discard,
     check_draft,
@@ -21,7 +23,6 @@ from caseapp.domain.notes.rules import (
     list_draft_blockers,
     missing_for_signature,
 )
-from caseapp.domain.notes.schemas import FORMATS, DraftScreening, NoteRecord
 from caseapp.domain.screening.protocol import ITEMS, Level
 from tests.support.contexts import CLIENT, COACH, KEY, NOW, client, complete
 

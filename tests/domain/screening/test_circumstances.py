@@ -14,7 +14,8 @@ from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.notes.operations import save_draft, sign_note
 from caseapp.domain.notes.queries import get_note, lock_note
-from caseapp.domain.notes.schemas import DraftChange, DraftScreening
+from caseapp.domain.notes.records import DraftScreening
+from caseapp.domain.notes.schemas import DraftChange
 from caseapp.domain.screening.correction_operations import mark_in_error
 from caseapp.domain.screening.current import get_current_safety, get_safety_state
 from caseapp.domain.screening.history import get_safety_history

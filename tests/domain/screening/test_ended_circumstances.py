@@ -17,7 +17,8 @@ from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.dashboard.timeline import list_timeline
 from caseapp.domain.notes.operations import save_draft, sign_note
 from caseapp.domain.notes.queries import lock_note
-from caseapp.domain.notes.schemas import DraftChange, DraftScreening
+from caseapp.domain.notes.records import DraftScreening
+from caseapp.domain.notes.schemas import DraftChange
 from caseapp.domain.screening.circumstance_operations import end_circumstance
 from caseapp.domain.screening.circumstances import list_end_blockers
 from caseapp.domain.screening.correction_operations import mark_in_error

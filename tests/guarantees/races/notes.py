@@ -20,7 +20,8 @@ from caseapp.domain.notes.operations import (
     sign_note,
 )
 from caseapp.domain.notes.queries import lock_case_for_note, lock_note
-from caseapp.domain.notes.schemas import DraftChange, DraftScreening, NewAddendum, NewNote
+from caseapp.domain.notes.records import DraftScreening
+from caseapp.domain.notes.schemas import DraftChange, NewAddendum, NewNote
 from caseapp.domain.screening.protocol import ITEMS
 from caseapp.domain.screening.queries import lock_screening
 from tests.support import builders

@@ -11,7 +11,8 @@ from caseapp.core.database import run
 from caseapp.domain.notes.models import Note
 from caseapp.domain.notes.operations import create_note, save_draft, sign_note
 from caseapp.domain.notes.queries import lock_case_for_note, lock_note
-from caseapp.domain.notes.schemas import DraftChange, DraftScreening, NewNote
+from caseapp.domain.notes.records import DraftScreening
+from caseapp.domain.notes.schemas import DraftChange, NewNote
 from tests.guarantees.safety_model.history import (
     DONE,
     Draft,

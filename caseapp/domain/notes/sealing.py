@@ -1,0 +1,233 @@
+"""How rows of session notes become records: unsealed, and compared with their signatures and addenda."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from caseapp.core.database import db
+from caseapp.core.reads import note_altered
+from caseapp.core.vault import SealBroken, unseal_text
+from caseapp.domain.cases.models import Case
+from caseapp.domain.clients.models import Client
+from caseapp.domain.keys.models import ClientKey
+from caseapp.domain.keys.queries import open_key
+from caseapp.domain.notes.models import Note, NoteAddendum, NoteSignature
+from caseapp.domain.notes.records import (
+    NO_ANSWERS,
+    Addendum,
+    NoteRecord,
+    Signature,
+    draft_from_json,
+)
+from caseapp.domain.notes.signatures import are_facts_as_signed, is_addendum_as_signed, is_as_signed
+from caseapp.domain.users.models import User
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from uuid import UUID
+
+    from caseapp.core.vault import DataKey
+    from caseapp.domain.notes.records import DraftScreening
+
+
+COLUMNS = (
+    Note.id,
+    Note.case_id,
+    Note.client_id,
+    Note.author_id,
+    Note.format,
+    Note.session_at,
+    Note.minutes,
+    Note.modality,
+    Note.status,
+    Note.sections,
+    Note.draft_screening,
+    Note.screening_id,
+    Note.updated_at,
+    Note.signed_at,
+    Note.sha256,
+    Note.actual_session_at,
+    Note.actual_minutes,
+    Note.in_error,
+    Note.addenda,
+    Note.version,
+    ClientKey.wrapped,
+    User.name.label("author"),
+    Client.name.label("client"),
+    Case.number,
+    NoteSignature.meaning,
+    NoteSignature.signed_client_id,
+    NoteSignature.signed_case_id,
+    NoteSignature.signed_by,
+    NoteSignature.role,
+    NoteSignature.signed_at.label("signature_at"),
+    NoteSignature.zone,
+    NoteSignature.recorded_at,
+    NoteSignature.digest,
+    NoteSignature.key_number,
+    NoteSignature.mac,
+)
+
+
+IS_AUTHORS = sa.and_(NoteSignature.note_id == Note.id, NoteSignature.meaning == "author")
+
+
+def build_records(rows: Sequence[Any], key: DataKey | None = None) -> list[NoteRecord]:
+    """Unseal notes with their addenda, which take one statement more when a note has any."""
+    added = load_addenda([row.id for row in rows if row.addenda])
+    return [build_record(row, added.get(row.id, ()), key) for row in rows]
+
+
+def build_record(
+    row: Any,  # noqa: ANN401 - a result row
+    added: Sequence[Any] = (),
+    key: DataKey | None = None,
+) -> NoteRecord:
+    """Unseal a note with its addenda, and compare a signed one with its signature and theirs.
+
+    One that was changed is noted for the log.
+    """
+    key = key or open_key(row.wrapped, row.client_id, "note", row.id)
+    is_readable = True
+    try:
+        note = unseal_note(row, key, author=row.author, client=row.client, number=row.number)
+    except SealBroken:
+        if row.status == "draft":
+            raise
+        is_readable = False
+        note = unseal_note(row, None, author=row.author, client=row.client, number=row.number)
+    if note.status == "draft":
+        return note
+    signature = _build_signature(row)
+    addenda = [_build_addendum(found, key) for found in added]
+    note = replace(note, signature=signature, addenda=tuple(each for each, _ in addenda))
+    is_same = (
+        is_readable
+        and is_as_signed(note, signature, row.key_number, row.mac)
+        and all(is_right for _, is_right in addenda)
+        and are_facts_as_signed(note, row.addenda)
+    )
+    if not is_same:
+        note_altered("note", note.id, note.client_id)
+    return replace(note, is_as_signed=is_same)
+
+
+def load_addenda(note_ids: Sequence[UUID]) -> dict[UUID, list[Any]]:
+    """Load the addenda of notes as rows, by note and in their order."""
+    found: dict[UUID, list[Any]] = {}
+    if not note_ids:
+        return found
+    rows = db.session.execute(
+        sa.select(*NoteAddendum.__table__.c, User.name.label("author"))
+        .join(User, User.id == NoteAddendum.created_by)
+        .where(NoteAddendum.note_id.in_(note_ids))
+        .order_by(NoteAddendum.note_id, NoteAddendum.seq)
+    )
+    for row in rows:
+        found.setdefault(row.note_id, []).append(row)
+    return found
+
+
+def _build_addendum(row: Any, key: DataKey) -> tuple[Addendum, bool]:  # noqa: ANN401 - a result row
+    """Unseal an addendum; tell too whether it is as it was signed. One that doesn't open has no texts."""
+    try:
+        content = _unseal_data(row, "content", key, NoteAddendum.__tablename__)
+    except SealBroken:
+        content = {}
+    session_at = content.get("session_at")
+    addendum = Addendum(
+        row.id,
+        row.note_id,
+        row.client_id,
+        row.seq,
+        row.kind,
+        row.created_at,
+        row.created_by,
+        row.role,
+        row.zone,
+        content.get("text", ""),
+        content.get("reason", ""),
+        datetime.fromisoformat(session_at) if session_at else None,
+        content.get("minutes"),
+        row.author,
+    )
+    is_right = is_addendum_as_signed(addendum, row.digest, row.key_number, row.mac)
+    return addendum, is_right
+
+
+def _build_signature(row: Any) -> Signature | None:  # noqa: ANN401 - a result row
+    if row.mac is None:
+        return None
+    return Signature(
+        row.id,
+        row.meaning,
+        row.signed_client_id,
+        row.signed_case_id,
+        row.signed_by,
+        row.role,
+        row.signature_at,
+        row.zone,
+        row.recorded_at,
+        row.digest,
+    )
+
+
+def unseal_note(
+    note: Note | sa.Row[*tuple[Any, ...]],
+    key: DataKey | None,
+    *,
+    author: str = "",
+    client: str = "",
+    number: str = "",
+) -> NoteRecord:
+    """Unseal a note that was loaded as an object or as a row; without a key, leave out its text.
+
+    Raises SealBroken when a text was changed or moved.
+    """
+    return NoteRecord(
+        id=note.id,
+        case_id=note.case_id,
+        client_id=note.client_id,
+        author_id=note.author_id,
+        format=note.format,
+        session_at=note.session_at,
+        minutes=note.minutes,
+        modality=note.modality,
+        status=note.status,
+        sections=_unseal_data(note, "sections", key) if key else {},
+        screening_id=note.screening_id,
+        updated_at=note.updated_at,
+        signed_at=note.signed_at,
+        sha256=note.sha256,
+        actual_session_at=note.actual_session_at,
+        actual_minutes=note.actual_minutes,
+        in_error=note.in_error,
+        version=note.version,
+        author=author,
+        client=client,
+        number=number,
+        draft=draft_screening(note, key) if key else NO_ANSWERS,
+    )
+
+
+def _unseal_data(
+    row: Note | sa.Row[*tuple[Any, ...]],
+    column: str,
+    key: DataKey,
+    table: str = Note.__tablename__,
+) -> Any:  # noqa: ANN401 - JSON
+    text = unseal_text(table, column, row.id, getattr(row, column), key)
+    return None if text is None else json.loads(text)
+
+
+def draft_screening(note: Note | sa.Row[*tuple[Any, ...]], key: DataKey) -> DraftScreening:
+    """Unseal the screening answers in a draft."""
+    data = _unseal_data(note, "draft_screening", key)
+    if data is None:
+        return NO_ANSWERS
+    return draft_from_json(data)
