@@ -26,10 +26,11 @@ expect.set_options(timeout=LONGEST_WAIT_MS)
 
 @pytest.fixture(scope="session")
 def browser_type_launch_args(browser_type_launch_args):
+    """Start the browser without its own windows, which take a third of its processor time."""
     return {
         **browser_type_launch_args,
         "timeout": LONGEST_WAIT_MS,
-        "executable_path": shutil.which("chromium"),
+        "executable_path": shutil.which("chromium-headless-shell") or shutil.which("chromium"),
         "args": [
             "--no-sandbox",
             "--disable-dev-shm-usage",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from contextlib import closing
 
@@ -24,10 +25,12 @@ class OwnBrowser:
     """A browser with a profile on disk, and its own log of when it offers to keep a password."""
 
     def __init__(self, browser_type, launch_args, folder):
-        """Start the browser; a browser under automation would keep nothing."""
+        """Start a whole browser, with its windows; under automation it would keep nothing."""
         self.folder = folder
         self.context = browser_type.launch_persistent_context(
-            folder, ignore_default_args=["--enable-automation"], **launch_args
+            folder,
+            ignore_default_args=["--enable-automation"],
+            **{**launch_args, "executable_path": shutil.which("chromium")},
         )
         self.log = self.context.new_page()
         self.log.goto("chrome://password-manager-internals")
