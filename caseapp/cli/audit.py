@@ -1,8 +1,9 @@
-"""Commands for the audit log: verify it, and accept a database that differs from the checkpoints."""
+"""Commands for the audit log: verify it, export it, and accept a database that differs from the checkpoints."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
@@ -10,7 +11,13 @@ from caseapp.cli.context import EXIT_FAILED, print_error_lines
 from caseapp.core.actor import require
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
-from caseapp.domain.audit.checkpoints import read_marks, record_acceptance, write_checkpoint
+from caseapp.domain.audit.checkpoints import (
+    public_keys,
+    read_marks,
+    record_acceptance,
+    write_checkpoint,
+)
+from caseapp.domain.audit.export import export_log
 from caseapp.domain.audit.verification import verify_log
 from caseapp.domain.audit.verifier import CheckpointBroken
 
@@ -18,9 +25,12 @@ if TYPE_CHECKING:
     from caseapp.cli.context import CommandContext
 
 
+DAY = click.DateTime(["%Y-%m-%d"])
+
+
 @click.group()
 def audit() -> None:
-    """Verify the audit log."""
+    """Verify and export the audit log."""
 
 
 @audit.command("verify")
@@ -40,6 +50,36 @@ def verify_stored_log(context: CommandContext) -> None:
         print_error_lines(lines)
         raise click.exceptions.Exit(EXIT_FAILED)
     click.echo(f"{found.events} events are as they were written.")
+
+
+@audit.command()
+@click.option("--since", type=DAY, help="First day, in UTC.")
+@click.option("--until", type=DAY, help="Last day, in UTC.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.File("wb"),
+    default="-",
+    help="File to write (default: standard output).",
+)
+@click.pass_obj
+def export(
+    context: CommandContext, since: datetime | None, until: datetime | None, output: BinaryIO
+) -> None:
+    """Write the events of a period with the checkpoints that vouch for them, for somebody without the database.
+
+    The file holds ids and codes, no names, no texts and no secret keys. caseapp/domain/audit/verifier.py verifies it.
+    """
+    with context.open_as() as actor:
+        output.writelines(
+            export_log(
+                actor,
+                since.replace(tzinfo=UTC) if since else None,
+                until.replace(tzinfo=UTC) + timedelta(days=1) if until else None,
+            )
+        )
+        for number, key in public_keys().items():
+            click.echo(f"Verification key {number}: {key.hex()}", err=True)
 
 
 @audit.command()

@@ -166,10 +166,10 @@ def _prepare(context: CommandContext) -> list[str]:
     """
     if context.settings.demo:
         set_up_demo(context)
+        refuse_for(list_rollback_faults())
         if not list_users():
             click.echo("Creating the demo practice. This takes a moment, but only the first time …")
             return list(fill_demo(context))
-        refuse_for(list_rollback_faults())
         return list_sign_ins(context)
     with db.engine.connect() as connection:
         if not migrate.is_current(connection):

@@ -9,9 +9,10 @@ import click
 
 from caseapp.cli import demo as demo_data
 from caseapp.core import migrate
-from caseapp.core.errors import Invalid, Reason, RuleBroken
+from caseapp.core.errors import Invalid, Reason, RuleBroken, refuse_for
 from caseapp.core.tokens import generate_code
 from caseapp.core.transaction import transaction
+from caseapp.domain.audit.checkpoints import list_rollback_faults
 from caseapp.domain.audit.operations import chain_earlier_events
 from caseapp.domain.auth.portal_access import seal_stored_hashes
 from caseapp.domain.auth.rules import PIN_LENGTH, find_pin_error
@@ -86,6 +87,7 @@ def demo(context: CommandContext) -> None:
         )
     with context.open():
         set_up()
+        refuse_for(list_rollback_faults())
         for line in fill_demo(context):
             click.echo(line)
 

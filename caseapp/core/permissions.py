@@ -84,6 +84,7 @@ class Action(StrEnum):
     REPORT_EXPORT = "report.export"
     AUDIT_READ = "audit.read"
     CHAIN_BEGIN = "chain.begin"
+    CHECKPOINT_BEGIN = "checkpoint.begin"
     ROLLBACK_ACCEPT = "rollback.accept"
     PRACTICE_EDIT = "practice.edit"
     USER_MANAGE = "user.manage"
@@ -198,6 +199,7 @@ ACTIONS_BY_ROLE: dict[Role, frozenset[Action]] = {
             Action.REPORT_EXPORT,
             Action.AUDIT_READ,
             Action.CHAIN_BEGIN,
+            Action.CHECKPOINT_BEGIN,
             Action.ROLLBACK_ACCEPT,
             Action.PRACTICE_EDIT,
             Action.USER_MANAGE,

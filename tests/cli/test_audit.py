@@ -1,20 +1,34 @@
-"""The log against its checkpoints: an earlier database is noticed, refused, and accepted in one way."""
+"""The log against its checkpoints: an earlier database is noticed, refused, and accepted in one way; its export."""
 
 from __future__ import annotations
 
+import json
+import re
+import subprocess
+import sys
 from dataclasses import replace
+from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
 
-from caseapp.cli import installation_checks
+from caseapp.cli import installation_checks, serve
 from caseapp.cli.check_result import FAULT
+from caseapp.cli.context import CommandContext
 from caseapp.core import settings
+from caseapp.core.actor import Actor
 from caseapp.core.database import db
-from caseapp.domain.audit.checkpoints import list_rollback_faults, write_checkpoint
-from caseapp.domain.audit.models import AuditEvent
+from caseapp.core.errors import RuleBroken
+from caseapp.core.permissions import Role
+from caseapp.domain.audit import verifier
+from caseapp.domain.audit.checkpoints import list_rollback_faults, sign, write_checkpoint
+from caseapp.domain.audit.models import STREAMS, AuditEvent
 from caseapp.domain.audit.operations import record_refusal
+from caseapp.domain.audit.verification import verify_log
+from caseapp.domain.audit.verifier import verify_export
+from caseapp.domain.users.queries import list_users
 from tests.domain.audit.test_chain import add_all_kinds, take_guards_off
+from tests.support.owner import owner_connection
 
 
 @pytest.fixture
@@ -36,14 +50,15 @@ def refuse(team, times):
 @pytest.mark.both
 def test_earlier_database_is_refused_until_somebody_accepts_it(team, folder, run_command):
     add_all_kinds(team)
-    assert [write_checkpoint(), write_checkpoint()] == [1, None]
+    # The first one is followed by one with the event which says that there are checkpoints now.
+    assert [write_checkpoint() for _ in range(3)] == [1, 2, None]
     before = db.session.scalar(sa.select(AuditEvent.id).order_by(AuditEvent.id.desc()))
     refuse(team, 2)
-    assert write_checkpoint() == 2
+    assert write_checkpoint() == 3
     assert codes() == []
     assert run_command("audit", "verify").exit_code == 0
     assert run_command("audit", "accept-rollback", "--reason", "Nothing happened.").exit_code == 1
-    with db.engine.connect() as connection, connection.begin():
+    with owner_connection() as connection:
         take_guards_off(connection)
         connection.execute(sa.delete(AuditEvent).where(AuditEvent.id > before))
     for added, kind in ((0, "missing: "), (3, "replaced: ")):
@@ -66,8 +81,115 @@ def test_earlier_database_is_refused_until_somebody_accepts_it(team, folder, run
         {"why": "rolled_back", "reason": "Backup of Monday restored."}
     ]
     refuse(team, 1)
-    assert write_checkpoint() == 4
+    assert write_checkpoint() == 5
     assert run_command("audit", "verify").exit_code == 0
+
+
+def test_missing_checkpoints_are_noticed(team, folder, run_command):
+    """Neither a server nor a demo starts, and nothing begins anew, until somebody accepts it."""
+    assert codes() == []
+    assert write_checkpoint() == 1
+    [path] = folder.iterdir()
+    path.rename(folder / "elsewhere")
+    refuse(team, 1)
+    assert codes() == ["checkpoints_missing"]
+    assert write_checkpoint() is None
+    assert run_command("audit", "verify").stderr == "checkpoints: All checkpoints are missing.\n"
+    for arguments in (["worker"], ["serve"], ["demo"]):
+        refused = run_command(*arguments)
+        assert (refused.exit_code, "there are none in" in refused.stderr) == (1, True), arguments
+    accepted = run_command("audit", "accept-rollback", "--reason", "The disk was exchanged.")
+    assert (accepted.exit_code, codes()) == (0, [])
+    assert run_command("audit", "verify").exit_code == 0
+
+
+def test_no_demo_is_created_beside_checkpoints_of_another_database(app, folder, data_dir):
+    """The server says what the worker says, before it creates anything."""
+    write_checkpoint()
+    [path] = folder.iterdir()
+    names = ("number", "at", "accepted", "hashes", "previous", "kind")
+    kept = {name: value for name, value in json.loads(path.read_text()).items() if name in names}
+    path.write_text(f"{json.dumps(sign(kept | {'ends': {'3': [9, 'ab' * 32]}}))}\n")
+    environ = {"CASEAPP_ENV": "demo", "CASEAPP_DATA_DIR": str(data_dir)}
+    with pytest.raises(RuleBroken, match="is older than checkpoint"):
+        serve._prepare(CommandContext(lambda _settings: app, environ))  # noqa: SLF001
+    assert list_users() == []
+
+
+# What is done to the events 1 to 5 of a stream in an export, of which one checkpoint names two and another one three.
+TAMPERINGS = (
+    (lambda e: [*e[:2], e[2].replace(b"case.edit", b"case.read"), *e[3:]], "unlike", "s 3 to 5"),
+    (lambda e: e[:2] + e[3:], "missing", " 3"),
+    (lambda e: e[1:], "missing", " 1"),
+    (lambda e: e[:4] + e[3:], "inserted", " 5"),
+    (lambda e: [*e[:2], e[3], e[2], *e[4:]], "order", " 3"),
+    (lambda e: e[:-1], "missing", " 5"),
+)
+
+
+@pytest.mark.both
+@pytest.mark.process
+def test_export_is_verified_by_one_file_without_the_installation(
+    team, folder, run_command, tmp_path
+):
+    stream = min({*map(str, range(STREAMS))} - {*verify_log().ends})
+    stranger = Actor(UUID(int=STREAMS + int(stream)), Role.COACH, "", "web")
+    add_all_kinds(team)
+    file = tmp_path / "log.jsonl"
+
+    def export():
+        db.session.rollback()
+        done = run_command("audit", "export", "-o", str(file))
+        assert done.exit_code == 0
+        return done.stderr.split()[-1], file.read_bytes().splitlines(keepends=True)
+
+    def faults(lines, key=None):
+        found = verify_export(lines, None if key is None else [bytes.fromhex(key)])
+        return [(fault.kind, fault.place) for fault in found.faults]
+
+    for times in (2, 3):
+        for _ in range(times):
+            record_refusal(stranger, "case.edit", "case", None, {})
+        key, whole = export()
+    program = [sys.executable, "-I", verifier.__file__, str(file)]
+    done = subprocess.run([*program, "--key", key], capture_output=True, text=True, check=False)  # noqa: S603
+    count = len(re.findall(rb'"kind": "event"', b"".join(whole)))
+    assert done.stdout.splitlines() == [
+        f"{count} events are as they were exported.",
+        f"Checkpoints vouch for {count} of {count} events.",
+    ]
+    assert done.returncode == 0
+    assert b'"kind": "list"' in b"".join(whole)
+    assert "-----" not in "".join(map(str, whole)), "no secret key"
+
+    [first, *_] = own = [
+        place for place, line in enumerate(whole) if f'"stream": "{stream}"'.encode() in line
+    ]
+    before, events, after = whole[:first], whole[first : first + len(own)], whole[own[-1] + 1 :]
+    for tamper, kind, place in TAMPERINGS:
+        name = f"Stream {stream}, event{place}"
+        assert faults(before + tamper(events) + after) == [("file", "The file"), (kind, name)]
+    for lines in (whole[:-1], [*whole, whole[-1]], [*whole[:-1], whole[1], whole[-1]], [], [b"x"]):
+        assert faults(lines)[0] == ("file", "The file")
+    start = json.loads(whole[0])
+    for removed in ({"checkpoints": start["checkpoints"][::-1]}, {"public_keys": {"1": "ab" * 32}}):
+        found = faults([f"{json.dumps(start | removed)}\n".encode(), *whole[1:]])
+        assert {("file", "The file"), ("checkpoint", "A checkpoint")} <= {*found}
+    assert faults(whole, "cd" * 32) == [("key", "The file")]
+    assert verifier.main([str(file), "--key", "cd" * 32]) == 1
+
+    # The owner of the database changes it, and then it is exported.
+    with owner_connection() as connection:
+        take_guards_off(connection)
+        connection.exec_driver_sql(
+            f"UPDATE audit_event SET action = 'x' WHERE stream = {stream} AND seq = 4"
+        )
+    assert faults(export()[1]) == [("unlike", f"Stream {stream}, events 3 to 5")]
+    with owner_connection() as connection:
+        connection.exec_driver_sql(f"DELETE FROM audit_event WHERE stream = {stream} AND seq > 2")
+    assert faults(export()[1]) == [("missing", f"Stream {stream}, event 3")]
+    nothing = run_command("audit", "export", "--until", "2000-01-01").stdout.splitlines()
+    assert len(nothing) == 2
 
 
 def test_tampered_checkpoints_are_noticed_and_a_cut_off_one_is_not_one(team, folder, run_command):

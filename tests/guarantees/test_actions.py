@@ -81,6 +81,7 @@ ADMIN = EVERY_MEMBER_OF_STAFF | {
     "report.export",
     "audit.read",
     "chain.begin",
+    "checkpoint.begin",
     "rollback.accept",
     "practice.edit",
     "user.manage",
@@ -174,5 +175,6 @@ def test_every_http_action_is_declared_by_a_view(session_app):
         "key.rotate",  # the command line
         "rollback.accept",  # the command line
         "chain.begin",  # `caseapp init` does it
+        "checkpoint.begin",  # the worker does it
     }
     assert set(map(str, Action)) - declared <= elsewhere

@@ -1,7 +1,8 @@
 """Signed checkpoints: the ends of all streams, written outside the database, so that an earlier database shows.
 
-A checkpoint is a line of a file for each month. It is numbered, holds a hash of the line before, and is signed
-(Ed25519) with a key that is derived from the ring's key for signatures.
+A checkpoint is a line of a file for each month. It is numbered, holds a hash of the line before and one of the events
+since then, and is signed (Ed25519) with a key that is derived from the ring's key for signatures. So whoever has its
+public half can verify events without the secret key of their chain.
 """
 
 from __future__ import annotations
@@ -26,9 +27,15 @@ from caseapp.core.permissions import Action
 from caseapp.core.schemas import WrittenReason
 from caseapp.core.transaction import separate_transaction
 from caseapp.domain.audit.models import STREAMS, AuditEvent
-from caseapp.domain.audit.operations import record
+from caseapp.domain.audit.operations import (
+    are_checkpoints_recorded,
+    record,
+    record_checkpoints,
+)
+from caseapp.domain.audit.verification import read_part
 from caseapp.domain.audit.verifier import (
     CheckpointBroken,
+    hash_lines,
     list_marks,
     open_checkpoint,
     read_checkpoints,
@@ -61,7 +68,7 @@ GET_ENDS = sa.select(AuditEvent.stream, AuditEvent.seq, AuditEvent.mac).where(
     )
 )
 WAY_OUT = (
-    "Bring back what belongs together. If this database is the right one: "
+    "Bring back the database and the folder that belong together. If this database is the right one: "
     "caseapp audit accept-rollback --reason …"
 )
 ACCEPTANCE = WrittenReason("Write what happened to the database", 10, 300)
@@ -73,7 +80,7 @@ def write_checkpoint(*, accepted: bool = False) -> int | None:
     """Write a checkpoint unless nothing was logged since the last one; return its number.
 
     One process writes at a time. `accepted` says that somebody has accepted the log as it stands; else nothing is
-    written, and an error logged, while the last checkpoint names another log.
+    written, and an error logged, while the last checkpoint names another log or all checkpoints are gone.
     """
     folder = settings.active().checkpoint_dir
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -82,17 +89,20 @@ def write_checkpoint(*, accepted: bool = False) -> int | None:
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})")
         line = _read_last_line()
         last = None
-        if line:
-            with suppress(CheckpointBroken):
-                last = open_checkpoint(line, public_keys())
-            if not accepted and (last is None or _list_wrong_streams(connection, last)):
-                log.error("audit.rolled_back")
-                return None
+        with suppress(CheckpointBroken):
+            last = open_checkpoint(line, public_keys()) if line else None
+        if not accepted and _list_faults(connection, line):
+            log.error("audit.rolled_back")
+            return None
         ends = _get_ends(connection)
         if not accepted and ends == (last["ends"] if last else {}):
             return None
         number = (last["number"] if last else 0) + 1
-        _append(folder, _sign(number, ends, line, accepted=accepted))
+        before = last["ends"] if last and not accepted else {}
+        hashes = _hash_events(connection, before, ends)
+        _append(folder, _sign(number, ends, hashes, line, accepted=accepted))
+        # After the line, since a checkpoint that isn't there must never be missed.
+        record_checkpoints(connection)
     log.info("audit.checkpoint", number=number)
     return number
 
@@ -102,18 +112,44 @@ def _get_ends(connection: Connection) -> dict[str, list[Any]]:
     return {str(stream): [seq, (mac or b"").hex()] for stream, seq, mac in rows}
 
 
-def _sign(number: int, ends: dict[str, list[Any]], before: str, *, accepted: bool) -> str:
-    key = get_ring_key("signatures")
+def _hash_events(
+    connection: Connection, before: dict[str, list[Any]], ends: dict[str, list[Any]]
+) -> dict[str, list[Any]]:
+    """Return, for each stream that has grown since `before`, the number of the first new event and a hash of them."""
+    found: dict[str, list[Any]] = {}
+    for stream, (end, _) in ends.items():
+        first = before.get(stream, [0])[0] + 1
+        if first <= end:
+            entries = read_part(connection, int(stream), first, end)
+            found[stream] = [first, hash_lines(line for _, line in entries)[1]]
+    return found
+
+
+def _sign(
+    number: int,
+    ends: dict[str, list[Any]],
+    hashes: dict[str, list[Any]],
+    before: str,
+    *,
+    accepted: bool,
+) -> str:
     content = {
         "number": number,
         "at": f"{now():%Y-%m-%d %H:%M:%S}",
         "accepted": accepted,
         "ends": ends,
+        "hashes": hashes,
         "previous": hashlib.sha256(before.encode()).hexdigest(),
-        "ring_number": key.number,
     }
+    return json.dumps(sign(content))
+
+
+def sign(content: dict[str, Any], before: bytes = b"") -> dict[str, Any]:
+    """Return a content with the number of the key and the signature; `before` comes before what is signed."""
+    key = get_ring_key("signatures")
+    content = content | {"ring_number": key.number}
     private = Ed25519PrivateKey.from_private_bytes(key.derive(LABEL))
-    return json.dumps(content | {"signature": private.sign(signed_part(content)).hex()})
+    return content | {"signature": private.sign(before + signed_part(content)).hex()}
 
 
 def _append(folder: Path, line: str) -> None:
@@ -157,20 +193,40 @@ def read_marks() -> dict[int, dict[int, bytes]]:
 
     Raises CheckpointBroken when a line was changed, removed, added or moved.
     """
-    lines = [line for path in _list_files() for line in _read_lines(path)]
+    lines = read_lines()
+    if not lines and are_checkpoints_recorded(db.session.connection()):
+        raise CheckpointBroken("All checkpoints are missing")
     return list_marks(read_checkpoints(lines, public_keys()))
 
 
+def read_lines() -> list[str]:
+    """Read the lines of all checkpoints, oldest first."""
+    return [line for path in _list_files() for line in _read_lines(path)]
+
+
 def list_rollback_faults() -> list[Reason]:
-    """List why an application may not start with this database: it isn't the one of the last checkpoint, or later."""
-    line = _read_last_line()
+    """List why an application may not start with this database and these checkpoints.
+
+    The database isn't the one of the last checkpoint, or later; or all checkpoints are gone.
+    """
+    return _list_faults(db.session.connection(), _read_last_line())
+
+
+def _list_faults(connection: Connection, line: str) -> list[Reason]:
+    """List what is wrong with a log whose last checkpoint is `line`, or empty when there is none."""
     if not line:
-        return []
+        # A database that was never set up has no log.
+        missing = sa.inspect(connection).has_table("audit_event") and are_checkpoints_recorded(
+            connection
+        )
+        folder = settings.active().checkpoint_dir
+        text = f"Checkpoints of the log were written, but there are none in {folder}."
+        return [Reason("checkpoints_missing", text, WAY_OUT)] if missing else []
     try:
         last = open_checkpoint(line, public_keys())
     except CheckpointBroken:
         return [Reason("checkpoint_broken", "The last checkpoint of the log was changed.", WAY_OUT)]
-    wrong = _list_wrong_streams(db.session.connection(), last)
+    wrong = _list_wrong_streams(connection, last)
     if not wrong:
         return []
     return [

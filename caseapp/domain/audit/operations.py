@@ -25,7 +25,7 @@ from caseapp.domain.audit.chain import append, is_recorded
 from caseapp.domain.audit.models import AuditEventClient
 from caseapp.domain.audit.security_events import count_in
 from caseapp.domain.audit.verification import log_as_it_stands, read_unchained
-from caseapp.domain.audit.verifier import UNCHAINED, hash_unchained
+from caseapp.domain.audit.verifier import UNCHAINED, hash_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -40,6 +40,8 @@ READ_WINDOW = timedelta(minutes=15)
 NO_DETAILS: dict[str, Any] = {}
 ALTERED = {"signature": "mismatch"}
 """What the log says of a record that isn't as it was signed."""
+CHECKPOINTS = "checkpoints"
+"""The `dedup_key` of the event which says that checkpoints are written."""
 INSERT_CLIENT = sa.insert(AuditEventClient.__table__)  # type: ignore[arg-type]
 # One statement for any number of clients.
 INSERT_CLIENTS_POSTGRESQL = INSERT_CLIENT.from_select(
@@ -270,10 +272,29 @@ def chain_earlier_events() -> None:
     with log_as_it_stands() as connection:
         if is_recorded(connection, UNCHAINED):
             return
-        total, digest = hash_unchained(read_unchained(connection))
+        total, digest = hash_lines(read_unchained(connection))
     if total:
         values |= {"dedup_key": UNCHAINED, "details": {"events": total, "sha256": digest}}
         write_separately(lambda connection: append(connection, [values]))
+
+
+def record_checkpoints(connection: Connection) -> None:
+    """Record in an open transaction, unless it is recorded, that checkpoints are written.
+
+    From then on it is a fault when there are none.
+    """
+    if not are_checkpoints_recorded(connection):
+        kept = {"dedup_key": CHECKPOINTS}
+        begin = Action.CHECKPOINT_BEGIN
+        append(
+            connection,
+            [_values(operator(), begin, "done", "audit_event", None, None, None) | kept],
+        )
+
+
+def are_checkpoints_recorded(connection: Connection) -> bool:
+    """Tell whether the log says that checkpoints are written."""
+    return is_recorded(connection, CHECKPOINTS)
 
 
 def _values(

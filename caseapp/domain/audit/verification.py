@@ -57,6 +57,16 @@ def read_chained(connection: Connection) -> Iterator[Entry]:
     return _rows(connection, query)
 
 
+def read_part(connection: Connection, stream: int, first: int, last: int) -> Iterator[Entry]:
+    """Read the MACs and lines of the events of a stream from number `first` to number `last`."""
+    dialect = connection.dialect.name
+    query = (
+        f"SELECT {MAC[dialect]}, {select_line(dialect)} FROM audit_event "  # noqa: S608 - our own names and numbers
+        f"WHERE stream = {stream:d} AND seq BETWEEN {first:d} AND {last:d} ORDER BY seq"
+    )
+    return _rows(connection, query)
+
+
 def read_shown(connection: Connection) -> Iterator[tuple[str, list[str]]]:
     """Read the ids of lists' events, each with the ids of the clients whom the list showed."""
     event, client = (ID[connection.dialect.name].format(name) for name in ("event_id", "client_id"))

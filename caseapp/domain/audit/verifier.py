@@ -1,23 +1,30 @@
-"""Verifies that nothing in the log was changed.
+"""Verifies that nothing in the log was changed; run as a program, it does so with an export of the log.
 
 The log is a number of streams. In each, every event has a number and a MAC: HMAC-SHA-256 of the MAC before it and of
 the event as one line of text, under a key of the installation. So an event can't be changed, added, moved or left out
 without the key; only the last ones of a stream can be cut off, which the signed checkpoints show.
 
-This file imports nothing of the application: Python is enough, and for checkpoints the package `cryptography`.
+An export holds no secret key, so the MACs in it are compared only with those that checkpoints name. What it is verified
+by are the signatures (Ed25519): each checkpoint signs a hash of the events since the one before, and the last line
+signs a hash of the whole file.
+
+This file imports nothing of the application: Python is enough, and for signatures the package `cryptography`.
 """
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import hmac
 import json
+import sys
 from dataclasses import dataclass, field
 from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     Entry = tuple[bytes, str]
     Checkpoint = dict[str, Any]
@@ -49,6 +56,8 @@ UNCHAINED = "unchained"
 """The `dedup_key` of the event that holds number and hash of the events which are in no stream."""
 # How many events in a row may be missing, with the later ones numbered anew, for that to be recognised.
 RENUMBERED = 8
+EXPORT = b"caseapp/log-export/v1\n"
+"""What comes before the content that the last line of an export signs, so that it is no checkpoint."""
 
 KINDS = {
     "changed": "was changed, or was added at the end by somebody without the key",
@@ -56,6 +65,10 @@ KINDS = {
     "inserted": "was added by somebody without the key",
     "order": "stands where another event was written",
     "replaced": "is not the event that a checkpoint names: an earlier log was brought back, or another one",
+    "unlike": "are not those that a checkpoint names: at least one was changed",
+    "checkpoint": "was changed, is missing, or stands where another one was written",
+    "file": "was changed after it was exported, or its end is missing",
+    "key": "is signed with another key than the one that was given",
 }
 
 
@@ -90,8 +103,8 @@ def mac_of(key: bytes, previous: bytes, line: str) -> bytes:
     return hmac.digest(key, previous + line.encode(), "sha256")
 
 
-def hash_unchained(lines: Iterable[str]) -> tuple[int, str]:
-    """Return the number and the SHA-256 of the events that are in no stream, in order of their ids."""
+def hash_lines(lines: Iterable[str]) -> tuple[int, str]:
+    """Return the number and the SHA-256 of events as lines of text; those in no stream are in order of their ids."""
     total, digest = 0, hashlib.sha256()
     for line in lines:
         total += 1
@@ -121,7 +134,7 @@ def verify(
             _note_list(line, lists)
             yield line
 
-    total, digest = hash_unchained(note(unchained))
+    total, digest = hash_lines(note(unchained))
     found.events = total
     keys_as_read = {str(number): key for number, key in keys.items()}
 
@@ -261,10 +274,10 @@ def _check_lists(
     return faults
 
 
-def signed_part(checkpoint: Checkpoint) -> bytes:
-    """Return what the signature of a checkpoint signs."""
-    content = {name: value for name, value in checkpoint.items() if name != "signature"}
-    return json.dumps(content, sort_keys=True).encode()
+def signed_part(content: Mapping[str, Any]) -> bytes:
+    """Return what the signature in a content signs."""
+    signed = {name: value for name, value in content.items() if name != "signature"}
+    return json.dumps(signed, sort_keys=True).encode()
 
 
 def read_checkpoints(lines: Sequence[str], public_keys: Mapping[int, bytes]) -> list[Checkpoint]:
@@ -291,18 +304,31 @@ def open_checkpoint(line: str, public_keys: Mapping[int, bytes]) -> Checkpoint:
 
     Raises CheckpointBroken when it isn't signed with one of the keys.
     """
+    try:
+        checkpoint: Checkpoint = json.loads(line)
+        signed = _is_signed(checkpoint, public_keys)
+    except (ValueError, TypeError, KeyError):
+        signed = False
+    if not signed:
+        raise CheckpointBroken("A checkpoint was changed")
+    return checkpoint
+
+
+def _is_signed(
+    content: Mapping[str, Any], public_keys: Mapping[int, bytes], before: bytes = b""
+) -> bool:
+    """Tell whether the signature in a content is one of the keys'; `before` comes before what it signs."""
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric.ed25519 import (
         Ed25519PublicKey,
     )
 
+    key = Ed25519PublicKey.from_public_bytes(public_keys[content["ring_number"]])
     try:
-        checkpoint: Checkpoint = json.loads(line)
-        key = Ed25519PublicKey.from_public_bytes(public_keys[checkpoint["ring_number"]])
-        key.verify(bytes.fromhex(checkpoint["signature"]), signed_part(checkpoint))
-    except (ValueError, TypeError, KeyError, InvalidSignature):
-        raise CheckpointBroken("A checkpoint was changed") from None
-    return checkpoint
+        key.verify(bytes.fromhex(content["signature"]), before + signed_part(content))
+    except InvalidSignature:
+        return False
+    return True
 
 
 def list_marks(checkpoints: Iterable[Checkpoint]) -> dict[int, dict[int, bytes]]:
@@ -312,3 +338,174 @@ def list_marks(checkpoints: Iterable[Checkpoint]) -> dict[int, dict[int, bytes]]
         for stream, (seq, mac) in checkpoint["ends"].items():
             marks.setdefault(int(stream), {})[seq] = bytes.fromhex(mac)
     return marks
+
+
+@dataclass
+class VerifiedExport:
+    """How many events an export holds, how many of them checkpoints vouch for, what is wrong, and the keys."""
+
+    events: int = 0
+    vouched: int = 0
+    faults: list[Fault] = field(default_factory=list)
+    public_keys: dict[int, bytes] = field(default_factory=dict)
+
+
+class _Part:
+    """The events of one stream in an export, compared with the checkpoints one after the other."""
+
+    def __init__(self, stream: str, checkpoints: Sequence[Checkpoint]) -> None:
+        """Take the checkpoints of the export, oldest first."""
+        self.stream = stream
+        self.marks = list_marks(checkpoints).get(int(stream), {})
+        self.hashes = {
+            found["hashes"][stream][0]: (found["ends"][stream][0], found["hashes"][stream][1])
+            for found in checkpoints
+            if stream in found.get("hashes", {})
+        }
+        self.expected = min(self.hashes, default=0)
+        self.last = max((end for end, _ in self.hashes.values()), default=0)
+        self.vouched = 0
+        self.fault: Fault | None = None
+        self._begin, self._digest = 0, hashlib.sha256()
+
+    def add(self, mac: str, line: str, seq: int) -> None:
+        """Compare the next event."""
+        if self.fault is None:
+            self.fault = self._compare(mac, line, seq)
+        elif self.fault.kind == "missing" and seq == self.expected:
+            self.fault = Fault("order", self.fault.place)
+
+    def _compare(self, mac: str, line: str, seq: int) -> Fault | None:
+        if self.vouched == 0 and self._begin == 0 and (seq < self.expected or not self.expected):
+            # Events before the first checkpoint.
+            self.expected, self._begin = seq, -1
+        if seq != self.expected:
+            return Fault(
+                "missing" if seq > self.expected else "inserted", _place(self.stream, self.expected)
+            )
+        if seq in self.marks and self.marks[seq].hex() != mac:
+            return Fault("replaced", _place(self.stream, seq))
+        if seq in self.hashes:
+            self._begin, self._digest = seq, hashlib.sha256()
+        self._digest.update(f"{line}\n".encode())
+        end, expected = self.hashes.get(self._begin, (0, ""))
+        if seq == end:
+            if self._digest.hexdigest() != expected:
+                return Fault("unlike", f"Stream {self.stream}, events {self._begin} to {end}")
+            self.vouched += end - self._begin + 1
+        self.expected = seq + 1
+        return None
+
+    def find_fault(self) -> Fault | None:
+        """Return the first fault, once all events were compared."""
+        if self.fault is None and self.expected <= self.last:
+            return Fault("missing", _place(self.stream, self.expected))
+        return self.fault
+
+
+class _Export:
+    """The content of an export, read line by line."""
+
+    def __init__(self) -> None:
+        self.found = VerifiedExport()
+        self.checkpoints: list[Checkpoint] = []
+        self.parts: dict[str, _Part] = {}
+        self.unchained: list[str] = []
+        self.anchors: list[str] = []
+        self.lists: dict[str, str] = {}
+        self.shown: list[tuple[str, list[str]]] = []
+
+    def read(self, content: Mapping[str, Any]) -> None:
+        """Take one line."""
+        match content["kind"]:
+            case "log":
+                self._read_start(content)
+            case "event":
+                self._read_event(content)
+            case "list":
+                self.shown.append((content["event"], content["clients"]))
+
+    def _read_start(self, content: Mapping[str, Any]) -> None:
+        keys = content["public_keys"].items()
+        self.found.public_keys = {int(number): bytes.fromhex(key) for number, key in keys}
+        try:
+            self.checkpoints = read_checkpoints(content["checkpoints"], self.found.public_keys)
+        except CheckpointBroken:
+            self.found.faults.append(Fault("checkpoint", "A checkpoint"))
+        streams = {stream for found in self.checkpoints for stream in found.get("hashes", {})}
+        self.parts = {stream: _Part(stream, self.checkpoints) for stream in sorted(streams)}
+
+    def _read_event(self, content: Mapping[str, Any]) -> None:
+        line = "\t".join(NOTHING if content[name] is None else content[name] for name in FIELDS)
+        self.found.events += 1
+        if content["dedup_key"] == UNCHAINED:
+            self.anchors.append(line)
+        else:
+            _note_list(line, self.lists)
+        stream = content["stream"]
+        if stream is None:
+            self.unchained.append(line)
+            return
+        if stream not in self.parts:
+            self.parts[stream] = _Part(stream, self.checkpoints)
+        self.parts[stream].add(content["mac"], line, int(content["seq"]))
+
+    def finish(self) -> None:
+        """Compare what was read as a whole."""
+        faults = [fault for part in self.parts.values() if (fault := part.find_fault())]
+        self.found.vouched = sum(part.vouched for part in self.parts.values())
+        faults += _check_unchained(*hash_lines(self.unchained), self.anchors)
+        self.found.faults += faults + _check_lists(self.shown, self.lists)
+
+
+def verify_export(
+    lines: Iterable[bytes], trusted_keys: Collection[bytes] | None = None
+) -> VerifiedExport:
+    """Verify the lines of an export; without `trusted_keys` it is believed about the keys that it is signed with."""
+    export, digest, is_same = _Export(), hashlib.sha256(), False
+    try:
+        for line in lines:
+            is_same = False
+            content = json.loads(line)
+            if content["kind"] == "end":
+                is_same = content["sha256"] == digest.hexdigest()
+                is_same = is_same and _is_signed(content, export.found.public_keys, EXPORT)
+            digest.update(line)
+            export.read(content)
+        export.finish()
+    except (ValueError, TypeError, AttributeError, LookupError):
+        is_same = False
+    if not is_same:
+        export.found.faults.insert(0, Fault("file", "The file"))
+    if trusted_keys is not None and not set(export.found.public_keys.values()) <= {*trusted_keys}:
+        export.found.faults.insert(0, Fault("key", "The file"))
+    return export.found
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Verify the export of a log; return the exit code: 0 when nothing is wrong, else 1."""
+    parser = argparse.ArgumentParser(description="Verify an export of the audit log.")
+    parser.add_argument("file", type=Path, help="what `caseapp audit export` has written")
+    parser.add_argument(
+        "--key",
+        action="append",
+        type=bytes.fromhex,
+        metavar="HEX",
+        help="the key that the practice has told you; for several keys, again",
+    )
+    given = parser.parse_args(arguments)
+    with given.file.open("rb") as lines:
+        found = verify_export(lines, given.key)
+    said = [f"{fault.kind}: {fault.text}." for fault in found.faults]
+    if not found.faults:
+        said = [f"{found.events} events are as they were exported."]
+    said.append(f"Checkpoints vouch for {found.vouched} of {found.events} events.")
+    if given.key is None:
+        said.append("Compare the keys with those that the practice has told you, or name them:")
+        said += [f"  --key {key.hex()}" for key in found.public_keys.values()]
+    sys.stdout.write("".join(f"{line}\n" for line in said))
+    return 1 if found.faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

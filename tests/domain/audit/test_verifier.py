@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from caseapp.domain.audit.verifier import FIELDS, START, hash_unchained, mac_of, verify
+from caseapp.domain.audit.verifier import FIELDS, START, hash_lines, mac_of, verify
 from tests.support.depth import times
 
 KEYS = {1: b"k" * 32}
@@ -32,7 +32,7 @@ def chain(stream, texts, key=KEYS[1], previous=START, first=1):
 
 def log():
     """Make a log of two streams; the first event of the second holds the hash of the events without one."""
-    total, digest = hash_unchained(EARLIER)
+    total, digest = hash_lines(EARLIER)
     anchor = f'{{"events": {total}, "sha256": "{digest}"}}'
     first = line(4, 1, anchor, dedup_key="unchained")
     start = (mac_of(KEYS[1], START, first), first)

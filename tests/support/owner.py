@@ -1,0 +1,23 @@
+"""What somebody who owns the database can do to it, past the application."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from caseapp.core.database import db
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextmanager
+def owner_connection() -> Iterator[sa.Connection]:
+    """Open a transaction of the database's owner, on a connection of their own."""
+    db.session.rollback()
+    engine = sa.create_engine(db.engine.url, poolclass=sa.NullPool)
+    with engine.begin() as connection:
+        yield connection
+    engine.dispose()
