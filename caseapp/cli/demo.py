@@ -12,7 +12,7 @@ import sqlalchemy as sa
 import yaml
 
 from caseapp.cli.demo_steps import HERE, Person
-from caseapp.core import clock
+from caseapp.core import clock, migrate
 from caseapp.core.actor import Actor, operator
 from caseapp.core.database import db
 from caseapp.core.errors import Invalid, Reason, RuleBroken
@@ -77,9 +77,7 @@ def fill(password: str, pin: str) -> list[str]:
     steps = [step for person in people for step in person.steps()]
     for step in sorted(steps, key=lambda step: step.moment):
         step.run()
-    with transaction() as session:
-        # Without statistics the query planners misjudge tables that have just been filled.
-        session.execute(sa.text("ANALYZE"))
+    migrate.analyze()
     return [
         *(f"{who}@demo.test  {name}, {role.value}" for who, (name, role) in STAFF.items()),
         *(f"{who}@demo.test  {name}, client, at /portal" for who, name in PORTAL_CLIENTS.items()),

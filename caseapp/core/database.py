@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import wraps
@@ -19,7 +20,7 @@ from sqlalchemy.orm import DeclarativeBase, registry
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from sqlalchemy.engine import Connection, Dialect, Engine
+    from sqlalchemy.engine import Connection, Dialect, Engine, ExceptionContext
     from sqlalchemy.orm import InstrumentedAttribute, Session
     from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -76,6 +77,18 @@ def between(minimum: int, maximum: int | None = None) -> dict[str, Any]:
 def unconstrained(reason: str) -> dict[str, Any]:
     """Say in `mapped_column(info=…)` why a column has neither a foreign key nor a CHECK."""
     return {"unconstrained": reason}
+
+
+APPEND_ONLY = {"append_only": True}
+"""Says in a table's `info` that its rows never change: triggers refuse it, and so do the rights of the application."""
+VERSION_TABLE = "alembic_version"
+"""Alembic's own table, which only migrations change."""
+
+
+def list_append_only() -> list[str]:
+    """List the names of the tables whose rows never change."""
+    tables = Model.metadata.tables.items()
+    return sorted(name for name, table in tables if table.info.get("append_only"))
 
 
 PRINTED = {"printed": True}
@@ -222,6 +235,86 @@ def _on_connect(connection: Any, _record: object) -> None:  # noqa: ANN401 - a d
         connection.execute(f"PRAGMA {name}={value}")
 
 
+# What the application's statements do on SQLite, but for those that are looked at more closely.
+ALLOWED_ACTIONS = frozenset(
+    {
+        sqlite3.SQLITE_READ,
+        sqlite3.SQLITE_SELECT,
+        sqlite3.SQLITE_FUNCTION,
+        sqlite3.SQLITE_TRANSACTION,
+        sqlite3.SQLITE_SAVEPOINT,
+        sqlite3.SQLITE_RECURSIVE,
+    }
+)
+CHANGES = frozenset({sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE})
+# Pragmas that only read, and take the name of a table or nothing.
+READING_PRAGMAS = frozenset(
+    {
+        "foreign_key_check",
+        "foreign_key_list",
+        "index_info",
+        "index_list",
+        "index_xinfo",
+        "integrity_check",
+        "table_info",
+        "table_list",
+        "table_xinfo",
+    }
+)
+REFUSED = "refused"
+NOT_AUTHORIZED = "not authorized"
+
+
+def make_authorizer(
+    append_only: frozenset[str], refused: Callable[[str], object]
+) -> Callable[[int, str | None, str | None, str | None, str | None], int]:
+    """Make the function that SQLite asks about each part of a statement when it compiles it.
+
+    Rows of the tables `append_only` are only added. Tables, triggers, pragmas and other files are left to migrations.
+    `refused` is told what isn't allowed.
+    """
+
+    def authorize(
+        action: int, name: str | None, value: str | None, _database: str | None, _by: str | None
+    ) -> int:
+        if action in ALLOWED_ACTIONS:
+            return sqlite3.SQLITE_OK
+        if action in CHANGES and name is not None:
+            if name in append_only and action != sqlite3.SQLITE_INSERT:
+                refused(f"The rows of {name} never change.")
+                return sqlite3.SQLITE_DENY
+            if name != VERSION_TABLE and not name.startswith("sqlite_"):
+                return sqlite3.SQLITE_OK
+        elif action == sqlite3.SQLITE_PRAGMA and (value is None or name in READING_PRAGMAS):
+            return sqlite3.SQLITE_OK
+        refused("Only migrations change tables, triggers and settings of the database.")
+        return sqlite3.SQLITE_DENY
+
+    return authorize
+
+
+def _guard(append_only: frozenset[str]) -> Callable[[Any, ConnectionPoolEntry], None]:
+    """Refuse what the application never does, whoever makes one of its connections do it."""
+
+    def guard(connection: Any, record: ConnectionPoolEntry) -> None:  # noqa: ANN401
+        def note(reason: str) -> None:
+            record.info[REFUSED] = reason
+
+        connection.set_authorizer(make_authorizer(append_only, note))
+
+    return guard
+
+
+def _explain_refusal(context: ExceptionContext) -> None:
+    """Say what wasn't allowed, instead of only that something wasn't.
+
+    Raises DatabaseError.
+    """
+    if str(context.original_exception) == NOT_AUTHORIZED and context.connection is not None:
+        reason = context.connection.info.pop(REFUSED, NOT_AUTHORIZED)
+        raise sa.exc.DatabaseError(context.statement, None, sqlite3.DatabaseError(reason))
+
+
 def _on_begin(connection: Connection) -> None:
     # On SQLite a read transaction that turns into a write may fail at once, so a writer takes the lock before it reads.
     writes = connection.get_execution_options().get("writes")
@@ -247,7 +340,7 @@ def _ping_idle(engine: Engine) -> Callable[[Any, ConnectionPoolEntry, object], N
 
 
 def configure_engine(engine: Engine) -> None:
-    """Set up an engine: transaction modes, SQLite's pragmas, pings of idle PostgreSQL connections.
+    """Set up an engine: transaction modes, SQLite's pragmas and what it refuses, pings of idle PostgreSQL connections.
 
     Raises RuntimeError when a pragma is not in force, since durability would then be unknown.
     """
@@ -258,6 +351,8 @@ def configure_engine(engine: Engine) -> None:
         event.listen(engine, "checkout", _ping_idle(engine))
         return
     event.listen(engine, "connect", _on_connect)
+    event.listen(engine, "connect", _guard(frozenset(list_append_only())))
+    event.listen(engine, "handle_error", _explain_refusal)
     event.listen(engine, "begin", _on_begin)
     with engine.connect() as connection:
         for name, wanted in SQLITE_PRAGMAS.items():

@@ -77,6 +77,12 @@ def migration_connection(url: URL | str | None = None) -> Iterator[Connection]:
         engine.dispose()
 
 
+def analyze() -> None:
+    """Gather the statistics without which the planners misjudge tables that have just been filled."""
+    with migration_connection() as connection:
+        connection.exec_driver_sql("ANALYZE")
+
+
 def check_references(connection: Connection) -> None:
     """Make sure that no reference on SQLite points at a missing row.
 

@@ -44,6 +44,7 @@ from caseapp.domain.screening.sealing import NO_TAG, CurrentSafety, seal_events,
 from caseapp.domain.screening.state import DerivedState
 from caseapp.domain.users.models import User
 from tests.support import builders
+from tests.support.owner import analyze
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -137,9 +138,10 @@ def fill(cases: int, own: int, *, readers: int = 0, notes: int = 5) -> Filled:
                 session.execute(sa.insert(NoteSignature), signatures)
     db.session.remove()
     # PostgreSQL does this by itself while a practice grows over days.
-    tidy = {"sqlite": "ANALYZE", "postgresql": "VACUUM ANALYZE"}
-    with db.engine.connect() as connection:
-        connection.exec_driver_sql(tidy[db.engine.dialect.name])
+    if db.engine.dialect.name == "postgresql":
+        with db.engine.connect() as connection:
+            connection.exec_driver_sql("VACUUM")
+    analyze()
     return Filled(
         Actor(coach["id"], Role.COACH, "Bench Coach", "web"),
         Actor(supervisor["id"], Role.SUPERVISOR, "Bench Supervisor", "web"),

@@ -26,6 +26,7 @@ from caseapp.domain.practice.operations import confirm_help_lines
 from caseapp.domain.protocol.file import PROTOCOL
 from tests.core.sandboxes import make_pool
 from tests.support import builders, staff
+from tests.support.owner import owner_connection
 
 pytestmark = [pytest.mark.both, pytest.mark.usefixtures("on_release_day")]
 
@@ -236,8 +237,8 @@ def test_task_that_waits_for_its_time_is_no_fault(app):
 
 
 def test_outdated_schema_is_a_fault(app):
-    with transaction() as session:
-        session.execute(sa.text("UPDATE alembic_version SET version_num = 'older'"))
+    with owner_connection() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = 'older'")
     assert "caseapp init" in next(iter(installation_checks.check_database())).text
 
 

@@ -24,6 +24,7 @@ from caseapp.domain.clients.search import list_clients
 from caseapp.domain.screening.models import ViewerMark
 from tests.bench import rows
 from tests.support.depth import times
+from tests.support.owner import analyze
 
 pytestmark = pytest.mark.both(every_set=True)
 
@@ -117,8 +118,7 @@ def mark_holds_of_others():
                 for number in range(MARKS)
             ],
         )
-    with db.engine.connect() as connection:
-        connection.exec_driver_sql("ANALYZE")
+    analyze()
 
 
 @pytest.mark.slow
@@ -285,8 +285,7 @@ def log_of(clients, lists, each):
     with transaction() as session:
         session.execute(sa.insert(AuditEvent), events)
         session.execute(sa.insert(AuditEventClient), ties)
-    with db.engine.connect() as connection:
-        connection.exec_driver_sql("ANALYZE")
+    analyze()
 
 
 @pytest.mark.slow

@@ -21,3 +21,10 @@ def owner_connection() -> Iterator[sa.Connection]:
     with engine.begin() as connection:
         yield connection
     engine.dispose()
+
+
+def analyze() -> None:
+    """Gather statistics, and let the application's connections see them."""
+    with owner_connection() as connection:
+        connection.exec_driver_sql("ANALYZE")
+    db.engine.dispose()

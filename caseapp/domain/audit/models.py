@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from caseapp.core.actor import INTERFACES
-from caseapp.core.database import Model, between, one_of, unconstrained
+from caseapp.core.database import APPEND_ONLY, Model, between, one_of, unconstrained
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Role
 
@@ -53,6 +53,7 @@ class AuditEvent(Model):
         sa.Index("ix_audit_event_client", "client_id", "occurred_at"),
         sa.Index("ix_audit_event_actor", "actor_id", "occurred_at"),
         sa.Index("uq_audit_event_chain", "stream", "seq", unique=True),
+        {"info": APPEND_ONLY},
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
@@ -79,7 +80,10 @@ class AuditEventClient(Model):
     """A client whom a list showed; the event says who read the list, and holds a hash of all its clients' ids."""
 
     __tablename__ = "audit_event_client"
-    __table_args__ = (sa.Index("ix_audit_event_client_event", "event_id"),)
+    __table_args__ = (
+        sa.Index("ix_audit_event_client_event", "event_id"),
+        {"info": APPEND_ONLY},
+    )
 
     client_id: Mapped[UUID] = mapped_column(primary_key=True, info=unconstrained(LOG))
     occurred_at: Mapped[datetime] = mapped_column(primary_key=True)

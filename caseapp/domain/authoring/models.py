@@ -8,7 +8,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from caseapp.core.database import PRINTED, Model, between, one_of, unconstrained
+from caseapp.core.database import APPEND_ONLY, PRINTED, Model, between, one_of, unconstrained
 from caseapp.core.ids import new_id
 from caseapp.domain.handouts.library import LANGUAGES
 from caseapp.domain.handouts.models import WHOLE_TEXT
@@ -63,7 +63,7 @@ class HandoutDraftRevision(Model):
     """One action on a draft: who, when, and the source at that moment; triggers refuse every later change."""
 
     __tablename__ = "handout_draft_revision"
-    __table_args__ = (sa.UniqueConstraint("draft_id", "number"),)
+    __table_args__ = (sa.UniqueConstraint("draft_id", "number"), {"info": APPEND_ONLY})
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     draft_id: Mapped[UUID] = mapped_column(sa.ForeignKey("handout_draft.id"))

@@ -8,7 +8,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from caseapp.core.database import Model, one_of
+from caseapp.core.database import APPEND_ONLY, Model, one_of
 from caseapp.core.ids import new_id
 from caseapp.domain.contacts.codes import IN_ERROR, KIND_LABELS, NO_SHOW
 
@@ -31,6 +31,7 @@ class Contact(Model):
             postgresql_where=sa.text(f"kind = '{NO_SHOW}'"),
         ),
         sa.UniqueConstraint("corrects_id"),
+        {"info": APPEND_ONLY},
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)

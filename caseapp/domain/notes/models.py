@@ -8,7 +8,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from caseapp.core.database import Model, between, one_of
+from caseapp.core.database import APPEND_ONLY, Model, between, one_of
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import STAFF_ROLES, Role
 from caseapp.domain.notes.codes import (
@@ -93,6 +93,7 @@ class NoteSignature(Model):
     """
 
     __tablename__ = "note_signature"
+    __table_args__ = ({"info": APPEND_ONLY},)
 
     note_id: Mapped[UUID] = mapped_column(sa.ForeignKey("note.id"), primary_key=True)
     meaning: Mapped[str] = mapped_column(sa.String(8), primary_key=True, info=one_of(MEANINGS))
@@ -117,7 +118,7 @@ class NoteAddendum(Model):
     """
 
     __tablename__ = "note_addendum"
-    __table_args__ = (sa.UniqueConstraint("note_id", "seq"),)
+    __table_args__ = (sa.UniqueConstraint("note_id", "seq"), {"info": APPEND_ONLY})
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     note_id: Mapped[UUID] = mapped_column(sa.ForeignKey("note.id"))

@@ -8,7 +8,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from caseapp.core.database import Model, between
+from caseapp.core.database import APPEND_ONLY, Model, between
 from caseapp.core.ids import new_id
 
 
@@ -20,7 +20,7 @@ class SafetyPlan(Model):
     """
 
     __tablename__ = "safety_plan"
-    __table_args__ = (sa.UniqueConstraint("client_id", "seq"),)
+    __table_args__ = (sa.UniqueConstraint("client_id", "seq"), {"info": APPEND_ONLY})
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"))

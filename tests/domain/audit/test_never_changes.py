@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from caseapp.core import reads
-from caseapp.core.database import db
+from caseapp.core.database import db, list_append_only
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import separate_transaction, transaction
@@ -108,6 +108,51 @@ def test_audit_events_and_signed_notes_refuse_every_change(signed, which):
         ):
             connection.execute(sa.text(statement))
     assert stored(table) == before
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_application_can_only_add_rows_that_never_change(app, database_url):
+    """On SQLite its connections refuse it before a trigger would, and leave the tables to migrations."""
+    append_only = set(
+        db.session.scalars(
+            sa.text(
+                "SELECT tbl_name FROM sqlite_master WHERE type = 'trigger' "
+                "AND sql LIKE '%BEFORE DELETE ON%' AND sql NOT LIKE '%WHEN%'"
+            )
+        )
+    )
+    assert append_only == {*list_append_only()} > {"audit_event", "safety_event", "note_signature"}
+    changes = {
+        "The rows of {0} never change": ("UPDATE {0} SET rowid = 1 WHERE 0", "DELETE FROM {0}"),
+        "Only migrations change": (
+            "DROP TABLE {0}",
+            "ALTER TABLE {0} RENAME TO other",
+            "CREATE TRIGGER other BEFORE INSERT ON {0} BEGIN SELECT 1; END",
+            "CREATE INDEX other ON {0} (rowid)",
+        ),
+    }
+    tried = [
+        (statement.format(table), told.format(table))
+        for table in sorted(append_only)
+        for told, statements in changes.items()
+        for statement in statements
+    ]
+    triggers = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+    others = [f"DROP TRIGGER {name}" for name in db.session.scalars(sa.text(triggers))]
+    others += [
+        "DELETE FROM alembic_version",
+        "CREATE TEMP TABLE other (x)",
+        "PRAGMA writable_schema = 1",
+        "PRAGMA recursive_triggers = 0",
+        f"ATTACH '{database_url.database}' AS other",
+        "ANALYZE",
+    ]
+    for statement, told in tried + [(other, "Only migrations change") for other in others]:
+        with (
+            pytest.raises(sa.exc.DatabaseError, match=told),
+            db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection,
+        ):
+            connection.exec_driver_sql(statement)
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -10,6 +10,7 @@ from caseapp.domain.auth import portal_access
 from caseapp.domain.auth.queries import find_client_session
 from caseapp.portal.safety import end_session
 from tests.domain.clients.portal_visitor import choose_pin, list_audit_events_of, redeem
+from tests.support.owner import owner_connection
 from tests.support.portal_client import PIN, invited
 
 pytestmark = pytest.mark.both
@@ -27,8 +28,8 @@ def test_sign_out_ends_the_session_and_is_audited(coach, app):
 def test_quick_exit_without_audit_table_ends_the_session(coach, app):
     found = invited(coach)
     reference = choose_pin(redeem(found.card_code), found.start_code, PIN)
-    with transaction() as session:
-        session.execute(sa.text("ALTER TABLE audit_event RENAME TO away"))
+    with owner_connection() as connection:
+        connection.exec_driver_sql("ALTER TABLE audit_event RENAME TO away")
     with pytest.raises(sa.exc.SQLAlchemyError):
         end_session(reference)
     assert find_client_session(reference) is None

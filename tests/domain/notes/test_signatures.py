@@ -22,6 +22,7 @@ from caseapp.domain.notes.models import Note, NoteSignature
 from caseapp.domain.notes.operations import record_missing_signatures
 from caseapp.domain.notes.queries import get_note, list_case_notes
 from tests.support import builders
+from tests.support.owner import owner_connection
 
 pytestmark = pytest.mark.both
 
@@ -31,21 +32,21 @@ NOTES, SIGNATURES = (METADATA.tables[name] for name in ("note", "note_signature"
 def without_triggers(*more):
     """Let this test change signed notes, as somebody with the database could."""
     names = ("note", "note_signature", *more)
-    with transaction() as session:
+    with owner_connection() as connection:
         if db.engine.dialect.name == "postgresql":
             statements = [f"ALTER TABLE {name} DISABLE TRIGGER USER" for name in names]
         else:
             found = "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name IN "
-            triggers = session.execute(sa.text(f"{found} {names}")).scalars()
+            triggers = connection.exec_driver_sql(f"{found} {names}").scalars()
             statements = [f"DROP TRIGGER {name}" for name in triggers]
         for statement in statements:
-            session.execute(sa.text(statement))
+            connection.exec_driver_sql(statement)
 
 
 def change(table, note_id, **values):
     column = table.c.id if table is NOTES else table.c.note_id
-    with transaction() as session:
-        session.execute(sa.update(table).where(column == note_id).values(values))
+    with owner_connection() as connection:
+        connection.execute(sa.update(table).where(column == note_id).values(values))
 
 
 def read(actor, note_id):

@@ -39,6 +39,7 @@ from tests.domain.screening.hold_helpers import (
 from tests.support import builders, followups
 from tests.support.concurrency import run_concurrently
 from tests.support.depth import times
+from tests.support.owner import owner_connection
 
 pytestmark = pytest.mark.both
 
@@ -68,8 +69,8 @@ def test_screening_creates_required_actions_in_one_transaction(team, ines):
 
 def test_failed_audit_event_rolls_back_screening(team, ines):
     """The audit event is written last; when it fails, no screening is stored."""
-    with transaction() as session:
-        session.execute(sa.text("ALTER TABLE audit_event RENAME TO audit_event_gone"))
+    with owner_connection() as connection:
+        connection.exec_driver_sql("ALTER TABLE audit_event RENAME TO audit_event_gone")
     with pytest.raises(sa.exc.DBAPIError), day(0):
         builders.screen(team["coach"], ines, self_harm="urgent")
     db.session.rollback()

@@ -51,6 +51,7 @@ from tests.domain.screening.hold_helpers import (
 from tests.support import builders
 from tests.support.concurrency import run_concurrently
 from tests.support.depth import times
+from tests.support.owner import owner_connection
 
 pytestmark = pytest.mark.both
 
@@ -68,14 +69,14 @@ TRIGGERS = {
 
 def without_triggers():
     """Let this test change events, as somebody with the database file could."""
-    with transaction() as session:
+    with owner_connection() as connection:
         for statement in TRIGGERS[db.engine.dialect.name]:
-            session.execute(sa.text(statement))
+            connection.exec_driver_sql(statement)
 
 
 def change(statement):
-    with transaction() as session:
-        session.execute(statement)
+    with owner_connection() as connection:
+        connection.execute(statement)
     db.session.expire_all()
 
 
