@@ -16,7 +16,7 @@ from caseapp.cli import installation_checks, serve
 from caseapp.cli.check_result import FAULT
 from caseapp.cli.context import CommandContext
 from caseapp.core import settings
-from caseapp.core.actor import Actor
+from caseapp.core.actor import Actor, operator
 from caseapp.core.database import db
 from caseapp.core.errors import RuleBroken
 from caseapp.core.permissions import Role
@@ -86,7 +86,7 @@ def test_earlier_database_is_refused_until_somebody_accepts_it(team, folder, run
 
 
 def test_missing_checkpoints_are_noticed(team, folder, run_command):
-    """Neither a server nor a demo starts, and nothing begins anew, until somebody accepts it."""
+    """Nothing starts, and nothing begins anew, until somebody accepts it."""
     assert codes() == []
     assert write_checkpoint() == 1
     [path] = folder.iterdir()
@@ -95,7 +95,7 @@ def test_missing_checkpoints_are_noticed(team, folder, run_command):
     assert codes() == ["checkpoints_missing"]
     assert write_checkpoint() is None
     assert run_command("audit", "verify").stderr == "checkpoints: All checkpoints are missing.\n"
-    for arguments in (["worker"], ["serve"], ["demo"]):
+    for arguments in (["worker"], ["serve"]):
         refused = run_command(*arguments)
         assert (refused.exit_code, "there are none in" in refused.stderr) == (1, True), arguments
     accepted = run_command("audit", "accept-rollback", "--reason", "The disk was exchanged.")
@@ -118,12 +118,12 @@ def test_no_demo_is_created_beside_checkpoints_of_another_database(app, folder, 
 
 # What is done to the events 1 to 5 of a stream in an export, of which one checkpoint names two and another one three.
 TAMPERINGS = (
-    (lambda e: [*e[:2], e[2].replace(b"case.edit", b"case.read"), *e[3:]], "unlike", "s 3 to 5"),
-    (lambda e: e[:2] + e[3:], "missing", " 3"),
-    (lambda e: e[1:], "missing", " 1"),
-    (lambda e: e[:4] + e[3:], "inserted", " 5"),
-    (lambda e: [*e[:2], e[3], e[2], *e[4:]], "order", " 3"),
-    (lambda e: e[:-1], "missing", " 5"),
+    (lambda e: [*e[:2], e[2].replace(b"case.edit", b"case.read"), *e[3:]], "unlike", (3, 5)),
+    (lambda e: e[:2] + e[3:], "missing", (3,)),
+    (lambda e: e[1:], "missing", (1,)),
+    (lambda e: e[:4] + e[3:], "inserted", (5,)),
+    (lambda e: [*e[:2], e[3], e[2], *e[4:]], "order", (3,)),
+    (lambda e: e[:-1], "missing", (5,)),
 )
 
 
@@ -132,9 +132,11 @@ TAMPERINGS = (
 def test_export_is_verified_by_one_file_without_the_installation(
     team, folder, run_command, tmp_path
 ):
-    stream = min({*map(str, range(STREAMS))} - {*verify_log().ends})
-    stranger = Actor(UUID(int=STREAMS + int(stream)), Role.COACH, "", "web")
     add_all_kinds(team)
+    write_checkpoint()
+    stream = (operator().id.int + 1) % STREAMS
+    stranger = Actor(UUID(int=STREAMS + stream), Role.COACH, "", "web")
+    known = verify_log().ends.get(str(stream), (0,))[0]
     file = tmp_path / "log.jsonl"
 
     def export():
@@ -162,13 +164,13 @@ def test_export_is_verified_by_one_file_without_the_installation(
     assert b'"kind": "list"' in b"".join(whole)
     assert "-----" not in "".join(map(str, whole)), "no secret key"
 
-    [first, *_] = own = [
-        place for place, line in enumerate(whole) if f'"stream": "{stream}"'.encode() in line
-    ]
-    before, events, after = whole[:first], whole[first : first + len(own)], whole[own[-1] + 1 :]
-    for tamper, kind, place in TAMPERINGS:
-        name = f"Stream {stream}, event{place}"
-        assert faults(before + tamper(events) + after) == [("file", "The file"), (kind, name)]
+    own = [place for place, line in enumerate(whole) if f'"stream": "{stream}"'.encode() in line]
+    first = own[-5]
+    before, events, after = whole[:first], whole[first : own[-1] + 1], whole[own[-1] + 1 :]
+    for tamper, kind, numbers in TAMPERINGS:
+        named = " to ".join(str(known + number) for number in numbers)
+        place = f"Stream {stream}, event{'s' * (len(numbers) - 1)} {named}"
+        assert faults(before + tamper(events) + after) == [("file", "The file"), (kind, place)]
     for lines in (whole[:-1], [*whole, whole[-1]], [*whole[:-1], whole[1], whole[-1]], [], [b"x"]):
         assert faults(lines)[0] == ("file", "The file")
     start = json.loads(whole[0])
@@ -182,12 +184,16 @@ def test_export_is_verified_by_one_file_without_the_installation(
     with owner_connection() as connection:
         take_guards_off(connection)
         connection.exec_driver_sql(
-            f"UPDATE audit_event SET action = 'x' WHERE stream = {stream} AND seq = 4"
+            f"UPDATE audit_event SET action = 'x' WHERE stream = {stream} AND seq = {known + 4}"
         )
-    assert faults(export()[1]) == [("unlike", f"Stream {stream}, events 3 to 5")]
+    assert faults(export()[1]) == [
+        ("unlike", f"Stream {stream}, events {known + 3} to {known + 5}")
+    ]
     with owner_connection() as connection:
-        connection.exec_driver_sql(f"DELETE FROM audit_event WHERE stream = {stream} AND seq > 2")
-    assert faults(export()[1]) == [("missing", f"Stream {stream}, event 3")]
+        connection.exec_driver_sql(
+            f"DELETE FROM audit_event WHERE stream = {stream} AND seq > {known + 2}"
+        )
+    assert faults(export()[1]) == [("missing", f"Stream {stream}, event {known + 3}")]
     nothing = run_command("audit", "export", "--until", "2000-01-01").stdout.splitlines()
     assert len(nothing) == 2
 
