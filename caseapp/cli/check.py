@@ -61,6 +61,9 @@ def describe_settings(context: CommandContext) -> Iterator[str]:
         "DATA_DIR": str(context.settings.data_dir),
         "CHECKPOINT_DIR": str(context.settings.checkpoint_dir),
         "DATABASE_URL": sa.make_url(context.settings.database_url).render_as_string(),
+        "OWNER_DATABASE_URL": sa.make_url(context.settings.owner_database_url).render_as_string()
+        if context.settings.owner_database_url
+        else "not set",
         "BASE_URL": context.settings.base_url,
         "PORTAL_URL": context.settings.portal_base,
         "SECRET_KEY_FILE": "read",

@@ -9,6 +9,7 @@ from caseapp.cli.audit import audit
 from caseapp.cli.check import check
 from caseapp.cli.conflicts import conflicts
 from caseapp.cli.context import CommandContext, Commands
+from caseapp.cli.database import database
 from caseapp.cli.handouts import handouts
 from caseapp.cli.keys import keys
 from caseapp.cli.programs import program
@@ -48,5 +49,6 @@ for command in (
     report,
     keys,
     audit,
+    database,
 ):
     caseapp.add_command(command)

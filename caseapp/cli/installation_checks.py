@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from caseapp.cli.check_result import FAULT, OK, WARNING, CheckResult
 from caseapp.core import fonts, heartbeat, mail, migrate, outbox, pdf, settings, uploads
 from caseapp.core.database import SQLITE_PRAGMAS, db
+from caseapp.core.database_roles import WAY_OUT, list_stray_rights
 from caseapp.core.errors import RenderFailed, RuleBroken
 from caseapp.core.sandbox import confinement, limit_hits
 from caseapp.core.sandbox.pool import PoolUnavailable
@@ -84,6 +85,8 @@ def check_database() -> Iterator[CheckResult]:
         )
         if connection.dialect.name == "sqlite":
             yield from _check_sqlite(connection)
+        else:
+            yield from _check_roles(connection)
         if not current:
             return
         late = outbox.count_late(MAX_MAIL_DELAY)
@@ -109,6 +112,18 @@ def _check_sqlite(connection: sa.Connection) -> Iterator[CheckResult]:
         )
     else:
         yield CheckResult(OK, f"SQLite {sqlite3.sqlite_version}")
+
+
+def _check_roles(connection: sa.Connection) -> Iterator[CheckResult]:
+    """Check that the application's role can't change rows that never change; production doesn't start otherwise."""
+    stray = list_stray_rights(connection)
+    level = FAULT if settings.active().env == "production" else WARNING
+    for text in stray:
+        yield CheckResult(level, f"{text} {WAY_OUT}")
+    if not stray:
+        yield CheckResult(
+            OK, "The application's role can only add to the tables whose rows never change"
+        )
 
 
 def check_log() -> Iterator[CheckResult]:

@@ -15,10 +15,10 @@ from caseapp.cli.setup import fill_demo, list_sign_ins, set_up_demo
 from caseapp.cli.worker import WorkerProcess
 from caseapp.core import migrate, pdf, uploads
 from caseapp.core.database import db
-from caseapp.core.errors import Reason, RenderFailed, RuleBroken, refuse_for
+from caseapp.core.errors import Reason, RenderFailed, RuleBroken
 from caseapp.core.sandbox.pool import PoolUnavailable
 from caseapp.core.settings import ROOT
-from caseapp.domain.audit.checkpoints import list_rollback_faults
+from caseapp.domain.audit.start import refuse_unsafe_start
 from caseapp.domain.users.queries import list_users
 from caseapp.http import assets
 
@@ -166,7 +166,7 @@ def _prepare(context: CommandContext) -> list[str]:
     """
     if context.settings.demo:
         set_up_demo(context)
-        refuse_for(list_rollback_faults())
+        refuse_unsafe_start()
         if not list_users():
             click.echo("Creating the demo practice. This takes a moment, but only the first time …")
             return list(fill_demo(context))
@@ -176,7 +176,7 @@ def _prepare(context: CommandContext) -> list[str]:
             raise RuleBroken(
                 Reason("not_set_up", "The database schema is out of date.", "Run: caseapp init")
             )
-    refuse_for(list_rollback_faults())
+    refuse_unsafe_start()
     return list_sign_ins(context)
 
 

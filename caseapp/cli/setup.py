@@ -6,14 +6,16 @@ import secrets
 from typing import TYPE_CHECKING
 
 import click
+import sqlalchemy as sa
 
 from caseapp.cli import demo as demo_data
-from caseapp.core import migrate
-from caseapp.core.errors import Invalid, Reason, RuleBroken, refuse_for
+from caseapp.core import migrate, settings
+from caseapp.core.database_roles import set_up_roles
+from caseapp.core.errors import Invalid, Reason, RuleBroken
 from caseapp.core.tokens import generate_code
 from caseapp.core.transaction import transaction
-from caseapp.domain.audit.checkpoints import list_rollback_faults
 from caseapp.domain.audit.operations import chain_earlier_events
+from caseapp.domain.audit.start import refuse_unsafe_start
 from caseapp.domain.auth.portal_access import seal_stored_hashes
 from caseapp.domain.auth.rules import PIN_LENGTH, find_pin_error
 from caseapp.domain.handouts.library import InvalidHandoutFile
@@ -46,6 +48,7 @@ def set_up() -> int:
     Notes that an earlier release signed get a signature.
     """
     migrate.upgrade()
+    grant_rights()
     open_ring()
     chain_earlier_events()
     while derive_some_states():
@@ -55,6 +58,14 @@ def set_up() -> int:
         set_up_practice()
         record_missing_signatures()
         return publish_library()
+
+
+def grant_rights() -> None:
+    """Give the application's role its rights to new tables, where the tables belong to another one."""
+    current = settings.active()
+    if current.owner_database_url:
+        with migrate.migration_connection() as connection:
+            set_up_roles(connection, sa.make_url(current.database_url))
 
 
 def derive_some_states() -> int:
@@ -87,7 +98,7 @@ def demo(context: CommandContext) -> None:
         )
     with context.open():
         set_up()
-        refuse_for(list_rollback_faults())
+        refuse_unsafe_start()
         for line in fill_demo(context):
             click.echo(line)
 

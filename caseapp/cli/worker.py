@@ -14,10 +14,10 @@ import structlog
 
 from caseapp.cli.context import CommandContext, print_error_lines
 from caseapp.core import heartbeat, outbox
-from caseapp.core.errors import refuse_for
 from caseapp.core.transaction import transaction
 from caseapp.domain.alerts.operations import ALERT_STEP, enqueue_waiting_alerts
-from caseapp.domain.audit.checkpoints import list_rollback_faults, write_checkpoint
+from caseapp.domain.audit.checkpoints import write_checkpoint
+from caseapp.domain.audit.start import refuse_unsafe_start
 from caseapp.domain.clients.operations import enqueue_comparison
 from caseapp.domain.dashboard.weekly_mail import enqueue_board_mails
 
@@ -110,7 +110,7 @@ class CheckpointTimer(threading.Thread):
 def worker(context: CommandContext, *, with_parent: bool) -> None:
     """Run background tasks: alerts, mail and bulk assignments. SIGTERM lets a running task finish."""
     with context.app.app_context():
-        refuse_for(list_rollback_faults())
+        refuse_unsafe_start()
     consumer = context.app.extensions["queue"].create_consumer(
         workers=1, max_delay=1, graceful_signal="TERM"
     )

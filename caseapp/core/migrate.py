@@ -55,15 +55,16 @@ def is_current(connection: Connection) -> bool:
 
 @contextmanager
 def migration_connection(url: URL | str | None = None) -> Iterator[Connection]:
-    """Connect for migrations: one transaction, one migration at a time, bounded waiting for locks.
+    """Connect for migrations, as the owner of the tables: one transaction, one at a time, bounded waiting for locks.
 
     SQLite commits each change of a table at once unless a transaction was begun before it, so one is begun with the
     writer's lock; what a killed process left unfinished is rolled back by the next one that opens the file. Foreign
     keys are not enforced while it runs: rebuilding a parent table would delete its children. `check_references` does.
     """
-    engine = sa.create_engine(
-        url if url is not None else settings.active().database_url, poolclass=sa.NullPool
-    )
+    if url is None:
+        current = settings.active()
+        url = current.owner_database_url or current.database_url
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
     sqlite = engine.dialect.name == "sqlite"
     if sqlite:
         sa.event.listen(engine, "connect", _prepare_sqlite)

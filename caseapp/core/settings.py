@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 from urllib.parse import urlsplit
 
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
 from caseapp.core import key_files, runtime
 
 if TYPE_CHECKING:
@@ -62,6 +65,7 @@ class Settings:
     portal_url: str | None = None
     provider: Provider | None = None
     token_requests: int = 0
+    owner_database_url: str | None = field(default=None, repr=False)
 
     @property
     def portal_base(self) -> str:
@@ -97,6 +101,8 @@ SETTING_DESCRIPTIONS = {
     "CHECKPOINT_DIR": "folder for the signed checkpoints of the audit log, which show that an earlier database was "
     "brought back; best on another disk or machine (default: checkpoints/ in DATA_DIR)",
     "DATABASE_URL": "SQLAlchemy database URL (default: SQLite in DATA_DIR)",
+    "OWNER_DATABASE_URL": "address of the same PostgreSQL database for the owner of its tables, used by init and "
+    "database roles only (default: DATABASE_URL for everything)",
     "BASE_URL": "address of the staff pages and the API (required in production)",
     "PORTAL_URL": "address of the clients' portal on a host name of its own, as used in emails and on cards "
     "(default: BASE_URL)",
@@ -224,6 +230,28 @@ class _Reader:
             self.fault(name, f"{given} must contain one line of text")
         return found
 
+    def owner_database_url(self, database_url: str) -> str | None:
+        """Read the address for the owner of the tables: another role of the same PostgreSQL database."""
+        given = self.text("OWNER_DATABASE_URL")
+        if not given:
+            return None
+        try:
+            owner, application = make_url(given), make_url(database_url)
+        except ArgumentError:
+            self.fault("OWNER_DATABASE_URL", "must be a database URL, and DATABASE_URL too")
+            return None
+        if {owner.get_backend_name(), application.get_backend_name()} != {"postgresql"}:
+            self.fault("OWNER_DATABASE_URL", f"needs PostgreSQL, in {PREFIX}DATABASE_URL too")
+        elif not owner.username or not application.username:
+            self.fault("OWNER_DATABASE_URL", f"must name a role, and {PREFIX}DATABASE_URL too")
+        elif owner.username == application.username:
+            self.fault(
+                "OWNER_DATABASE_URL", f"must name another role than {PREFIX}DATABASE_URL does"
+            )
+        elif owner.database != application.database:
+            self.fault("OWNER_DATABASE_URL", f"must name the same database as {PREFIX}DATABASE_URL")
+        return given
+
     def smtp_url(self, env: str) -> str | None:
         found = self.text("SMTP_URL") or None
         if found and urlsplit(found).scheme not in {"smtp", "smtps"}:
@@ -306,13 +334,15 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     scan_command = read.command("SCAN_COMMAND")
     provider = read.provider(env)
     token_requests = read.whole_number("TOKEN_REQUESTS", "0" if env == "test" else "600")
+    database_url = read.text("DATABASE_URL", f"sqlite:///{data_dir / 'caseapp.db'}")
+    owner_database_url = read.owner_database_url(database_url)
     if read.faults:
         raise InvalidSettings("\n".join(read.faults))
     return Settings(
         env=cast("Environment", env),
         data_dir=data_dir,
         checkpoint_dir=Path(read.text("CHECKPOINT_DIR", str(data_dir / "checkpoints"))).resolve(),
-        database_url=read.text("DATABASE_URL", f"sqlite:///{data_dir / 'caseapp.db'}"),
+        database_url=database_url,
         base_url=base_url,
         secret_key=secret_keys[0],
         vault_keys=vault_keys,
@@ -324,6 +354,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         portal_url=portal_url,
         provider=provider,
         token_requests=token_requests,
+        owner_database_url=owner_database_url,
     )
 
 

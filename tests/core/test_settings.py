@@ -17,6 +17,10 @@ PRODUCTION = {
 }
 
 
+OWNER = "postgresql+psycopg://owner@db/case"
+TWO = {"OWNER_DATABASE_URL": OWNER, "DATABASE_URL": "postgresql+psycopg://app@db/case"}
+
+
 @pytest.fixture
 def load(tmp_path):
     for name, first in (("secret", 100), ("vault", 200)):
@@ -57,6 +61,10 @@ def test_portal_url_decides_about_links_sender_and_host(load):
     assert load(PORTAL_URL="https://PRACTICE.example.org:443").portal_host is None
 
 
+def test_owner_of_the_tables_is_another_role(load):
+    assert (load().owner_database_url, load(**TWO).owner_database_url) == (None, OWNER)
+
+
 def test_settings_repr_hides_secrets(load):
     assert "hush" not in repr(load())
     assert "\\xc8" not in repr(load())
@@ -88,6 +96,10 @@ def test_settings_repr_hides_secrets(load):
         ({"LOG_FORMAT": "xml"}, "LOG_FORMAT: must be json or text"),
         ({"OPENID_NAME": "Example ID"}, "OPENID_NAME: needs CASEAPP_OPENID_ISSUER"),
         ({"DEBUG": "1"}, "DEBUG: unknown setting"),
+        ({"OWNER_DATABASE_URL": OWNER}, "OWNER_DATABASE_URL: needs PostgreSQL"),
+        (TWO | {"DATABASE_URL": OWNER}, "OWNER_DATABASE_URL: must name another role"),
+        (TWO | {"OWNER_DATABASE_URL": f"{OWNER}2"}, "OWNER_DATABASE_URL: must name the same"),
+        (TWO | {"OWNER_DATABASE_URL": "postgresql://db/case"}, "OWNER_DATABASE_URL: must name a"),
     ],
 )
 def test_invalid_setting_is_named(load, changed, message):

@@ -41,7 +41,7 @@ from caseapp.domain.audit.verifier import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
     from sqlalchemy.engine import Connection
@@ -126,7 +126,7 @@ def _find_spans(connection: Connection, since: datetime | None, until: datetime 
         found = found.where(AuditEvent.occurred_at >= since)
     if until:
         found = found.where(AuditEvent.occurred_at < until)
-    rows = connection.execute(found.group_by(AuditEvent.stream))
+    rows: Iterable[Any] = connection.execute(found.group_by(AuditEvent.stream))
     return {stream: (first, last) for stream, first, last in rows}
 
 
