@@ -105,7 +105,8 @@ def test_missing_checkpoints_are_noticed(team, folder, run_command):
 
 def test_no_demo_is_created_beside_checkpoints_of_another_database(app, folder, data_dir):
     """The server says what the worker says, before it creates anything."""
-    write_checkpoint()
+    record_refusal(operator(), "case.edit", "case", None, {})
+    assert write_checkpoint() == 1
     [path] = folder.iterdir()
     names = ("number", "at", "accepted", "hashes", "previous", "kind")
     kept = {name: value for name, value in json.loads(path.read_text()).items() if name in names}

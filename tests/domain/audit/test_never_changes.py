@@ -150,7 +150,7 @@ def test_application_can_only_add_rows_that_never_change(app, database_url):
     for statement, told in tried + [(other, "Only migrations change") for other in others]:
         with (
             pytest.raises(sa.exc.DatabaseError, match=told),
-            db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection,
+            separate_transaction() as connection,
         ):
             connection.exec_driver_sql(statement)
 

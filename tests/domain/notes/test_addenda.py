@@ -20,6 +20,7 @@ from caseapp.domain.notes.schemas import NewAddendum
 from caseapp.domain.staffing.operations import hand_over
 from tests.domain.notes.test_signatures import NOTES, read, without_triggers
 from tests.support import builders
+from tests.support.owner import owner_connection
 
 pytestmark = pytest.mark.both
 
@@ -154,16 +155,16 @@ def test_every_change_of_an_addendum_or_of_what_lists_use_shows(team, coach, cas
     ]
     facts = {"actual_minutes": 45, "in_error": False, "addenda": 2}
     for in_addendum, in_note in changes:
-        with transaction() as session:
+        with owner_connection() as connection:
             if in_addendum:
-                session.execute(sa.update(ADDENDA).where(of_second).values(in_addendum))
+                connection.execute(sa.update(ADDENDA).where(of_second).values(in_addendum))
             if in_note:
-                session.execute(sa.update(NOTES).where(of_note).values(in_note))
+                connection.execute(sa.update(NOTES).where(of_note).values(in_note))
         assert not read(coach, note_id).is_as_signed, (in_addendum, in_note)
-        with transaction() as session:
-            session.execute(sa.update(ADDENDA).where(of_second).values(dict(before)))
-            session.execute(sa.update(NOTES).where(of_note).values(facts))
+        with owner_connection() as connection:
+            connection.execute(sa.update(ADDENDA).where(of_second).values(dict(before)))
+            connection.execute(sa.update(NOTES).where(of_note).values(facts))
         assert read(coach, note_id).is_as_signed
-    with transaction() as session:
-        session.execute(sa.delete(ADDENDA).where(of_second))
+    with owner_connection() as connection:
+        connection.execute(sa.delete(ADDENDA).where(of_second))
     assert not read(coach, note_id).is_as_signed

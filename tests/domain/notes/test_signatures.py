@@ -136,8 +136,8 @@ def test_missing_or_foreign_signature_shows(coach, case, note_id):
     without_triggers()
     stored = db.session.execute(sa.select(SIGNATURES).where(SIGNATURES.c.note_id == other))
     copied = {**stored.mappings().one(), "note_id": note_id}
-    with transaction() as session:
-        session.execute(sa.delete(SIGNATURES).where(SIGNATURES.c.note_id == note_id))
+    with owner_connection() as connection:
+        connection.execute(sa.delete(SIGNATURES).where(SIGNATURES.c.note_id == note_id))
     assert not read(coach, note_id).is_as_signed
     with transaction() as session:
         session.execute(sa.insert(SIGNATURES).values(copied))
@@ -173,8 +173,8 @@ def test_notes_of_an_earlier_release_are_signed_once_and_say_since_when(team, co
     old = builders.note(coach, case.case_id, days_ago=30)
     changed = builders.note(coach, case.case_id, days_ago=20)
     without_triggers()
-    with transaction() as session:
-        session.execute(sa.delete(SIGNATURES))
+    with owner_connection() as connection:
+        connection.execute(sa.delete(SIGNATURES))
     change(NOTES, changed, modality="phone")
     with transaction():
         assert record_missing_signatures() == 2
@@ -185,8 +185,8 @@ def test_notes_of_an_earlier_release_are_signed_once_and_say_since_when(team, co
     assert not read(coach, changed).is_as_signed
     # A signature that is missing later was taken away.
     new = builders.note(coach, case.case_id)
-    with transaction() as session:
-        session.execute(sa.delete(SIGNATURES).where(SIGNATURES.c.note_id.in_([changed, new])))
+    with owner_connection() as connection:
+        connection.execute(sa.delete(SIGNATURES).where(SIGNATURES.c.note_id.in_([changed, new])))
     with transaction():
         assert record_missing_signatures() == 0
     assert not read(coach, new).is_as_signed
