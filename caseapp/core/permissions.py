@@ -42,6 +42,8 @@ class Action(StrEnum):
     CONTACT_READ = "contact.read"
     CONTACT_WRITE = "contact.write"
     CONFLICT_READ = "conflict.read"
+    CONFLICT_ASK = "conflict.ask"
+    CONFLICT_DECIDE = "conflict.decide"
     PORTAL_INVITE = "portal.invite"
     CASE_OPEN = "case.open"
     CASE_READ = "case.read"
@@ -175,12 +177,13 @@ _COACH = _ALL_STAFF | {
 }
 
 ACTIONS_BY_ROLE: dict[Role, frozenset[Action]] = {
-    Role.COACH: frozenset(_COACH),
+    Role.COACH: frozenset(_COACH | {Action.CONFLICT_ASK}),
     Role.SUPERVISOR: frozenset(
         _COACH
         | {
             Action.BOARD_READ,
             Action.CONFLICT_READ,
+            Action.CONFLICT_DECIDE,
             Action.HAND_OVER,
             Action.DENIAL_MANAGE,
             Action.HOLD_RELEASE,

@@ -14,6 +14,7 @@ from caseapp.domain.contacts import models as contacts
 from caseapp.domain.followups import models as followups
 from caseapp.domain.form_drafts import models as form_drafts
 from caseapp.domain.handouts import models as handouts
+from caseapp.domain.intakes import models as intakes
 from caseapp.domain.keys import models as keys
 from caseapp.domain.notes import models as notes
 from caseapp.domain.practice import models as practice
@@ -36,6 +37,7 @@ MODULES = (
     followups,
     form_drafts,
     handouts,
+    intakes,
     keys,
     notes,
     idempotency,

@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 MESSAGES = {
     "saved": lazy_gettext("Saved."),
     "client_added": lazy_gettext("Client added. Start with a full screening."),
+    "supervisor_asked": lazy_gettext(
+        "Your supervisor has been asked. What you entered is kept for 30 days."
+    ),
     "screening_recorded": lazy_gettext("Screening recorded."),
     "decision_recorded": lazy_gettext("Decision recorded."),
     "circumstance_ended": lazy_gettext("Recorded. This circumstance is no longer current."),

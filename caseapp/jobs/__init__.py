@@ -23,6 +23,7 @@ from caseapp.jobs.alerts import mail_alert, take_alert_step
 from caseapp.jobs.bulk_assignments import process_bulk_assignment
 from caseapp.jobs.comparison import compare_clients
 from caseapp.jobs.expired_drafts import delete_expired_drafts
+from caseapp.jobs.expired_intakes import delete_expired_intakes
 from caseapp.jobs.expired_uploads import delete_expired_uploads
 from caseapp.jobs.failures import delete_old_failures
 from caseapp.jobs.passwords import (
@@ -82,7 +83,12 @@ def _recording(
 
 
 def delete_expired() -> None:
-    """Delete what is kept for a while only: form drafts, uploads that nobody sent, failed tries and security events."""
+    """Delete what is kept for a while only.
+
+    That is form drafts, intakes, uploads that nobody sent, failed tries and
+    security events.
+    """
     delete_expired_drafts()
+    delete_expired_intakes()
     delete_expired_uploads()
     delete_old_failures()

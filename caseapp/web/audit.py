@@ -42,6 +42,8 @@ ACTION_LABELS = {
     Action.CONTACT_READ: "Viewed the contact log",
     Action.CONTACT_WRITE: "Recorded contact or a no-show",
     Action.CONFLICT_READ: "Viewed a possible conflict",
+    Action.CONFLICT_ASK: "Put an intake to a supervisor",
+    Action.CONFLICT_DECIDE: "Decided about an intake",
     Action.PORTAL_INVITE: "Invited a client to the portal",
     Action.CASE_OPEN: "Opened a case",
     Action.CASE_READ: "Viewed a case",

@@ -33,6 +33,7 @@ from caseapp.domain.clients.care_team import list_care_team
 from caseapp.domain.clients.codes import CONSENT_METHODS
 from caseapp.domain.clients.matches import list_matches
 from caseapp.domain.clients.operations import confirm_contact, update_client
+from caseapp.domain.clients.queries import dump_client
 from caseapp.domain.clients.rules import UNSAFE_FLAGS, is_contact_frozen
 from caseapp.domain.clients.schemas import (
     CHANNELS,
@@ -178,26 +179,7 @@ def details_page(context: CasePage, forms: Forms) -> str:
 
 def client_values(context: CaseContext) -> dict[str, object]:
     """Return what the client's form sends untouched."""
-    client = context.client
-    names = (
-        "name",
-        "preferred_name",
-        "pronouns",
-        "email",
-        "phone",
-        "partner_name",
-        "birth_year",
-        "language",
-    )
-    return {
-        **{name: getattr(client, name) for name in names},
-        "safe_channels": client.safe.channels,
-        "safe_times": client.safe.times,
-        "code_word": client.safe.code_word,
-        "safe_warning": client.safe.warning,
-        "consent_on": client.consent_on,
-        "consent_method": client.consent_method,
-    }
+    return dump_client(context.client)
 
 
 @details.form(

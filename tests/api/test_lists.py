@@ -18,7 +18,7 @@ from caseapp.domain.practice.queries import today
 from caseapp.domain.safety_plans.codes import EXIT, SAFETY
 from caseapp.domain.screening.operations import set_manual_flag
 from tests.api.api_client import BASE, NOBODYS, assert_error
-from tests.support import builders, safety_plans
+from tests.support import builders, intakes, safety_plans
 from tests.support.staff_pages import StaffBrowser
 
 UNFIT_CURSOR = "WzcuNV0"
@@ -129,6 +129,7 @@ def records(app, staff):
         body = {"user_id": str(staff[colleague].actor.id), "clients": [client_id]}
         body["starts_on"] = body["ends_on"] = today().isoformat()
         assert coach.post(f"/coaches/{coach.actor.id}/covers", body).status_code == 201
+        assert coach.post("/intakes", intakes.BODY).status_code == 201
     return {"client_id": made.client_id, "case_id": made.case_id, "group": "alerts"}
 
 

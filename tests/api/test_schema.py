@@ -24,7 +24,7 @@ from caseapp.domain.practice.queries import today
 from caseapp.domain.worksheets.operations import share_answers
 from caseapp.domain.worksheets.queries import lock_worksheet
 from tests.api.api_client import NOBODYS
-from tests.support import builders, portal_client, safety_plans
+from tests.support import builders, intakes, portal_client, safety_plans
 from tests.support.depth import times
 from tests.support.staff_pages import StaffBrowser
 
@@ -97,6 +97,7 @@ def records(app, staff):
     }
     cover = coach.post(f"/coaches/{coach.actor.id}/covers", body).get_json()
     return {
+        "intake_id": coach.post("/intakes", intakes.BODY).get_json()["id"],
         "denial_id": staff["supervisor"].post("/denied-access", denial).get_json()["id"],
         "coach_id": str(coach.actor.id),
         "cover_id": cover["id"],
@@ -125,7 +126,7 @@ def who_asks(operation):
     """Choose a person whose role includes the action."""
     if operation.tags[0] in ADMINS:
         return "admin"
-    is_supervisors = operation.path.endswith(("/release", "/recall", "/hand-over"))
+    is_supervisors = operation.path.endswith(("/release", "/recall", "/hand-over", "/decision"))
     return "supervisor" if is_supervisors or operation.tags[0] in {"board", "denials"} else "coach"
 
 

@@ -344,7 +344,10 @@ def case_form_is_untouched(sample, monkeypatch):
 OWN_DRAFTS = {"notes", "portal_handouts", "screenings"}
 # Forms that do something even when they are sent as they were opened.
 ACTS_UNTOUCHED = {
+    "cases.ask",
+    "cases.ask_again",
     "cases.create",
+    "cases.open_asked",
     "contacts.add",
     "notes.create",
     "notes.discard",

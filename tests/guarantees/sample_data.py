@@ -49,7 +49,7 @@ from caseapp.domain.worksheets.operations import send_upload, share_answers, sto
 from caseapp.domain.worksheets.queries import lock_worksheet
 from caseapp.http.guard import iter_routes
 from caseapp.portal.reading_list import format_position
-from tests.support import builders, portal_client, safety_plans, staff
+from tests.support import builders, intakes, portal_client, safety_plans, staff
 
 if TYPE_CHECKING:
     from werkzeug.routing import Rule
@@ -71,6 +71,7 @@ OWNED = {
     "followup_id",
     "bulk_assignment_id",
     "hold_id",
+    "intake_id",
     "note_id",
     "number",
     "plan_id",
@@ -82,7 +83,7 @@ OWNED = {
     "screening_id",
 }
 # What isn't about one client only: whoever reads it sees the part that they may.
-NOT_OF_ONE_CLIENT = {"bulk_assignment_id", "coach_id", "cover_id", "session_id"}
+NOT_OF_ONE_CLIENT = {"bulk_assignment_id", "coach_id", "cover_id", "intake_id", "session_id"}
 SHARED = {
     "draft_id",
     "export_id",
@@ -216,6 +217,7 @@ def _belongings(app, coach, slugs, admin, denied):
         "note_id": note_id,
         "signed_note_id": builders.note(coach, found.case_id),
         "bulk_assignment_id": bulk_assignment_id,
+        "intake_id": intakes.keep(coach),
         "hold_id": list_holds(coach, found.client_id)[0].id,
         "denial_id": denial_id,
         "flag_id": list_flags(coach, found.client_id)[0].id,
@@ -407,6 +409,9 @@ BODIES: dict[str, dict[str, object]] = {
         "reason": "It keeps her from writing to him.",
     },
     f"POST {API}/holds/<uuid:hold_id>/second-person": {"user_id": NOBODYS.hex},
+    f"POST {API}/intakes/<uuid:intake_id>/ask": intakes.BODY,
+    f"POST {API}/intakes/<uuid:intake_id>/case": intakes.BODY,
+    f"POST {API}/intakes/<uuid:intake_id>/decision": {"is_allowed": True},
     "POST /note/<uuid:note_id>/draft": {
         "format": "dap",
         "session_at": "2026-05-14T12:00",

@@ -107,6 +107,8 @@ TO_SET_UP = {
 # who was named to release the hold.
 OF_AUTHOR = {"note_id", "session_id", "token_id"}
 OF_TEAM = {"staffing.hand_over_page", "staffing.confirm_rest", "staffing.hand_over_rest"}
+# What only whoever put an intake to a supervisor reaches, though their supervisor sees it.
+OF_ASKER = {"cases.open_asked", "cases.ask_again", "api_intakes.open_case", "api_intakes.ask_again"}
 # What admins reach of every client, since it shows a case number only.
 OF_ADMIN = {"denials.end", "api_denials.end"}
 OF_NAMED = {
@@ -158,7 +160,8 @@ def expected(name, person, route, ownership):
     if (name, endpoint) == WITHOUT_PACKET:
         return "missing"
     owned = w.OWNED & route.rule.arguments
-    sees = person.sees == ownership and (person.is_author or not owned & OF_AUTHOR)
+    is_authors = owned & OF_AUTHOR or endpoint in OF_ASKER
+    sees = person.sees == ownership and (person.is_author or not is_authors)
     named = person.is_named and ownership == "own" and endpoint in OF_NAMED
     told = person.role is Role.ADMIN and ownership != "missing" and endpoint in OF_ADMIN
     if (owned or endpoint in OF_TEAM) and not (sees or named or told):

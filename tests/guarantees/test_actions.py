@@ -67,6 +67,7 @@ SUPERVISOR = COACH | {
     "client.hand_over",
     "denial.manage",
     "conflict.read",
+    "conflict.decide",
     "hold.allow",
     "hold.release",
     "flag.clear",
@@ -97,7 +98,7 @@ ADMIN = EVERY_MEMBER_OF_STAFF | {
 }
 CLIENT = {"portal.read", "portal.mark", "portal.write", "session.end", "form.draft"}
 TABLE = {
-    Role.COACH: COACH,
+    Role.COACH: COACH | {"conflict.ask"},
     Role.SUPERVISOR: SUPERVISOR,
     Role.ADMIN: ADMIN,
     Role.CLIENT: CLIENT,

@@ -35,6 +35,7 @@ UNLOCKED = {
     "LockedDenial": "caseapp.domain.staffing.schemas.AccessDenialRecord",
     "LockedFollowUp": "caseapp.domain.followups.schemas.FollowUpRecord",
     "LockedHold": "caseapp.domain.screening.records.Hold",
+    "LockedIntake": "caseapp.domain.intakes.schemas.IntakeRecord",
     "LockedMember": "caseapp.domain.users.models.User",
     "LockedNote": "caseapp.domain.notes.records.NoteRecord",
     "LockedPlan": "caseapp.domain.safety_plans.schemas.PlanVersion",

@@ -102,6 +102,7 @@ LATER_TABLES = {
     "credential",
     "failure_count",
     "form_draft",
+    "intake",
     "key_ring",
     "note_addendum",
     "note_signature",

@@ -76,6 +76,7 @@ PLAIN = {
         "client_key.wrapped_by",
         "client_safety.seq",
         "form_draft.ring_number",
+        "intake.ring_number",
         "writing_key.pin_salt",
         "writing_key.public_key",
         "writing_key.ring_number",
@@ -119,6 +120,9 @@ PLAIN = {
         "portal_access.pin_hash",
         "portal_access.start_code_hash",
         "viewer_mark.bucket",
+    },
+    "Whether a supervisor lets somebody new be coached here; of nobody else's record anything.": {
+        "intake.is_allowed"
     },
     "Who the client is, how they are spoken to and what they agreed to.": {
         "client.compared_as",

@@ -34,6 +34,8 @@ from caseapp.domain.followups.operations import create_followup
 from caseapp.domain.followups.queries import list_client_followups, lock_followup
 from caseapp.domain.followups.schemas import NewFollowUp
 from caseapp.domain.form_drafts.operations import save_form_draft
+from caseapp.domain.intakes.operations import decide_intake
+from caseapp.domain.intakes.queries import lock_intake
 from caseapp.domain.keys.writing import keep_in_session
 from caseapp.domain.models import METADATA
 from caseapp.domain.notes.operations import add_addendum
@@ -55,7 +57,7 @@ from caseapp.domain.staffing.denials import lock_access, lock_denial
 from caseapp.domain.staffing.schemas import NewDenial
 from caseapp.domain.worksheets.operations import save_answers, share_answers, store_upload
 from caseapp.domain.worksheets.queries import lock_worksheet
-from tests.support import builders, portal_client, safety_plans, staff
+from tests.support import builders, intakes, portal_client, safety_plans, staff
 from tests.support.authenticator import Authenticator
 from tests.support.followups import result_for
 
@@ -110,6 +112,13 @@ def deny_and_end(supervisor, number, users):
             denial_id = deny_access(supervisor, lock_access(supervisor, number), new)
         with transaction():
             end_denial(supervisor, lock_denial(supervisor, denial_id), end)
+
+
+def ask_and_decide(coach, supervisor):
+    """Put an intake with the canary to a supervisor, who decides."""
+    intake_id = intakes.ask(coach, f"Ines {CANARY}", gender=CANARY)
+    with transaction():
+        decide_intake(supervisor, lock_intake(supervisor, intake_id), is_allowed=True)
 
 
 def write_in_portal(client_id):
@@ -219,6 +228,7 @@ def canaries(app, named_site):
             save_form_draft(coach.id, "/case/new", f"/{about}", about, {"name": [CANARY]}, now())
     builders.screen(coach, builders.client(coach, "Mara Lind"), sleep="concern", comment=CANARY)
     tell_colleague(coach, supervisor, made.client_id)
+    ask_and_decide(coach, supervisor)
     db.session.remove()
     return coach, made
 

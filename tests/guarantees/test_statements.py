@@ -43,6 +43,8 @@ PAGES = {
     "cases.case_page": 14,
     "cases.close_page": 8,
     "cases.details_page": 12,
+    "cases.intake_list": 4,
+    "cases.intake_page": 5,
     "cases.new_case_page": 4,
     "cases.stage_page": 10,
     "contacts.contact_log": 10,

@@ -203,3 +203,38 @@ def test_intake_for_coach_of_other_supervisor_is_refused(app, team, who):
     )
     assert answer.status_code == 422
     assert made() == [0, 0]
+
+
+def test_refused_intake_is_put_to_a_supervisor_and_opened_without_typing_again(
+    coach, supervisor, spouse
+):
+    refused = coach.send("/cases/new", **ANSWERS).get_data(as_text=True)
+    assert 'formaction="/cases/new/ask"' in refused
+    form = coach.form("/cases/new")
+    asked = coach.post("/cases/new/ask", form.fields | ANSWERS).location
+    assert "One intake fits another record and waits for your decision." in supervisor.text(
+        "/today"
+    )
+    assert "Waiting" in coach.text("/intakes")
+    page = supervisor.text(asked)
+    assert "Peter Okafor (coach: Jonas Adler)" in page
+    assert "before 17:00" not in page
+    decision = f"{asked}/decision"
+    undecided = supervisor.send(asked, decision, is_allowed="")
+    assert (undecided.status_code, "Choose yes or no." in undecided.text) == (422, True)
+    assert supervisor.send(asked, decision, is_allowed="no").status_code == 303
+    assert "A supervisor has decided about one intake of yours." in coach.text("/today")
+    page = coach.text(asked)
+    assert "You can’t open this case" in page
+    for words in ("Jonas Adler", "Helen Marsh"):
+        assert words not in page + coach.text("/intakes")
+    refused = coach.send(asked, f"{asked}/case").get_data(as_text=True)
+    assert f'formaction="{asked}/ask"' in refused
+    again = coach.post(f"{asked}/ask", coach.form(asked, f"{asked}/case").fields).location
+    assert coach.get(asked).status_code == 404
+    assert supervisor.send(again, f"{again}/decision", is_allowed="yes").status_code == 303
+    opened = coach.send(again, f"{again}/case")
+    assert opened.status_code == 303
+    assert "Ines Okafor" in coach.text(opened.location)
+    assert coach.get(again).status_code == 404
+    assert made() == [2, 1]

@@ -79,6 +79,13 @@ CaseDetailsSchema = _Details.from_dict(
 )
 
 
+def dump_case(details: CaseDetails) -> dict[str, Any]:
+    """Return what is recorded about a case by the fields of `CaseDetailsSchema`, with dates as ISO texts."""
+    empty: dict[str, Any] = {fact.name: [] if fact.kind == "multiple" else None for fact in FACTS}
+    review = details.review_date.isoformat() if details.review_date else None
+    return empty | details.facts | {"goal": details.goal, "review_date": review}
+
+
 @dataclass(frozen=True)
 class NewCase:
     """A case to open for an existing or a new client; without `coach_id` the actor coaches it."""

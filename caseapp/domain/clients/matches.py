@@ -126,6 +126,18 @@ class Identity:
     phone: str | None
 
 
+@dataclass(frozen=True)
+class DecidedMatches:
+    """The clients about whom a supervisor has decided that somebody new may be coached here too.
+
+    It holds for details that are compared as `identity` is; what fits other clients later needs another decision.
+    """
+
+    by: UUID
+    identity: Identity
+    about: frozenset[UUID]
+
+
 def identify(details: ClientDetails | ClientRecord) -> Identity:
     """Return what is compared of a client's details."""
     return Identity(

@@ -16,7 +16,7 @@ from caseapp.core.database import db, run
 from caseapp.core.errors import Invalid, NotFound, Reason, refuse_for
 from caseapp.core.i18n import in_language
 from caseapp.core.ids import new_id
-from caseapp.core.permissions import Action
+from caseapp.core.permissions import Action, Role
 from caseapp.core.reads import note_shown
 from caseapp.core.sessions import end_all_sessions
 from caseapp.core.templating import render_text
@@ -82,7 +82,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-    from caseapp.domain.clients.matches import Identity
+    from caseapp.domain.clients.matches import DecidedMatches, Identity
     from caseapp.domain.clients.queries import ClientRecord, LockedClient
     from caseapp.domain.clients.schemas import ClientDetails
 
@@ -94,15 +94,20 @@ COMPARISON = "comparison"
 
 
 def create_client(
-    actor: Actor, details: ClientDetails, *, coach_id: UUID, agreed: bool = False
+    actor: Actor,
+    details: ClientDetails,
+    *,
+    coach_id: UUID,
+    agreed: bool = False,
+    allowed: DecidedMatches | None = None,
 ) -> UUID:
     """Create a client with the coach on the care team, and return its id.
 
-    A possible duplicate or conflict of interest is refused, see `require_decision`.
+    A possible duplicate or conflict of interest is refused, see `require_decision`, unless a supervisor has allowed it.
     """
     require(actor, Action.CLIENT_CREATE)
     require_assignable_coach(actor, coach_id)
-    decided = require_decision(actor, details, agreed=agreed)
+    decided = require_decision(actor, details, agreed=agreed, allowed=allowed)
     client = Client(
         id=new_id(), created_at=now(), created_by=actor.id, name=details.name, preferred_name=""
     )
@@ -113,7 +118,7 @@ def create_client(
     db.session.flush()
     _begin_membership(client.id, coach_id, COACH, actor.id, "opened")
     _write_hashes(client.id, identify(details))
-    _note_conflicts(client.id, decided, actor.id)
+    _note_conflicts(client.id, decided)
     record(
         actor,
         Action.CLIENT_CREATE,
@@ -135,16 +140,22 @@ def require_assignable_coach(actor: Actor, coach_id: UUID) -> None:
 
 
 def require_decision(
-    actor: Actor, details: ClientDetails, before: ClientRecord | None = None, *, agreed: bool
-) -> dict[UUID, bool]:
-    """Refuse details that fit other records until somebody who may has decided; return whether each client was decided.
+    actor: Actor,
+    details: ClientDetails,
+    before: ClientRecord | None = None,
+    *,
+    agreed: bool,
+    allowed: DecidedMatches | None = None,
+) -> dict[UUID, UUID | None]:
+    """Refuse details that fit other records until somebody who may has decided; return by whom, for each client.
 
     Only what is new since `before`, the client's present record, needs a decision; a supervisor who has decided has
     looked at every match. A coach is told the names of their own
     clients and of nobody else; a supervisor sees all matching records, and `agreed` is their decision. Of a client whom
-    a supervisor must not see they aren't told, and another supervisor decides later. Whoever was told
-    of too many possible conflicts is told no more. Such details are saved one at a time, so that two people who enter
-    the same person at the same moment don't miss each other. Raises RuleBroken.
+    a supervisor must not see they aren't told, and another supervisor decides later: nobody has yet. What a supervisor
+    has `allowed` needs no further decision. Whoever was told of too many possible conflicts is told no more. Such
+    details are saved one at a time, so that two people who enter the same person at the same moment don't miss each
+    other. Raises RuleBroken.
     """
     identity = identify(details)
     may_decide = actor.may(Action.CONFLICT_READ)
@@ -152,14 +163,21 @@ def require_decision(
     if before is not None and identity == identify(before) and not has_decided:
         return {}
     lock_practice_row()
-    if not has_decided:
+    if allowed is not None and allowed.identity != identity:
+        allowed = None
+    if not has_decided and allowed is None:
         refuse_for(list_question_blockers(count_questions(actor)))
     client_id = before.id if before else None
     known = find_possible_matches(identify(before), exclude_id=client_id) if before else {}
     matches = find_possible_matches(identity, exclude_id=client_id)
     if has_decided:
         return _list_decisions(actor, matches)
-    found = {other: reason for other, reason in matches.items() if known.get(other) != reason}
+    settled = {other: allowed.by for other in matches if other in allowed.about} if allowed else {}
+    found = {
+        other: reason
+        for other, reason in matches.items()
+        if known.get(other) != reason and other not in settled
+    }
     if may_decide:
         reasons = _describe_conflicts(actor, found)
     else:
@@ -168,30 +186,32 @@ def require_decision(
     if any(reason.code == ASK_SUPERVISOR.code for reason in reasons):
         after_rollback(lambda: _count_question(actor))
     refuse_for(reasons)
-    return _list_decisions(actor, found)
+    return _list_decisions(actor, found) | settled
 
 
-def _list_decisions(actor: Actor, found: Collection[UUID]) -> dict[UUID, bool]:
-    """Tell about which clients somebody has decided: about those whom they may be told of."""
+def _list_decisions(actor: Actor, found: Collection[UUID]) -> dict[UUID, UUID | None]:
+    """Tell about which clients an actor has decided: about those whom they may be told of."""
     denied = list_denied(actor, found) if found else set()
-    return {other: other not in denied for other in found}
+    return {other: None if other in denied else actor.id for other in found}
 
 
-def _describe_decision(actor: Actor, decided: Mapping[UUID, bool]) -> dict[str, str]:
-    return {"possible_conflict": f"{actor.role} decided"} if any(decided.values()) else {}
+def _describe_decision(actor: Actor, decided: Mapping[UUID, UUID | None]) -> dict[str, str]:
+    by = {person for person in decided.values() if person}
+    if not by:
+        return {}
+    role = Role.SUPERVISOR if by - {actor.id} else actor.role
+    return {"possible_conflict": f"{role} decided"}
 
 
-def _note_conflicts(
-    client_id: UUID, others: Mapping[UUID, bool], decided_by: UUID | None = None
-) -> None:
+def _note_conflicts(client_id: UUID, others: Mapping[UUID, UUID | None]) -> None:
     """Note which clients a client may be the same as or in conflict with, and who has decided, if anybody has."""
-    for other, is_decided in others.items():
+    for other, decided_by in others.items():
         pair = max(client_id, other), min(client_id, other)
         row = db.session.get(PossibleConflict, pair)
         if row is None:
             row = PossibleConflict(client_id=pair[0], other_id=pair[1], found_at=now())
             db.session.add(row)
-        if is_decided:
+        if decided_by:
             row.decided_at, row.decided_by = now(), decided_by
     db.session.flush()
 
@@ -263,7 +283,7 @@ def update_client(
     if identify(details) != identify(client.record):
         _write_hashes(client.id, identify(details))
         _forget_conflicts(client.id, identify(details))
-    _note_conflicts(client.id, decided, actor.id)
+    _note_conflicts(client.id, decided)
     if not details.safe.allows("portal"):
         end_all_sessions(client.id)
     changed = [
@@ -349,7 +369,7 @@ def refresh_hashes(client_id: UUID) -> None:
     identity = identify(unseal_client(client, open_listed_key(wrapped, client_id)))
     _write_hashes(client_id, identity)
     matches = find_possible_matches(identity, exclude_id=client_id)
-    _note_conflicts(client_id, dict.fromkeys(matches, False))
+    _note_conflicts(client_id, dict.fromkeys(matches))
     # Not through the entity, whose version would count it as a change of the record.
     db.session.execute(
         sa.update(Client)

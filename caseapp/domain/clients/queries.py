@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from datetime import date, datetime
     from uuid import UUID
 
+    from caseapp.domain.clients.schemas import ClientDetails
+
 MOMENT = sa.bindparam("team_moment", callable_=now, type_=UTCTime())
 """When a statement is run, also one that was built before."""
 
@@ -426,6 +428,21 @@ def select_client_with_key(role: Role) -> sa.Select[*tuple[Any, ...]]:
             is_visible_client(role, sa.bindparam("asks"), Client.id),
         )
     )
+
+
+def dump_client(client: ClientDetails | ClientRecord) -> dict[str, Any]:
+    """Return a client's details by the fields of `ClientSchema`, with dates as ISO texts."""
+    names = ("name", "preferred_name", "pronouns", "email", "phone", "partner_name", "birth_year")
+    return {
+        **{name: getattr(client, name) for name in names},
+        "language": client.language,
+        "safe_channels": list(client.safe.channels),
+        "safe_times": client.safe.times,
+        "code_word": client.safe.code_word,
+        "safe_warning": client.safe.warning,
+        "consent_on": client.consent_on.isoformat() if client.consent_on else None,
+        "consent_method": client.consent_method,
+    }
 
 
 def unseal_client(client: Client, key: DataKey) -> ClientRecord:

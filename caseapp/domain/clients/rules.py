@@ -29,8 +29,7 @@ CONTACT_BARRING_FLAGS = frozenset({"contact_block", "violence_flag", "client_har
 ASK_SUPERVISOR = Reason(
     "possible_conflict",
     "Talk to your supervisor before saving.",
-    "Your answers are still in the form. Your supervisor sees the records and decides who can be coached by whom; "
-    "only they can save this.",
+    "Your answers are still in the form. Your supervisor sees the records and decides who can be coached by whom.",
 )
 MUST_NOT_SEE = Reason(
     "must_not_see",

@@ -47,6 +47,7 @@ from caseapp.domain.dashboard.schemas import (
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.queries import IS_REQUIRED, is_own_task, unseal_followup
 from caseapp.domain.followups.rules import DueState, get_due_state
+from caseapp.domain.intakes.queries import count_notices, select_notices
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_key
 from caseapp.domain.notes.queries import list_own_drafts
@@ -72,6 +73,8 @@ MAX_COMPLETED = 100
 """Today looks at so many completed follow-ups of clients who did not come."""
 MAX_CASES_PER_STAGE = 200
 DUE_WITHIN = timedelta(days=7)
+INTAKES = "intakes"
+"""The row that counts intakes among those that count the cases of each stage."""
 
 
 def get_today(actor: Actor) -> Today:
@@ -100,7 +103,7 @@ def get_today(actor: Actor) -> Today:
     shown = max(MAX_HOLDS, sum(is_pressing(hold, moment) for hold in holds))
     proposed = _list_proposed(marks, clients)
     due = [task for task in tasks if task.is_due]
-    cases_by_stage = _count_by_stage(actor)
+    cases_by_stage, intakes = _count_by_stage(actor)
     recent = _list_recent_cases(clients)
     note_shown(item.client_id for item in portal_items)
     suspended, counts = _assess_handouts(actor, {case.id for _, case in recent})
@@ -108,6 +111,7 @@ def get_today(actor: Actor) -> Today:
     return Today(
         now=moment,
         covers=covers,
+        intakes=count_notices(actor, intakes),
         alerts=list_waiting_alerts(actor),
         named_holds=[
             NamedHold(hold.id, hold.kind, hold.opened_at, client.name)
@@ -349,14 +353,21 @@ def _assess_handouts(
     }
 
 
-def _count_by_stage(actor: Actor) -> list[StageCount]:
-    """Count the open cases in each stage: all of a coach's, a supervisor's up to MAX_CASES_PER_STAGE."""
+def _count_by_stage(actor: Actor) -> tuple[list[StageCount], int]:
+    """Count the open cases in each stage: all of a coach's, a supervisor's up to MAX_CASES_PER_STAGE; and the intakes.
+
+    They are counted in one statement, see `select_notices`.
+    """
+    intakes = sa.select(sa.literal(INTAKES).label("stage"), select_notices(actor).label("cases"))
     if actor.role is not Role.SUPERVISOR:
         own = sa.select(Case.stage, sa.func.count().label("cases")).where(
             IS_OPEN, Case.client_id.in_(visible_to(actor))
         )
-        found = {row.stage: row.cases for row in db.session.execute(own.group_by(Case.stage))}
-        return [StageCount(stage, found.get(stage.id, 0), is_truncated=False) for stage in stages()]
+        counted = sa.union_all(own.group_by(Case.stage), intakes)
+        found = {row.stage: row.cases for row in db.session.execute(counted)}
+        return [
+            StageCount(stage, found.get(stage.id, 0), is_truncated=False) for stage in stages()
+        ], found[INTAKES]
     capped_counts = sa.union_all(
         *(
             sa.select(
@@ -368,7 +379,8 @@ def _count_by_stage(actor: Actor) -> list[StageCount]:
                 .subquery()
             )
             for stage in stages()
-        )
+        ),
+        intakes,
     )
     found = {row.stage: row.cases for row in db.session.execute(capped_counts)}
     return [
@@ -378,4 +390,4 @@ def _count_by_stage(actor: Actor) -> list[StageCount]:
             is_truncated=found[stage.id] > MAX_CASES_PER_STAGE,
         )
         for stage in stages()
-    ]
+    ], found[INTAKES]

@@ -18,8 +18,8 @@ Purpose = Literal[
     "fingerprint_coach",
     "fingerprint_attempt",
 ]
-"""`index`: blind indexes; `drafts`: unsent forms; `safety`: sealed safety data; `audit`: the chain of the log;
-`signatures`: signed notes; `credentials`: what people sign in with; `writing`: the keys of what clients wrote for
+"""`index`: blind indexes; `drafts`: unsent forms and intakes; `safety`: sealed safety data; `audit`: the chain of the
+log; `signatures`: signed notes; `credentials`: what people sign in with; `writing`: the keys of what clients wrote for
 nobody else, which need the PIN as well; the others: keyed hashes for exact look-ups, a key for each kind."""
 FingerprintKind = Literal["email", "phone", "name", "coach", "attempt"]
 

@@ -189,6 +189,6 @@ def are_help_lines_stale(practice: Practice) -> bool:
 def lock_practice_row() -> None:
     """Lock the practice's row until the transaction ends, so that some changes of the whole practice run one at a time.
 
-    These are hiding and numbering handouts, and adding a client.
+    These are hiding and numbering handouts, adding a client, and putting an intake to a supervisor.
     """
     db.session.execute(sa.select(Practice.id).with_for_update(key_share=True))

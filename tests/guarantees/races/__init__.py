@@ -7,13 +7,16 @@ from tests.guarantees.races.cases import CASES
 from tests.guarantees.races.contacts import CONTACTS
 from tests.guarantees.races.form_drafts import MORE_DRAFTS
 from tests.guarantees.races.handouts import HANDOUTS
+from tests.guarantees.races.intakes import INTAKES, MORE_INTAKES
 from tests.guarantees.races.notes import NOTES
 from tests.guarantees.races.safety_plans import SAFETY_PLANS
 from tests.guarantees.races.staffing import MORE as MORE_STAFFING
 from tests.guarantees.races.staffing import STAFFING
 from tests.guarantees.races.worksheets import WORKSHEETS
 
-RACES = ALERTS | CASES | CONTACTS | NOTES | HANDOUTS | SAFETY_PLANS | STAFFING | WORKSHEETS
-MORE = MORE_DRAFTS | MORE_STAFFING
+RACES = (
+    ALERTS | CASES | CONTACTS | HANDOUTS | INTAKES | NOTES | SAFETY_PLANS | STAFFING | WORKSHEETS
+)
+MORE = MORE_DRAFTS | MORE_INTAKES | MORE_STAFFING
 
 __all__ = ["MORE", "RACES"]

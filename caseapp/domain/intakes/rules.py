@@ -1,0 +1,75 @@
+"""Rules for intakes: who may see one, when it is decided, and when its case is opened. Pure functions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from caseapp.core.errors import Reason, refuse_for
+from caseapp.domain.intakes.codes import MOST_WAITING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from uuid import UUID
+
+    from caseapp.domain.intakes.queries import LockedIntake
+
+NO_SUPERVISOR = Reason(
+    "no_supervisor", "You have no supervisor who could decide.", "Ask an admin to name one."
+)
+ALREADY_DECIDED = Reason(
+    "already_decided",
+    "This has been decided already.",
+    "The coach can ask again if something has changed.",
+)
+OWN_INTAKE = Reason(
+    "own_intake",
+    "Nobody decides about an intake of their own here.",
+    "Ask another supervisor, or look at the records that it fits and add the client yourself.",
+)
+NOT_ALLOWED = Reason(
+    "not_allowed",
+    "A supervisor has decided that you can’t open this case.",
+    "Talk to your supervisor. If what you entered was wrong, correct it and ask again.",
+)
+
+
+def list_asking_blockers(*, has_supervisor: bool, waiting: int) -> list[Reason]:
+    """List why somebody can't put an intake to their supervisor; `waiting` is how many of theirs wait already."""
+    blockers = [] if has_supervisor else [NO_SUPERVISOR]
+    if waiting >= MOST_WAITING:
+        blockers.append(
+            Reason(
+                "too_many_waiting",
+                f"{waiting} of your intakes already wait for a supervisor.",
+                "Talk to your supervisor about these first.",
+            )
+        )
+    return blockers
+
+
+def may_see_intake(
+    found: Collection[UUID],
+    *,
+    denied: Collection[UUID],
+    denied_to_supervisor: Collection[UUID] | None,
+) -> bool:
+    """Tell whether a supervisor sees an intake of somebody else that fits the clients `found`.
+
+    `denied` are the clients whom they must not see themselves: an intake that fits one of these isn't there for them.
+    `denied_to_supervisor` are those of the coach's own supervisor, None where that is they themselves: an intake that
+    the coach's own supervisor must not see goes to every other one, any other intake to the coach's own only.
+    """
+    if not set(found).isdisjoint(denied):
+        return False
+    return denied_to_supervisor is None or not set(found).isdisjoint(denied_to_supervisor)
+
+
+def check_decision(intake: LockedIntake, decided_by: UUID) -> None:
+    """Refuse a decision about an intake that has one, or about one's own. Raises RuleBroken."""
+    reasons = [ALREADY_DECIDED] if intake.row.decided_at else []
+    refuse_for([*reasons, *([OWN_INTAKE] if intake.row.asked_by == decided_by else [])])
+
+
+def check_opening(intake: LockedIntake) -> None:
+    """Refuse to open the case of an intake that a supervisor has refused. Raises RuleBroken."""
+    refuse_for([NOT_ALLOWED] if intake.row.is_allowed is False else [])

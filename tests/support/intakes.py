@@ -1,0 +1,41 @@
+"""Intakes that are put to a supervisor, as coaches enter them."""
+
+from caseapp.core.clock import now
+from caseapp.core.ids import new_id
+from caseapp.core.transaction import transaction
+from caseapp.domain.cases.schemas import CaseDetails, dump_case
+from caseapp.domain.clients.queries import dump_client
+from caseapp.domain.intakes.models import Intake
+from caseapp.domain.intakes.operations import put_to_supervisor
+from caseapp.domain.intakes.queries import seal_part
+from caseapp.domain.intakes.schemas import EnteredIntake
+from tests.support import builders
+
+BODY = {
+    "client": {"name": "Aino Wuolijoki", "safe_channels": ["call"]},
+    "case": {"goal": "undecided"},
+}
+"""One as a request to the API sends it."""
+
+
+def entered(name="Aino Wuolijoki", *, gender=None, **changed):
+    """Enter somebody new and their case."""
+    facts = {"gender": gender} if gender else {}
+    return EnteredIntake(builders.details(name, **changed), CaseDetails(facts, "undecided", None))
+
+
+def ask(coach, name="Aino Wuolijoki", **changed):
+    """Put an intake to the coach's supervisor, and return its id."""
+    with transaction():
+        return put_to_supervisor(coach, entered(name, **changed))
+
+
+def keep(coach):
+    """Keep an intake for a coach, who may have no supervisor, and return its id."""
+    new = entered()
+    intake = Intake(id=new_id(), asked_by=coach.id, asked_at=now(), ring_number=1)
+    words = {"client": dump_client(new.client), "case": dump_case(new.case)}
+    intake.words = seal_part(intake, "words", words)
+    with transaction() as session:
+        session.add(intake)
+        return intake.id
