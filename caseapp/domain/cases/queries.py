@@ -328,6 +328,16 @@ class CaseEventRecord:
     to_coach: str
 
 
+_FromCoach, _ToCoach = aliased(User, name="from_coach"), aliased(User, name="to_coach")
+_SELECT_CASE_EVENTS = (
+    sa.select(CaseEvent, User.name, _FromCoach.name, _ToCoach.name)
+    .outerjoin(User, User.id == CaseEvent.recorded_by)
+    .outerjoin(_FromCoach, _FromCoach.id == CaseEvent.from_coach_id)
+    .outerjoin(_ToCoach, _ToCoach.id == CaseEvent.to_coach_id)
+    .order_by(CaseEvent.occurred_at.desc(), CaseEvent.id.desc())
+)
+
+
 def list_case_events(context: CaseContext, *windows: Window) -> list[CaseEventRecord]:
     """List the events of a case that are in at least one of some windows, newest first, in one statement.
 
@@ -336,15 +346,7 @@ def list_case_events(context: CaseContext, *windows: Window) -> list[CaseEventRe
     windows = windows or (Window(None, MAX_CASE_EVENTS),)
     of_case = CaseEvent.case_id == context.case.id
     wanted = [window.select(CaseEvent.occurred_at, CaseEvent.id, of_case) for window in windows]
-    before, after = aliased(User), aliased(User)
-    rows = db.session.execute(
-        sa.select(CaseEvent, User.name, before.name, after.name)
-        .outerjoin(User, User.id == CaseEvent.recorded_by)
-        .outerjoin(before, before.id == CaseEvent.from_coach_id)
-        .outerjoin(after, after.id == CaseEvent.to_coach_id)
-        .where(in_any(CaseEvent.id, *wanted))
-        .order_by(CaseEvent.occurred_at.desc(), CaseEvent.id.desc())
-    )
+    rows = db.session.execute(_SELECT_CASE_EVENTS.where(in_any(CaseEvent.id, *wanted)))
     return [
         CaseEventRecord(
             row.id,
