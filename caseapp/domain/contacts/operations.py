@@ -33,14 +33,16 @@ BLOCK_SIZE = 1024
 def record_contact(actor: Actor, client: LockedClient, new: NewContact) -> UUID:
     """Add an entry to a client's contact log, and the follow-up for the actor that it asks for.
 
-    It changes nothing about holds, flags or what the protocol requires. Raises Invalid naming each wrong field.
+    Its time is kept to the minute, as the form shows it. It changes nothing about holds, flags or what the protocol
+    requires. Raises Invalid naming each wrong field.
     """
     require(actor, Action.CONTACT_WRITE)
     moment = now()
     if faults := find_contact_faults(new, moment):
         raise Invalid(faults)
     content = {"method": new.method, "cancelled_by": new.cancelled_by, "words": new.words}
-    entry_id = _add(actor, client, new.kind, new.happened_at or moment, content)
+    happened_at = (new.happened_at or moment).replace(second=0, microsecond=0)
+    entry_id = _add(actor, client, new.kind, happened_at, content)
     if new.follow_up:
         create_followup(actor, client, derive_followup(new.kind, moment))
     return entry_id

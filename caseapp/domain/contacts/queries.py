@@ -51,11 +51,15 @@ def counts(entry: type[Contact]) -> sa.ColumnElement[bool]:
 
 
 def select_last(kind: str, client_id: SQLColumnExpression[UUID]) -> sa.ScalarSelect[datetime]:
-    """Build a scalar select of the time of a client's newest entry of a kind that counts."""
+    """Build a scalar select of the time of a client's newest entry of a kind that counts.
+
+    The client is that of the row around it, however deep in a statement it stands.
+    """
     entry = aliased(Contact)
     return (
         sa.select(sa.func.max(entry.happened_at, type_=Contact.happened_at.type))
         .where(entry.client_id == client_id, entry.kind == kind, counts(entry))
+        .correlate_except(entry)
         .scalar_subquery()
     )
 

@@ -25,7 +25,7 @@ NOT_LONG_AGO = validate.Range(
 
 @dataclass(frozen=True)
 class NewContact:
-    """An entry that a person adds; `happened_at` is None for just now."""
+    """An entry that a person adds; `happened_at` is None for just now, and is kept to the minute."""
 
     kind: str
     happened_at: datetime | None = None

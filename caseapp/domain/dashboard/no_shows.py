@@ -2,7 +2,8 @@
 
 A no-show changes nothing about holds, flags or required actions: these stay due as they are. Whoever is at risk and did
 not come stands on Today until somebody records contact, a session, a screening, or that a follow-up has reached them,
-and for STANDS_FOR at the longest. Product proposal, awaiting clinical sign-off.
+and for STANDS_FOR at the longest. What happened in the same minute counts as after it. Product proposal, awaiting
+clinical sign-off.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from caseapp.domain.contacts.queries import counts, select_last
 from caseapp.domain.dashboard.schemas import UnansweredNoShow
 from caseapp.domain.notes.models import Note
 from caseapp.domain.notes.sessions import is_session
+from caseapp.domain.screening.models import ClientSafety
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
 STANDS_FOR = timedelta(days=60)
 """How long a no-show stands on Today; the actions of an open hold stand there by themselves. Awaiting sign-off."""
 MAX_NO_SHOWS = 100
-"""Today looks at so many of the newest no-shows that no contact or session has followed."""
+"""Today looks at so many clients whose last no-show no contact or session has followed, the newest first."""
 IS_NO_SHOW = Contact.kind == sa.literal(NO_SHOW, literal_execute=True)
 """Inlined, so that the planner can use the partial index with a cached plan."""
 REACHED = frozenset({"reached", "declined"})
@@ -45,26 +47,33 @@ REACHED = frozenset({"reached", "declined"})
 
 
 def select_missed(actor: Actor, moment: datetime) -> sa.Select[UUID]:
-    """Select the clients of the newest no-shows that no contact or session has followed by a moment.
+    """Select the clients who did not come last, each once, if no contact or session has followed by a moment.
 
-    A coach's clients are gathered and a supervisor's are walked to, as in other lists.
+    They are one more than Today looks at, and only clients about whom anything was ever recorded that could open a hold
+    or set a flag. A coach's clients are gathered and a supervisor's are walked to, as in other lists.
     """
     of_client = (
         sees_client(actor, Contact.client_id)
         if actor.role is Role.SUPERVISOR
         else Contact.client_id.in_(visible_to(actor))
     )
-    later = aliased(Contact)
+    later, newer = aliased(Contact), aliased(Contact)
+    has_newer = sa.exists().where(
+        newer.client_id == Contact.client_id,
+        sa.tuple_(newer.happened_at, newer.id) > sa.tuple_(Contact.happened_at, Contact.id),
+        newer.kind == NO_SHOW,
+        counts(newer),
+    )
     is_answered = sa.or_(
         sa.exists().where(
             later.client_id == Contact.client_id,
-            later.happened_at > Contact.happened_at,
+            later.happened_at >= Contact.happened_at,
             later.kind == CONTACT,
             counts(later),
         ),
         sa.exists().where(
             Note.client_id == Contact.client_id,
-            Note.actual_session_at > Contact.happened_at,
+            Note.actual_session_at >= Contact.happened_at,
             is_session(),
         ),
     )
@@ -73,12 +82,14 @@ def select_missed(actor: Actor, moment: datetime) -> sa.Select[UUID]:
         .where(
             IS_NO_SHOW,
             Contact.happened_at >= moment - STANDS_FOR,
+            sa.exists().where(ClientSafety.client_id == Contact.client_id),
             counts(Contact),
+            ~has_newer,
             ~is_answered,
             of_client,
         )
         .order_by(Contact.happened_at.desc(), Contact.id.desc())
-        .limit(literal_limit(MAX_NO_SHOWS))
+        .limit(literal_limit(MAX_NO_SHOWS + 1))
     )
 
 
@@ -93,10 +104,11 @@ def select_missed_at(
     session = (
         sa.select(sa.func.max(note.actual_session_at, type_=Note.actual_session_at.type))
         .where(note.client_id == client_id, is_session(note))
+        .correlate_except(note)
         .scalar_subquery()
     )
     missed, contact = select_last(NO_SHOW, client_id), select_last(CONTACT, client_id)
-    is_over = sa.or_(contact > missed, session > missed, missed < moment - STANDS_FOR)
+    is_over = sa.or_(contact >= missed, session >= missed, missed < moment - STANDS_FOR)
     return sa.select(sa.case((is_over, None), else_=missed)).scalar_subquery()
 
 
@@ -107,8 +119,13 @@ def list_at_risk(clients: Iterable[ListedClient]) -> dict[UUID, datetime]:
         for client in clients
         if client.missed_at
         and (client.safety.holds or (client.safety.flags and client.has_open_case))
-        and all(answer.session_at <= client.missed_at for answer in client.safety.answers.values())
+        and all(answer.session_at < client.missed_at for answer in client.safety.answers.values())
     }
+
+
+def are_more_missed(clients: Iterable[ListedClient]) -> bool:
+    """Tell whether more of these clients did not come than Today looks at, so that it may leave some out."""
+    return sum(client.missed_at is not None for client in clients) > MAX_NO_SHOWS
 
 
 def choose_unanswered(
@@ -132,4 +149,4 @@ def choose_unanswered(
 
 def _is_later(task: FollowUpRecord, missed: Mapping[UUID, datetime]) -> bool:
     since = missed.get(task.client_id)
-    return since is not None and task.occurred_at is not None and task.occurred_at > since
+    return since is not None and task.occurred_at is not None and task.occurred_at >= since

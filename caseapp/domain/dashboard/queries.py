@@ -32,7 +32,7 @@ from caseapp.domain.dashboard.listed_clients import (
     list_clients,
     newest_case_number,
 )
-from caseapp.domain.dashboard.no_shows import choose_unanswered, list_at_risk
+from caseapp.domain.dashboard.no_shows import are_more_missed, choose_unanswered, list_at_risk
 from caseapp.domain.dashboard.portal_items import MAX_PORTAL_ITEMS, list_portal_items
 from caseapp.domain.dashboard.rules import is_overdue_action, is_pressing, sort_by_urgency
 from caseapp.domain.dashboard.schemas import (
@@ -126,6 +126,7 @@ def get_today(actor: Actor) -> Today:
         holds=holds[:shown],
         more_holds=len(holds) > shown,
         no_shows=choose_unanswered(clients, missed, completed),
+        more_no_shows=are_more_missed(clients),
         proposed=proposed[:MAX_HOLDS],
         more_proposed=len(proposed) > MAX_HOLDS,
         followups=[task.record for task in due[:MAX_FOLLOWUPS]],
@@ -270,7 +271,7 @@ def _list_followups(
         sa.select(FollowUp.id)
         .where(
             FollowUp.client_id.in_(missed),
-            FollowUp.completed_at > min(missed.values(), default=moment),
+            FollowUp.completed_at >= min(missed.values(), default=moment),
         )
         .order_by(FollowUp.completed_at.desc(), FollowUp.id.desc())
         .limit(literal_limit(MAX_COMPLETED))

@@ -107,7 +107,9 @@ class LastMet:
     @property
     def no_show(self) -> datetime | None:
         """Return when the client did not come, if nobody was in contact with them since."""
-        if self.no_show_at is None or (self.contact is not None and self.contact > self.no_show_at):
+        if self.no_show_at is None or (
+            self.contact is not None and self.contact >= self.no_show_at
+        ):
             return None
         return self.no_show_at
 
@@ -181,6 +183,7 @@ class Today:
     holds: list[OpenHold] = field(default_factory=list)
     more_holds: bool = False
     no_shows: list[UnansweredNoShow] = field(default_factory=list)
+    more_no_shows: bool = False
     proposed: list[ProposedConcerns] = field(default_factory=list)
     more_proposed: bool = False
     followups: list[FollowUpRecord] = field(default_factory=list)

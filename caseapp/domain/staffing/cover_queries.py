@@ -36,6 +36,7 @@ from caseapp.domain.followups.queries import unseal_followup
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_listed_key
 from caseapp.domain.notes.models import Note
+from caseapp.domain.notes.sessions import is_session
 from caseapp.domain.screening.current import SAFETY_COLUMNS, join_safety, safety_from_row
 from caseapp.domain.screening.models import SafetyEvent
 from caseapp.domain.staffing.cover_rules import list_colleague_faults
@@ -288,7 +289,7 @@ def get_cover(actor: Actor, cover_id: UUID) -> CoverView:
                 sa.func.max(Note.actual_session_at, type_=Note.actual_session_at.type),
                 Note.client_id,
             )
-            .where(Note.actual_session_at <= moment, ~Note.in_error)
+            .where(Note.actual_session_at <= moment, is_session())
             .scalar_subquery()
             .label("last_session"),
             _of_client(sa.func.count(), Note.client_id)

@@ -14,6 +14,7 @@ from caseapp.domain.contacts.models import Contact
 from caseapp.domain.contacts.operations import mark_contact_in_error, record_contact
 from caseapp.domain.contacts.queries import get_contact, list_contacts, lock_contact
 from caseapp.domain.contacts.schemas import NewContact
+from caseapp.domain.dashboard import no_shows
 from caseapp.domain.dashboard.case_page import get_case_overview
 from caseapp.domain.dashboard.queries import get_today
 from caseapp.domain.followups.queries import list_client_followups
@@ -161,3 +162,56 @@ def test_no_show_waits_until_somebody_is_in_contact(team, what):
         [task] = followups.find_tasks(made.client_id, "safety_24h")
         followups.complete(coach, task.id, "reached", "He is with his sister.")
     assert waiting(coach) == []
+
+
+@pytest.mark.parametrize("what", ["contact", "session"])
+def test_contact_in_the_minute_of_a_no_show_counts_as_after_it(team, what):
+    coach = team["coach"]
+    made = builders.case(coach, "Tomasz Held")
+    minute = (now() - timedelta(hours=2)).replace(second=0, microsecond=0)
+    with at(minute - timedelta(hours=3)):
+        builders.screen(coach, made.client_id, fear_at_home=2)
+    with at(minute.replace(second=40)):
+        add(coach, made.client_id, "no_show")
+    assert waiting(coach) == ["Tomasz Held"]
+    assert met(coach, made).no_show == minute
+    if what == "contact":
+        add(coach, made.client_id, "contact", method="call", happened_at=minute)
+    else:
+        builders.note(coach, made.case_id, started_at=minute)
+    assert waiting(coach) == []
+    assert met(coach, made).no_show is None
+
+
+def test_each_client_who_did_not_come_is_looked_at_once(team, monkeypatch):
+    monkeypatch.setattr(no_shows, "MAX_NO_SHOWS", 2)
+    coach = team["coach"]
+    held = builders.case(coach, "Tomasz Held")
+    with at(now() - timedelta(days=9)):
+        builders.screen(coach, held.client_id, fear_at_home=2)
+    add(coach, held.client_id, "no_show", days_ago=8)
+    calm = [builders.client(coach, "Ines Calm"), builders.client(coach, "Mei Calm")]
+    for client_id in calm:
+        for _ in range(3):
+            add(coach, client_id, "no_show")
+    # Those of whom nothing about safety was ever recorded are not looked at.
+    assert waiting(coach) == waiting(team["supervisor"]) == ["Tomasz Held"]
+    for client_id in calm:
+        builders.screen(coach, client_id, days_ago=1)
+    assert waiting(coach) == ["Tomasz Held"]
+    assert get_today(coach).more_no_shows
+    mark(coach, add(coach, calm[0], "no_show"))
+    add(coach, calm[0], "contact", method="call")
+    assert waiting(team["supervisor"]) == ["Tomasz Held"]
+    assert not get_today(team["supervisor"]).more_no_shows
+
+
+def test_contact_with_somebody_else_answers_no_no_show(team):
+    coach = team["coach"]
+    held, other = builders.case(coach, "Tomasz Held"), builders.case(coach, "Ines Calm")
+    with at(now() - timedelta(hours=30)):
+        builders.screen(coach, held.client_id, fear_at_home=2)
+    add(coach, held.client_id, "no_show", days_ago=1)
+    add(coach, other.client_id, "contact", method="call")
+    builders.note(coach, other.case_id)
+    assert waiting(coach) == waiting(team["supervisor"]) == ["Tomasz Held"]

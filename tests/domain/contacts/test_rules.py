@@ -77,6 +77,8 @@ def test_entry_is_marked_as_recorded_in_error_only_once():
         (EARLIER, None, NOW, (EARLIER, NOW)),
         (None, None, NOW, (None, NOW)),
         (EARLIER, NOW, EARLIER, (NOW, None)),
+        (None, NOW, NOW, (NOW, None)),
+        (NOW, None, NOW, (NOW, None)),
     ],
 )
 def test_last_contact_is_the_newest_of_session_and_contact_and_ends_a_no_show(

@@ -309,3 +309,15 @@ def test_list_says_that_the_account_of_whoever_covers_is_disabled(team):
     arrange(coach, coach, colleague)
     disable(colleague)
     assert [one.state for one in list_covers(coach)] == ["disabled"]
+
+
+def test_draft_of_a_covered_client_is_no_session(team):
+    coach, colleague = team["coach"], team["coach2"]
+    made = builders.case(coach, "Ines Okafor")
+    builders.draft(coach, made.case_id)
+    cover_id = arrange(coach, coach, colleague)
+    assert [one.last_session for one in get_cover(colleague, cover_id).clients] == [None]
+    db.session.rollback()
+    builders.note(coach, made.case_id, days_ago=9)
+    [seen] = get_cover(colleague, cover_id).clients
+    assert seen.last_session < now() - 8 * DAY
