@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, TypeVar
 from flask import g, make_response, redirect, request, url_for
 from marshmallow import fields, validate
 
-from caseapp.core.errors import Invalid, Reason, RuleBroken, Stale
+from caseapp.core.errors import Invalid, NotFound, Reason, RuleBroken, Stale
 from caseapp.core.i18n import lazy_gettext
 from caseapp.core.idempotency import claim_key, is_claimed
 from caseapp.core.schemas import PrintedString, RequiredText
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from caseapp.core.actor import Actor
     from caseapp.core.errors import DomainError
+    from caseapp.core.idempotency import Claim
     from caseapp.core.permissions import Action
     from caseapp.http.forms import FormPage
 
@@ -114,15 +115,15 @@ class FormRoute(Generic[View, Locked, Loaded]):
         return redirect(done.location, code=303)
 
     def _change_once(self, sent: Sent) -> Done:
+        """Make the change, or lead to where it led when the form was sent before, even if the record is gone since."""
         with transaction():
-            locked = self.lock(sent.actor, *sent.args.values())
-            key = _own_key(sent)
-            content = sorted(
-                (name, texts)
-                for name, texts in sent.fields.lists()
-                if name not in {"csrf_token", "form_key"}
-            )
-            claim = claim_key(sent.actor.id, self.endpoint, key.id.hex, content)
+            try:
+                locked = self.lock(sent.actor, *sent.args.values())
+            except NotFound:
+                if self.was_accepted() and (claim := self._claim(sent)).location is not None:
+                    return Done(claim.location, claim.message)
+                raise
+            key, claim = _own_key(sent), self._claim(sent)
             if claim.location is not None:
                 return Done(claim.location, claim.message)
             typed = Typed(sent.fields, lambda: self._list_exact_times(locked))
@@ -131,6 +132,14 @@ class FormRoute(Generic[View, Locked, Loaded]):
             claim.settle(location=done.location, message=done.message)
             forget_form_drafts(sent.actor.id, key.form, key.opened_at)
         return done
+
+    def _claim(self, sent: Sent) -> Claim:
+        content = sorted(
+            (name, texts)
+            for name, texts in sent.fields.lists()
+            if name not in {"csrf_token", "form_key"}
+        )
+        return claim_key(sent.actor.id, self.endpoint, _own_key(sent).id.hex, content)
 
     def keep_replaced(self, sent: Sent) -> None:
         """Keep the saved texts that a form replaces, its author having seen them, instead of those kept before.
