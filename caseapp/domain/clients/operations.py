@@ -27,7 +27,7 @@ from caseapp.core.vault import (
     seal_json,
 )
 from caseapp.domain.audit.operations import record
-from caseapp.domain.clients.codes import COACH, COVER, QUESTION_HOURS
+from caseapp.domain.clients.codes import COACH, COACH_DECIDES, COVER, QUESTION_HOURS
 from caseapp.domain.clients.comparison import compare_name, searched_words
 from caseapp.domain.clients.matches import (
     count_questions,
@@ -59,6 +59,7 @@ from caseapp.domain.clients.queries import (
     has_denial,
     in_role,
     is_responsible_for,
+    select_clients_of,
     take_client_lock,
     unseal_client,
 )
@@ -172,7 +173,7 @@ def require_decision(
     matches = find_possible_matches(identity, exclude_id=client_id)
     if has_decided:
         return _list_decisions(actor, matches)
-    settled = {other: allowed.by for other in matches if other in allowed.about} if allowed else {}
+    settled = _list_settled(actor, matches, allowed) if allowed else {}
     found = {
         other: reason
         for other, reason in matches.items()
@@ -187,6 +188,19 @@ def require_decision(
         after_rollback(lambda: _count_question(actor))
     refuse_for(reasons)
     return _list_decisions(actor, found) | settled
+
+
+def _list_settled(
+    actor: Actor, matches: Mapping[UUID, str], allowed: DecidedMatches
+) -> dict[UUID, UUID | None]:
+    """Tell by whom it was decided about the matches that a supervisor has allowed.
+
+    Whether one of a coach's own clients is the same person stays with the coach, who may have added them meanwhile.
+    """
+    of_coach = [other for other, reason in matches.items() if reason in COACH_DECIDES]
+    own = select_clients_of(actor.id, COACH).where(CareTeamMember.client_id.in_(of_coach))
+    asked = set(db.session.scalars(own)) if of_coach else set()
+    return {other: allowed.by for other in matches if other in allowed.about - asked}
 
 
 def _list_decisions(actor: Actor, found: Collection[UUID]) -> dict[UUID, UUID | None]:

@@ -12,7 +12,7 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.clients.codes import MOST_QUESTIONS
 from caseapp.domain.clients.models import Client, PossibleConflict
-from caseapp.domain.clients.operations import update_client
+from caseapp.domain.clients.operations import create_client, update_client
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.dashboard.queries import get_today
 from caseapp.domain.intakes.codes import KEPT_FOR, MOST_WAITING, NOTICED_FOR
@@ -158,6 +158,17 @@ def test_decision_holds_for_what_was_compared_and_for_the_clients_of_that_day(te
     assert get_intake(coach, asked).is_allowed is None
     decide(supervisor, asked, is_allowed=False)
     assert refused(open_it, coach, asked, again) == ["not_allowed"]
+
+
+def test_client_whom_the_coach_has_added_meanwhile_is_named(team, spouse):
+    coach, supervisor = team["coach"], team["supervisor"]
+    intake_id = ask(team)
+    details = builders.details("Ines Okafor", partner_name="Peter Okafor")
+    with transaction():
+        create_client(supervisor, details, coach_id=coach.id, agreed=True)
+    decide(supervisor, intake_id)
+    assert refused(open_it, coach, intake_id) == ["possible_duplicate"]
+    open_it(coach, intake_id, replace(entered(), agreed=True))
 
 
 def test_client_who_has_gone_since_the_decision_is_in_nobodys_way(team, spouse):
