@@ -221,7 +221,9 @@ def add_addendum(actor: Actor, note: LockedNote, new: NewAddendum) -> NoteRecord
     """
     require(actor, Action.NOTE_AMEND)
     moment, row = now(), note.row
-    check_addendum(actor, note, find_coach_id(note.client.id), new, moment)
+    # Read with its signature and its addenda: nothing is added to a note that was changed.
+    found = get_note(actor, row.id)
+    check_addendum(actor, note, found, find_coach_id(note.client.id), new, moment)
     addendum = Addendum(
         new_id(),
         row.id,

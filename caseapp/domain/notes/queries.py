@@ -50,6 +50,7 @@ from caseapp.domain.notes.sealing import (
     draft_screening,
     load_addenda,
     unseal_note,
+    was_signed,
 )
 from caseapp.domain.screening.current import get_current_safety
 from caseapp.domain.screening.rules import highest_level
@@ -64,10 +65,13 @@ if TYPE_CHECKING:
 
 
 def _is_readable(role: Role, who: UUID | sa.BindParameter[UUID]) -> sa.ColumnElement[bool]:
-    """Build the SQL condition for the notes a person may read: signed ones of their clients, and their own drafts."""
+    """Build the SQL condition for the notes a person may read: signed ones of their clients, and their own drafts.
+
+    A draft with a digest was signed, and somebody has changed that in the database.
+    """
     return sa.and_(
         is_visible_client(role, who, Note.client_id),
-        sa.or_(Note.status == "signed", Note.author_id == who),
+        sa.or_(Note.status == "signed", Note.author_id == who, Note.sha256.is_not(None)),
     )
 
 
@@ -92,10 +96,9 @@ def get_note(actor: Actor, note_id: UUID) -> NoteRecord:
     row = run(_select_note(actor.role), asks=actor.id, note=note_id).first()
     if row is None:
         raise NotFound
-    if row.status == "draft":
-        return build_record(row)
     # Also of a note that says it has none: they would show that it was changed.
-    return build_record(row, load_addenda([note_id]).get(note_id, ()))
+    added = load_addenda([note_id] if was_signed(row) else [])
+    return build_record(row, added.get(note_id, ()))
 
 
 @cache
@@ -107,11 +110,12 @@ def _select_note(role: Role) -> sa.Select[*tuple[Any, ...]]:
 class LockedNote:
     """A note whose client is locked until the transaction ends, read after the lock.
 
-    Only `lock_note` and `locked_draft` make one.
+    Only `lock_note` and `locked_draft` make one. `has_signature` tells whether a signature is stored.
     """
 
     row: Note
     client: LockedClient
+    has_signature: bool = False
 
     @property
     def key(self) -> DataKey:
@@ -136,24 +140,26 @@ def lock_note(actor: Actor, note_id: UUID) -> LockedNote:
     if row is None:
         raise NotFound
     key = open_key(row.wrapped, row.Client.id, "note", row.Note.id)
-    return LockedNote(row.Note, LockedClient(unseal_client(row.Client, key), key))
+    client = LockedClient(unseal_client(row.Client, key), key)
+    return LockedNote(row.Note, client, row.signature is not None)
 
 
 def locked_draft(client: LockedClient, note_id: UUID) -> LockedNote | None:
     """Return the draft of a note of a client who is locked already, whoever writes it; None when there is no draft."""
     row = db.session.get(Note, note_id)
-    if row is None or row.client_id != client.id or row.status != "draft":
+    if row is None or row.client_id != client.id or row.status != "draft" or row.sha256:
         return None
     return LockedNote(row, client)
 
 
 @cache
-def _select_for_change(role: Role) -> sa.Select[Note, Client, bytes]:
+def _select_for_change(role: Role) -> sa.Select[Note, Client, bytes, UUID]:
     """Build, once for each role, the query for a note with its client: every autosave runs it."""
     return (
-        sa.select(Note, Client, ClientKey.wrapped)
+        sa.select(Note, Client, ClientKey.wrapped, NoteSignature.note_id.label("signature"))
         .join(Client, Client.id == Note.client_id)
         .join(ClientKey, ClientKey.client_id == Note.client_id)
+        .outerjoin(NoteSignature, IS_AUTHORS)
         .where(Note.id == sa.bindparam("note"), _is_readable(role, sa.bindparam("asks")))
     )
 
@@ -220,9 +226,11 @@ def list_case_notes(
     if not rows:
         get_case(actor, case_id)
         return Page([], None)
-    key = open_key(rows[0].wrapped, rows[0].client_id, "case", case_id)
     page = make_page(rows, limit, lambda note: (note.actual_session_at, note.id))
-    return Page(build_records(page.items, key), page.next)
+    # A note that was moved here in the database belongs to another client, whose key opens it.
+    own = next((row for row in rows if row.client_id == row.case_client_id), None)
+    keys = {own.client_id: open_key(own.wrapped, own.client_id, "case", case_id)} if own else {}
+    return Page(build_records(page.items, keys), page.next)
 
 
 @cache

@@ -41,6 +41,11 @@ NOTE_SIGNED = Reason(
 NOT_SIGNED = Reason(
     "note_not_signed", "This note isn't signed yet.", "Change the draft, or sign it first."
 )
+NOTE_ALTERED = Reason(
+    "note_altered",
+    "This note isn’t as it was signed: it was changed in the database.",
+    "Tell your supervisor, and write a new note.",
+)
 NOTE_IN_ERROR = Reason(
     "note_in_error",
     "This note was entered in error, and nothing can be added to it.",
@@ -58,16 +63,19 @@ UNRECORDED_CONCERN = Reason(
 )
 
 
-def list_draft_blockers(note: NoteRecord | Note) -> list[Reason]:
-    """List why a note can't be changed; empty while it is a draft."""
-    return [] if note.status == "draft" else [NOTE_SIGNED]
+def list_draft_blockers(note: NoteRecord | Note, *, has_signature: bool = False) -> list[Reason]:
+    """List why a note can't be changed; empty while it is a draft that was never signed."""
+    if note.status != "draft":
+        return [NOTE_SIGNED]
+    return [NOTE_ALTERED] if has_signature or note.sha256 or note.addenda else []
 
 
-def list_discard_blockers(note: NoteRecord) -> list[Reason]:
+def list_discard_blockers(note: NoteRecord, *, has_signature: bool = False) -> list[Reason]:
     """List why a note can't be discarded: it is signed, or it mentions a concern that nobody has recorded."""
+    found = list_draft_blockers(note, has_signature=has_signature)
     if (note.unrecorded_level or 0) >= Level.CONCERN:
-        return [*list_draft_blockers(note), UNRECORDED_CONCERN]
-    return list_draft_blockers(note)
+        return [*found, UNRECORDED_CONCERN]
+    return found
 
 
 def check_new_note(case: LockedCaseForNote) -> None:
@@ -84,7 +92,7 @@ def check_draft(note: LockedNote) -> None:
 
     Raises RuleBroken when it is signed.
     """
-    refuse_for(list_draft_blockers(note.row))
+    refuse_for(list_draft_blockers(note.row, has_signature=note.has_signature))
 
 
 def check_discard(note: LockedNote) -> None:
@@ -92,7 +100,7 @@ def check_discard(note: LockedNote) -> None:
 
     Raises RuleBroken when it is signed or mentions an unrecorded concern.
     """
-    refuse_for(list_discard_blockers(note.record))
+    refuse_for(list_discard_blockers(note.record, has_signature=note.has_signature))
 
 
 def check_sign(note: LockedNote, moment: datetime, today: date) -> None:
@@ -236,15 +244,17 @@ def convert_sections(sections: dict[str, str], target: str) -> dict[str, str]:
 
 
 def list_addendum_blockers(
-    note: NoteRecord | Note, actor_id: UUID, coach_id: UUID | None, *, is_supervisor: bool
+    note: NoteRecord, actor_id: UUID, coach_id: UUID | None, *, is_supervisor: bool
 ) -> list[Reason]:
     """List why somebody who may read a note can't add to it; empty when they can.
 
-    It has to be signed and not entered in error. Its author adds to it, the client's coach (`coach_id`), and a
-    supervisor. Product proposal, awaiting sign-off.
+    It has to be signed, unchanged since, and not entered in error. Its author adds to it, the client's coach
+    (`coach_id`), and a supervisor. Product proposal, awaiting sign-off.
     """
     if note.status != "signed":
         return [NOT_SIGNED]
+    if not note.is_as_signed:
+        return [NOTE_ALTERED]
     if note.in_error:
         return [NOTE_IN_ERROR]
     return [] if is_supervisor or actor_id in {note.author_id, coach_id} else [NOT_RESPONSIBLE]
@@ -276,14 +286,20 @@ def find_addendum_faults(new: NewAddendum, moment: datetime) -> dict[str, list[s
 
 
 def check_addendum(
-    actor: Actor, note: LockedNote, coach_id: UUID | None, new: NewAddendum, moment: datetime
+    actor: Actor,
+    note: LockedNote,
+    found: NoteRecord,
+    coach_id: UUID | None,
+    new: NewAddendum,
+    moment: datetime,
 ) -> None:
-    """Check that somebody can sign an addendum at a moment.
+    """Check that somebody can sign an addendum at a moment to a note, as it was `found` after the lock.
 
     Raises RuleBroken, and Invalid naming what is wrong with it.
     """
+    assert found.id == note.row.id  # noqa: S101 - the caller has read the note that it has locked
     is_supervisor = actor.role is Role.SUPERVISOR
-    refuse_for(list_addendum_blockers(note.row, actor.id, coach_id, is_supervisor=is_supervisor))
+    refuse_for(list_addendum_blockers(found, actor.id, coach_id, is_supervisor=is_supervisor))
     if faults := find_addendum_faults(new, moment):
         raise Invalid(faults)
 

@@ -28,7 +28,7 @@ from caseapp.domain.notes.signatures import are_facts_as_signed, is_addendum_as_
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from uuid import UUID
 
     from caseapp.core.vault import DataKey
@@ -60,6 +60,7 @@ COLUMNS = (
     User.name.label("author"),
     Client.name.label("client"),
     Case.number,
+    Case.client_id.label("case_client_id"),
     NoteSignature.meaning,
     NoteSignature.signed_client_id,
     NoteSignature.signed_case_id,
@@ -77,10 +78,22 @@ COLUMNS = (
 IS_AUTHORS = sa.and_(NoteSignature.note_id == Note.id, NoteSignature.meaning == "author")
 
 
-def build_records(rows: Sequence[Any], key: DataKey | None = None) -> list[NoteRecord]:
-    """Unseal notes with their addenda, which take one statement more when a note has any."""
-    added = load_addenda([row.id for row in rows if row.addenda])
-    return [build_record(row, added.get(row.id, ()), key) for row in rows]
+NO_KEYS: Mapping[UUID, DataKey] = {}
+
+
+def was_signed(row: Any) -> bool:  # noqa: ANN401 - a result row
+    """Tell whether a note is signed, or was until somebody made it a draft again in the database."""
+    return row.status == "signed" or bool(row.mac or row.sha256 or row.addenda)
+
+
+def build_records(rows: Sequence[Any], keys: Mapping[UUID, DataKey] = NO_KEYS) -> list[NoteRecord]:
+    """Unseal notes with their addenda, with the keys of clients that are open already.
+
+    Addenda are loaded, in one statement, also of signed notes that say they have none: they would show that it was
+    changed.
+    """
+    added = load_addenda([row.id for row in rows if was_signed(row)])
+    return [build_record(row, added.get(row.id, ()), keys.get(row.client_id)) for row in rows]
 
 
 def build_record(
@@ -90,24 +103,32 @@ def build_record(
 ) -> NoteRecord:
     """Unseal a note with its addenda, and compare a signed one with its signature and theirs.
 
-    One that was changed is noted for the log.
+    One that was changed is noted for the log. A draft that was signed, and a note in the case of another client, were
+    changed: such a draft counts as signed.
     """
     key = key or open_key(row.wrapped, row.client_id, "note", row.id)
     is_readable = True
     try:
         note = unseal_note(row, key, author=row.author, client=row.client, number=row.number)
     except SealBroken:
-        if row.status == "draft":
+        if not was_signed(row):
             raise
         is_readable = False
         note = unseal_note(row, None, author=row.author, client=row.client, number=row.number)
-    if note.status == "draft":
+    if not was_signed(row):
         return note
     signature = _build_signature(row)
     addenda = [_build_addendum(found, key) for found in added]
-    note = replace(note, signature=signature, addenda=tuple(each for each, _ in addenda))
+    note = replace(
+        note,
+        status="signed",
+        signature=signature,
+        addenda=tuple(each for each, _ in addenda),
+    )
     is_same = (
-        is_readable
+        row.status == "signed"
+        and row.client_id == row.case_client_id
+        and is_readable
         and is_as_signed(note, signature, row.key_number, row.mac)
         and all(is_right for _, is_right in addenda)
         and are_facts_as_signed(note, row.addenda)

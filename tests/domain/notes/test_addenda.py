@@ -168,3 +168,17 @@ def test_every_change_of_an_addendum_or_of_what_lists_use_shows(team, coach, cas
     with owner_connection() as connection:
         connection.execute(sa.delete(ADDENDA).where(of_second))
     assert not read(coach, note_id).is_as_signed
+
+
+def test_addenda_that_a_note_denies_show_in_lists_and_take_no_more(coach, case):
+    note_id = builders.note(coach, case.case_id)
+    add(coach, note_id, "in_error", "", "Written for another client.")
+    without_triggers("note_addendum")
+    with transaction() as session:
+        denied = {"in_error": False, "addenda": 0}
+        session.execute(sa.update(NOTES).where(NOTES.c.id == note_id).values(denied))
+    [listed] = list_case_notes(coach, case.case_id, None, 5).items
+    assert (listed.is_as_signed, len(listed.addenda)) == (False, 1)
+    with pytest.raises(RuleBroken) as refused:
+        add(coach, note_id, "addition", "She rang.")
+    assert [reason.code for reason in refused.value.reasons] == ["note_altered"]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
 from uuid import UUID
 
 import pytest
 
-from caseapp.domain.notes.models import Note
 from caseapp.domain.notes.rules import (
     apply_addenda,
     find_addendum_faults,
@@ -23,20 +24,20 @@ WHY = "The day was wrong."
 
 
 @pytest.mark.parametrize(
-    ("status", "in_error", "who", "is_supervisor", "codes"),
+    ("changed", "who", "is_supervisor", "codes"),
     [
-        ("draft", False, AUTHOR, True, ["note_not_signed"]),
-        ("signed", False, AUTHOR, False, []),
-        ("signed", False, COACH, False, []),
-        ("signed", False, OTHER, True, []),
-        ("signed", False, OTHER, False, ["not_responsible_for_note"]),
-        ("signed", True, AUTHOR, True, ["note_in_error"]),
+        ({"status": "draft"}, AUTHOR, True, ["note_not_signed"]),
+        ({}, AUTHOR, False, []),
+        ({}, COACH, False, []),
+        ({}, OTHER, True, []),
+        ({}, OTHER, False, ["not_responsible_for_note"]),
+        ({"in_error": True}, AUTHOR, True, ["note_in_error"]),
+        ({"is_as_signed": False}, AUTHOR, True, ["note_altered"]),
     ],
 )
-def test_author_coach_and_supervisor_add_to_a_signed_note(
-    status, in_error, who, is_supervisor, codes
-):
-    note = Note(status=status, in_error=in_error, author_id=AUTHOR)
+def test_author_coach_and_supervisor_add_to_a_signed_note(changed, who, is_supervisor, codes):
+    facts = {"status": "signed", "in_error": False, "is_as_signed": True, "author_id": AUTHOR}
+    note: Any = SimpleNamespace(**facts | changed)
     found = list_addendum_blockers(note, who, COACH, is_supervisor=is_supervisor)
     assert [reason.code for reason in found] == codes
 

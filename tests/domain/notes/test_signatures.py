@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from caseapp.core.clock import at, now
 from caseapp.core.database import db
+from caseapp.core.errors import RuleBroken
 from caseapp.core.reads import collecting
 from caseapp.core.transaction import transaction
 from caseapp.core.vault import seal_json
@@ -19,8 +20,15 @@ from caseapp.domain.dashboard.queries import get_today
 from caseapp.domain.keys.queries import get_client_key
 from caseapp.domain.models import METADATA
 from caseapp.domain.notes.models import Note, NoteSignature
-from caseapp.domain.notes.operations import record_missing_signatures
-from caseapp.domain.notes.queries import get_note, list_case_notes
+from caseapp.domain.notes.operations import (
+    discard_draft,
+    record_draft_screening,
+    record_missing_signatures,
+    save_draft,
+    sign_note,
+)
+from caseapp.domain.notes.queries import get_note, list_case_notes, lock_note
+from caseapp.domain.notes.schemas import DraftChange
 from tests.support import builders
 from tests.support.owner import owner_connection
 
@@ -56,6 +64,12 @@ def read(actor, note_id):
         note = get_note(actor, note_id)
         record_reads(actor)
     return note
+
+
+def list_altered():
+    """List the notes that the log names as not as they were signed."""
+    query = sa.select(AuditEvent).where(AuditEvent.action == "note.read")
+    return list({event.object_id for event in db.session.scalars(query) if event.details})
 
 
 @pytest.fixture
@@ -129,6 +143,45 @@ def test_every_change_in_the_database_shows(team, coach, case, note_id):
     change(NOTES, note_id, sections=b"\x01" + b"x" * 60)
     [listed] = list_case_notes(coach, case.case_id, None, 5).items
     assert (listed.is_as_signed, listed.sections) == (False, {})
+
+
+@pytest.mark.parametrize("cleared", [{}, {"signed_at": None, "signed_by": None, "sha256": None}])
+def test_signed_note_that_is_a_draft_again_shows_and_stays_as_it_is(
+    team, coach, case, note_id, cleared
+):
+    without_triggers()
+    change(NOTES, note_id, status="draft", **cleared)
+    # Without its digest it is nobody's but the author's, as any draft is.
+    for reader in [coach, *([] if cleared else [team["supervisor"]])]:
+        note = read(reader, note_id)
+        assert (note.status, note.is_as_signed) == ("signed", False)
+    assert list_altered() == [note_id]
+    [listed] = list_case_notes(coach, case.case_id, None, 5).items
+    assert not listed.is_as_signed
+    for attempt in (
+        lambda note: save_draft(coach, note, DraftChange(sections={"plan": "Nothing."}), 2),
+        lambda note: sign_note(coach, note, 2),
+        lambda note: record_draft_screening(coach, note, 2),
+        lambda note: discard_draft(coach, note, 2),
+    ):
+        with pytest.raises(RuleBroken) as refused, transaction():
+            attempt(lock_note(coach, note_id))
+        assert [reason.code for reason in refused.value.reasons] == ["note_altered"]
+
+
+def test_note_that_was_moved_to_another_client_shows_and_the_others_stay_true(coach, case):
+    other = builders.case(coach, "Tom Vale")
+    true = builders.note(coach, case.case_id, days_ago=3)
+    moved = builders.note(coach, other.case_id)
+    draft = builders.draft(coach, case.case_id, days_ago=5)
+    without_triggers()
+    change(NOTES, moved, case_id=case.case_id)
+    assert not read(coach, moved).is_as_signed
+    assert list_altered() == [moved]
+    db.session.rollback()
+    listed = list_case_notes(coach, case.case_id, None, 5).items
+    found = [(note.id, note.is_as_signed, bool(note.sections)) for note in listed]
+    assert found == [(moved, False, True), (true, True, True), (draft, True, True)]
 
 
 def test_missing_or_foreign_signature_shows(coach, case, note_id):
