@@ -409,6 +409,7 @@ def _render_editor(note: NoteRecord, forms: Forms) -> str:
         modalities=MODALITIES,
         recorded=_find_screening(note),
         previous_plan=find_previous_plan(actor, note),
+        addendum_labels=ADDENDUM_LABELS,
         immediate_steps=list_immediate_steps(list_stated(note.draft.screening)[1]),
         has_opened_hold=has_opened_hold,
         alert=get_client_alert(actor, note.client_id) if has_opened_hold else None,

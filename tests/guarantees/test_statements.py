@@ -40,7 +40,7 @@ PAGES = {
     "bulk_assignments.choose_page": 6,
     "bulk_assignments.progress_page": 6,
     "cases.case_list": 5,
-    "cases.case_page": 14,
+    "cases.case_page": 15,
     "cases.close_page": 8,
     "cases.details_page": 12,
     "cases.intake_list": 4,
@@ -64,11 +64,11 @@ PAGES = {
     "holds.named_hold": 7,
     "invitations.invite_page": 11,
     "notes.addendum_page": 8,
-    "notes.case_notes": 8,
+    "notes.case_notes": 9,
     "notes.choose_case": 4,
     "notes.new_note_page": 8,
-    "notes.note_list": 5,
-    "notes.note_page": 7,
+    "notes.note_list": 6,
+    "notes.note_page": 8,
     "notes.sign_page": 6,
     "password_links.forgotten_page": 1,
     "password_links.password_page": 1,
@@ -111,8 +111,10 @@ ALERTS = 1
 COVERS = 1
 # Pages of a case may read one more, when somebody was last in touch with the client.
 MET = 1
+# Whatever shows signed notes reads their addenda, also where a note says that it has none.
+ADDENDA = 1
 LIMITS = {
-    "cases.case_page": 12 + ALERTS + MET,
+    "cases.case_page": 12 + ALERTS + MET + ADDENDA,
     "today.today": 11 + ALERTS + COVERS,
     "holds.hold_page": 10 + 2 * ALERTS + MET,
     "assignments.assign_page": 12 + ALERTS,

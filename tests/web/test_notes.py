@@ -10,6 +10,7 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.form_drafts.models import FormDraft
 from caseapp.domain.notes.models import Note
 from caseapp.domain.notes.queries import get_note
+from caseapp.domain.practice.models import Practice
 from caseapp.domain.screening.current import get_safety_state
 from caseapp.domain.screening.history import get_safety_history
 from caseapp.domain.screening.protocol import ITEMS
@@ -105,6 +106,10 @@ def test_wrong_day_is_corrected_and_both_stand_on_the_page(app, team, coach_brow
     for words in ("Slept six hours.", "as it was signed", "I wrote the wrong day.", "Signed as"):
         assert words in shown
     assert shown.count("2 November 2026, 10:15") >= 2
+    for path in (f"/case/{case.number}", "/notes"):
+        assert "ith addenda" in coach_browser.text(path)
+    next_one = coach_browser.text(f"/note/{builders.draft(coach, case.case_id)}")
+    assert next_one.index("Keep the log.") < next_one.index("I wrote the wrong day.")
     assert "45 min" in coach_browser.text(f"/case/{case.number}/notes")
     assert "not responsible" not in StaffBrowser(app, team["supervisor"]).text(page)
     coach_browser.send(page, kind="in_error", reason="Written for somebody else.")
@@ -113,6 +118,27 @@ def test_wrong_day_is_corrected_and_both_stand_on_the_page(app, team, coach_brow
     assert "nothing can be added to it" in coach_browser.text(page)
     draft = builders.draft(coach, case.case_id)
     assert coach_browser.browser.get(f"/note/{draft}/addendum").status_code == 404
+
+
+def test_addendum_is_signed_by_its_button_only_and_asks_what_it_is(coach_browser, coach, case):
+    page = f"/note/{builders.note(coach, case.case_id)}/addendum"
+    text = coach_browser.text(page)
+    # Enter in a field presses the first button of a form, unless that one is disabled.
+    form = text[text.index(f'action="{page}"') :]
+    assert re.search(r"<button[^>]*>", form)[0].endswith(" disabled>")
+    assert "can’t be undone" in text
+    answer = coach_browser.send(page, text="She rang.")
+    assert answer.status_code == 422
+    assert "Choose whether this corrects the note" in answer.get_data(as_text=True)
+
+
+def test_page_of_a_note_names_the_time_zone_in_which_it_was_signed(coach_browser, coach, case):
+    note_id = builders.note(coach, case.case_id)
+    with transaction() as session:
+        session.execute(sa.update(Practice).values(zone="Europe/Paris"))
+    shown = coach_browser.text(f"/note/{note_id}")
+    assert "Times are in Europe/Paris." in shown
+    assert "time zone was Europe/London." in shown
 
 
 def test_start_form_sent_twice_makes_one_note(coach_browser, case):

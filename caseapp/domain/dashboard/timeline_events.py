@@ -106,7 +106,9 @@ def _describe_state(note: NoteRecord) -> str:
         return "Draft"
     if not note.is_as_signed:
         return "Not as signed"
-    return "Entered in error" if note.in_error else "Signed"
+    if note.in_error:
+        return "Entered in error"
+    return "Signed, with addenda" if note.addenda else "Signed"
 
 
 def _contact(entry: ContactRecord) -> TimelineEvent:

@@ -18,6 +18,7 @@ from caseapp.domain.audit.operations import record
 from caseapp.domain.clients.queries import find_coach_id
 from caseapp.domain.notes.models import Note, NoteAddendum, NoteSignature
 from caseapp.domain.notes.queries import (
+    find_opening,
     get_note,
     list_stated_levels,
     list_unsigned_rows,
@@ -223,13 +224,14 @@ def add_addendum(actor: Actor, note: LockedNote, new: NewAddendum) -> NoteRecord
     moment, row = now(), note.row
     # Read with its signature and its addenda: nothing is added to a note that was changed.
     found = get_note(actor, row.id)
-    check_addendum(actor, note, found, find_coach_id(note.client.id), new, moment)
+    opened_at = find_opening(row.case_id)
+    check_addendum(actor, note, found, find_coach_id(note.client.id), opened_at, new, moment)
     addendum = Addendum(
         new_id(),
         row.id,
         note.client.id,
         row.addenda + 1,
-        find_addendum_kind(new.kind, row.actual_session_at, moment),
+        find_addendum_kind(new.kind, found, moment),
         moment,
         actor.id,
         actor.role.value,

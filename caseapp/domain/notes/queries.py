@@ -330,6 +330,11 @@ def find_previous_plan(actor: Actor, note: NoteRecord) -> NoteRecord | None:
     return build_records(rows)[0] if rows else None
 
 
+def find_opening(case_id: UUID) -> datetime:
+    """Find when the case of a note was opened."""
+    return db.session.scalars(sa.select(Case.opened_at).where(Case.id == case_id)).one()
+
+
 def list_unsigned_rows(
     oldest: datetime | None, after: UUID | None, limit: int
 ) -> Sequence[sa.Row[*tuple[Any, ...]]]:

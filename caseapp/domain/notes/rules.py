@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from caseapp.domain.notes.records import Addendum, DraftScreening, NoteRecord
     from caseapp.domain.notes.schemas import DraftChange, NewAddendum
 
+SESSION_BEFORE_CASE = (
+    "This is before the case was opened. Check the date. If it is right, say so in words instead."
+)
 LONGEST_SESSION = timedelta(minutes=MAX_SESSION_MINUTES)
 
 CASE_CLOSED = Reason("case_closed", "This case is closed.", "Reopen the case to add a note.")
@@ -260,11 +263,14 @@ def list_addendum_blockers(
     return [] if is_supervisor or actor_id in {note.author_id, coach_id} else [NOT_RESPONSIBLE]
 
 
-def find_addendum_faults(new: NewAddendum, moment: datetime) -> dict[str, list[str]]:
+def find_addendum_faults(
+    new: NewAddendum, moment: datetime, earliest: datetime | None = None
+) -> dict[str, list[str]]:
     """List by field what is wrong with an addendum that is signed at `moment`.
 
     A correction says why, and what is right: in words, by the time of the session or by its minutes. Whoever marks a
-    note as entered in error says why. Only a correction changes the time or the minutes.
+    note as entered in error says why. Only a correction changes the time or the minutes, and never to a time before
+    `earliest`.
     """
     faults: dict[str, list[str]] = {}
     is_changed = new.session_at is not None or new.minutes is not None
@@ -282,7 +288,17 @@ def find_addendum_faults(new: NewAddendum, moment: datetime) -> dict[str, list[s
                 ]
     if new.session_at is not None and new.session_at > moment:
         faults["session_at"] = [SESSION_IN_FUTURE]
+    if new.session_at is not None and earliest is not None and new.session_at < earliest:
+        faults["session_at"] = [SESSION_BEFORE_CASE]
     return faults
+
+
+def find_earliest_session(note: NoteRecord, opened_at: datetime) -> datetime | None:
+    """Return the time before which a correction can't move a session: that at which its case was opened.
+
+    A note that was signed about a session before that, such as one from paper, can be corrected to any time.
+    """
+    return opened_at if opened_at <= note.session_at else None
 
 
 def check_addendum(
@@ -290,23 +306,30 @@ def check_addendum(
     note: LockedNote,
     found: NoteRecord,
     coach_id: UUID | None,
+    opened_at: datetime,
     new: NewAddendum,
     moment: datetime,
 ) -> None:
     """Check that somebody can sign an addendum at a moment to a note, as it was `found` after the lock.
+
+    `coach_id` is the client's coach, `opened_at` when the case was opened.
 
     Raises RuleBroken, and Invalid naming what is wrong with it.
     """
     assert found.id == note.row.id  # noqa: S101 - the caller has read the note that it has locked
     is_supervisor = actor.role is Role.SUPERVISOR
     refuse_for(list_addendum_blockers(found, actor.id, coach_id, is_supervisor=is_supervisor))
-    if faults := find_addendum_faults(new, moment):
+    if faults := find_addendum_faults(new, moment, find_earliest_session(found, opened_at)):
         raise Invalid(faults)
 
 
-def find_addendum_kind(chosen: str, session_at: datetime, moment: datetime) -> str:
-    """Return the kind of an addendum: an addition that comes late after the session is a late entry by itself."""
-    is_late = chosen == "addition" and moment - session_at > LATE_ENTRY_AFTER
+def find_addendum_kind(chosen: str, note: NoteRecord, moment: datetime) -> str:
+    """Return the kind of an addendum: an addition that comes late after the session is a late entry by itself.
+
+    It is late by the time that was signed or by the corrected one, so that no correction makes it timely.
+    """
+    began = min(note.session_at, note.actual_session_at)
+    is_late = chosen == "addition" and moment - began > LATE_ENTRY_AFTER
     return "late_entry" if is_late else chosen
 
 

@@ -194,6 +194,9 @@ DraftFormSchema = _DraftFormBase.from_dict(
 )
 
 
+KIND_REQUIRED = (
+    "Choose whether this corrects the note, adds to it, or marks it as entered in error."
+)
 MAX_ADDENDUM_LENGTH = 20_000
 LEAST_ADDENDUM_REASON, MAX_ADDENDUM_REASON = 10, 2000
 
@@ -212,7 +215,11 @@ class NewAddendum:
 class AddendumSchema(Schema):
     """Input of an addendum to a signed note."""
 
-    kind = fields.String(required=True, validate=validate.OneOf(list(CHOSEN_KINDS)))
+    kind = fields.String(
+        required=True,
+        validate=validate.OneOf(list(CHOSEN_KINDS), error=KIND_REQUIRED),
+        error_messages={"required": KIND_REQUIRED, "null": KIND_REQUIRED},
+    )
     text = RequiredText(
         lazy_gettext("Write what is right, or what is missing"),
         MAX_ADDENDUM_LENGTH,

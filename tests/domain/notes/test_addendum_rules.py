@@ -14,6 +14,7 @@ from caseapp.domain.notes.rules import (
     apply_addenda,
     find_addendum_faults,
     find_addendum_kind,
+    find_earliest_session,
     list_addendum_blockers,
 )
 from caseapp.domain.notes.schemas import NewAddendum
@@ -67,10 +68,24 @@ def test_addendum_says_what_its_kind_needs(new, fields):
 
 
 def test_addition_more_than_72_hours_after_the_session_is_a_late_entry():
-    limit = NOW + timedelta(hours=72)
-    assert find_addendum_kind("addition", NOW, limit) == "addition"
-    assert find_addendum_kind("addition", NOW, limit + timedelta(microseconds=1)) == "late_entry"
-    assert find_addendum_kind("correction", NOW, NOW + timedelta(days=99)) == "correction"
+    limit, later = NOW + timedelta(hours=72), NOW + timedelta(days=99)
+    note: Any = SimpleNamespace(session_at=NOW, actual_session_at=NOW)
+    assert find_addendum_kind("addition", note, limit) == "addition"
+    assert find_addendum_kind("addition", note, limit + timedelta(microseconds=1)) == "late_entry"
+    assert find_addendum_kind("correction", note, later) == "correction"
+    # Whether the session was corrected to a later or an earlier time.
+    for times in ((NOW, later), (later, NOW)):
+        note = SimpleNamespace(session_at=times[0], actual_session_at=times[1])
+        assert find_addendum_kind("addition", note, later) == "late_entry"
+
+
+def test_session_is_not_corrected_to_before_its_case_unless_it_was_signed_so():
+    new = NewAddendum("correction", reason=WHY, session_at=NOW)
+    for opened, signed, is_refused in ((1, 2, True), (0, 2, False), (2, 1, False)):
+        note: Any = SimpleNamespace(session_at=NOW + timedelta(days=signed))
+        earliest = find_earliest_session(note, NOW + timedelta(days=opened))
+        faults = find_addendum_faults(new, NOW + timedelta(days=9), earliest)
+        assert bool(faults) == is_refused
 
 
 def test_newest_correction_counts_and_leaves_what_it_does_not_name():
