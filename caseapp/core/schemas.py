@@ -84,6 +84,15 @@ def require_printable(text: str) -> None:
         )
 
 
+class WholeNumber(fields.Integer):
+    """A whole number that somebody enters or sends; a fraction is refused instead of cut off."""
+
+    def _validated(self, value: Any) -> int:  # noqa: ANN401 - marshmallow's own
+        if isinstance(value, float) and not value.is_integer():
+            raise self.make_error("invalid", input=value)
+        return super()._validated(value)
+
+
 class PrintedString(fields.String):
     """A text that PDFs show, so that every character must be in our fonts; its column is marked `PRINTED`."""
 

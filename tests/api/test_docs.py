@@ -1,5 +1,9 @@
 import json
 
+import pytest
+from marshmallow import Schema, ValidationError, fields
+
+from caseapp.core.schemas import WholeNumber
 from caseapp.http.guard import iter_routes
 from tests.api.api_client import BASE
 
@@ -107,3 +111,36 @@ def test_schema_names_say_whether_they_are_sent_or_returned(app):
         name for name in returned if name.endswith(("Request", "Changes", "View", "Response"))
     } == set()
     assert all(name.isalpha() and name[0].isupper() for name in schemas)
+
+
+def numbers_in(kind):
+    """Yield the fields for whole numbers in a schema or a field of one."""
+    if isinstance(kind, Schema):
+        for inner in kind.load_fields.values():
+            yield from numbers_in(inner)
+    elif isinstance(kind, fields.Nested):
+        yield from numbers_in(kind.schema)
+    elif isinstance(kind, fields.List):
+        yield from numbers_in(kind.inner)
+    elif isinstance(kind, fields.Dict):
+        yield from numbers_in(kind.value_field)
+    elif isinstance(kind, fields.Integer):
+        yield kind
+
+
+def test_fraction_is_refused_wherever_a_program_sends_a_whole_number(app):
+    bodies = [
+        parameter["schema"]
+        for _, _, view in iter_routes(app)
+        for parameter in getattr(view, "_apidoc", {}).get("arguments", {}).get("parameters", [])
+        if parameter["in"] == "json"
+    ]
+    found = [number for body in bodies for number in numbers_in(body)]
+    assert len(bodies) > 20
+    assert len(found) > 4
+    for number in found:
+        assert isinstance(number, WholeNumber), number.name
+    for value in (45.9, float("nan"), float("inf"), True, "45.9"):
+        with pytest.raises(ValidationError):
+            WholeNumber().deserialize(value)
+    assert [WholeNumber().deserialize(value) for value in (45, 45.0, "45")] == [45] * 3

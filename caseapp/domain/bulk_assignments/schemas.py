@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from marshmallow import Schema, ValidationError, fields, post_load, pre_load, validate
 
-from caseapp.core.schemas import PrintedString, ReasonResponseSchema
+from caseapp.core.schemas import PrintedString, ReasonResponseSchema, WholeNumber
 from caseapp.domain.assignments.schemas import CHANNEL_LABELS, MAX_MESSAGE_LENGTH
 from caseapp.domain.handouts.library import STOP_BOX
 from caseapp.domain.handouts.schemas import HandoutFields
@@ -80,7 +80,7 @@ class NewBulkAssignment:
 class BulkAssignmentSchema(Schema):
     """Request to assign one handout to several cases; `handout_version` is the version that the coach read."""
 
-    handout_version = fields.Integer(
+    handout_version = WholeNumber(
         load_default=None, allow_none=True, validate=validate.Range(1, 9999)
     )
     language = fields.String(load_default="en", validate=validate.OneOf([*STOP_BOX]))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
 
 from caseapp.core.i18n import lazy_gettext
-from caseapp.core.schemas import RequiredText, WrittenReason, explain_too_short
+from caseapp.core.schemas import RequiredText, WholeNumber, WrittenReason, explain_too_short
 from caseapp.domain.cases.facts import CLOSE_REASONS, FACTS, FINAL_SCREENING, GOALS, OUTCOMES, Fact
 from caseapp.domain.cases.stages import stage_by_id
 from caseapp.domain.clients.schemas import EnteredClient, EnteredClientSchema
@@ -26,7 +26,7 @@ def _field(fact: Fact) -> fields.Field[Any]:
     if fact.kind == "multiple":
         return fields.List(fields.String(validate=validate.OneOf(fact.options)), load_default=list)
     if fact.kind == "number":
-        return fields.Integer(
+        return WholeNumber(
             load_default=None, allow_none=True, validate=validate.Range(0, MAX_CHILDREN)
         )
     if fact.kind == "date":

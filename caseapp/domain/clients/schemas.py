@@ -20,7 +20,7 @@ from caseapp.core.database import max_length
 from caseapp.core.email_addresses import normalize_email
 from caseapp.core.fonts import name_missing_glyphs
 from caseapp.core.i18n import LANGUAGES, gettext, lazy_gettext
-from caseapp.core.schemas import PrintedString, RequiredText
+from caseapp.core.schemas import PrintedString, RequiredText, WholeNumber
 from caseapp.domain.clients.codes import CONSENT_METHODS
 from caseapp.domain.clients.models import Client
 
@@ -99,7 +99,7 @@ class ClientSchema(Schema):
     partner_name = fields.String(
         load_default=None, allow_none=True, validate=validate.Length(max=120)
     )
-    birth_year = fields.Integer(
+    birth_year = WholeNumber(
         load_default=None, allow_none=True, validate=validate.Range(OLDEST_BIRTH_YEAR, 2100)
     )
     language = fields.String(

@@ -9,7 +9,7 @@ from marshmallow import Schema, fields, post_load, validate
 
 from caseapp.core.database import max_length
 from caseapp.core.i18n import lazy_gettext
-from caseapp.core.schemas import RequiredText, WrittenReason
+from caseapp.core.schemas import RequiredText, WholeNumber, WrittenReason
 from caseapp.domain.handouts.library import LANGUAGES
 from caseapp.domain.handouts.models import HandoutVersion, HandoutVersionReview
 
@@ -114,7 +114,7 @@ class RecallRequest:
 class RecallVersionSchema(Schema):
     """A recall through the API; it names the version so that a newer one is not recalled by mistake."""
 
-    handout_version = fields.Integer(required=True, validate=validate.Range(1, 9999))
+    handout_version = WholeNumber(required=True, validate=validate.Range(1, 9999))
     language = fields.String(load_default="en", validate=validate.OneOf([*LANGUAGES]))
     reason = WrittenReason(_ASK_RECALL_REASON, 5, max_length(HandoutVersion.recall_reason))
 

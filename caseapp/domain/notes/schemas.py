@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
 
 from caseapp.core.i18n import lazy_gettext
-from caseapp.core.schemas import RequiredText, WrittenReason
+from caseapp.core.schemas import RequiredText, WholeNumber, WrittenReason
 from caseapp.domain.followups.schemas import PLAUSIBLE_TIME
 from caseapp.domain.notes.codes import (
     CHOSEN_KINDS,
@@ -69,8 +69,8 @@ def _sections_field() -> fields.Dict:
     )
 
 
-def _minutes_field() -> fields.Integer:
-    return fields.Integer(
+def _minutes_field() -> WholeNumber:
+    return WholeNumber(
         load_default=None, allow_none=True, validate=validate.Range(0, MAX_SESSION_MINUTES)
     )
 
@@ -232,7 +232,7 @@ class AddendumSchema(Schema):
         load_default="",
     )
     session_at = fields.AwareDateTime(load_default=None, allow_none=True, validate=PLAUSIBLE_TIME)
-    minutes = fields.Integer(
+    minutes = WholeNumber(
         load_default=None, allow_none=True, validate=validate.Range(1, MAX_SESSION_MINUTES)
     )
 
