@@ -427,13 +427,10 @@ def withdraw_contact_confirmation(client: LockedClient) -> None:
     )
 
 
-def join_care_team(
-    actor: Actor, client: LockedClient, user_id: UUID, reason: str = "opened"
-) -> bool:
+def join_care_team(actor: Actor, client: LockedClient, user_id: UUID) -> bool:
     """Make a user a coach of a client; return whether they are new, otherwise nothing changes.
 
-    `reason` is one of JOIN_REASONS. Raises RuleBroken for somebody who must not see the client, and when the actor
-    only covers for a coach of it.
+    Raises RuleBroken for somebody who must not see the client, and when the actor only covers for a coach of it.
     """
     if has_denial(client.id, user_id):
         refuse_for([MUST_NOT_SEE])
@@ -441,14 +438,17 @@ def join_care_team(
     if is_new:
         is_responsible = is_responsible_for(actor.role, actor.id, client.id)
         refuse_for([] if is_responsible else [ONLY_COVERS])
-        _begin_membership(client.id, user_id, COACH, actor.id, reason)
+        _begin_membership(client.id, user_id, COACH, actor.id, "opened")
     return is_new
 
 
-def join_for(client_id: UUID, user_id: UUID, role: str, by: UUID | None = None) -> None:
+def join_for(
+    client_id: UUID, user_id: UUID, role: str, by: UUID | None = None, reason: str = ""
+) -> None:
     """Give a person a role in a locked client's care team, from now on and without an end so far.
 
-    Whoever has the role goes on having it, now without an end. `by` is who gives it, and None for the application.
+    Whoever has the role goes on having it, now without an end. `by` is who gives it, and None for the application;
+    `reason` is one of JOIN_REASONS.
     """
     goes_on = (
         sa.update(CareTeamMember)
@@ -457,7 +457,7 @@ def join_for(client_id: UUID, user_id: UUID, role: str, by: UUID | None = None) 
         .returning(CareTeamMember.user_id)
     )
     if not db.session.scalars(goes_on, execution_options=UNSYNCHRONIZED).all():
-        _begin_membership(client_id, user_id, role, by)
+        _begin_membership(client_id, user_id, role, by, reason)
 
 
 def _begin_membership(

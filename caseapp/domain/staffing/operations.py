@@ -11,7 +11,7 @@ from caseapp.core import outbox, urls
 from caseapp.core.actor import Actor, require
 from caseapp.core.clock import now
 from caseapp.core.database import db
-from caseapp.core.errors import Invalid, NotFound, refuse_for
+from caseapp.core.errors import Invalid, NotFound, RuleBroken, refuse_for
 from caseapp.core.permissions import Action, Role
 from caseapp.domain.alerts.operations import enqueue_alerts_of, readdress_alerts
 from caseapp.domain.alerts.queries import as_staff_member, list_clients_with_alerts
@@ -21,7 +21,7 @@ from caseapp.domain.auth.rules import require_reach
 from caseapp.domain.cases.models import Case
 from caseapp.domain.cases.operations import record_hand_over
 from caseapp.domain.clients.codes import COACH
-from caseapp.domain.clients.operations import end_covers_of, join_care_team, leave_for
+from caseapp.domain.clients.operations import end_covers_of, join_for, leave_for
 from caseapp.domain.clients.queries import (
     has_coach,
     has_denial,
@@ -51,8 +51,10 @@ from caseapp.domain.users.models import User
 from caseapp.domain.users.staff_mail import send_staff_mail
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from uuid import UUID
 
+    from caseapp.core.errors import Reason
     from caseapp.domain.clients.queries import LockedClient
     from caseapp.domain.staffing.queries import LockedMember
 
@@ -72,59 +74,21 @@ def hand_over(
     be, or under whom nobody could release an open hold.
     """
     require(actor, Action.HAND_OVER)
-    heir = db.session.scalar(
-        sa.select(User).where(User.id == heir_id).with_for_update(read=True, key_share=False)
-    )
-    faults = list_heir_faults(as_staff_member(heir) if heir else None, leaver_id)
-    if has_denial(client.id, heir_id):
-        faults.append(MUST_NOT_SEE)
-    if faults or heir is None:
-        raise Invalid({"heir_id": [str(fault.message) for fault in faults]})
-    state = get_current_safety(client.key).state
-    is_coach = has_coach(client.id, leaver_id)
-    if is_coach and not is_in_team(actor, leaver_id):
-        raise NotFound
-    marked = list_marked(state, client.id)
-    if is_coach:
-        remove_marks(marked, client.id)
-        join_care_team(actor, client, heir_id, "handed_over")
-        leave_for(client.id, leaver_id, COACH)
-        end_covers_of(client.id)
-        add_marks(marked, client.id)
-        faults = list_hold_faults(
-            max((hold.kind for hold in state.holds), default=None),
-            as_staff_member(heir),
-            lacks_second=lacks_second(client.id),
-            has_choice=has_supervised_heir(client.id, leaver_id),
-        )
-        if faults:
-            raise Invalid({"heir_id": [f"{fault.message} {fault.way_out}" for fault in faults]})
+    heir = _lock_heir(client.id, leaver_id, heir_id)
+    if has_coach(client.id, leaver_id):
+        if not is_in_team(actor, leaver_id):
+            raise NotFound
+        try:
+            moved = swap_coach(actor, client, leaver_id, heir, by=actor.id)
+        except RuleBroken as broken:
+            raise _at_heir(broken.reasons) from None
     elif not is_responsible_for(Role(heir.role), heir.id, client.id):
         message = "This person can’t see the client. Choose the coach or their supervisor."
         raise Invalid({"heir_id": [message]})
-    moment = now()
-    db.session.execute(
-        sa.update(Case)
-        .where(Case.client_id == client.id, Case.coach_id == leaver_id, Case.status == "open")
-        .values(coach_id=heir_id, updated_at=moment, version=Case.version + 1)
-    )
-    moved = db.session.scalars(
-        sa.update(FollowUp)
-        .where(
-            FollowUp.client_id == client.id,
-            FollowUp.assigned_to == leaver_id,
-            FollowUp.completed_at.is_(None),
-        )
-        .values(assigned_to=heir_id, version=FollowUp.version + 1)
-        .returning(FollowUp.id)
-    ).all()
-    if is_coach:
-        # Those of a supervisor of another team, who doesn't see the client any more.
-        decides = choose_assignee(client.id, [heir_id], decides=True)
-        move_followups(FollowUp.client_id == client.id, decides)
-        record_hand_over(actor, client, leaver_id, heir_id)
-    elif not moved:
-        raise NotFound
+    else:
+        moved = _move_work(client.id, leaver_id, heir_id)
+        if not moved:
+            raise NotFound
     alerted = readdress_alerts(actor, client.id)
     if heir_id not in alerted and tell and heir_id != actor.id:
         outbox.enqueue(HAND_OVER_MAIL, {"user": heir_id.hex})
@@ -134,8 +98,83 @@ def hand_over(
         "client",
         client.id,
         client_id=client.id,
-        details={"from": leaver_id.hex, "to": heir_id.hex, "followups": len(moved)},
+        details={"from": leaver_id.hex, "to": heir_id.hex, "followups": moved},
     )
+
+
+def _lock_heir(client_id: UUID, leaver_id: UUID, heir_id: UUID) -> User:
+    """Lock the account of somebody who is to be responsible for a locked client, and return it.
+
+    Raises Invalid for somebody who can't be.
+    """
+    heir = lock_account(heir_id)
+    faults = list_heir_faults(as_staff_member(heir) if heir else None, leaver_id)
+    if has_denial(client_id, heir_id):
+        faults.append(MUST_NOT_SEE)
+    if faults or heir is None:
+        raise Invalid({"heir_id": [str(fault.message) for fault in faults]})
+    return heir
+
+
+def _at_heir(faults: Sequence[Reason]) -> Invalid:
+    return Invalid({"heir_id": [f"{fault.message} {fault.way_out}" for fault in faults]})
+
+
+def lock_account(user_id: UUID) -> User | None:
+    """Lock somebody's account, so that whoever disables it waits, and return it as it is then."""
+    found = sa.select(User).where(User.id == user_id).with_for_update(read=True, key_share=False)
+    return db.session.scalar(found.execution_options(populate_existing=True))
+
+
+def swap_coach(actor: Actor, client: LockedClient, leaver_id: UUID, heir: User, *, by: UUID) -> int:
+    """Make somebody a client's coach instead of another one, and return how many follow-ups that moved.
+
+    Nothing is checked but the hold: the caller has locked the heir's account and judged who may, and afterwards
+    readdresses the alerts. Marks, the open case and open follow-ups move, cover of the client ends, and the newest
+    case tells of it. `by` is who gave the role. Raises RuleBroken when nobody could then release an open hold.
+    """
+    state = get_current_safety(client.key).state
+    marked = list_marked(state, client.id)
+    remove_marks(marked, client.id)
+    join_for(client.id, heir.id, COACH, by, "handed_over")
+    leave_for(client.id, leaver_id, COACH)
+    end_covers_of(client.id)
+    add_marks(marked, client.id)
+    refuse_for(
+        list_hold_faults(
+            max((hold.kind for hold in state.holds), default=None),
+            as_staff_member(heir),
+            lacks_second=lacks_second(client.id),
+            has_choice=has_supervised_heir(client.id, leaver_id),
+        )
+    )
+    moved = _move_work(client.id, leaver_id, heir.id)
+    # Those of a supervisor of another team, who doesn't see the client any more.
+    decides = choose_assignee(client.id, [heir.id], decides=True)
+    move_followups(FollowUp.client_id == client.id, decides)
+    record_hand_over(actor, client, leaver_id, heir.id)
+    return moved
+
+
+def _move_work(client_id: UUID, leaver_id: UUID, heir_id: UUID) -> int:
+    """Give somebody the open case and the open follow-ups of another person, and return how many of these there are."""
+    moment = now()
+    db.session.execute(
+        sa.update(Case)
+        .where(Case.client_id == client_id, Case.coach_id == leaver_id, Case.status == "open")
+        .values(coach_id=heir_id, updated_at=moment, version=Case.version + 1)
+    )
+    moved = db.session.scalars(
+        sa.update(FollowUp)
+        .where(
+            FollowUp.client_id == client_id,
+            FollowUp.assigned_to == leaver_id,
+            FollowUp.completed_at.is_(None),
+        )
+        .values(assigned_to=heir_id, version=FollowUp.version + 1)
+        .returning(FollowUp.id)
+    ).all()
+    return len(moved)
 
 
 def send_hand_over_mail(user_id: UUID) -> bool:
