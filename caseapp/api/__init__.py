@@ -28,6 +28,7 @@ from caseapp.api import (
     programs,
     safety_plans,
     screenings,
+    transfers,
 )
 from caseapp.api.blueprint import PREFIX, StaffApi, schema_name
 from caseapp.core.permissions import SCOPES
@@ -49,6 +50,7 @@ RESOURCES = (
     board,
     denials,
     cover,
+    transfers,
     handouts,
     assignments,
     bulk_assignments,

@@ -38,6 +38,7 @@ class Action(StrEnum):
     CLIENT_EDIT = "client.edit"
     HAND_OVER = "client.hand_over"
     COVER = "client.cover"
+    TRANSFER = "client.transfer"
     CONTACT_CONFIRM = "contact.confirm"
     CONTACT_READ = "contact.read"
     CONTACT_WRITE = "contact.write"
@@ -141,6 +142,7 @@ _COACH = _ALL_STAFF | {
     Action.CLIENT_READ,
     Action.CLIENT_EDIT,
     Action.COVER,
+    Action.TRANSFER,
     Action.CONTACT_CONFIRM,
     Action.CONTACT_READ,
     Action.CONTACT_WRITE,

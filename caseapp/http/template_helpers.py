@@ -84,6 +84,8 @@ MESSAGES = {
     "denial_ended": lazy_gettext(
         "Ended. What this person sees now depends on their role and team."
     ),
+    "cases_offered": lazy_gettext("Offered. Your colleague decides about each case."),
+    "case_accepted": lazy_gettext("Accepted. You are the client’s coach now."),
     "handed_over": lazy_gettext("Handed over. Whoever took over has been told."),
     "followup_added": lazy_gettext("Follow-up added."),
     "contact_recorded": lazy_gettext("Recorded."),

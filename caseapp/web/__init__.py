@@ -41,6 +41,7 @@ from caseapp.web import (
     staffing,
     stages,
     today,
+    transfers,
     worksheets,
 )
 
@@ -65,6 +66,7 @@ def init_app(app: Flask) -> None:
         staffing,
         denials,
         cover,
+        transfers,
         cases,
         intake,
         stages,

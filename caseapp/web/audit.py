@@ -35,6 +35,7 @@ ACTION_LABELS = {
     Action.HAND_OVER: "Handed over a client",
     Action.DENIAL_MANAGE: "Changed who must not see a client",
     Action.COVER: "Arranged or changed cover",
+    Action.TRANSFER: "Offered a case or decided about an offer",
     Action.ALERT_ACKNOWLEDGE: "Acknowledged an alert",
     Action.ALERT_READ: "Viewed alerts",
     Action.ALERT_SEND: "Alerted people about a hold",

@@ -46,6 +46,7 @@ from caseapp.domain.screening.operations import set_manual_flag
 from caseapp.domain.screening.protocol import FLAG_LABELS, MANUAL_FLAGS
 from caseapp.domain.screening.queries import list_flags
 from caseapp.domain.screening.schemas import FlagSchema, ReasonSchema
+from caseapp.domain.staffing.transfer_queries import find_offering_coach
 from caseapp.domain.users.queries import get_user_names, list_assignable_coaches
 from caseapp.http.forms import Body, Done, FormPage, Forms, Sent
 from caseapp.http.guard import current_actor, needs
@@ -153,6 +154,7 @@ def details_page(context: CasePage, forms: Forms) -> str:
     if client.contact_confirmed_by:
         people.add(client.contact_confirmed_by)
     may_compare = actor.may(Action.CONFLICT_READ)
+    members = list_care_team(actor, context.case.client_id)[::-1]
     return render_template(
         "cases/details.html",
         context=context,
@@ -166,7 +168,8 @@ def details_page(context: CasePage, forms: Forms) -> str:
         names=get_user_names(people),
         frozen=is_contact_frozen(context.safety.flags, client.contact_confirmed_at),
         is_confirmation_needed=not UNSAFE_FLAGS.isdisjoint(context.safety.flags),
-        members=list_care_team(actor, context.case.client_id)[::-1],
+        members=members,
+        offered_by=find_offering_coach(actor, members),
         matches=list_matches(actor, context.case.client_id) if may_compare else [],
         groups=fact_groups(),
         suspended=list_suspended_assignments(actor, context),

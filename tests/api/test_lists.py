@@ -130,6 +130,8 @@ def records(app, staff):
         body["starts_on"] = body["ends_on"] = today().isoformat()
         assert coach.post(f"/coaches/{coach.actor.id}/covers", body).status_code == 201
         assert coach.post("/intakes", intakes.BODY).status_code == 201
+        offered = {"to_id": body["user_id"], "reason": "other", "clients": [client_id]}
+        assert coach.post(f"/coaches/{coach.actor.id}/transfers", offered).status_code == 201
     return {"client_id": made.client_id, "case_id": made.case_id, "group": "alerts"}
 
 

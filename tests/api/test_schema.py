@@ -96,8 +96,11 @@ def records(app, staff):
         "clients": [str(made.client_id)],
     }
     cover = coach.post(f"/coaches/{coach.actor.id}/covers", body).get_json()
+    offer = {"to_id": body["user_id"], "reason": "other", "clients": body["clients"]}
+    assert coach.post(f"/coaches/{coach.actor.id}/transfers", offer).status_code == 201
     return {
         "intake_id": coach.post("/intakes", intakes.BODY).get_json()["id"],
+        "transfer_id": coach.get("/transfers").get_json()["items"][0]["id"],
         "denial_id": staff["supervisor"].post("/denied-access", denial).get_json()["id"],
         "coach_id": str(coach.actor.id),
         "cover_id": cover["id"],

@@ -27,6 +27,7 @@ from caseapp.domain.authoring.operations import save_draft
 from caseapp.domain.authoring.schemas import DraftContentSchema
 from caseapp.domain.cases.models import Case
 from caseapp.domain.cases.queries import lock_case
+from caseapp.domain.clients.models import Transfer
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.handouts.models import HiddenHandout
 from caseapp.domain.handouts.operations import publish_version
@@ -246,6 +247,22 @@ def make_program_of_admin(world):
         make_program(replace(admin, via="cli"), admin.id, NewProgram("Import", ["audit:read"]))
 
 
+def change_transfer(world, **values):
+    """Change the transfer of the coach's client, who offers it to themselves."""
+    with transaction():
+        db.session.execute(
+            sa.update(Transfer).where(Transfer.id == world.own["transfer_id"]).values(values)
+        )
+
+
+def offer_to_supervisor(world):
+    change_transfer(world, to_id=world.actors["supervisor"].id)
+
+
+def accept_offer(world):
+    change_transfer(world, state="accepted", decided_at=now())
+
+
 REACHED_BY = {
     "account.remove_passkey": add_passkey,
     "account.link_identity": name_provider,
@@ -276,4 +293,6 @@ REACHED_BY = {
     "staffing.confirm_rest": let_coach_leave,
     "staffing.hand_over_rest": let_coach_leave,
     "portal_handouts.send_upload": take_back_file,
+    "transfers.undo": accept_offer,
+    "transfers.withdraw": offer_to_supervisor,
 }

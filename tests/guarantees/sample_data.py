@@ -15,9 +15,11 @@ import sqlalchemy as sa
 from caseapp.core.actor import operator
 from caseapp.core.clock import now
 from caseapp.core.database import db
+from caseapp.core.ids import new_id
 from caseapp.core.permissions import SCOPES
 from caseapp.core.sessions import begin_session
 from caseapp.core.transaction import transaction
+from caseapp.core.vault import seal_code
 from caseapp.domain.alerts.models import Alert, AlertRecipient
 from caseapp.domain.assignments.operations import assign_handout
 from caseapp.domain.assignments.queries import list_assignments
@@ -28,12 +30,13 @@ from caseapp.domain.authoring.schemas import NewDraft
 from caseapp.domain.bulk_assignments.operations import start_bulk_assignment
 from caseapp.domain.bulk_assignments.schemas import NewBulkAssignment
 from caseapp.domain.cases.queries import get_case_context_by_number, lock_case
-from caseapp.domain.clients.models import Cover, CoveredClient
+from caseapp.domain.clients.models import Cover, CoveredClient, Transfer
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.contacts.operations import record_contact
 from caseapp.domain.contacts.schemas import NewContact
 from caseapp.domain.followups.operations import create_followup
 from caseapp.domain.followups.schemas import NewFollowUp
+from caseapp.domain.keys.queries import get_client_key
 from caseapp.domain.models import METADATA
 from caseapp.domain.practice.operations import add_help_line
 from caseapp.domain.practice.schemas import NewHelpLine
@@ -79,6 +82,7 @@ OWNED = {
     "session_id",
     "signed_note_id",
     "token_id",
+    "transfer_id",
     "upload_id",
     "screening_id",
 }
@@ -190,6 +194,20 @@ def _belongings(app, coach, slugs, admin, denied):
         session.flush()
         session.add(CoveredClient(cover_id=cover.id, client_id=found.client_id))
         cover_id = cover.id
+        transfer = Transfer(
+            client_id=found.client_id,
+            from_id=coach.id,
+            to_id=coach.id,
+            state="offered",
+            offered_at=moment,
+            offered_by=coach.id,
+            expires_at=moment + timedelta(days=7),
+        )
+        transfer.id = new_id()
+        key = get_client_key(found.client_id)
+        transfer.reason = seal_code("transfer", "reason", transfer.id, "other", key)
+        session.add(transfer)
+        transfer_id = transfer.id
     note_id = builders.draft(coach, found.case_id)
     with transaction():
         session_id = find_staff_session(begin_session("staff", coach.id)).actor.session_id
@@ -225,6 +243,7 @@ def _belongings(app, coach, slugs, admin, denied):
         "position": assignments[0].position,
         "session_id": session_id,
         "token_id": token_id,
+        "transfer_id": transfer_id,
         "upload_id": upload_id,
         "card_code": found.card_code,
     }
@@ -357,6 +376,11 @@ BODIES: dict[str, dict[str, object]] = {
         "user_id": str(NOBODYS),
         "starts_on": "2026-05-14",
         "ends_on": "2026-05-14",
+        "all": True,
+    },
+    f"POST {API}/coaches/<uuid:coach_id>/transfers": {
+        "to_id": str(NOBODYS),
+        "reason": "other",
         "all": True,
     },
     f"PATCH {API}/cases/<uuid:case_id>": {"goal": "together"},

@@ -28,6 +28,7 @@ COACH = EVERY_MEMBER_OF_STAFF | {
     "client.read",
     "client.edit",
     "client.cover",
+    "client.transfer",
     "contact.confirm",
     "portal.invite",
     "case.open",

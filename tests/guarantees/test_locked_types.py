@@ -41,6 +41,7 @@ UNLOCKED = {
     "LockedPlan": "caseapp.domain.safety_plans.schemas.PlanVersion",
     "LockedPortalAccess": "caseapp.domain.auth.models.PortalAccess",
     "LockedScreening": "caseapp.domain.screening.records.ScreeningRecord",
+    "LockedTransfer": "caseapp.domain.staffing.transfer_schemas.TransferRecord",
     "LockedWorksheet": "caseapp.domain.assignments.schemas.AssignmentRecord",
 }
 LOCKED = re.compile(r"Locked\w+")

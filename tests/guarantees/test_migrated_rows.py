@@ -113,6 +113,7 @@ LATER_TABLES = {
     "safety_event",
     "safety_plan",
     "security_event",
+    "transfer",
     "viewer_mark",
     "writing_key",
 }

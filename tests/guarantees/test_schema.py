@@ -148,6 +148,7 @@ PLAIN = {
         "coaching_case.stage",
         "coaching_case.status",
         "contact.kind",
+        "transfer.state",
     },
     "How something is handed over, noted down or sent back, or how often it was tried.": {
         "assignment.channel",

@@ -25,6 +25,7 @@ from caseapp.domain.cases.operations import move_case, update_case
 from caseapp.domain.cases.queries import get_case_context, lock_case
 from caseapp.domain.cases.schemas import CaseDetails, StageMove
 from caseapp.domain.cases.stages import criteria_between, next_stage
+from caseapp.domain.clients.operations import withdraw_offers
 from caseapp.domain.clients.queries import get_client_record, lock_client
 from caseapp.domain.clients.schemas import SafeContact
 from caseapp.domain.contacts.operations import record_contact
@@ -55,6 +56,8 @@ from caseapp.domain.staffing.cover_schemas import NewCover
 from caseapp.domain.staffing.denial_operations import deny_access, end_denial
 from caseapp.domain.staffing.denials import lock_access, lock_denial
 from caseapp.domain.staffing.schemas import NewDenial
+from caseapp.domain.staffing.transfer_operations import offer_cases
+from caseapp.domain.staffing.transfer_schemas import NewTransfer
 from caseapp.domain.worksheets.operations import save_answers, share_answers, store_upload
 from caseapp.domain.worksheets.queries import lock_worksheet
 from tests.support import builders, intakes, portal_client, safety_plans, staff
@@ -74,6 +77,7 @@ CODES = [
     ("alert", "kind"),
     ("follow_up", "kind"),
     ("follow_up", "result"),
+    ("transfer", "reason"),
 ]
 SEALED = [
     (table.name, column.name)
@@ -133,11 +137,21 @@ def write_in_portal(client_id):
 
 
 def tell_colleague(coach, colleague, client_id):
-    """Let a colleague cover, and tell them something about the client."""
+    """Let a colleague cover, tell them something about the client, and offer them the case."""
     wanted = NewCover(colleague.id, today(), today(), (client_id,), all=False)
     with transaction():
         cover_id = arrange_cover(coach, lock_caseload(coach, coach.id), wanted)
         write_line(coach, lock_covered_client(coach, cover_id, client_id), CANARY, 1)
+    offer_twice(coach, colleague, client_id)
+
+
+def offer_twice(coach, colleague, client_id):
+    """Offer a client to a colleague, each time for another reason; the first offer is withdrawn."""
+    for reason in ("wish", "experience"):
+        with transaction():
+            withdraw_offers(client_id)
+            wanted = NewTransfer(colleague.id, reason, (client_id,), all=False)
+            offer_cases(coach, lock_caseload(coach, coach.id), wanted)
 
 
 @pytest.fixture

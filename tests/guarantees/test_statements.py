@@ -101,6 +101,8 @@ PAGES = {
     "staffing.hand_over_page": 8,
     "staffing.team_page": 4,
     "today.today": 12,
+    "transfers.choose_page": 8,
+    "transfers.transfer_list": 5,
     "worksheets.shared_answers_page": 10,
 }
 TODAY = {"coach": 12, "supervisor": 13, "admin": 2}

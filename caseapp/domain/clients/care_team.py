@@ -16,8 +16,8 @@ from caseapp.core.errors import NotFound
 from caseapp.core.permissions import Action
 from caseapp.core.reads import note_opened
 from caseapp.domain.clients.codes import COVER, JOIN_REASONS, ROLE_LABELS
-from caseapp.domain.clients.models import ENDLESS, CareTeamMember, Cover
-from caseapp.domain.clients.queries import is_visible_to
+from caseapp.domain.clients.models import ENDLESS, CareTeamMember, Cover, Transfer
+from caseapp.domain.clients.queries import is_visible_to, select_denied_clients
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
@@ -109,16 +109,48 @@ class RunningCover:
     ends_at: datetime
 
 
+@dataclass(frozen=True)
+class Arrangements:
+    """What colleagues have arranged with somebody: the covers that run now, and how many cases they are offered."""
+
+    covers: list[RunningCover]
+    waiting_transfers: int
+
+
+def get_arrangements(user_id: UUID) -> Arrangements:
+    """Load what colleagues have arranged with somebody, the cover that ends first before the others; in one statement.
+
+    The clients whom they must not see aren't counted.
+    """
+    moment = now()
+    waiting = (
+        sa.select(sa.func.count())
+        .select_from(Transfer)
+        .where(
+            Transfer.to_id == user_id,
+            Transfer.state == "offered",
+            Transfer.expires_at > moment,
+            Transfer.client_id.not_in(select_denied_clients(user_id)),
+        )
+        .scalar_subquery()
+    )
+    # There is one row without any cover, for the number.
+    one = sa.select(waiting.label("waiting")).subquery()
+    runs = (Cover.user_id == user_id, Cover.ends_at > moment, Cover.starts_at <= moment)
+    covers = one.outerjoin(Cover, sa.and_(*runs)).outerjoin(User, User.id == Cover.coach_id)
+    rows = db.session.execute(
+        sa.select(one.c.waiting, Cover.id, Cover.coach_id, User.name, Cover.ends_at)
+        .select_from(covers)
+        .order_by(Cover.ends_at, Cover.id)
+    ).all()
+    return Arrangements(
+        [RunningCover(*cover) for _, *cover in rows if cover[0] is not None], rows[0].waiting
+    )
+
+
 def list_running_covers(user_id: UUID) -> list[RunningCover]:
     """List the covers of a colleague that run now, the one that ends first before the others."""
-    moment = now()
-    rows = db.session.execute(
-        sa.select(Cover.id, Cover.coach_id, User.name, Cover.ends_at)
-        .join(User, User.id == Cover.coach_id)
-        .where(Cover.user_id == user_id, Cover.ends_at > moment, Cover.starts_at <= moment)
-        .order_by(Cover.ends_at, Cover.id)
-    )
-    return [RunningCover(*row) for row in rows]
+    return get_arrangements(user_id).covers
 
 
 class MembershipResponseSchema(Schema):

@@ -36,6 +36,19 @@ DENIAL_END_REASONS = {
 }
 """Why they may see the client again. Awaiting sign-off."""
 
+TRANSFER_STATES = ("offered", "accepted", "declined", "withdrawn", "undone", "expired")
+"""What became of an offer of a case to a colleague."""
+TRANSFER_REASONS = {
+    "leaving": "I am leaving, or will be away for long",
+    "workload": "I have too many cases",
+    "experience": "The colleague has more experience with this",
+    "schedule": "Times, place or language suit better",
+    "wish": "The client asked for it",
+    "conflict": "A conflict of interest",
+    "other": "Another reason",
+}
+"""Why a coach offers a case to a colleague. Awaiting sign-off."""
+
 MATCH_REASONS = {
     "same_name": "has the same name",
     "is_partner": "has the name of this person's partner",

@@ -11,7 +11,13 @@ from sqlalchemy.orm import Mapped, mapped_column
 from caseapp.core.database import PRINTED, Model, between, one_of, unconstrained
 from caseapp.core.i18n import LANGUAGES
 from caseapp.core.ids import new_id
-from caseapp.domain.clients.codes import CARE_TEAM_ROLES, COACH, CONSENT_METHODS, JOIN_REASONS
+from caseapp.domain.clients.codes import (
+    CARE_TEAM_ROLES,
+    COACH,
+    CONSENT_METHODS,
+    JOIN_REASONS,
+    TRANSFER_STATES,
+)
 
 ENDLESS = datetime(9999, 12, 31, tzinfo=UTC)
 """When a membership ends that has no end so far: later than any other moment, so that an index finds what runs."""
@@ -162,6 +168,41 @@ class CoveredClient(Model):
     version: Mapped[int] = mapped_column(default=1, info=between(1))
 
     __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 - SQLAlchemy's own form
+
+
+class Transfer(Model):
+    """An offer of a coach's client to a colleague, who accepts or declines it; why is sealed.
+
+    A client has one offer at a time. One that nobody has decided about counts until before `expires_at`, though its
+    state stays `offered` until the client is offered again. `decided_at` is when its state last changed.
+    """
+
+    __tablename__ = "transfer"
+    __table_args__ = (
+        sa.Index(
+            "uq_transfer_offered",
+            "client_id",
+            unique=True,
+            sqlite_where=sa.text("state = 'offered'"),
+            postgresql_where=sa.text("state = 'offered'"),
+        ),
+        sa.Index("ix_transfer_client", "client_id"),
+        sa.Index("ix_transfer_to", "to_id", "state", "expires_at"),
+        sa.Index("ix_transfer_from", "from_id", "offered_at"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"))
+    from_id: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"))
+    to_id: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"))
+    reason: Mapped[bytes]
+    state: Mapped[str] = mapped_column(
+        sa.String(9), default="offered", info=one_of(TRANSFER_STATES)
+    )
+    offered_at: Mapped[datetime]
+    offered_by: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"))
+    expires_at: Mapped[datetime]
+    decided_at: Mapped[datetime | None]
 
 
 class ClientNameWord(Model):

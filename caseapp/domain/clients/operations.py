@@ -53,6 +53,7 @@ from caseapp.domain.clients.models import (
     NameHash,
     PhoneHash,
     PossibleConflict,
+    Transfer,
 )
 from caseapp.domain.clients.queries import (
     has_coach,
@@ -507,6 +508,18 @@ def end_covers_of(client_id: UUID) -> None:
         sa.delete(CoveredClient).where(
             CoveredClient.client_id == client_id, CoveredClient.cover_id.in_(coming)
         ),
+        execution_options=UNSYNCHRONIZED,
+    )
+
+
+def withdraw_offers(client_id: UUID, to_id: UUID | None = None) -> None:
+    """Withdraw the offer of a locked client to a colleague, if there is one; only one to `to_id`, if that is given."""
+    db.session.flush()
+    found = [Transfer.client_id == client_id, Transfer.state == "offered"]
+    if to_id is not None:
+        found.append(Transfer.to_id == to_id)
+    db.session.execute(
+        sa.update(Transfer).where(*found).values(state="withdrawn", decided_at=now()),
         execution_options=UNSYNCHRONIZED,
     )
 

@@ -22,7 +22,7 @@ from caseapp.domain.assignments.reading import SUSPENDED_PAGE_SIZE, find_suspend
 from caseapp.domain.cases.models import Case
 from caseapp.domain.cases.queries import list_case_contexts, select_newest_open_cases
 from caseapp.domain.cases.stages import stage_by_id, stages
-from caseapp.domain.clients.care_team import list_running_covers
+from caseapp.domain.clients.care_team import get_arrangements
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import sees_client, unseal_client, visible_to
 from caseapp.domain.dashboard.listed_clients import (
@@ -88,8 +88,8 @@ def get_today(actor: Actor) -> Today:
     if not actor.may(Action.CASE_READ):
         return Today(moment)
     portal_items = list_portal_items(actor)
-    covers = list_running_covers(actor.id)
-    covered = {cover.coach_id for cover in covers}
+    arranged = get_arrangements(actor.id)
+    covered = {cover.coach_id for cover in arranged.covers}
     kinds = (*HOLD_KINDS, PROPOSED)
     marks = list_marks(actor.id, kinds, MAX_HOLDS + 1, covered=covered, until=moment)
     listed = list_clients(actor, {mark.client_id for mark in marks}, moment)
@@ -110,8 +110,9 @@ def get_today(actor: Actor) -> Today:
     more_cases = sum(count.cases for count in cases_by_stage) > SUSPENDED_PAGE_SIZE
     return Today(
         now=moment,
-        covers=covers,
+        covers=arranged.covers,
         intakes=count_notices(actor, intakes),
+        waiting_transfers=arranged.waiting_transfers,
         alerts=list_waiting_alerts(actor),
         named_holds=[
             NamedHold(hold.id, hold.kind, hold.opened_at, client.name)

@@ -166,7 +166,7 @@ class Today:
     """What needs one person's attention now; an admin's has nothing about clients.
 
     `followups` are the person's own tasks that are due first, `overdue` all of their overdue required actions; those of
-    coaches for whom they cover are among them.
+    coaches for whom they cover are among them. `waiting_transfers` counts the cases that a colleague offers them.
     `intakes` counts those that wait for a supervisor's decision, or a coach's own about which one has decided lately.
     `suspended` counts the suspended handouts in all open cases, or in the `suspended_scope` newest ones.
     """
@@ -174,6 +174,7 @@ class Today:
     now: datetime
     covers: list[RunningCover] = field(default_factory=list)
     intakes: int = 0
+    waiting_transfers: int = 0
     alerts: list[AlertRecord] = field(default_factory=list)
     named_holds: list[NamedHold] = field(default_factory=list)
     portal_items: list[PortalItem] = field(default_factory=list)

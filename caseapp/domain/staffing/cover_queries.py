@@ -75,12 +75,13 @@ def get_caseload(actor: Actor, coach_id: UUID) -> Caseload:
     people = [as_staff_member(user) for user in list_users()]
     return Caseload(
         next(person for person in people if person.id == coach_id),
-        _list_coached(actor, coach_id),
+        list_coached(actor, coach_id),
         tuple(person for person in people if not list_colleague_faults(person, coach_id)),
     )
 
 
-def _list_coached(actor: Actor, coach_id: UUID) -> tuple[CoverableClient, ...]:
+def list_coached(actor: Actor, coach_id: UUID) -> tuple[CoverableClient, ...]:
+    """List the clients whom a coach coaches now, by name; those whom an actor sees."""
     rows = db.session.execute(
         sa.select(Client.id, Client.name, newest_case_number(Client.id).label("number"))
         .where(Client.id.in_(select_clients_of(coach_id, COACH)), sees_client(actor, Client.id))
@@ -124,7 +125,7 @@ def lock_caseload(actor: Actor, coach_id: UUID) -> LockedCaseload:
     if not is_in_team(actor, coach_id):
         raise NotFound
     take_locks_of_coached(sa.select(User.id).where(User.id == coach_id))
-    return LockedCaseload(coach_id, _list_coached(actor, coach_id))
+    return LockedCaseload(coach_id, list_coached(actor, coach_id))
 
 
 @dataclass(frozen=True)

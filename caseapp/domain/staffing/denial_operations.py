@@ -13,6 +13,7 @@ from caseapp.core.vault import seal_code
 from caseapp.domain.alerts.operations import readdress_alerts
 from caseapp.domain.audit.operations import record
 from caseapp.domain.clients.models import AccessDenial
+from caseapp.domain.clients.operations import withdraw_offers
 from caseapp.domain.followups.assignees import choose_assignee
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.screening.current import get_current_safety
@@ -31,8 +32,8 @@ def deny_access(actor: Actor, access: LockedAccess, new: NewDenial) -> UUID:
     """Record that a member of staff must not see a client, from now on, and return its id; supervisors and admins.
 
     It counts before whatever else lets the person see the client. Their open follow-ups about the client go to whoever
-    decides about the client, and alerts no longer reach them. They aren't told. Raises RuleBroken, see
-    `check_denial`.
+    decides about the client, alerts no longer reach them, and an offer of the client to them is withdrawn. They aren't
+    told. Raises RuleBroken, see `check_denial`.
     """
     require(actor, Action.DENIAL_MANAGE)
     check_denial(access, new.user_id, actor.id)
@@ -51,6 +52,7 @@ def deny_access(actor: Actor, access: LockedAccess, new: NewDenial) -> UUID:
         )
     )
     db.session.flush()
+    withdraw_offers(client_id, new.user_id)
     add_marks(marked, client_id)
     decides = choose_assignee(client_id, [*sorted(access.coaches), new.user_id], decides=True)
     move_followups(FollowUp.client_id == client_id, decides)

@@ -21,7 +21,12 @@ from caseapp.domain.auth.rules import require_reach
 from caseapp.domain.cases.models import Case
 from caseapp.domain.cases.operations import record_hand_over
 from caseapp.domain.clients.codes import COACH
-from caseapp.domain.clients.operations import end_covers_of, join_for, leave_for
+from caseapp.domain.clients.operations import (
+    end_covers_of,
+    join_for,
+    leave_for,
+    withdraw_offers,
+)
 from caseapp.domain.clients.queries import (
     has_coach,
     has_denial,
@@ -130,8 +135,9 @@ def swap_coach(actor: Actor, client: LockedClient, leaver_id: UUID, heir: User, 
     """Make somebody a client's coach instead of another one, and return how many follow-ups that moved.
 
     Nothing is checked but the hold: the caller has locked the heir's account and judged who may, and afterwards
-    readdresses the alerts. Marks, the open case and open follow-ups move, cover of the client ends, and the newest
-    case tells of it. `by` is who gave the role. Raises RuleBroken when nobody could then release an open hold.
+    readdresses the alerts. Marks, the open case and open follow-ups move, cover of the client and an offer to a
+    colleague end, and the newest case tells of it. `by` is who gave the role. Raises RuleBroken when nobody could then
+    release an open hold.
     """
     state = get_current_safety(client.key).state
     marked = list_marked(state, client.id)
@@ -139,6 +145,7 @@ def swap_coach(actor: Actor, client: LockedClient, leaver_id: UUID, heir: User, 
     join_for(client.id, heir.id, COACH, by, "handed_over")
     leave_for(client.id, leaver_id, COACH)
     end_covers_of(client.id)
+    withdraw_offers(client.id)
     add_marks(marked, client.id)
     refuse_for(
         list_hold_faults(

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from caseapp.core.actor import operator
 from caseapp.core.database import db
 from caseapp.core.transaction import transaction
-from caseapp.domain.clients.models import Cover
+from caseapp.domain.clients.models import Cover, Transfer
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.queries import lock_followup
@@ -33,6 +33,15 @@ from caseapp.domain.staffing.queries import (
     lock_members,
 )
 from caseapp.domain.staffing.schemas import NewDenial
+from caseapp.domain.staffing.transfer_operations import (
+    accept_transfer,
+    decline_transfer,
+    offer_cases,
+    undo_transfer,
+    withdraw_transfer,
+)
+from caseapp.domain.staffing.transfer_queries import lock_transfer
+from caseapp.domain.staffing.transfer_schemas import NewTransfer
 from caseapp.domain.users.models import User
 from tests.guarantees.races.race import Race, Team, count, recording_urgent
 from tests.support import builders, staff
@@ -43,6 +52,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from caseapp.core.actor import Actor
+    from caseapp.domain.staffing.transfer_queries import LockedTransfer
 
 
 def _new_coach() -> Actor:
@@ -235,18 +245,113 @@ def writing_line(team: Team) -> Race:
     return Race(write, write, "stale")
 
 
+def _offer(team: Team) -> tuple[Actor, Actor, builders.CaseIds, Callable[[], None]]:
+    """Return a new coach, the colleague, a client, and a function that offers the colleague this client."""
+    coach, colleague = _new_coach(), team["coach"]
+    made = builders.case(coach)
+    wanted = NewTransfer(colleague.id, "other", (made.client_id,), all=False)
+    return (
+        coach,
+        colleague,
+        made,
+        lambda: offer_cases(coach, lock_caseload(coach, coach.id), wanted),
+    )
+
+
+def _find_transfer(made: builders.CaseIds) -> UUID:
+    return db.session.scalars(
+        sa.select(Transfer.id).where(Transfer.client_id == made.client_id)
+    ).one()
+
+
+def offering(team: Team) -> Race:
+    """Offer the same client twice: the second is refused."""
+    _, _, made, offer = _offer(team)
+    return Race(
+        offer,
+        offer,
+        "invalid",
+        holds=lambda: count(Transfer, Transfer.client_id == made.client_id) == 1,
+    )
+
+
+def _deciding(
+    team: Team,
+    second: Callable[[Actor, LockedTransfer], None],
+    code: str,
+    *,
+    by_coach: bool = False,
+    is_accepted: bool = False,
+) -> Race:
+    """Decide about an offer while its coach withdraws it, or undo a transfer while the colleague does."""
+    coach, colleague, made, offer = _offer(team)
+    with transaction():
+        offer()
+    transfer_id = _find_transfer(made)
+    if is_accepted:
+        with transaction():
+            accept_transfer(colleague, lock_transfer(colleague, transfer_id))
+    first = undo_transfer if is_accepted else withdraw_transfer
+    who = coach if by_coach else colleague
+    return Race(
+        lambda: first(coach, lock_transfer(coach, transfer_id)),
+        lambda: second(who, lock_transfer(who, transfer_id)),
+        code,
+    )
+
+
+def accepting(team: Team) -> Race:
+    """Accept an offer that is being withdrawn."""
+    return _deciding(team, accept_transfer, "decided")
+
+
+def accepting_denied(team: Team) -> Race:
+    """Accept an offer while it is recorded that the colleague must not see the client: there is none for them."""
+    _, colleague, made, offer = _offer(team)
+    with transaction():
+        offer()
+    transfer_id, supervisor = _find_transfer(made), team["supervisor"]
+    new = NewDenial(made.number, colleague.id, "relative")
+    return Race(
+        lambda: deny_access(supervisor, lock_access(supervisor, made.number), new),
+        lambda: accept_transfer(colleague, lock_transfer(colleague, transfer_id)),
+        "not_found",
+    )
+
+
+def declining(team: Team) -> Race:
+    """Decline an offer that is being withdrawn."""
+    return _deciding(team, decline_transfer, "decided")
+
+
+def withdrawing(team: Team) -> Race:
+    """Withdraw an offer twice."""
+    return _deciding(team, withdraw_transfer, "decided", by_coach=True)
+
+
+def undoing(team: Team) -> Race:
+    """Undo a transfer twice."""
+    return _deciding(team, undo_transfer, "not_accepted", is_accepted=True)
+
+
 STAFFING: dict[str, Callable[[Team], Race]] = {
+    "accept_transfer": accepting,
     "arrange_cover": arranging,
     "change_supervisor": changing_supervisor,
+    "decline_transfer": declining,
     "deny_access": denying,
     "disable_member": disabling,
     "end_cover": ending,
     "end_denial": ending_denial,
     "hand_over": handing_over,
+    "offer_cases": offering,
+    "undo_transfer": undoing,
+    "withdraw_transfer": withdrawing,
     "write_line": writing_line,
 }
 
 MORE: dict[str, Callable[[Team], Race]] = {
+    "accept_transfer, denied": accepting_denied,
     "change_role": becoming_admin,
     "change_supervisor, decision": moving_decision,
     "disable_member, last admin": leaving_admins,

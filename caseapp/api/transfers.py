@@ -1,0 +1,110 @@
+"""API for transfers: offer cases to a colleague, list the offers, and decide about them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from caseapp.api.blueprint import ApiBlueprint, ListQuerySchema, ListRequest
+from caseapp.core.pagination import page_in_memory
+from caseapp.core.permissions import Action
+from caseapp.core.transaction import transaction
+from caseapp.domain.staffing import transfer_operations as operations
+from caseapp.domain.staffing.cover_queries import lock_caseload
+from caseapp.domain.staffing.transfer_queries import list_transfers as list_all
+from caseapp.domain.staffing.transfer_queries import lock_transfer
+from caseapp.domain.staffing.transfer_schemas import (
+    DecidedTransfer,
+    DecidedTransferResponseSchema,
+    MadeOffers,
+    MadeOffersResponseSchema,
+    NewTransfer,
+    TransferRecord,
+    TransferResponseSchema,
+    TransferSchema,
+)
+from caseapp.http.guard import current_actor, needs
+from caseapp.http.idempotency import run_api_once
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from caseapp.core.pagination import Page
+
+blueprint = ApiBlueprint(
+    "transfers", "Cases that a coach offers to a colleague, who accepts or declines each of them."
+)
+
+
+@blueprint.route("/transfers")
+@needs(Action.CLIENT_READ)
+@blueprint.list_response_schema(TransferResponseSchema())
+@blueprint.query_params(ListQuerySchema())
+def list_transfers(query: ListRequest) -> Page[TransferRecord]:
+    """List what you are offered, and what you or your coaches offered in the last 30 days, oldest first."""
+    return page_in_memory(
+        list_all(current_actor()),
+        lambda one: (one.offered_at.isoformat(timespec="microseconds"), one.id.hex),
+        query.cursor,
+        query.limit,
+    )
+
+
+@blueprint.route("/coaches/<uuid:coach_id>/transfers", "POST")
+@needs(Action.TRANSFER)
+@blueprint.response_schema(MadeOffersResponseSchema(), 201)
+@blueprint.request_schema(TransferSchema())
+def offer_cases(coach_id: UUID, body: NewTransfer) -> MadeOffers:
+    """Offer your cases, or those of a coach whom you supervise, to a colleague, who has seven days to decide."""
+    actor = current_actor()
+
+    def offer() -> UUID:
+        operations.offer_cases(actor, lock_caseload(actor, coach_id), body)
+        return coach_id
+
+    with transaction():
+        run_api_once(offer)
+    return MadeOffers(coach_id, body.to_id)
+
+
+@blueprint.route("/transfers/<uuid:transfer_id>/accept", "POST", error_statuses=(409,))
+@needs(Action.TRANSFER)
+@blueprint.response_schema(DecidedTransferResponseSchema())
+def accept(transfer_id: UUID) -> DecidedTransfer:
+    """Accept a case that you are offered: you are the client's coach from now on."""
+    actor = current_actor()
+    with transaction():
+        operations.accept_transfer(actor, lock_transfer(actor, transfer_id))
+    return DecidedTransfer(transfer_id, "accepted")
+
+
+@blueprint.route("/transfers/<uuid:transfer_id>/decline", "POST", error_statuses=(409,))
+@needs(Action.TRANSFER)
+@blueprint.response_schema(DecidedTransferResponseSchema())
+def decline(transfer_id: UUID) -> DecidedTransfer:
+    """Decline a case that you are offered."""
+    actor = current_actor()
+    with transaction():
+        operations.decline_transfer(actor, lock_transfer(actor, transfer_id))
+    return DecidedTransfer(transfer_id, "declined")
+
+
+@blueprint.route("/transfers/<uuid:transfer_id>/withdraw", "POST", error_statuses=(409,))
+@needs(Action.TRANSFER)
+@blueprint.response_schema(DecidedTransferResponseSchema())
+def withdraw(transfer_id: UUID) -> DecidedTransfer:
+    """Withdraw an offer of yours, or of a coach whom you supervise, that nobody has decided about."""
+    actor = current_actor()
+    with transaction():
+        operations.withdraw_transfer(actor, lock_transfer(actor, transfer_id))
+    return DecidedTransfer(transfer_id, "withdrawn")
+
+
+@blueprint.route("/transfers/<uuid:transfer_id>/undo", "POST", error_statuses=(409,))
+@needs(Action.TRANSFER)
+@blueprint.response_schema(DecidedTransferResponseSchema())
+def undo(transfer_id: UUID) -> DecidedTransfer:
+    """Undo a transfer within 24 hours after it was accepted: the former coach is the client's coach again."""
+    actor = current_actor()
+    with transaction():
+        operations.undo_transfer(actor, lock_transfer(actor, transfer_id))
+    return DecidedTransfer(transfer_id, "undone")

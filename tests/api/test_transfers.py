@@ -1,0 +1,44 @@
+from tests.support import builders
+
+
+def test_cases_are_offered_listed_decided_and_undone(staff):
+    coach, colleague = staff["coach"], staff["coach2"]
+    made = builders.case(coach.actor)
+    body = {
+        "to_id": str(colleague.actor.id),
+        "reason": "schedule",
+        "clients": [str(made.client_id)],
+    }
+    path = f"/coaches/{coach.actor.id}/transfers"
+    assert colleague.post(path, body).status_code == 404
+    assert coach.post(path, body | {"reason": "bored"}).status_code == 422
+    answer = coach.post(path, body)
+    assert (answer.status_code, answer.get_json()["to_id"]) == (201, body["to_id"])
+    assert coach.post(path, body).status_code == 422
+
+    def listed(person):
+        return [
+            (one["number"], one["state"], one["reason"], one["may_decide"])
+            for one in person.get("/transfers").get_json()["items"]
+        ]
+
+    assert listed(coach) == [(made.number, "offered", "schedule", False)]
+    assert listed(colleague) == [(made.number, "offered", None, True)]
+    [offered] = colleague.get("/transfers").get_json()["items"]
+    address = f"/transfers/{offered['id']}"
+    assert coach.post(f"{address}/accept").status_code == 409
+    assert colleague.post(f"{address}/withdraw").status_code == 409
+    assert staff["supervisor"].post(f"{address}/decline").status_code == 409
+    assert colleague.post(f"{address}/accept").get_json()["state"] == "accepted"
+    assert colleague.get(f"/clients/{made.client_id}").status_code == 200
+    assert coach.get(f"/clients/{made.client_id}").status_code == 404
+    assert coach.post(f"{address}/undo").get_json()["state"] == "undone"
+    assert coach.get(f"/clients/{made.client_id}").status_code == 200
+    assert colleague.post(f"{address}/undo").status_code == 409
+    for decide, who in (("decline", colleague), ("withdraw", coach)):
+        assert coach.post(path, body).status_code == 201
+        waiting = [
+            one for one in coach.get("/transfers").get_json()["items"] if one["state"] == "offered"
+        ]
+        answer = who.post(f"/transfers/{waiting[0]['id']}/{decide}")
+        assert answer.status_code == 200, decide

@@ -1,0 +1,280 @@
+"""A coach offers cases to a colleague: who may, what each of them sees, and what an acceptance changes."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from caseapp.core.clock import at, now
+from caseapp.core.database import db
+from caseapp.core.errors import Invalid, NotFound, RuleBroken
+from caseapp.core.permissions import Action
+from caseapp.core.transaction import transaction
+from caseapp.domain.alerts.queries import list_waiting_alerts
+from caseapp.domain.audit.models import AuditEvent
+from caseapp.domain.cases.queries import get_case_context
+from caseapp.domain.clients.care_team import list_care_team
+from caseapp.domain.clients.models import Transfer
+from caseapp.domain.clients.queries import get_client_record
+from caseapp.domain.dashboard.queries import get_today
+from caseapp.domain.followups.queries import list_client_followups
+from caseapp.domain.staffing.cover_queries import lock_caseload
+from caseapp.domain.staffing.denial_operations import deny_access
+from caseapp.domain.staffing.denials import lock_access
+from caseapp.domain.staffing.schemas import NewDenial
+from caseapp.domain.staffing.transfer_operations import (
+    accept_transfer,
+    decline_transfer,
+    offer_cases,
+    undo_transfer,
+    withdraw_transfer,
+)
+from caseapp.domain.staffing.transfer_queries import (
+    get_offerable,
+    list_transfers,
+    lock_transfer,
+)
+from caseapp.domain.staffing.transfer_rules import (
+    OFFERED_FOR,
+    UNDO_WITHIN,
+    list_case_faults,
+    list_undo_faults,
+    list_waiting_faults,
+)
+from caseapp.domain.staffing.transfer_schemas import NewTransfer
+from tests.domain.staffing.steps import give, marked
+from tests.support import builders, staff
+
+MINUTE = timedelta(minutes=1)
+
+
+def offer(actor, coach, colleague, *made):
+    wanted = NewTransfer(
+        colleague.id, "workload", tuple(one.client_id for one in made), all=not made
+    )
+    with transaction():
+        offer_cases(actor, lock_caseload(actor, coach.id), wanted)
+
+
+def decide(operation, actor, made):
+    db.session.rollback()
+    newest = sa.select(Transfer.id).where(Transfer.client_id == made.client_id)
+    transfer_id = db.session.scalars(
+        newest.order_by(Transfer.offered_at.desc(), Transfer.id.desc()).limit(1)
+    ).one()
+    with transaction():
+        operation(actor, lock_transfer(actor, transfer_id))
+
+
+def refused(operation, actor, made):
+    try:
+        decide(operation, actor, made)
+    except NotFound:
+        return ["not_found"]
+    except RuleBroken as broken:
+        return [reason.code for reason in broken.reasons]
+    return []
+
+
+def deny(supervisor, made, person):
+    with transaction():
+        access = lock_access(supervisor, made.number)
+        deny_access(supervisor, access, NewDenial(made.number, person.id, "relative"))
+
+
+def sees(actor, made):
+    try:
+        return get_client_record(actor, made.client_id) is not None
+    except NotFound:
+        return False
+
+
+def listed(actor):
+    return [(one.number, one.client, one.state, one.reason) for one in list_transfers(actor)]
+
+
+def test_offer_waits_until_it_is_decided_or_expires_and_is_undone_within_a_day():
+    moment = now()
+    for state, left, codes in (
+        ("offered", MINUTE, []),
+        ("offered", 0 * MINUTE, ["expired"]),
+        ("expired", MINUTE, ["expired"]),
+        ("accepted", MINUTE, ["decided"]),
+        ("declined", MINUTE, ["decided"]),
+        ("withdrawn", MINUTE, ["decided"]),
+        ("undone", MINUTE, ["decided"]),
+    ):
+        faults = list_waiting_faults(state, moment + left, moment)
+        assert [fault.code for fault in faults] == codes, state
+    for state, since, is_as_left, codes in (
+        ("accepted", UNDO_WITHIN - MINUTE, True, []),
+        ("accepted", UNDO_WITHIN - MINUTE, False, ["passed_on"]),
+        ("accepted", UNDO_WITHIN, True, ["too_late"]),
+        ("declined", MINUTE, True, ["not_accepted"]),
+        ("undone", MINUTE, True, ["not_accepted"]),
+    ):
+        faults = list_undo_faults(state, moment - since, moment, is_as_left=is_as_left)
+        assert [fault.code for fault in faults] == codes, state
+    faults = list_case_faults(["C-1"], ["C-2"], ["C-3", "C-4"])
+    assert [fault.code for fault in faults] == [
+        "must_not_see",
+        "already_coaches",
+        "already_offered",
+    ]
+
+
+@pytest.mark.both
+def test_accepted_case_is_the_colleagues_and_no_longer_the_coachs(team):
+    coach, colleague, supervisor = team["coach"], team["coach2"], team["supervisor"]
+    made, kept = builders.case(coach, "Ines Okafor"), builders.case(coach, "Tomasz Held")
+    builders.screen(coach, made.client_id, self_harm=3)
+    offer(coach, coach, colleague)
+    # Until then the colleague reads the name, the number, and how much there is to do.
+    [first, second] = sorted(list_transfers(colleague), key=lambda one: one.number)
+    assert (first.client, first.number, first.reason) == ("Ines Okafor", made.number, None)
+    assert first.followups > 0
+    assert (first.may_decide, first.may_withdraw, first.may_undo) == (True, False, False)
+    assert (second.client, second.followups) == ("Tomasz Held", 0)
+    assert not sees(colleague, made)
+    assert get_today(colleague).waiting_transfers == 2
+    assert get_today(colleague).holds == []
+    assert [row[2:] for row in listed(coach)] == [("offered", "workload")] * 2
+    assert get_offerable(coach, coach.id).clients == ()
+    assert refused(accept_transfer, coach, made) == ["not_recipient"]
+    assert refused(withdraw_transfer, colleague, made) == ["not_offering"]
+    assert refused(accept_transfer, team["supervisor2"], made) == ["not_found"]
+    decide(decline_transfer, colleague, kept)
+    decide(accept_transfer, colleague, made)
+    assert (sees(colleague, made), sees(coach, made)) == (True, False)
+    assert (sees(colleague, kept), sees(coach, kept)) == (False, True)
+    assert get_case_context(colleague, made.case_id).case.coach_id == colleague.id
+    tasks = list_client_followups(colleague, made.client_id)
+    assert {task.assigned_to for task in tasks} == {colleague.id}
+    assert (marked(coach), marked(colleague)) == (set(), {made.client_id})
+    assert [hold.client for hold in get_today(colleague).holds] == ["Ines Okafor"]
+    assert [alert.client for alert in list_waiting_alerts(colleague)] == ["Ines Okafor"]
+    assert get_today(colleague).waiting_transfers == 0
+    team_now = [
+        (one.name, one.given_by, one.has_ended)
+        for one in list_care_team(supervisor, made.client_id)
+    ]
+    assert (colleague.name, coach.name, False) in team_now
+    # The coach reads what became of it, of the other one by number only; the supervisor sees both.
+    assert sorted(listed(coach)) == sorted(
+        [
+            (made.number, None, "accepted", None),
+            (kept.number, "Tomasz Held", "declined", "workload"),
+        ]
+    )
+    assert all(one.followups is None for one in list_transfers(coach) if one.client is None)
+    assert listed(colleague) == [(made.number, "Ines Okafor", "accepted", "workload")]
+    assert refused(accept_transfer, colleague, made) == ["decided"]
+    events = db.session.scalars(
+        sa.select(AuditEvent).where(AuditEvent.action == Action.TRANSFER.value)
+    ).all()
+    assert sum("accepted" in event.details for event in events) == 1
+    assert all("workload" not in str(event.details) for event in events)
+
+
+@pytest.mark.both
+def test_transfer_is_undone_within_a_day_by_either_of_the_two(team):
+    coach, colleague, supervisor = team["coach"], team["coach2"], team["supervisor"]
+    made, other = builders.case(coach, "Ines Okafor"), builders.case(coach, "Tomasz Held")
+    builders.screen(coach, made.client_id, self_harm=3)
+    offer(supervisor, coach, colleague)
+    for one in (made, other):
+        decide(accept_transfer, colleague, one)
+    [mine, _] = list_transfers(coach)
+    assert mine.may_undo
+    decide(undo_transfer, coach, made)
+    assert (sees(coach, made), sees(colleague, made)) == (True, False)
+    tasks = list_client_followups(coach, made.client_id)
+    assert {task.assigned_to for task in tasks} == {coach.id}
+    assert refused(undo_transfer, coach, made) == ["not_accepted"]
+    # Passed on since, it can't be undone; nor later.
+    give(supervisor, other, colleague, supervisor)
+    assert refused(undo_transfer, colleague, other) == ["passed_on"]
+    offer(coach, coach, colleague, made)
+    decide(accept_transfer, colleague, made)
+    with at(now() + UNDO_WITHIN):
+        assert refused(undo_transfer, colleague, made) == ["too_late"]
+    decide(undo_transfer, colleague, made)
+    assert (sees(coach, made), sees(colleague, made)) == (True, False)
+
+
+@pytest.mark.both
+def test_offer_expires_and_the_case_can_be_offered_again(team):
+    coach, colleague = team["coach"], team["coach2"]
+    made = builders.case(coach, "Ines Okafor")
+    offer(coach, coach, colleague)
+    with pytest.raises(Invalid) as again:
+        offer(coach, coach, team["supervisor"], made)
+    assert again.value.fields.keys() == {"clients"}
+    with at(now() + OFFERED_FOR):
+        assert refused(accept_transfer, colleague, made) == ["expired"]
+        assert (listed(colleague), get_today(colleague).waiting_transfers) == ([], 0)
+        assert [row[2] for row in listed(coach)] == ["expired"]
+        offer(coach, coach, team["supervisor"], made)
+        assert sorted(row[2] for row in listed(coach)) == ["expired", "offered"]
+        decide(withdraw_transfer, coach, made)
+        assert refused(accept_transfer, team["supervisor"], made) == ["decided"]
+
+
+def test_whoever_must_not_see_the_client_is_offered_nothing_and_accepts_nothing(team):
+    coach, relative, supervisor = team["coach"], team["coach2"], team["supervisor"]
+    made, other = builders.case(coach, "Ines Okafor"), builders.case(coach, "Tomasz Held")
+    deny(supervisor, made, relative)
+    with pytest.raises(Invalid) as error:
+        offer(coach, coach, relative)
+    [message] = error.value.fields["clients"]
+    assert made.number in message
+    assert other.number not in message
+    # Recorded since: there is no such offer for them, and the coach can offer the case to somebody else.
+    offer(coach, coach, relative, other)
+    deny(supervisor, other, relative)
+    assert (listed(relative), get_today(relative).waiting_transfers) == ([], 0)
+    assert refused(accept_transfer, relative, other) == ["not_found"]
+    assert [row[2] for row in listed(coach)] == ["withdrawn"]
+    offer(coach, coach, supervisor, other)
+    decide(accept_transfer, supervisor, other)
+    # Nor does whoever must not see the client get it back.
+    deny(team["supervisor2"], other, coach)
+    assert refused(undo_transfer, coach, other) == ["not_found"]
+    assert refused(undo_transfer, supervisor, other) == ["ask_supervisor"]
+
+
+def test_cases_are_offered_by_the_coach_or_their_supervisor_to_active_colleagues_only(team):
+    coach, colleague = team["coach"], team["coach2"]
+    made, foreign = builders.case(coach), builders.case(colleague)
+    with pytest.raises(NotFound):
+        offer(colleague, coach, colleague, made)
+    with pytest.raises(NotFound):
+        get_offerable(colleague, coach.id)
+    with transaction():
+        staff.disable("supervisor2@practice.test")
+    for person in (coach, team["admin"], team["supervisor2"]):
+        with pytest.raises(Invalid) as error:
+            offer(coach, coach, person, made)
+        assert error.value.fields.keys() == {"to_id"}
+    with pytest.raises(Invalid):
+        offer(coach, coach, colleague, foreign)
+    offer(team["supervisor"], coach, colleague, made)
+    # A hand-over meanwhile ends the offer, and a coach who left can't be followed.
+    give(team["supervisor"], made, coach, team["supervisor"])
+    assert refused(accept_transfer, colleague, made) == ["decided"]
+
+
+def test_colleague_under_whom_nobody_could_release_a_hold_is_told_nothing_of_it(team):
+    coach, alone = team["coach"], staff.add("coach3", role="coach")
+    made = builders.case(coach, "Ines Okafor")
+    builders.screen(coach, made.client_id, self_harm=3)
+    offer(coach, coach, alone, made)
+    with pytest.raises(RuleBroken) as error:
+        decide(accept_transfer, alone, made)
+    [reason] = error.value.reasons
+    assert reason.code == "ask_supervisor"
+    assert "hold" not in f"{reason.message} {reason.way_out}".lower()
+    assert sees(coach, made)
+    assert [row[2] for row in listed(coach)] == ["offered"]

@@ -1,0 +1,47 @@
+"""Pages of transfers: offering cases, deciding about them, and what Today says."""
+
+from __future__ import annotations
+
+from caseapp.domain.staffing.transfer_queries import list_transfers
+from tests.support import builders
+from tests.support.staff_pages import StaffBrowser
+
+
+def test_coach_offers_cases_and_the_colleague_decides_about_each(app, team):
+    coach, colleague = team["coach"], team["coach2"]
+    made, kept = builders.case(coach, "Ines Okafor"), builders.case(coach, "Tomasz Held")
+    mine, theirs = StaffBrowser(app, coach), StaffBrowser(app, colleague)
+    path = f"/transfers/for/{coach.id}"
+    assert f'href="{path}?client={made.client_id}"' in mine.text(f"/case/{made.number}/details")
+    shown = mine.text(f"{path}?client={made.client_id}")
+    assert f'value="{made.client_id}" id="c-{made.client_id}" checked' in shown
+    assert f'href="{path}"' in StaffBrowser(app, team["supervisor"]).text("/transfers")
+    assert "No case is offered to you." in theirs.text("/transfers")
+    refused = mine.send(path, path, to_id=str(colleague.id), reason="workload")
+    assert refused.status_code == 422
+    assert "Choose at least one client." in refused.get_data(as_text=True)
+    wanted = {"to_id": str(colleague.id), "reason": "workload", "all": "yes"}
+    assert mine.send(path, path, **wanted).status_code == 303
+    assert "No cases to offer." in mine.text(path)
+    assert "2 cases are offered to you." in theirs.text("/today")
+    page = theirs.text("/transfers")
+    assert all(text in page for text in ("Ines Okafor", made.number, "0 open follow-ups"))
+    assert "too many cases" not in page
+    transfers = {one.number: one.id for one in list_transfers(coach)}
+    first, second = transfers[made.number], transfers[kept.number]
+    assert theirs.send("/transfers", f"/transfers/{first}/accept").status_code == 303
+    assert theirs.send("/transfers", f"/transfers/{second}/decline").status_code == 303
+    assert theirs.get(f"/case/{made.number}").status_code == 200
+    assert mine.get(f"/case/{made.number}").status_code == 404
+    assert "offered to you" not in theirs.text("/today")
+    given = mine.text("/transfers")
+    assert all(text in given for text in ("Accepted", "Declined", "Tomasz Held"))
+    assert "Ines Okafor" not in given
+    assert mine.send("/transfers", f"/transfers/{first}/undo").status_code == 303
+    assert mine.get(f"/case/{made.number}").status_code == 200
+    assert mine.send(path, path, **wanted).status_code == 303
+    [waiting] = [
+        one.id for one in list_transfers(coach) if one.number == kept.number and one.may_withdraw
+    ]
+    assert mine.send("/transfers", f"/transfers/{waiting}/withdraw").status_code == 303
+    assert "Withdrawn" in mine.text("/transfers")
