@@ -64,7 +64,7 @@ class SealedRow(Protocol):
 
 @dataclass(frozen=True)
 class DataKey:
-    """The unwrapped key of a client, or of a member of staff for their own drafts, kept for one request."""
+    """The unwrapped key of a client, or of a member of staff for what is only theirs, kept for one request."""
 
     client_id: UUID
     secret: bytes
@@ -167,6 +167,15 @@ def unwrap_client_key(client_id: UUID, wrapped: bytes) -> DataKey:
     Raises SealBroken when it belongs to another client or to a vault key that isn't listed.
     """
     return DataKey(client_id, unwrap_key(wrapped, client_key_binding(client_id)))
+
+
+def combine_keys(key: DataKey, own: DataKey) -> DataKey:
+    """Combine a client's key with that of a person (HMAC-SHA-256, as HKDF-Extract in RFC 5869): both are needed.
+
+    What is sealed under it opens for nobody else, and destroying the client's key destroys it.
+    """
+    label = b"caseapp/combined/v1\x1f"
+    return DataKey(key.client_id, hmac.digest(key.secret, label + own.secret, "sha256"))
 
 
 def derived_fingerprint_key(kind: str, vault_key_id: str) -> bytes:

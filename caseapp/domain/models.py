@@ -18,6 +18,7 @@ from caseapp.domain.intakes import models as intakes
 from caseapp.domain.keys import models as keys
 from caseapp.domain.notes import models as notes
 from caseapp.domain.practice import models as practice
+from caseapp.domain.process_notes import models as process_notes
 from caseapp.domain.reports import models as reports
 from caseapp.domain.safety_plans import models as safety_plans
 from caseapp.domain.screening import models as screening
@@ -43,6 +44,7 @@ MODULES = (
     idempotency,
     outbox,
     practice,
+    process_notes,
     reports,
     safety_plans,
     screening,

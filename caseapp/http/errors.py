@@ -33,7 +33,7 @@ from caseapp.core.logging import request_id
 from caseapp.core.permissions import Role
 from caseapp.domain.audit.operations import record_refusal
 from caseapp.domain.audit.security_events import count_event
-from caseapp.http.guard import current_view
+from caseapp.http.guard import current_view, logged_endpoint
 from caseapp.http.interfaces import Interface, current_interface
 from caseapp.http.template_helpers import flash
 
@@ -120,7 +120,7 @@ def record_refused_request(error: DomainError) -> None:
     record_refusal(
         actor,
         str(action or request.method.lower()),
-        (request.endpoint or "").replace(".", " ")[:20],
+        (logged_endpoint() or "").replace(".", " ")[:20],
         object_id,
         {"reasons": codes},
     )

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
 View = TypeVar("View", bound="Callable[..., Any]")
 
+LOGGED_AS = {
+    "process_notes.process_note": "notes.case_notes",
+    "process_notes.save": "notes.create",
+}
+"""Pages that no log tells from another page: by their endpoints, those that logs name instead."""
+
 
 class UndeclaredView(Exception):
     """At least one view declares neither an action nor that it is public; the message lists them all."""
@@ -81,6 +87,12 @@ def current_view() -> Callable[..., Any] | None:
         method = "get" if request.method == "HEAD" else request.method.lower()
         return getattr(view_class, method, None)
     return view  # type: ignore[no-any-return]
+
+
+def logged_endpoint() -> str | None:
+    """Return the endpoint of the current request as logs name it, or None for an unknown address."""
+    endpoint = request.endpoint
+    return LOGGED_AS.get(endpoint, endpoint) if endpoint else None
 
 
 def check_action() -> None:

@@ -10,6 +10,7 @@ import structlog
 from flask import g, request
 
 from caseapp.core.logging import request_id
+from caseapp.http.guard import logged_endpoint
 
 if TYPE_CHECKING:
     from flask import Flask, Response
@@ -28,7 +29,7 @@ def _end(response: Response) -> Response:
         log.info(
             "request",
             method=request.method,
-            endpoint=request.endpoint,
+            endpoint=logged_endpoint(),
             status=response.status_code,
             ms=round((time.perf_counter() - g.began) * 1000, 1),
         )

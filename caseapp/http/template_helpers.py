@@ -88,6 +88,7 @@ MESSAGES = {
     "case_accepted": lazy_gettext("Accepted. You are the client’s coach now."),
     "handed_over": lazy_gettext("Handed over. Whoever took over has been told."),
     "followup_added": lazy_gettext("Follow-up added."),
+    "own_words_saved": lazy_gettext("Saved. Only you can see it."),
     "contact_recorded": lazy_gettext("Recorded."),
     "contact_in_error": lazy_gettext("Marked as recorded in error."),
     "result_recorded": lazy_gettext("Result recorded."),

@@ -40,6 +40,8 @@ from caseapp.domain.keys.queries import get_client_key
 from caseapp.domain.models import METADATA
 from caseapp.domain.practice.operations import add_help_line
 from caseapp.domain.practice.schemas import NewHelpLine
+from caseapp.domain.process_notes.operations import save_process_note
+from caseapp.domain.process_notes.queries import lock_process_note
 from caseapp.domain.reports.operations import create_export
 from caseapp.domain.reports.schemas import ReportFilter
 from caseapp.domain.safety_plans.codes import SAFETY
@@ -59,6 +61,7 @@ if TYPE_CHECKING:
 
 NOBODYS = UUID("01890000-0000-7000-8000-000000000000")
 SLUG = "help-right-now"
+PROCESS_NOTE = "I dread the heron in her kitchen."
 
 # Every URL argument has a value here. OWNED arguments name somebody's record.
 OWNED = {
@@ -219,6 +222,7 @@ def _belongings(app, coach, slugs, admin, denied):
         denial_id = deny_access(
             admin, lock_access(admin, number), NewDenial(number, denied.id, "relative")
         )
+        save_process_note(coach, lock_process_note(coach, number), PROCESS_NOTE, 0)
     context = get_case_context_by_number(coach, number)
     assignments = list_assignments(coach, context)
     return browser, {

@@ -40,6 +40,7 @@ UNLOCKED = {
     "LockedNote": "caseapp.domain.notes.records.NoteRecord",
     "LockedPlan": "caseapp.domain.safety_plans.schemas.PlanVersion",
     "LockedPortalAccess": "caseapp.domain.auth.models.PortalAccess",
+    "LockedProcessNote": "caseapp.domain.process_notes.schemas.ProcessNoteRecord",
     "LockedScreening": "caseapp.domain.screening.records.ScreeningRecord",
     "LockedTransfer": "caseapp.domain.staffing.transfer_schemas.TransferRecord",
     "LockedWorksheet": "caseapp.domain.assignments.schemas.AssignmentRecord",

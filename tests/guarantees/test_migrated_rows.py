@@ -110,6 +110,7 @@ LATER_TABLES = {
     "program",
     "phone_hash",
     "possible_conflict",
+    "process_note",
     "safety_event",
     "safety_plan",
     "security_event",

@@ -111,7 +111,7 @@ def readable(world):
 @pytest.mark.pdf
 @pytest.mark.slow
 def test_every_answer_is_in_the_log_with_every_client_it_opened_or_shows(world, opened):
-    silent, asked, with_clients = [], 0, 0
+    silent, asked, with_clients, process_notes = [], 0, 0, []
     known, moment = traces(), now()
     # The client first: their session ends when it isn't used for long.
     for route, who in sorted(readable(world), key=lambda pair: pair[1] != "client"):
@@ -127,6 +127,8 @@ def test_every_answer_is_in_the_log_with_every_client_it_opened_or_shows(world, 
         shown = {
             client_id for client_id, words in known.items() if any(word in text for word in words)
         }
+        if w.PROCESS_NOTE in text:
+            process_notes.append((route.name, who))
         if who == "client":
             # Addresses of their own records aren't somebody else's.
             shown &= opened
@@ -137,6 +139,8 @@ def test_every_answer_is_in_the_log_with_every_client_it_opened_or_shows(world, 
     assert asked > 100
     assert with_clients > 50
     assert silent == []
+    # What the coach wrote for themselves is on their own page, and nowhere else for anybody.
+    assert process_notes == [("GET /case/<string:number>/process-notes", "coach")]
 
 
 def test_only_one_function_opens_a_clients_key():

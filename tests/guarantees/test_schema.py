@@ -77,6 +77,7 @@ PLAIN = {
         "client_safety.seq",
         "form_draft.ring_number",
         "intake.ring_number",
+        "process_note.ring_number",
         "writing_key.pin_salt",
         "writing_key.public_key",
         "writing_key.ring_number",
@@ -103,6 +104,7 @@ PLAIN = {
                 "covered_client",
                 "follow_up",
                 "note",
+                "process_note",
                 "worksheet_response",
             )
         ),

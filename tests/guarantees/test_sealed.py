@@ -43,6 +43,8 @@ from caseapp.domain.notes.operations import add_addendum
 from caseapp.domain.notes.queries import lock_note
 from caseapp.domain.notes.schemas import NewAddendum
 from caseapp.domain.practice.queries import today
+from caseapp.domain.process_notes.operations import save_process_note
+from caseapp.domain.process_notes.queries import lock_process_note
 from caseapp.domain.safety_plans.operations import complete_task
 from caseapp.domain.screening.circumstance_operations import end_circumstance
 from caseapp.domain.screening.current import get_safety_state
@@ -106,6 +108,14 @@ def add_people():
     with transaction():
         add_passkey(coach, NewPasskey("Laptop", answer), CANARY)
     return team
+
+
+def write_for_oneself(coach, made):
+    """Write the canary into a coach's process note, and leave forms with it."""
+    with transaction():
+        save_process_note(coach, lock_process_note(coach, made.number), CANARY, 0)
+        for about in (made.client_id, None):
+            save_form_draft(coach.id, "/case/new", f"/{about}", about, {"name": [CANARY]}, now())
 
 
 def deny_and_end(supervisor, number, users):
@@ -237,9 +247,7 @@ def canaries(app, named_site):
         )
     write_in_portal(made.client_id)
     builders.draft(coach, made.case_id, words, levels={"sleep": 1, "eating": None}, comment=CANARY)
-    with transaction():
-        for about in (made.client_id, None):
-            save_form_draft(coach.id, "/case/new", f"/{about}", about, {"name": [CANARY]}, now())
+    write_for_oneself(coach, made)
     builders.screen(coach, builders.client(coach, "Mara Lind"), sleep="concern", comment=CANARY)
     tell_colleague(coach, supervisor, made.client_id)
     ask_and_decide(coach, supervisor)

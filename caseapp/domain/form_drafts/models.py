@@ -15,9 +15,10 @@ from caseapp.core.ids import new_id
 class FormDraft(Model):
     """The words of a form that was not sent.
 
-    They are sealed under the key of the client whom the form is about; without a client, under the author's own key,
-    which is derived from key `ring_number` of the ring. What a client writes has that client as author and as client,
-    and is sealed to their writing key.
+    They are sealed under the author's own key, which is derived from key `ring_number` of the ring, and combined with
+    the key of the client whom the form is about, if there is one. A row of a release before without the number is
+    sealed under the client's key alone. What a client writes has that client as author and as client, and is sealed to
+    their writing key.
     There is a row for each form as it was opened, so that two windows with the same form don't overwrite each other.
     """
 

@@ -15,7 +15,7 @@ from caseapp.core.clock import now
 from caseapp.core.database import db, max_length
 from caseapp.core.errors import NotFound
 from caseapp.core.ids import new_id
-from caseapp.core.vault import seal, seal_private
+from caseapp.core.vault import combine_keys, seal, seal_private
 from caseapp.domain.form_drafts.codes import MAX_BYTES, MAX_DRAFTS
 from caseapp.domain.form_drafts.models import FormDraft
 from caseapp.domain.form_drafts.queries import is_over
@@ -48,17 +48,20 @@ def save_form_draft(
     too_long = len(path) > max_length(FormDraft.path) or len(form) > max_length(FormDraft.form)
     if too_long or len(text.encode()) > MAX_BYTES:
         return False
-    ring_number, own = None, None
-    if client_id is None:
-        ring_key = get_ring_key("drafts")
-        key, ring_number = ring_key.for_person(author_id), ring_key.number
-    else:
+    ring_key = get_ring_key("drafts")
+    key, own = ring_key.for_person(author_id), None
+    ring_number: int | None = ring_key.number
+    if client_id is not None:
         try:
-            key = get_client_key(client_id)
+            client_key = get_client_key(client_id)
             # A client's session may have ended meanwhile; sealing to their writing key needs none.
             own = find_public_key(author_id, opened_at) if client_id == author_id else None
         except NotFound:
             return False
+        if client_id == author_id:
+            key, ring_number = client_key, None
+        else:
+            key = combine_keys(client_key, key)
     row = FormDraft(id=new_id())
     insert_into = postgresql.insert if db.engine.dialect.name == "postgresql" else sqlite.insert
     insert = insert_into(FormDraft).values(

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from caseapp.core.clock import now
 from caseapp.core.database import db
-from caseapp.core.vault import unseal_private, unseal_text
+from caseapp.core.vault import combine_keys, unseal_private, unseal_text
 from caseapp.domain.form_drafts.codes import CLIENT_RETENTION, REPLACED, STAFF_RETENTION
 from caseapp.domain.form_drafts.models import FormDraft
 from caseapp.domain.form_drafts.schemas import FormWords
@@ -120,10 +120,12 @@ def is_over() -> sa.ColumnElement[bool]:
 def _unseal(
     author_id: UUID, row: sa.Row[*tuple[Any, ...]], writing: PrivateKey | None
 ) -> dict[str, list[str]]:
-    if row.client_id is None:
-        key = get_ring_key("drafts", row.ring_number).for_person(author_id)
-    else:
-        key = open_key(row.wrapped, row.client_id, "client", row.client_id)
+    keys = []
+    if row.client_id is not None:
+        keys.append(open_key(row.wrapped, row.client_id, "client", row.client_id))
+    if row.ring_number is not None:
+        keys.append(get_ring_key("drafts", row.ring_number).for_person(author_id))
+    key = combine_keys(*keys) if len(keys) > 1 else keys[0]
     place = (FormDraft.__tablename__, "words", row.id)
     if row.writing_key_id is not None and writing is not None:
         text = unseal_private(*place, row.words, writing, key).decode()

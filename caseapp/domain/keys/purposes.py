@@ -12,6 +12,7 @@ Purpose = Literal[
     "signatures",
     "credentials",
     "writing",
+    "process_notes",
     "fingerprint_email",
     "fingerprint_phone",
     "fingerprint_name",
@@ -20,7 +21,8 @@ Purpose = Literal[
 ]
 """`index`: blind indexes; `drafts`: unsent forms and intakes; `safety`: sealed safety data; `audit`: the chain of the
 log; `signatures`: signed notes; `credentials`: what people sign in with; `writing`: the keys of what clients wrote for
-nobody else, which need the PIN as well; the others: keyed hashes for exact look-ups, a key for each kind."""
+nobody else, which need the PIN as well; `process_notes`: what staff write for themselves alone; the others: keyed
+hashes for exact look-ups, a key for each kind."""
 FingerprintKind = Literal["email", "phone", "name", "coach", "attempt"]
 
 PURPOSES: tuple[Purpose, ...] = get_args(Purpose)

@@ -95,8 +95,9 @@ def test_nobody_else_finds_the_words(author, client_id):
     assert list_form_drafts(new_id(), PATH) == {}
 
 
-def test_words_moved_to_another_author_do_not_open(author):
-    save(author)
+@pytest.mark.parametrize("about", ["a client", "nobody"])
+def test_words_moved_to_another_author_do_not_open(author, client_id, about):
+    save(author, client_id=client_id if about == "a client" else None)
     other = new_id()
     with transaction() as session:
         session.execute(sa.update(FormDraft).values(author_id=other))

@@ -22,6 +22,8 @@ from caseapp.domain.notes.operations import (
 from caseapp.domain.notes.queries import lock_case_for_note, lock_note
 from caseapp.domain.notes.records import DraftScreening
 from caseapp.domain.notes.schemas import DraftChange, NewAddendum, NewNote
+from caseapp.domain.process_notes.operations import save_process_note
+from caseapp.domain.process_notes.queries import lock_process_note
 from caseapp.domain.screening.protocol import ITEMS
 from caseapp.domain.screening.queries import lock_screening
 from tests.support import builders
@@ -55,6 +57,16 @@ def signed_meanwhile(team: Team, change: Callable[[LockedNote], object]) -> Race
         lambda: change(lock_note(coach, note_id)),
         "note_signed",
     )
+
+
+def saving_a_process_note(team: Team) -> Race:
+    """Save a process note for the first time while its author does in another window."""
+    coach, made = team["coach"], builders.case(team["coach"])
+
+    def save() -> None:
+        save_process_note(coach, lock_process_note(coach, made.number), "I dread this.", 0)
+
+    return Race(save, save, "stale")
 
 
 def saving_a_note(team: Team) -> Race:
@@ -119,6 +131,7 @@ NOTES = {
     "add_addendum": adding_to_a_note,
     "mark_screening_in_error": marking_in_error,
     "create_note": starting_a_note,
+    "save_process_note": saving_a_process_note,
     "save_draft": saving_a_note,
     "record_draft_screening": recording_from_a_note,
     "sign_note": signing,
