@@ -85,6 +85,7 @@ PAGES = {
     "portal_sign_in.link_page": 2,
     "portal_sign_in.pin_page": 3,
     "portal_sign_in.sign_in_page": 1,
+    "process_notes.process_note": 9,
     "protocol.protocol_page": 3,
     "reports.report_list": 5,
     "safety_plans.plan_list": 8,

@@ -20,6 +20,7 @@ from caseapp.domain.process_notes.queries import get_process_note, lock_process_
 from caseapp.domain.process_notes.rules import require_writer
 from caseapp.domain.process_notes.schemas import ProcessNoteRecord
 from caseapp.domain.staffing.operations import hand_over
+from caseapp.domain.users.models import User
 from tests.support import builders
 
 pytestmark = pytest.mark.both
@@ -82,6 +83,10 @@ def test_no_token_and_no_admin_opens_any(team):
 def test_who_takes_over_reads_nothing_and_whoever_comes_back_reads_their_own(team, made):
     coach, heir, supervisor = team["coach"], team["coach2"], team["supervisor"]
     save(coach, made, WORDS)
+    with transaction() as session:
+        session.execute(
+            sa.update(User).where(User.id == heir.id).values(supervisor_id=supervisor.id)
+        )
     for leaver, taker in ((coach, heir), (heir, coach)):
         with transaction():
             hand_over(supervisor, lock_client(supervisor, made.client_id), leaver.id, taker.id)
