@@ -26,7 +26,7 @@ class ProcessNoteRecord:
 class ProcessNoteSchema(Schema):
     """Input of a process note, which may be emptied."""
 
-    words = fields.String(required=True, validate=validate.Length(max=MAX_WORDS))
+    words = fields.String(load_default="", validate=validate.Length(max=MAX_WORDS))
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> str:
