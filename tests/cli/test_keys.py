@@ -33,7 +33,7 @@ def test_keys_status_counts_what_each_vault_key_wraps(new_vault_key, run_command
     done = run_command("keys", "status")
     assert done.exit_code == 0, done.output
     assert f"Vault key {new} (wraps new keys): wraps 0 client keys and 0 keys" in done.output
-    assert f"Vault key {old}: wraps 1 client keys and 12 keys" in done.output
+    assert f"Vault key {old}: wraps 1 client keys and 13 keys" in done.output
     assert "drafts 1: created" in done.output
 
 
@@ -41,12 +41,12 @@ def test_keys_rotate_leaves_nothing_under_the_old_key(new_vault_key, run_command
     new = vault.wrapping_key_id()
     done = run_command("keys", "rotate")
     assert done.exit_code == 0, done.output
-    assert f"13 keys were wrapped under vault key {new}." in done.output
+    assert f"14 keys were wrapped under vault key {new}." in done.output
     assert "can be removed" in done.output
-    assert run_command("keys", "check").output.startswith("1 client keys and 12 keys")
+    assert run_command("keys", "check").output.startswith("1 client keys and 13 keys")
     assert "0 keys were wrapped" in run_command("keys", "rotate").output
     [event] = list_audit_events(operator(), AuditFilter(action=Action.KEY_ROTATE), None, 9).items
-    assert event.details == {"vault_key": new, "keys": 13}
+    assert event.details == {"vault_key": new, "keys": 14}
 
 
 def test_keys_check_names_a_client_whose_key_does_not_open(new_vault_key, run_command):

@@ -136,7 +136,7 @@ def test_start_with_another_vault_key_is_refused_and_changes_nothing(app):
         open_ring()
     [reason] = refused.value.reasons
     assert reason.code == "wrong_vault_key"
-    assert "It wraps 1 client keys and 12 keys of the installation" in reason.message
+    assert "It wraps 1 client keys and 13 keys of the installation" in reason.message
     assert list_ring() == before
 
 
