@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -23,6 +22,7 @@ from caseapp.domain.clients.matches import (
     ClientMatch,
     Identity,
     describe_matches,
+    find_matches_among,
     find_possible_matches,
 )
 from caseapp.domain.clients.models import AccessDenial
@@ -216,21 +216,25 @@ def _load_seen(actor: Actor, *where: sa.ColumnElement[bool]) -> list[IntakeRecor
         .outerjoin(decider, decider.id == Intake.decided_by)
         .where(_may_be_seen(actor, asker), is_kept(), *where)
     ).all()
+    opened = [_open(actor, row) for row in rows]
     denied = _list_denied_of(actor, rows)
-    found = []
-    for row in rows:
-        record = _open(actor, row)
-        if record.asked_by != actor.id and denied:
-            is_supervisor = row.supervisor_id == actor.id
-            of_supervisor = None if is_supervisor else denied[row.supervisor_id]
-            if not may_see_intake(
-                find_intake_matches(record),
-                denied=denied[actor.id],
-                denied_to_supervisor=of_supervisor,
-            ):
-                continue
-        found.append(record)
-    return found
+    if not denied:
+        return opened
+    supervisors = {row.Intake.id: row.supervisor_id for row in rows}
+    theirs = {one.id: identify_intake(one) for one in opened if one.asked_by != actor.id}
+    fitting = find_matches_among(theirs, set().union(*denied.values()))
+    return [
+        one
+        for one in opened
+        if one.id not in theirs
+        or may_see_intake(
+            fitting[one.id],
+            denied=denied.get(actor.id, ()),
+            denied_to_supervisor=None
+            if supervisors[one.id] == actor.id
+            else denied.get(supervisors[one.id], ()),
+        )
+    ]
 
 
 def _may_be_seen(actor: Actor, asker: type[User]) -> sa.ColumnElement[bool]:
@@ -246,9 +250,9 @@ def _may_be_seen(actor: Actor, asker: type[User]) -> sa.ColumnElement[bool]:
     return sa.or_(seen, asker.supervisor_id.in_(kept_out))
 
 
-def _list_denied_of(actor: Actor, rows: Iterable[IntakeRow]) -> defaultdict[UUID | None, set[UUID]]:
+def _list_denied_of(actor: Actor, rows: Iterable[IntakeRow]) -> dict[UUID | None, set[UUID]]:
     """List the clients whom an actor and the supervisors of those who asked must not see; empty for a coach."""
-    found: defaultdict[UUID | None, set[UUID]] = defaultdict(set)
+    found: dict[UUID | None, set[UUID]] = {}
     others = [row for row in rows if row.Intake.asked_by != actor.id]
     if others:
         people = {actor.id, *(row.supervisor_id for row in others if row.supervisor_id)}
@@ -258,7 +262,7 @@ def _list_denied_of(actor: Actor, rows: Iterable[IntakeRow]) -> defaultdict[UUID
             )
         )
         for user_id, client_id in denials:
-            found[user_id].add(client_id)
+            found.setdefault(user_id, set()).add(client_id)
     return found
 
 

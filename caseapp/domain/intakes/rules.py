@@ -53,7 +53,7 @@ def may_see_intake(
     denied: Collection[UUID],
     denied_to_supervisor: Collection[UUID] | None,
 ) -> bool:
-    """Tell whether a supervisor sees an intake of somebody else that fits the clients `found`.
+    """Tell whether a supervisor sees an intake of somebody else that fits the clients `found`, of those named below.
 
     `denied` are the clients whom they must not see themselves: an intake that fits one of these isn't there for them.
     `denied_to_supervisor` are those of the coach's own supervisor, None where that is they themselves: an intake that

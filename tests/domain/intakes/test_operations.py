@@ -132,6 +132,11 @@ def test_whoever_must_not_see_a_client_sees_no_intake_that_fits_them(team, spous
     deny(team, spouse.number, supervisor)
     assert (listed(supervisor), listed(other)) == ([unlike], [intake_id])
     assert (get_today(supervisor).intakes, get_today(other).intakes) == (1, 1)
+    by_phone = intakes.ask(coach, "Karl Vogel", phone="07700 900123")
+    assert listed(supervisor) == [by_phone, unlike]
+    reached = builders.case(team["coach2"], "Mara Lind", phone="+44 7700 900123")
+    deny(team, reached.number, supervisor)
+    assert (listed(supervisor), listed(other)) == ([unlike], [by_phone, intake_id])
     for change in (get_intake, decide):
         with pytest.raises(NotFound):
             change(supervisor, intake_id)
