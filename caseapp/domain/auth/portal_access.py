@@ -52,7 +52,7 @@ from caseapp.domain.auth.rules import (
     is_start_code_over,
     may_enter,
 )
-from caseapp.domain.auth.sealing import is_hash_current, open_hash, seal_hash
+from caseapp.domain.auth.sealing import is_hash_current, open_hash, read_pin, seal_hash
 from caseapp.domain.auth.throttling import (
     Limit,
     clear_attempts,
@@ -103,7 +103,8 @@ def invite_client(actor: Actor, client: LockedClient) -> Invitation:
 
     Creates a new start code, forgets the old PIN, link and card, ends the client's sessions and closes their writing
     key: what they wrote and did not share opens only with the old PIN from then on. Where email is safe a one-time
-    link is mailed; otherwise the coach prints a card. Raises RuleBroken unless the portal is safe for this
+    link is mailed; otherwise the coach prints a card. A stored hash of the old PIN that was changed in the database
+    keeps nobody from new codes; the log says so. Raises RuleBroken unless the portal is safe for this
     client and something may be sent to them.
     """
     require(actor, Action.PORTAL_INVITE)
@@ -116,8 +117,14 @@ def invite_client(actor: Actor, client: LockedClient) -> Invitation:
     if row is None:
         row = PortalAccess(client_id=client_id, invited_at=now(), invited_by=actor.id)
         db.session.add(row)
-    pin_hash = row.pin_hash and open_hash(client_id, "pin_hash", row.pin_hash)
-    close_writing_key(client_id, pin_hash)
+    details = {"way": "mail" if by_mail else "card"}
+    try:
+        pin = read_pin(client_id, row.pin_hash) if row.pin_hash is not None else None
+    except SealBroken:
+        # Then what lies under the client's key still is closed to everybody.
+        pin = stretch_pin(generate_token())
+        details["pin"] = "damaged"
+    close_writing_key(client_id, pin)
     row.invited_at, row.invited_by = now(), actor.id
     row.start_code_hash = seal_hash(
         client_id, "start_code_hash", hash_secret(normalize_code(start))
@@ -134,7 +141,7 @@ def invite_client(actor: Actor, client: LockedClient) -> Invitation:
         "client",
         client_id,
         client_id=client_id,
-        details={"way": "mail" if by_mail else "card"},
+        details=details,
     )
     return Invitation(start, card, by_mail)
 

@@ -9,11 +9,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from caseapp.core.vault import open_token, seal_bound, seal_token, unseal_bound
+from argon2 import extract_parameters
+
+from caseapp.core.vault import SealBroken, open_token, seal_bound, seal_token, unseal_bound
 from caseapp.domain.keys.queries import get_ring_key
+from caseapp.domain.keys.writing import read_stretched
 
 if TYPE_CHECKING:
     from uuid import UUID
+
+    from caseapp.domain.keys.writing import StretchedPin
 
 
 def seal_secret(credential_id: UUID, person_id: UUID, secret: str) -> tuple[int, bytes]:
@@ -57,6 +62,19 @@ def open_hash(client_id: UUID, column: str, stored: str) -> str:
         return stored
     key = get_ring_key("credentials", int(number))
     return f"{start}${open_token(sealed, _purpose(client_id, column), key.secret)}"
+
+
+def read_pin(client_id: UUID, stored: str) -> StretchedPin:
+    """Read the stored hash of a client's PIN, which holds the stretched PIN.
+
+    Raises SealBroken when it was changed in the database, so that no PIN fits it any more.
+    """
+    try:
+        found = open_hash(client_id, "pin_hash", stored)
+        extract_parameters(found)
+        return read_stretched(found)
+    except (LookupError, ValueError) as error:
+        raise SealBroken("The hash of a PIN was changed.") from error
 
 
 def is_hash_current(stored: str) -> bool:

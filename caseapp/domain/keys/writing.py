@@ -81,16 +81,34 @@ def create_writing_key(client_id: UUID, pin: StretchedPin) -> PrivateKey:
     return private
 
 
-def close_writing_key(client_id: UUID, pin_hash: str | None) -> None:
+def close_writing_key(client_id: UUID, pin: StretchedPin | None) -> None:
     """Close a client's writing key for a new invitation; the caller holds the client's lock.
 
     A client who has not signed in since there are writing keys has none. What they wrote is sealed to one now, which
-    their earlier PIN opens: `pin_hash` is its stored hash, and None when they have no PIN.
+    their earlier PIN opens: `pin` is None when they have none.
     """
     is_open = sa.and_(WritingKey.client_id == client_id, WritingKey.closed_at.is_(None))
-    if pin_hash is not None and db.session.scalar(sa.select(WritingKey.id).where(is_open)) is None:
-        create_writing_key(client_id, read_stretched(pin_hash))
+    if pin is not None and db.session.scalar(sa.select(WritingKey.id).where(is_open)) is None:
+        create_writing_key(client_id, pin)
     db.session.execute(sa.update(WritingKey).where(is_open).values(closed_at=now()))
+
+
+def rewrap_writing_key(private: PrivateKey, client_id: UUID, pin: StretchedPin) -> bool:
+    """Wrap an opened key with another PIN; the earlier one opens it no more. The caller holds the client's lock.
+
+    Return False, having changed nothing, when it isn't the open key any more.
+    """
+    changed = db.session.execute(
+        sa.update(WritingKey)
+        .where(
+            WritingKey.id == private.id,
+            WritingKey.client_id == client_id,
+            WritingKey.closed_at.is_(None),
+        )
+        .values(pin_salt=pin.salt, wrapped=_wrap(private, client_id, _pin_secret(pin)))
+        .returning(WritingKey.id)
+    ).scalar()
+    return changed is not None
 
 
 def find_pin_salt(client_id: UUID) -> str | None:

@@ -11,16 +11,18 @@ from caseapp.core.actor import Actor
 from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.errors import Invalid, RuleBroken, Unauthenticated
-from caseapp.core.permissions import Role
+from caseapp.core.permissions import Action, Role
 from caseapp.core.sessions import Session
 from caseapp.core.transaction import transaction
 from caseapp.core.vault import SealBroken, seal_bytes, seal_json, unseal_private
 from caseapp.domain.assignments.operations import assign_handout
 from caseapp.domain.assignments.reading import get_own_assignment
+from caseapp.domain.audit.queries import AuditFilter, list_audit_events
 from caseapp.domain.auth.earlier_writing import check_earlier_pin, open_earlier_writing
 from caseapp.domain.auth.models import PortalAccess
 from caseapp.domain.auth.portal_access import complete_first_visit, invite_client
 from caseapp.domain.auth.queries import find_client_session
+from caseapp.domain.auth.sealing import read_pin
 from caseapp.domain.auth.throttling import earlier_pin_limits, reset_attempts
 from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.clients.queries import lock_client, take_client_lock
@@ -276,3 +278,25 @@ def test_words_of_an_earlier_release_are_closed_by_a_new_invitation(coach, made,
         open_earlier_writing(client, checked)
     assert (worksheet(client).answers, drafts(client)) == (WORDS, [DRAFT])
     assert db.session.scalar(sa.select(PortalAccess.pin_hash)) is not None
+
+
+def test_new_codes_replace_a_damaged_pin_and_open_nothing_earlier(coach, made, written):
+    client_id = made[0].client_id
+    forget_writing_key(made)
+    with transaction():
+        row = db.session.get_one(PortalAccess, client_id)
+        salt = row.pin_hash.rpartition("$")[0]
+        for row.pin_hash in ("damaged", f"{salt}$x.AAAA", f"{salt}$1.AAAA", f"{salt}$7.AAAA"):
+            with pytest.raises(SealBroken):
+                read_pin(client_id, row.pin_hash)
+    client = sign_in(invite(coach, client_id), NEW_PIN)
+    assert worksheet(client).is_locked
+    assert drafts(client) == []
+    for pin in (PIN, NEW_PIN):
+        with pytest.raises(Invalid):
+            check_earlier_pin(client, pin)
+    admin = Actor(client_id, Role.ADMIN, "Ade", "web")
+    logged = list_audit_events(admin, AuditFilter(client_id=client_id), None, 100).items
+    assert [
+        event.details.get("pin") for event in logged if event.action == Action.PORTAL_INVITE
+    ] == ["damaged", None]
