@@ -102,6 +102,7 @@ class Action(StrEnum):
     PORTAL_MARK = "portal.mark"
     PORTAL_WRITE = "portal.write"
     PORTAL_PIN = "portal.pin"
+    PIN_CHANGE = "pin.change"
 
 
 CONFIRMED_ACTIONS = frozenset(
@@ -225,6 +226,7 @@ ACTIONS_BY_ROLE: dict[Role, frozenset[Action]] = {
             Action.PORTAL_READ,
             Action.PORTAL_MARK,
             Action.PORTAL_WRITE,
+            Action.PIN_CHANGE,
             Action.SESSION_END,
             Action.FORM_DRAFT,
         }

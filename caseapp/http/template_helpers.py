@@ -109,6 +109,9 @@ MESSAGES = {
     "earlier_opened": lazy_gettext(
         "What you wrote before is open again. Your earlier PIN opens nothing any more."
     ),
+    "pin_changed": lazy_gettext(
+        "Your PIN was changed. Wherever else this list was open, it is closed now."
+    ),
     "answers_read": lazy_gettext(
         "We read your answers from the file and saved them. Only you can see them. Check that they are "
         "right."

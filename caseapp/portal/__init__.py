@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from caseapp.portal import earlier, handouts, plan, safety, sign_in, worksheets, written
+from caseapp.portal import earlier, handouts, own_pin, plan, safety, sign_in, worksheets, written
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -16,6 +16,6 @@ def init_app(app: Flask) -> None:
     Whoever goes back after leaving is led out again.
     """
     app.before_request(safety.lead_out)
-    modules = (sign_in, handouts, safety, worksheets, written, earlier, plan)
+    modules = (sign_in, handouts, safety, worksheets, written, earlier, own_pin, plan)
     for blueprint in dict.fromkeys(module.blueprint for module in modules):
         app.register_blueprint(blueprint)

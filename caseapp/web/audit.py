@@ -98,6 +98,7 @@ ACTION_LABELS = {
     Action.PORTAL_MARK: "Marked a handout as read in the portal",
     Action.PORTAL_WRITE: "Answered a worksheet in the portal",
     Action.PORTAL_PIN: "Entered or chose a PIN",
+    Action.PIN_CHANGE: "Changed their PIN in the portal",
 }
 OUTCOME_LABELS = {"done": "Done", "refused": "Refused"}
 INTERFACE_LABELS = {

@@ -97,7 +97,7 @@ ADMIN = EVERY_MEMBER_OF_STAFF | {
     "handout.approve",
     "handout.hide",
 }
-CLIENT = {"portal.read", "portal.mark", "portal.write", "session.end", "form.draft"}
+CLIENT = {"portal.read", "portal.mark", "portal.write", "pin.change", "session.end", "form.draft"}
 TABLE = {
     Role.COACH: COACH | {"conflict.ask"},
     Role.SUPERVISOR: SUPERVISOR,

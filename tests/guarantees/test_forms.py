@@ -39,6 +39,7 @@ BY_HAND = {
     "portal_sign_in.submit_pin": "takes a secret, which is never kept or shown again",
     "portal_sign_in.use_card": "takes a secret, which is never kept or shown again",
     "portal_sign_in.use_link": "nobody is signed in; a button without fields",
+    "portal_handouts.change_own_pin": "takes a secret, which is never kept or shown again",
     "portal_handouts.open_earlier": "takes a secret, which is never kept or shown again",
     "portal_handouts.autosave": "answers the script of a worksheet, which keeps the answers, in JSON",
     "portal_handouts.upload": "takes a file, which no page can show again; nothing is typed",

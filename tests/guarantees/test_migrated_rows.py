@@ -76,6 +76,7 @@ LATER_COLUMNS = {
     ("token", "scopes"),
     ("token", "used_at"),
     ("session", "wrapped_writing_key"),
+    ("portal_access", "pin_chosen_at"),
     ("practice", "requires_single_sign_on"),
     ("practice", "second_factor_roles"),
     ("practice", "language"),

@@ -77,6 +77,7 @@ PAGES = {
     "people.people_list": 6,
     "people.person_page": 12,
     "portal_handouts.handout_page": 7,
+    "portal_handouts.own_pin_page": 2,
     "portal_handouts.reading_list_page": 8,
     "portal_handouts.plan_page": 6,
     "portal_handouts.written_page": 7,

@@ -215,7 +215,7 @@ def test_every_portal_view_requires_a_complete_session(app):
         "portal_session_time.look",
         "portal_session_time.stay",
     }
-    complete = {"portal.read", "portal.mark", "portal.write", "form.draft"}
+    complete = {"portal.read", "portal.mark", "portal.write", "pin.change", "form.draft"}
     for endpoint, view in app.view_functions.items():
         if endpoint.startswith("portal_") and endpoint not in open_to_all | during_sign_in:
             assert view.action in complete, endpoint

@@ -202,6 +202,7 @@ def test_every_portal_page_is_translated(app, coach, pseudo):
         assign(coach, found, slug)
     journey.open("/portal")
     journey.open("/portal/privacy")
+    change_own_pin(journey)
     write_worksheet(journey)
     send_files(journey)
     journey.send(PAGE, PAGE + "/read")
@@ -261,6 +262,18 @@ def enter(journey, found):
     journey.send("/portal/pin", "/portal/pin", start_code=found.start_code, **both)
     journey.open("/portal/first")
     journey.send("/portal/first", "/portal/first")
+
+
+def change_own_pin(journey):
+    """Change the PIN and back, with mistakes."""
+    page, pins = "/portal/change-pin", (portal_client.PIN, "739182")
+    journey.open(page)
+    for pin, new_pin, again in ((pins[0], "1", "2"), (pins[0], "1", "1"), (pins[0], pins[0], pins[0])):
+        journey.send(page, page, expect=422, pin=pin, new_pin=new_pin, again=again)
+    journey.send(page, page, expect=422, pin="000000", new_pin=pins[1], again=pins[1])
+    for pin, new_pin in (pins, pins[::-1]):
+        journey.send(page, page, pin=pin, new_pin=new_pin, again=new_pin)
+    journey.open("/portal/privacy")
 
 
 def open_earlier(journey, coach, found):

@@ -137,6 +137,8 @@ class PortalAccess(Model):
     link_expires_at: Mapped[datetime | None]
     card_hash: Mapped[str | None] = mapped_column(sa.String(64), index=True)
     first_signed_in_at: Mapped[datetime | None]
+    pin_chosen_at: Mapped[datetime | None]
+    """When the client last chose a PIN; kept when they get new codes, and None if an earlier release has stored it."""
 
 
 class FailureCount(Model):

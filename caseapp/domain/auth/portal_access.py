@@ -256,7 +256,7 @@ def redeem_link_or_card(access: LockedPortalAccess) -> str:
 class CheckedStartCode:
     """A right start code and the PIN that was chosen with it; only `check_start_code` makes one."""
 
-    right: _RightSecret
+    right: RightSecret
     pin_hash: str
     pin: StretchedPin
 
@@ -265,12 +265,12 @@ class CheckedStartCode:
 class CheckedPin:
     """A PIN that was entered correctly; only `check_pin` makes one."""
 
-    right: _RightSecret
+    right: RightSecret
     pin: StretchedPin
 
 
 @dataclass(frozen=True)
-class _RightSecret:
+class RightSecret:
     """The stored hash that a secret matched, and the limits that its try counted against."""
 
     stored: str
@@ -291,7 +291,7 @@ def check_start_code(
     require(actor, Action.PORTAL_PIN)
     if error := find_pin_error(pin):
         raise Invalid({"pin": [error]})
-    right = _check_secret(actor, normalize_code(start_code), "start_code", device)
+    right = check_secret(actor, normalize_code(start_code), "start_code", device)
     return CheckedStartCode(right, hash_secret(pin), stretch_pin(pin))
 
 
@@ -301,7 +301,7 @@ def check_pin(actor: Actor, pin: str, device: Device = NO_DEVICE) -> CheckedPin:
     Raises Invalid for a wrong PIN and TooManyAttempts while the next one has to wait.
     """
     require(actor, Action.PORTAL_PIN)
-    right = _check_secret(actor, pin, "pin", device)
+    right = check_secret(actor, pin, "pin", device)
     return CheckedPin(right, stretch_pin(pin, find_pin_salt(actor.id)))
 
 
@@ -310,13 +310,14 @@ def choose_pin(actor: Actor, checked: CheckedStartCode) -> str:
 
     Raises Invalid when the start code has been used in the meantime.
     """
-    _finish(
+    finish_attempt(
         actor,
         checked.right,
         # Of two concurrent requests with the same code, the second finds it used.
         PortalAccess.start_code_hash == checked.right.stored,
         Invalid({"start_code": [gettext("This code has been used.")]}),
         pin_hash=seal_hash(actor.id, "pin_hash", checked.pin_hash),
+        pin_chosen_at=now(),
         start_code_hash=None,
     )
     return _replace_session(actor, create_writing_key(actor.id, checked.pin))
@@ -331,7 +332,7 @@ def enter_pin(actor: Actor, checked: CheckedPin) -> str:
     """
     right = checked.right
     sealed = _seal_anew(actor.id, "pin_hash", right.stored)
-    _finish(actor, right, PortalAccess.pin_hash == right.stored, Unauthenticated(), pin_hash=sealed)
+    finish_attempt(actor, right, PortalAccess.pin_hash == right.stored, Unauthenticated(), pin_hash=sealed)
     try:
         writing = open_writing_key(actor.id, checked.pin)
     except SealBroken:
@@ -340,12 +341,12 @@ def enter_pin(actor: Actor, checked: CheckedPin) -> str:
     return _replace_session(actor, writing or create_writing_key(actor.id, checked.pin))
 
 
-def _finish(
+def finish_attempt(
     actor: Actor,
-    right: _RightSecret,
+    right: RightSecret,
     unchanged: sa.ColumnElement[bool],
     refusal: Invalid | Unauthenticated,
-    **values: str | None,
+    **values: object,
 ) -> None:
     """Lock the client and complete an attempt, unless what was checked has changed since."""
     take_client_lock(actor.id)
@@ -375,7 +376,7 @@ def complete_first_visit(actor: Actor) -> None:
     )
 
 
-def _check_secret(actor: Actor, secret: str, kind: str, device: Device) -> _RightSecret:
+def check_secret(actor: Actor, secret: str, kind: str, device: Device) -> RightSecret:
     """Check a secret and return its hash; count the attempt first, so that concurrent ones can't exceed the limit."""
     invited_at = db.session.execute(
         sa.select(PortalAccess.invited_at).where(PortalAccess.client_id == actor.id)
@@ -389,7 +390,7 @@ def _check_secret(actor: Actor, secret: str, kind: str, device: Device) -> _Righ
         raise Invalid({kind: [describe_failure(wait)]})
     if kind == "start_code" and is_start_code_over(invited_at, now()):
         raise Invalid({kind: [CODE_OVER]})
-    return _RightSecret(str(stored), limits)
+    return RightSecret(str(stored), limits)
 
 
 def _seal_anew(client_id: UUID, column: str, stored: str) -> str:

@@ -347,13 +347,15 @@ def find_portal_access(client_id: UUID) -> PortalAccess | None:
 
 @dataclass(frozen=True)
 class OwnAccess:
-    """What a client reads about their own codes: who made them and when, and when somebody was last inside before.
+    """What a client reads about their own codes and PIN: who made the codes and when, and when somebody was inside.
 
-    `last_seen_at` leaves out the session that asks; it is None when nobody was inside before.
+    `last_seen_at` leaves out the session that asks; it is None when nobody was inside before. `pin_chosen_at` is None
+    for a PIN that an earlier release has stored.
     """
 
     invited_at: datetime
     invited_by: str
+    pin_chosen_at: datetime | None
     last_seen_at: datetime | None
 
 
@@ -372,13 +374,14 @@ def get_own_access(actor: Actor) -> OwnAccess:
     row = db.session.execute(
         sa.select(
             PortalAccess.invited_at,
+            PortalAccess.pin_chosen_at,
             User.name,
             sa.type_coerce(seen, Session.last_seen_at.type).label("last_seen_at"),
         )
         .join(User, User.id == PortalAccess.invited_by)
         .where(PortalAccess.client_id == actor.id)
     ).one()
-    return OwnAccess(row.invited_at, row.name, row.last_seen_at)
+    return OwnAccess(row.invited_at, row.name, row.pin_chosen_at, row.last_seen_at)
 
 
 def find_link_language(token: str) -> str | None:

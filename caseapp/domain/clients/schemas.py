@@ -307,6 +307,39 @@ class PinSchema(Schema):
 
 
 @dataclass(frozen=True)
+class PinChange:
+    """The PIN that a client has, and the one that is to replace it."""
+
+    pin: str
+    new_pin: str
+
+
+class PinChangeSchema(Schema):
+    """Input for another PIN."""
+
+    pin = fields.String(required=True, validate=validate.Length(max=40))
+    new_pin = fields.String(required=True, validate=validate.Length(max=40))
+    again = fields.String(required=True, validate=validate.Length(max=40))
+
+    @validates_schema
+    def _pins_match(self, data: dict[str, Any], **_: object) -> None:
+        require_same_pin(data["new_pin"], data["again"])
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> PinChange:
+        """Build the value."""
+        return PinChange(data["pin"].strip(), data["new_pin"].strip())
+
+
+def require_same_pin(pin: str, again: str) -> None:
+    """Require that a new PIN was entered twice alike, or raise ValidationError."""
+    if pin.strip() != again.strip():
+        raise ValidationError(
+            gettext("The two PINs don’t match. Enter the same six digits again."), "again"
+        )
+
+
+@dataclass(frozen=True)
 class PinSetup:
     """The start code and the PIN that a client chooses at their first visit."""
 
@@ -323,10 +356,7 @@ class PinSetupSchema(Schema):
 
     @validates_schema
     def _pins_match(self, data: dict[str, Any], **_: object) -> None:
-        if data["pin"].strip() != data["again"].strip():
-            raise ValidationError(
-                gettext("The two PINs don’t match. Enter the same six digits again."), "again"
-            )
+        require_same_pin(data["pin"], data["again"])
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> PinSetup:
