@@ -11,6 +11,11 @@ from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.dashboard.board import BoardRow, get_board, list_board_rows
+from caseapp.domain.dashboard.new_codes import (
+    NewCodes,
+    NewCodesResponseSchema,
+    list_new_codes,
+)
 from caseapp.domain.dashboard.schemas import BoardResponseSchema, BoardRowResponseSchema
 from caseapp.domain.staffing import operations
 from caseapp.domain.staffing.schemas import HandOverResponseSchema, NewCoach, NewCoachSchema
@@ -61,6 +66,23 @@ def list_rows(group: str, query: ListRequest) -> Page[BoardRow]:
         person_id=query.filters.get("person"),
         cursor=query.cursor,
         limit=query.limit,
+    )
+
+
+class NewCodesQuery(ListQuerySchema):
+    """Filters of the list of new codes."""
+
+    created_by = fields.UUID(metadata={"description": "The member of staff who made them."})
+
+
+@blueprint.route("/new-codes")
+@needs(Action.BOARD_READ)
+@blueprint.list_response_schema(NewCodesResponseSchema())
+@blueprint.query_params(NewCodesQuery())
+def read_new_codes(query: ListRequest) -> Page[NewCodes]:
+    """List the new codes that your clients got in the last 90 days, newest first; none of them is shown."""
+    return list_new_codes(
+        current_actor(), query.filters.get("created_by"), query.cursor, query.limit
     )
 
 

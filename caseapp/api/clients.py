@@ -11,6 +11,13 @@ from caseapp.api.serialization import build_serializer, to_json_types
 from caseapp.core.pagination import page_in_memory
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
+from caseapp.domain.auth.portal_access import Invitation, invite_client, make_card
+from caseapp.domain.auth.schemas import (
+    ClientCardResponseSchema,
+    ClientCodesResponseSchema,
+    NewCodesSchema,
+    NewCodesWish,
+)
 from caseapp.domain.clients import operations, search
 from caseapp.domain.clients.care_team import MembershipResponseSchema, list_care_team
 from caseapp.domain.clients.queries import get_client_record, lock_client
@@ -126,6 +133,40 @@ def confirm_contact(client_id: UUID, body: dict[str, bool], version: int) -> dic
     with transaction():
         operations.confirm_contact(actor, lock_client(actor, client_id), version)
     return _show_client(actor, client_id)
+
+
+@blueprint.route("/clients/<uuid:client_id>/portal-codes", "POST", error_statuses=(409,))
+@needs(Action.PORTAL_INVITE)
+@blueprint.response_schema(ClientCodesResponseSchema(), 201)
+@blueprint.request_schema(NewCodesSchema())
+def make_codes(client_id: UUID, body: NewCodesWish) -> dict[str, Any]:
+    """Make codes with which a client comes into the portal; a client who had some before gets new ones for a reason.
+
+    No code is stored, so none is shown again, also when the request is repeated with its `Idempotency-Key`. Where
+    nothing is mailed and a client who had a PIN gets new codes, somebody else has to make the card.
+    """
+    actor, made = current_actor(), list[Invitation]()
+
+    def create() -> UUID:
+        made.append(invite_client(actor, lock_client(actor, client_id), body.reason))
+        return made[0].id
+
+    with transaction():
+        codes_id = run_api_once(create)
+    if not made:
+        return {"id": codes_id, "start_code": None, "card_code": None, "mailed": False}
+    return vars(made[0])
+
+
+@blueprint.route("/clients/<uuid:client_id>/portal-card", "POST", error_statuses=(409,))
+@needs(Action.PORTAL_INVITE)
+@blueprint.response_schema(ClientCardResponseSchema())
+def make_client_card(client_id: UUID) -> dict[str, str]:
+    """Make the card that goes with a start code of somebody else; its code is not shown again."""
+    actor = current_actor()
+    with transaction():
+        code = make_card(actor, lock_client(actor, client_id))
+    return {"card_code": code}
 
 
 @blueprint.route("/clients/<uuid:client_id>/care-team")

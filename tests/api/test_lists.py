@@ -24,7 +24,7 @@ from tests.support.staff_pages import StaffBrowser
 UNFIT_CURSOR = "WzcuNV0"
 # Lists for admins and for supervisors; everybody else's coach asks for the others. Who opens a hold isn't alerted.
 ADMINS = {"/audit", "/exports", "/people", "/security-events"}
-SUPERVISORS = {"/alerts", "/board/{group}", "/denied-access"}
+SUPERVISORS = {"/alerts", "/board/{group}", "/denied-access", "/new-codes"}
 
 
 def who_asks(template):
@@ -82,6 +82,13 @@ def test_every_list_takes_limit_and_cursor_and_answers_items_and_next(descriptio
     assert found >= 14
 
 
+def make_codes(coach, client_id):
+    """Make codes for a client, and new ones for a reason."""
+    for reason in (None, "lost"):
+        codes = coach.post(f"/clients/{client_id}/portal-codes", {"reason": reason})
+        assert codes.status_code == 201
+
+
 @pytest.fixture
 def records(app, staff):
     """Create at least two records for every list."""
@@ -95,6 +102,7 @@ def records(app, staff):
             create_token(operator(), "coach@practice.test", f"spare {number}")
     for name in ("Tom Vale", "Ines Okafor"):
         made = builders.steady_case(coach.actor, name)
+        make_codes(coach, made.client_id)
         library = coach.get(f"/handouts?for_case={made.case_id}").get_json()["items"]
         good = [item["slug"] for item in library if item["for_case"]["outcome"] == "eligible"]
         for slug in good[:2]:

@@ -18,6 +18,7 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import assign_handout
 from caseapp.domain.auth.identities import Vouched, link_identity
 from caseapp.domain.auth.models import Credential, Passkey
+from caseapp.domain.auth.portal_access import invite_client
 from caseapp.domain.auth.programs import make_program
 from caseapp.domain.auth.queries import find_staff_session
 from caseapp.domain.auth.schemas import NewProgram
@@ -198,6 +199,13 @@ def link_identity_of_coach(world):
         link_identity(actor, Vouched("https://id.example.org", "1", None, has_factor=False))
 
 
+def let_supervisor_make_codes(world):
+    """Let the supervisor make a new start code for the coach's client, so that the card is missing."""
+    supervisor = world.actors["supervisor"]
+    with transaction():
+        invite_client(supervisor, lock_client(supervisor, world.own["client_id"]), "lost")
+
+
 def set_up_app_of_coach(world):
     """Open the page of the coach, who has a second factor."""
     world.own = world.own | {"user_id": world.actors["coach"].id}
@@ -277,6 +285,7 @@ REACHED_BY = {
     "cases.reopen": close_case,
     "handouts.replace_assignments": publish_second_version,
     "handouts.show": hide_slug,
+    "invitations.add_card": let_supervisor_make_codes,
     "holds.complete_action": choose_required_action,
     "holds.allow": open_care_hold,
     "holds.release": meet_release_conditions,

@@ -420,6 +420,7 @@ BODIES: dict[str, dict[str, object]] = {
         "review_note": "Ok"
     },
     f"POST {API}/clients/<uuid:client_id>/safety-plans/<uuid:plan_id>/portal": {"wished": True},
+    f"POST {API}/clients/<uuid:client_id>/portal-codes": {"reason": "lost"},
     f"POST {API}/clients/<uuid:client_id>/screenings": {"sleep": "none"},
     f"POST {API}/screenings/<uuid:screening_id>/error": {
         "reason": "Wrong key, she was never asked."

@@ -64,7 +64,7 @@ def test_every_rule_that_decides_a_change_takes_a_locked_record() -> None:
 
 
 @pytest.mark.slow
-def test_locked_records_are_made_by_lock_functions_only() -> None:
+def test_locked_records_are_created_by_lock_functions_only() -> None:
     makers = {
         node.name
         for path in sorted(PACKAGE.rglob("*.py"))

@@ -108,6 +108,7 @@ LATER_TABLES = {
     "note_addendum",
     "note_signature",
     "passkey",
+    "portal_invitation",
     "program",
     "phone_hash",
     "possible_conflict",
@@ -430,6 +431,7 @@ def check_ways_in(after: dict[str, list[Row]]) -> None:
         assert row.pop("expires_at").replace(tzinfo=UTC) > START
         assert "clients:write" in row.pop("scopes")
         assert (row.pop("used_at"), row.pop("program_id")) == (None, None)
+    assert {row.pop("pin_chosen_at") for row in after["portal_access"]} == {None}
 
 
 def check_notes(notes):

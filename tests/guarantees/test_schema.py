@@ -121,6 +121,8 @@ PLAIN = {
         "portal_access.link_hash",
         "portal_access.pin_hash",
         "portal_access.start_code_hash",
+        "portal_invitation.needs_card",
+        "portal_invitation.way",
         "viewer_mark.bucket",
     },
     "Whether a supervisor lets somebody new be coached here; of nobody else's record anything.": {

@@ -17,6 +17,7 @@ from caseapp.core.transaction import transaction
 from caseapp.core.vault import CODE_LENGTH, SHORTEST_SEAL
 from caseapp.domain.assignments.operations import assign_handout
 from caseapp.domain.auth.passkeys import add_passkey, describe_adding
+from caseapp.domain.auth.portal_access import invite_client
 from caseapp.domain.auth.schemas import NewPasskey
 from caseapp.domain.bulk_assignments.operations import start_bulk_assignment
 from caseapp.domain.bulk_assignments.schemas import NewBulkAssignment
@@ -80,6 +81,7 @@ CODES = [
     ("follow_up", "kind"),
     ("follow_up", "result"),
     ("transfer", "reason"),
+    ("portal_invitation", "reason"),
 ]
 SEALED = [
     (table.name, column.name)
@@ -135,6 +137,24 @@ def ask_and_decide(coach, supervisor):
         decide_intake(supervisor, lock_intake(supervisor, intake_id), is_allowed=True)
 
 
+def open_case(coach):
+    """Open the case of a client about whom everything is the canary, who gets new codes for two reasons."""
+    made = builders.case(
+        coach,
+        "Ines Okafor",
+        {"gender": CANARY},
+        email=EMAIL,
+        phone=f"07700 900123 {CANARY}"[:30],
+        partner_name=f"Tomas {CANARY}",
+        birth_year=1984,
+        safe=SafeContact(("call", "portal"), CANARY, CANARY, CANARY),
+    )
+    for reason in (None, "lost", "new_phone"):
+        with transaction():
+            invite_client(coach, lock_client(coach, made.client_id), reason)
+    return made
+
+
 def write_in_portal(client_id):
     """Let a client write, share and upload the canary, and leave a form with it."""
     client = portal_client.reader(client_id, "Ines Okafor")
@@ -171,16 +191,7 @@ def canaries(app, named_site):
     coach, supervisor = team["coach"], team["supervisor"]
     start = now()
     with at(start - timedelta(days=20)):
-        made = builders.case(
-            coach,
-            "Ines Okafor",
-            {"gender": CANARY},
-            email=EMAIL,
-            phone=f"07700 900123 {CANARY}"[:30],
-            partner_name=f"Tomas {CANARY}",
-            birth_year=1984,
-            safe=SafeContact(("call", "portal"), CANARY, CANARY, CANARY),
-        )
+        made = open_case(coach)
         builders.screen(coach, made.client_id, self_harm="concern", comment=CANARY)
     deny_and_end(supervisor, made.number, (team["coach2"], team["admin"]))
     with at(start - timedelta(days=12)):

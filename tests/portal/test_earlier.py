@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from caseapp.core.transaction import transaction
-from caseapp.domain.auth.portal_access import invite_client
-from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.keys import writing
 from tests.portal.portal_handout import CANARY, PAGE, form, text, write
 from tests.support import portal_client
@@ -22,8 +19,7 @@ def returned(app, coach, reader):
     visitor, found = reader
     write(visitor, "share", what_happened="For you.")
     write(visitor, what_happened=CANARY)
-    with transaction():
-        codes = invite_client(coach, lock_client(coach, found.client_id))
+    codes = portal_client.new_codes(coach, found.client_id)
     again = app.test_client()
     portal_client.use_card(again, codes.card_code)
     portal_client.choose_pin(again, codes.start_code, "739182")

@@ -202,7 +202,7 @@ def test_client_without_a_language_gets_the_practices(app, coach):
     with transaction():
         update_client(coach, lock_client(coach, found.client_id), details, 1)
     with transaction():
-        invite_client(coach, lock_client(coach, found.client_id))
+        invite_client(coach, lock_client(coach, found.client_id), "lost")
     with portal_client.mailbox_server() as mailbox:
         outbox.sweep()
     assert mailbox.messages()[0]["Subject"] == "Your reading list"

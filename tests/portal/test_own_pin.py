@@ -8,9 +8,8 @@ from caseapp.core.errors import Unauthenticated
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.security_events import get_wrong_pins
 from caseapp.domain.auth.own_pin import change_pin, check_pin_change
-from caseapp.domain.auth.portal_access import complete_first_visit, invite_client
+from caseapp.domain.auth.portal_access import complete_first_visit
 from caseapp.domain.auth.queries import find_client_session
-from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.clients.schemas import PinChange
 from tests.domain.clients import portal_visitor
 from tests.domain.clients.portal_visitor import list_audit_events_of, redeem
@@ -82,7 +81,6 @@ def test_pin_that_was_replaced_meanwhile_is_not_changed(app, coach):
         change_pin(client, late)
     client = find_client_session(reference).actor
     checked = check_pin_change(client, PinChange(NEW_PIN, portal_client.PIN))
-    with transaction():
-        invite_client(coach, lock_client(coach, found.client_id))
+    portal_client.new_codes(coach, found.client_id)
     with pytest.raises(Unauthenticated), transaction():
         change_pin(client, checked)

@@ -316,7 +316,7 @@ def test_post_only_addresses_reject_get(app, visitor):
 def test_new_invitation_ends_open_sessions(coach, app):
     visitor, found = sign_in_client(app, coach)
     with transaction():
-        portal_access.invite_client(coach, lock_client(coach, found.client_id))
+        portal_access.invite_client(coach, lock_client(coach, found.client_id), "known")
     assert visitor.get("/portal").location == "/portal/sign-in"
 
 

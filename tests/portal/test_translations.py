@@ -19,8 +19,6 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.models import Assignment
 from caseapp.domain.assignments.operations import withdraw
 from caseapp.domain.assignments.queries import lock_assignment
-from caseapp.domain.auth.portal_access import invite_client
-from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.handouts.library import library
 from caseapp.domain.handouts.rendering import plain_text
 from caseapp.domain.practice import queries as practice_queries
@@ -268,7 +266,11 @@ def change_own_pin(journey):
     """Change the PIN and back, with mistakes."""
     page, pins = "/portal/change-pin", (portal_client.PIN, "739182")
     journey.open(page)
-    for pin, new_pin, again in ((pins[0], "1", "2"), (pins[0], "1", "1"), (pins[0], pins[0], pins[0])):
+    for pin, new_pin, again in (
+        (pins[0], "1", "2"),
+        (pins[0], "1", "1"),
+        (pins[0], pins[0], pins[0]),
+    ):
         journey.send(page, page, expect=422, pin=pin, new_pin=new_pin, again=again)
     journey.send(page, page, expect=422, pin="000000", new_pin=pins[1], again=pins[1])
     for pin, new_pin in (pins, pins[::-1]):
@@ -278,8 +280,7 @@ def change_own_pin(journey):
 
 def open_earlier(journey, coach, found):
     """Come back with new codes, and open what was written before; return the codes."""
-    with transaction():
-        codes = invite_client(coach, lock_client(coach, found.client_id))
+    codes = portal_client.new_codes(coach, found.client_id)
     journey.send("/portal/sign-in", "/portal/card", code=codes.card_code)
     both = {"pin": "739182", "again": "739182"}
     journey.send("/portal/pin", "/portal/pin", start_code=codes.start_code, **both)

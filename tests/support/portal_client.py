@@ -8,18 +8,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from email import policy
 
+import sqlalchemy as sa
+
 from caseapp.core import outbox, settings
 from caseapp.core.actor import Actor
+from caseapp.core.database import db
 from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth.credentials import stretch_pin
-from caseapp.domain.auth.portal_access import invite_client
+from caseapp.domain.auth.portal_access import invite_client, make_card
 from caseapp.domain.clients.queries import lock_client, take_client_lock
 from caseapp.domain.clients.schemas import SafeContact
 from caseapp.domain.keys.writing import create_writing_key, find_pin_salt, open_writing_key
+from caseapp.domain.users.models import User
 from tests.support import builders
 from tests.support.loopback import MailServer
-from tests.support.staff import csrf
+from tests.support.staff import add, csrf
 
 PIN = "482913"
 ADDRESS = "ines@example.test"
@@ -95,6 +99,20 @@ def invited(coach, name=None, *, safe=CARD_ONLY, address=None, **changed):
         found = invite_client(coach, lock_client(coach, made.client_id))
     outbox.sweep()
     return Invited(made.client_id, made.case_id, found.start_code, found.card_code)
+
+
+def new_codes(coach, client_id, reason="lost"):
+    """Give a client new codes; a card that is missing is made by somebody else than the coach."""
+    with transaction():
+        found = invite_client(coach, lock_client(coach, client_id), reason)
+    if found.mailed or found.card_code:
+        return found
+    others = sa.select(User).where(User.id != coach.id, User.role != Role.ADMIN)
+    user = db.session.scalar(others.order_by(User.id))
+    colleague = Actor(user.id, Role(user.role), user.name, "web") if user else add("coach2")
+    with transaction():
+        card = make_card(colleague, lock_client(coach, client_id))
+    return replace(found, card_code=card)
 
 
 def reader(client_id, name="Ines", pin=PIN):

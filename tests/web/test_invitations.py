@@ -3,9 +3,13 @@
 import re
 
 import pytest
+import sqlalchemy as sa
 
+from caseapp.core.clock import now
 from caseapp.core.database import db
+from caseapp.core.transaction import transaction
 from caseapp.domain.audit.security_events import count_event
+from caseapp.domain.auth.models import PortalAccess
 from caseapp.domain.auth.queries import find_portal_access
 from caseapp.domain.clients.schemas import SafeContact
 from caseapp.http.template_helpers import MESSAGES
@@ -81,7 +85,35 @@ def test_wrong_pins_are_told_with_the_way_to_new_codes(coach, ines, address):
     count_event("start_code", ines.client_id)
     count_event("refused", ines.client_id)
     assert "2 wrong PINs or start codes were entered" in coach.text(address)
-    assert code(coach.send(address), "start-code")
+    assert code(coach.send(address, reason="known"), "start-code")
+
+
+def test_supervisor_makes_the_card_for_a_start_code_of_the_coach_and_lists_the_new_codes(
+    app, team, coach, ines, address
+):
+    helen = StaffBrowser(app, team["supervisor"])
+    assert "No new codes." in helen.text("/new-codes")
+    coach.send(address)
+    with transaction():
+        db.session.execute(sa.update(PortalAccess).values(first_signed_in_at=now()))
+    assert "Choose why the client needs new codes." in coach.send(address, reason="").text
+    made = coach.send(address, reason="known")
+    assert code(made, "start-code")
+    assert code(made, "card-code") is None
+    assert "Somebody else has to make the card" in made.text
+    assert "Ask a colleague" in coach.text(address)
+    own = coach.post(f"{address}/card", coach.token | coach.key_for(f"{address}/card"))
+    assert own.status_code == 409
+    listed = helen.text("/new-codes")
+    assert f'href="{address}"' in helen.text(f"/new-codes?created_by={team['coach'].id}")
+    assert "Somebody else may know the codes or the PIN" in listed
+    assert "Card missing" in listed
+    assert "No new codes." in helen.text(f"/new-codes?created_by={team['supervisor'].id}")
+    card = helen.send(address, f"{address}/card")
+    assert code(card, "card-code")
+    assert code(card, "start-code") is None
+    assert f"Card by {team['supervisor'].name}." in helen.text("/new-codes")
+    assert coach.get("/new-codes").status_code == 403
 
 
 def test_invite_when_the_portal_is_not_safe_is_rejected(team, coach):

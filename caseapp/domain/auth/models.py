@@ -19,6 +19,8 @@ CREDENTIAL_KINDS = ("password", "totp", "recovery", "identity", *PASSWORD_LINK_K
 """`password`: its Argon2id hash; `totp`: the secret of an app; `recovery`: the hashes of the codes that are left;
 `identity`: issuer and subject of an account at an OpenID provider. The others hold no secret: the link or code of an
 invitation, the link and the code with which somebody who has forgotten a password chooses another one."""
+WAYS_IN = ("link", "card")
+"""How a client comes to the page that asks for the start code: by a mailed link, or by a card."""
 IN_USE = sa.text("ended_at IS NULL")
 
 
@@ -139,6 +141,36 @@ class PortalAccess(Model):
     first_signed_in_at: Mapped[datetime | None]
     pin_chosen_at: Mapped[datetime | None]
     """When the client last chose a PIN; kept when they get new codes, and None if an earlier release has stored it."""
+
+    @property
+    def had_pin(self) -> bool:
+        """Return whether the client has a PIN, or had one before they got new codes."""
+        return any((self.pin_hash, self.pin_chosen_at, self.first_signed_in_at))
+
+
+class PortalInvitation(Model):
+    """Codes that somebody on the staff made for a client; `reason` says why the client needed new ones, sealed.
+
+    It is None for the first codes. A card for a client who had a PIN is made by somebody else than the start code: the
+    codes need it until then, or until there are newer ones. `card_at` is when a card was made. Rows are never deleted:
+    they are the history.
+    """
+
+    __tablename__ = "portal_invitation"
+    __table_args__ = (
+        sa.Index("ix_portal_invitation_client", "client_id", "created_at"),
+        sa.Index("ix_portal_invitation_created", "created_at", "id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"))
+    created_at: Mapped[datetime]
+    created_by: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"))
+    reason: Mapped[bytes | None]
+    way: Mapped[str] = mapped_column(sa.String(4), info=one_of(WAYS_IN))
+    needs_card: Mapped[bool]
+    card_at: Mapped[datetime | None]
+    card_by: Mapped[UUID | None] = mapped_column(sa.ForeignKey("user_account.id"))
 
 
 class FailureCount(Model):

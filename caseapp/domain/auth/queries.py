@@ -15,7 +15,7 @@ from caseapp.core.errors import NotFound
 from caseapp.core.permissions import Action, Role
 from caseapp.core.sessions import Assurance, Session, is_unexpired, session_is_live, session_params
 from caseapp.core.tokens import hash_token
-from caseapp.domain.auth.models import Credential, Passkey, PortalAccess, Token
+from caseapp.domain.auth.models import Credential, Passkey, PortalAccess, PortalInvitation, Token
 from caseapp.domain.auth.rules import (
     PASSWORD_LINK_LIFETIMES,
     SignInStep,
@@ -343,6 +343,15 @@ def list_current_tokens(user_id: UUID) -> Sequence[Token]:
 def find_portal_access(client_id: UUID) -> PortalAccess | None:
     """Return a client's portal access, or None; the caller must have checked that the actor may see the client."""
     return db.session.get(PortalAccess, client_id)
+
+
+def find_missing_card(client_id: UUID) -> PortalInvitation | None:
+    """Return a client's codes that wait for their card; the caller must have checked that the actor sees the client."""
+    return db.session.scalar(
+        sa.select(PortalInvitation)
+        .where(PortalInvitation.client_id == client_id, PortalInvitation.needs_card)
+        .execution_options(populate_existing=True)
+    )
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from caseapp.domain.clients.rules import (
 if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
+    from uuid import UUID
 
     from caseapp.core.actor import Actor
     from caseapp.core.permissions import Action
@@ -105,6 +106,33 @@ def may_enter(way: str, client: ClientRecord, flags: Collection[str]) -> bool:
     if way == "link" and is_contact_frozen(flags, client.contact_confirmed_at):
         return False
     return all(client.safe.allows(channel) for channel in CHANNELS_BY_WAY[way])
+
+
+def needs_other_person(way: str, *, had_pin: bool) -> bool:
+    """Tell whether somebody else than who makes the start code has to make the card that goes with it.
+
+    Whoever knows both comes in as the client. A client who has never had a PIN has nothing in the portal that is their
+    own yet; a mailed link is read by the client only.
+    """
+    return way == "card" and had_pin
+
+
+def list_card_blockers(actor_id: UUID, start_code_by: UUID | None) -> list[Reason]:
+    """List why somebody can't make the card that goes with a client's start code.
+
+    `start_code_by` is who has made that one, None when no card is missing.
+    """
+    if start_code_by is None:
+        return [Reason("card_not_missing", "No card is missing.", "Create new codes.")]
+    if start_code_by == actor_id:
+        return [
+            Reason(
+                "other_person_needed",
+                "You have made the start code, so somebody else has to make the card.",
+                "Ask a colleague who sees this client, or a supervisor, to open this page.",
+            )
+        ]
+    return []
 
 
 def is_start_code_over(invited_at: datetime, moment: datetime) -> bool:

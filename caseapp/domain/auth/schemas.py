@@ -12,6 +12,7 @@ from caseapp.core.i18n import lazy_gettext
 from caseapp.core.permissions import SCOPES
 from caseapp.core.schemas import RequiredText
 from caseapp.domain.auth.models import Passkey, Program, Token
+from caseapp.domain.clients.codes import NEW_CODE_REASONS
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
@@ -310,6 +311,43 @@ class InvitationWaySchema(Schema):
     def make(self, data: dict[str, Any], **_: object) -> str:
         """Return the code of the way."""
         return data["way"]  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class NewCodesWish:
+    """Why a client needs new codes; None for the first ones."""
+
+    reason: str | None
+
+
+class NewCodesSchema(Schema):
+    """Input of codes for a client; a client who had some before gets new ones for a reason."""
+
+    reason = fields.String(
+        load_default=None,
+        allow_none=True,
+        validate=validate.OneOf(NEW_CODE_REASONS, error="Choose why the client needs new codes."),
+    )
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> NewCodesWish:
+        """Build the dataclass."""
+        return NewCodesWish(data["reason"])
+
+
+class ClientCodesResponseSchema(Schema):
+    """Codes for a client, shown once: null is what isn't needed, or was shown already."""
+
+    id = fields.UUID(required=True)
+    start_code = fields.String(required=True, allow_none=True)
+    card_code = fields.String(required=True, allow_none=True)
+    mailed = fields.Boolean(required=True)
+
+
+class ClientCardResponseSchema(Schema):
+    """The code of a client's card, shown once."""
+
+    card_code = fields.String(required=True)
 
 
 class FactorRemovalSchema(Schema):

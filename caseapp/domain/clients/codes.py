@@ -49,6 +49,14 @@ TRANSFER_REASONS = {
 }
 """Why a coach offers a case to a colleague. Awaiting sign-off."""
 
+NEW_CODE_REASONS = {
+    "lost": "The client has lost the codes or forgotten the PIN",
+    "new_phone": "The client has a new phone or computer",
+    "known": "Somebody else may know the codes or the PIN",
+    "other": "Another reason",
+}
+"""Why a client who had codes for the portal gets new ones. Awaiting sign-off."""
+
 MATCH_REASONS = {
     "same_name": "has the same name",
     "is_partner": "has the name of this person's partner",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from marshmallow import (
@@ -310,8 +310,8 @@ class PinSchema(Schema):
 class PinChange:
     """The PIN that a client has, and the one that is to replace it."""
 
-    pin: str
-    new_pin: str
+    pin: str = field(repr=False)
+    new_pin: str = field(repr=False)
 
 
 class PinChangeSchema(Schema):

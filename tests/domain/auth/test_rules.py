@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from itertools import chain, combinations, pairwise, product
+from uuid import uuid4
 
 import pytest
 from hypothesis import given
@@ -18,8 +19,10 @@ from caseapp.domain.auth.rules import (
     find_pin_error,
     is_wait_over,
     lacks_factor,
+    list_card_blockers,
     may_enter,
     needs_confirmation,
+    needs_other_person,
 )
 from caseapp.domain.clients.rules import list_channel_blockers
 from caseapp.domain.clients.schemas import CHANNELS
@@ -51,6 +54,20 @@ def test_invitation_never_goes_a_way_that_does_not_open():
         client = contexts.client(channels=channels, email="ines@example.test")
         if not list_channel_blockers(client, (), "portal"):
             assert may_enter(choose_way(client, ()), client, ())
+
+
+def test_card_after_a_pin_is_created_by_somebody_else():
+    ways = [(way, had_pin) for way in CHANNELS_BY_WAY for had_pin in (False, True)]
+    assert [pair for pair in ways if needs_other_person(pair[0], had_pin=pair[1])] == [
+        ("card", True)
+    ]
+    coach, colleague = uuid4(), uuid4()
+    for start_code_by, expected in (
+        (colleague, []),
+        (None, ["card_not_missing"]),
+        (coach, ["other_person_needed"]),
+    ):
+        assert [one.code for one in list_card_blockers(coach, start_code_by)] == expected
 
 
 @pytest.mark.parametrize("flag", sorted(FLAG_LABELS))

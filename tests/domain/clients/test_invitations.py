@@ -11,10 +11,11 @@ from caseapp.core.errors import Forbidden, Invalid, NotFound, RuleBroken, Unauth
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth import portal_access
 from caseapp.domain.auth.credentials import hash_secret
-from caseapp.domain.auth.models import PortalAccess
+from caseapp.domain.auth.models import PortalAccess, PortalInvitation
 from caseapp.domain.auth.queries import find_client_session, get_sign_in_step
 from caseapp.domain.auth.rules import SignInStep
-from caseapp.domain.clients.queries import lock_client
+from caseapp.domain.clients.operations import update_client
+from caseapp.domain.clients.queries import get_client_record, lock_client
 from caseapp.domain.clients.schemas import SafeContact
 from tests.domain.clients.portal_visitor import (
     HOME,
@@ -27,7 +28,15 @@ from tests.domain.clients.portal_visitor import (
     set_safe_channels,
 )
 from tests.support import builders, staff
-from tests.support.portal_client import ADDRESS, BANNED, CARD_ONLY, EMAIL_AND_PORTAL, PIN, invited
+from tests.support.portal_client import (
+    ADDRESS,
+    BANNED,
+    CARD_ONLY,
+    EMAIL_AND_PORTAL,
+    PIN,
+    invited,
+    new_codes,
+)
 
 pytestmark = pytest.mark.both
 
@@ -91,8 +100,7 @@ def test_invite_again_ends_sessions_and_old_codes(mailbox, coach):
     found = invited(coach, safe=CARD_ONLY)
     first = redeem(found.card_code)
     inside = find_client_session(choose_pin(first, found.start_code, PIN)).actor
-    with transaction():
-        again = portal_access.invite_client(coach, lock_client(coach, found.client_id))
+    again = new_codes(coach, found.client_id)
     assert all(session.ended_at for session in list_sessions(found.client_id))
     assert inside.session_id is not None
     with pytest.raises(Unauthenticated):
@@ -104,13 +112,57 @@ def test_invite_again_ends_sessions_and_old_codes(mailbox, coach):
     assert choose_pin(arriving, again.start_code, PIN)
 
 
+def test_nobody_holds_both_halves_of_what_replaces_a_pin(coach, app):
+    found = invited(coach)
+    choose_pin(redeem(found.card_code), found.start_code, PIN)
+    colleague = staff.add("coach2")
+
+    def make_card(actor):
+        with transaction():
+            return portal_access.make_card(actor, lock_client(coach, found.client_id))
+
+    with pytest.raises(Invalid), transaction():
+        portal_access.invite_client(coach, lock_client(coach, found.client_id))
+    # Whether the new PIN is chosen in between or not.
+    for reason in ("known", "lost"):
+        with transaction():
+            again = portal_access.invite_client(coach, lock_client(coach, found.client_id), reason)
+        assert (again.card_code, again.mailed) == (None, False)
+        with pytest.raises(Unauthenticated):
+            come_in(found.card_code, HOME)
+        with pytest.raises(RuleBroken) as refused:
+            make_card(coach)
+        assert refused.value.reasons[0].code == "other_person_needed"
+    card = make_card(colleague)
+    with pytest.raises(RuleBroken) as refused:
+        make_card(colleague)
+    assert refused.value.reasons[0].code == "card_not_missing"
+    assert choose_pin(redeem(card), again.start_code, PIN)
+    # Where email is safe, the client alone reads the link.
+    details = builders.details(safe=EMAIL_AND_PORTAL, email=ADDRESS)
+    version = get_client_record(coach, found.client_id).version
+    with transaction():
+        update_client(coach, lock_client(coach, found.client_id), details, version)
+    assert new_codes(coach, found.client_id).mailed
+
+
+def test_codes_that_were_never_used_are_replaced_by_one_person(coach, app):
+    found = invited(coach)
+    assert new_codes(coach, found.client_id).card_code
+    [first, second] = db.session.scalars(
+        sa.select(PortalInvitation).order_by(PortalInvitation.created_at)
+    )
+    assert first.reason is None
+    assert (second.card_by, second.reason is None) == (coach.id, False)
+
+
 def test_invite_while_a_pin_is_checked_ends_that_sign_in(coach, app):
     found = invited(coach)
     arriving = redeem(found.card_code)
     choose_pin(arriving, found.start_code, PIN)
     waiting = redeem(found.card_code)
     with transaction():
-        portal_access.invite_client(coach, lock_client(coach, found.client_id))
+        portal_access.invite_client(coach, lock_client(coach, found.client_id), "known")
         db.session.execute(sa.update(PortalAccess).values(pin_hash=hash_secret(PIN)))
     with pytest.raises(Unauthenticated):
         enter_pin(waiting, PIN)

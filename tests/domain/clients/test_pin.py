@@ -23,7 +23,6 @@ from caseapp.domain.auth.devices import NO_DEVICE
 from caseapp.domain.auth.models import PortalAccess
 from caseapp.domain.auth.queries import find_client_session, get_sign_in_step
 from caseapp.domain.auth.rules import SignInStep
-from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.keys.queries import load_ring
 from tests.domain.clients.portal_visitor import (
     HOME,
@@ -35,7 +34,7 @@ from tests.domain.clients.portal_visitor import (
 )
 from tests.support import ring
 from tests.support.concurrency import run_concurrently
-from tests.support.portal_client import PIN, invited
+from tests.support.portal_client import PIN, invited, new_codes
 
 pytestmark = pytest.mark.both
 
@@ -139,8 +138,7 @@ def test_known_device_and_new_invitation_are_not_held_up(coach, app):
         with pytest.raises(TooManyAttempts):
             enter_pin(arriving, PIN)
     with at(NOON + timedelta(minutes=1)):
-        with transaction():
-            again = portal_access.invite_client(coach, lock_client(coach, found.client_id))
+        again = new_codes(coach, found.client_id)
         assert choose_pin(redeem(again.card_code), again.start_code, PIN)
 
 
@@ -152,8 +150,7 @@ def test_new_invitation_is_not_held_up_on_the_device_that_used_up_its_tries(coac
         arriving = redeem(found.card_code)
         assert [try_pin(arriving, device) for _ in range(6)] == [Invalid] * 5 + [TooManyAttempts]
     with at(NOON + timedelta(seconds=1)):
-        with transaction():
-            again = portal_access.invite_client(coach, lock_client(coach, found.client_id))
+        again = new_codes(coach, found.client_id)
         assert choose_pin(redeem(again.card_code), again.start_code, PIN, device)
 
 

@@ -20,12 +20,12 @@ from caseapp.domain.assignments.reading import get_own_assignment
 from caseapp.domain.audit.queries import AuditFilter, list_audit_events
 from caseapp.domain.auth.earlier_writing import check_earlier_pin, open_earlier_writing
 from caseapp.domain.auth.models import PortalAccess
-from caseapp.domain.auth.portal_access import complete_first_visit, invite_client
+from caseapp.domain.auth.portal_access import complete_first_visit
 from caseapp.domain.auth.queries import find_client_session
 from caseapp.domain.auth.sealing import read_pin
 from caseapp.domain.auth.throttling import earlier_pin_limits, reset_attempts
 from caseapp.domain.cases.queries import lock_case
-from caseapp.domain.clients.queries import lock_client, take_client_lock
+from caseapp.domain.clients.queries import take_client_lock
 from caseapp.domain.form_drafts.models import FormDraft
 from caseapp.domain.form_drafts.operations import save_form_draft
 from caseapp.domain.form_drafts.queries import list_form_drafts
@@ -45,7 +45,7 @@ from caseapp.domain.worksheets.queries import get_client_worksheet, get_upload_c
 from caseapp.domain.worksheets.queries import lock_worksheet as lock
 from tests.domain.clients.portal_visitor import choose_pin, enter_pin, redeem
 from tests.support import builders
-from tests.support.portal_client import CARD_ONLY, PIN
+from tests.support.portal_client import CARD_ONLY, PIN, new_codes
 
 pytestmark = pytest.mark.both
 
@@ -59,11 +59,6 @@ PAGE, FORM = "/portal/h/1", "/portal/h/1/save"
 def run(change, client, *args):
     with transaction():
         return change(client, lock(client, 1), *args)
-
-
-def invite(coach, client_id):
-    with transaction():
-        return invite_client(coach, lock_client(coach, client_id))
 
 
 def come_in(reference):
@@ -119,7 +114,7 @@ def made(coach):
 def written(coach, made):
     """Sign a client in and let them write; return their codes and the actor of their session."""
     client_id = made[0].client_id
-    codes = invite(coach, client_id)
+    codes = new_codes(coach, client_id)
     client = sign_in(codes)
     run(share_answers, client, {"what_happened": "For you."}, 0)
     run(save_answers, client, WORDS, 2)
@@ -130,7 +125,7 @@ def written(coach, made):
 
 def test_new_codes_open_nothing_until_the_earlier_pin_is_entered(coach, made, written):
     client_id, before = made[0].client_id, written[1]
-    codes = invite(coach, client_id)
+    codes = new_codes(coach, client_id)
     keep_draft(client_id)  # as a page does that was open when the session ended
     client = sign_in(codes, NEW_PIN)
     shown = worksheet(client)
@@ -183,7 +178,7 @@ def test_words_of_an_old_page_open_with_the_pin_of_then(coach, made, written):
             return save_form_draft(client_id, PAGE, FORM, client_id, later, opened)
 
     with at(opened_at + timedelta(minutes=5)):
-        client = sign_in(invite(coach, client_id), NEW_PIN)
+        client = sign_in(new_codes(coach, client_id), NEW_PIN)
         assert keep_later(opened_at)
         assert drafts(client) == []
         checked = check_earlier_pin(client, PIN)
@@ -196,7 +191,7 @@ def test_words_of_an_old_page_open_with_the_pin_of_then(coach, made, written):
 
 
 def test_earlier_pin_can_be_tried_a_hundred_times_in_all(coach, made, written, monkeypatch):
-    client = sign_in(invite(coach, made[0].client_id), NEW_PIN)
+    client = sign_in(new_codes(coach, made[0].client_id), NEW_PIN)
     monkeypatch.setattr(writing_keys, "MAX_TRIES", 2)
     for _ in range(2):
         with pytest.raises(Invalid):
@@ -270,7 +265,7 @@ def test_words_of_an_earlier_release_are_sealed_when_the_pin_is_entered(made, wr
 
 def test_words_of_an_earlier_release_are_closed_by_a_new_invitation(coach, made, written):
     forget_writing_key(made)
-    client = sign_in(invite(coach, made[0].client_id), NEW_PIN)
+    client = sign_in(new_codes(coach, made[0].client_id), NEW_PIN)
     assert worksheet(client).is_locked
     assert drafts(client) == []
     checked = check_earlier_pin(client, PIN)
@@ -289,7 +284,7 @@ def test_new_codes_replace_a_damaged_pin_and_open_nothing_earlier(coach, made, w
         for row.pin_hash in ("damaged", f"{salt}$x.AAAA", f"{salt}$1.AAAA", f"{salt}$7.AAAA"):
             with pytest.raises(SealBroken):
                 read_pin(client_id, row.pin_hash)
-    client = sign_in(invite(coach, client_id), NEW_PIN)
+    client = sign_in(new_codes(coach, client_id), NEW_PIN)
     assert worksheet(client).is_locked
     assert drafts(client) == []
     for pin in (PIN, NEW_PIN):

@@ -146,7 +146,7 @@ def test_many_wrong_pins_are_on_today_for_a_week_or_until_new_codes_are_made(tea
     assert items(team["coach2"]) == []
     if invited_again:
         with transaction():
-            invite_client(coach, lock_client(coach, found.client_id))
+            invite_client(coach, lock_client(coach, found.client_id), "lost")
         assert items(coach) == []
     with at(now() + timedelta(days=7)):
         assert items(coach) == []

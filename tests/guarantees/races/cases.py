@@ -5,10 +5,18 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import sqlalchemy as sa
+
 from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.transaction import transaction
-from caseapp.domain.auth.portal_access import invite_client, lock_portal_access, redeem_link_or_card
+from caseapp.domain.auth.models import PortalAccess
+from caseapp.domain.auth.portal_access import (
+    invite_client,
+    lock_portal_access,
+    make_card,
+    redeem_link_or_card,
+)
 from caseapp.domain.cases import operations as cases
 from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.cases.schemas import CaseDetails, StageMove
@@ -310,6 +318,21 @@ def inviting(team: Team) -> Race:
     )
 
 
+def carding(team: Team) -> Race:
+    """Make the card for a client who had a PIN while the client is being recorded as unsafe."""
+    coach, made = team["coach"], builders.case(team["coach"])
+    with transaction():
+        invite_client(coach, lock_client(coach, made.client_id))
+        db.session.execute(sa.update(PortalAccess).values(first_signed_in_at=now()))
+        invite_client(coach, lock_client(coach, made.client_id), "lost")
+    supervisor = team["supervisor"]
+    return Race(
+        unsafe_meanwhile(team, made),
+        lambda: make_card(supervisor, lock_client(supervisor, made.client_id)),
+        "portal_not_safe",
+    )
+
+
 def entering(team: Team) -> Race:
     """Come into the portal with a card while the client is being recorded as unsafe."""
     coach, made = team["coach"], builders.case(team["coach"])
@@ -342,5 +365,6 @@ CASES = {
     "create_followup": adding_a_task,
     "complete_followup": completing,
     "invite_client": inviting,
+    "make_card": carding,
     "redeem_link_or_card": entering,
 }
