@@ -25,9 +25,11 @@ from typing import TYPE_CHECKING, Any
 import click
 import sqlalchemy as sa
 
+from caseapp.cli.setup import grant_rights
 from caseapp.core.actor import operator
 from caseapp.core.database import db
-from caseapp.core.migrate import upgrade
+from caseapp.core.database_roles import set_up_roles
+from caseapp.core.migrate import migration_connection, upgrade
 from caseapp.core.pagination import make_cursor
 from caseapp.core.permissions import SCOPES
 from caseapp.core.sessions import begin_session
@@ -47,6 +49,7 @@ from tests.bench.http_client import HttpClient
 from tests.bench.pdf_speed import measure_pdfs
 from tests.bench.ratios import WARM_UP_CALLS, Ratio, compare
 from tests.bench.servers import serving
+from tests.support.owner import owner_connection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -104,14 +107,23 @@ def create_practice(folder: Path, url: str | None, cases: int) -> Practice:
     environ = keys | {
         "CASEAPP_ENV": "production",
         "CASEAPP_DATA_DIR": str(folder),
-        "CASEAPP_DATABASE_URL": url or f"sqlite:///{folder / 'caseapp.db'}",
+        "CASEAPP_DATABASE_URL": f"sqlite:///{folder / 'caseapp.db'}",
         "CASEAPP_BASE_URL": "https://bench.test",
         "CASEAPP_SMTP_URL": "smtp://127.0.0.1:9",
         "CASEAPP_TRUSTED_PROXIES": "0",
     }
+    if url:
+        application = sa.make_url(url).set(username="bench_app")
+        environ |= {
+            "CASEAPP_DATABASE_URL": application.render_as_string(hide_password=False),
+            "CASEAPP_OWNER_DATABASE_URL": url,
+        }
+        with migration_connection(url) as connection:
+            set_up_roles(connection, application)
     app = create_app(load_settings(environ))
     with app.app_context():
         upgrade()
+        grant_rights()
         open_ring()
         with transaction():
             set_up_practice()
@@ -127,7 +139,8 @@ def create_practice(folder: Path, url: str | None, cases: int) -> Practice:
             }
             cookie = begin_session("staff", filled.coach.id)
             supervisor_cookie = begin_session("staff", filled.supervisor.id)
-            floor_table.create(db.session.connection())
+        with owner_connection() as connection:
+            floor_table.create(connection)
         cursors = {
             "coach": _cursors(filled.coach, OWN),
             "supervisor": _cursors(filled.supervisor, cases),

@@ -20,5 +20,7 @@ plain_note = sa.Table(
 
 
 def create(connection: Connection) -> None:
-    """Create the table."""
+    """Create the table, into which every role may write."""
     plain_note.metadata.create_all(connection)
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("GRANT SELECT, INSERT ON plain_note TO PUBLIC")

@@ -44,7 +44,7 @@ from caseapp.domain.screening.sealing import NO_TAG, CurrentSafety, seal_events,
 from caseapp.domain.screening.state import DerivedState
 from caseapp.domain.users.models import User
 from tests.support import builders
-from tests.support.owner import analyze
+from tests.support.owner import analyze, owner_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -139,8 +139,10 @@ def fill(cases: int, own: int, *, readers: int = 0, notes: int = 5) -> Filled:
     db.session.remove()
     # PostgreSQL does this by itself while a practice grows over days.
     if db.engine.dialect.name == "postgresql":
-        with db.engine.connect() as connection:
+        engine = sa.create_engine(owner_url(), isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
             connection.exec_driver_sql("VACUUM")
+        engine.dispose()
     analyze()
     return Filled(
         Actor(coach["id"], Role.COACH, "Bench Coach", "web"),
