@@ -282,8 +282,16 @@ def unseal_code(table: str, column: str, row_id: UUID, sealed: bytes, key: DataK
 
 
 def pad(text: str, block_size: int) -> str:
-    """Fill a text up with blanks to a multiple of a number of characters; JSON with blanks behind it reads the same."""
-    return text.ljust(-(-len(text) // block_size) * block_size)
+    """Fill a text up with blanks to a multiple of a number of bytes; JSON with blanks behind it reads the same."""
+    return text + " " * (-len(text.encode()) % block_size)
+
+
+def seal_padded_json(
+    row: SealedRow, column: str, data: object, block_size: int, key: DataKey
+) -> bytes:
+    """Encrypt plain data as JSON with blanks behind it, to a multiple of a number of bytes; `unseal_json` opens it."""
+    text = pad(json.dumps(data, ensure_ascii=False), block_size)
+    return seal_bytes(row, column, text.encode(), key)
 
 
 def seal_json(row: SealedRow, column: str, data: object, key: DataKey) -> bytes:

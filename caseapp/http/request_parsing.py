@@ -16,7 +16,7 @@ from caseapp.core.errors import Invalid
 from caseapp.core.i18n import gettext
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import tzinfo
 
 COMMON_FIELDS = frozenset({"csrf_token", "form_key", "idempotency_key", "version"})
@@ -202,7 +202,7 @@ def read_query(schema: Schema) -> Any:  # noqa: ANN401 - a plain value
 
 
 def load(schema: Schema, raw: dict[str, Any]) -> Any:  # noqa: ANN401 - a plain value
-    """Load plain data through a schema; characters that no database stores are refused.
+    """Load plain data through a schema, line breaks as line feeds; characters that no database stores are refused.
 
     Raises Invalid naming each field.
     """
@@ -210,9 +210,31 @@ def load(schema: Schema, raw: dict[str, Any]) -> Any:  # noqa: ANN401 - a plain 
         message = gettext("Remove the characters that can't be stored.")
         raise Invalid({name: [message] for name in unstorable})
     try:
-        return schema.load(raw)
+        return schema.load(_with_line_feeds(raw))
     except ValidationError as error:
         raise Invalid(flatten_errors(error.messages_dict)) from error
+
+
+def _with_line_feeds(raw: dict[str, Any]) -> dict[str, Any]:
+    """Copy plain data with each line break of a text as one line feed.
+
+    A form sends two characters for a line break that its field counts as one. So every form and the API load, measure
+    and store the same text.
+    """
+    copied = raw.copy()
+    left: list[dict[str, Any] | list[Any]] = [copied]
+    while left:
+        part = left.pop()
+        entries: Iterable[tuple[Any, Any]] = (
+            part.items() if isinstance(part, dict) else enumerate(part)
+        )
+        for key, value in entries:
+            if isinstance(value, str):
+                part[key] = value.replace("\r\n", "\n").replace("\r", "\n")
+            elif isinstance(value, dict | list):
+                inner = part[key] = value.copy()
+                left.append(inner)
+    return copied
 
 
 def _has_unstorable_character(raw: dict[str, Any]) -> Iterator[str]:

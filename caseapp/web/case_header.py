@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from caseapp.domain.cases.queries import lock_case
+from caseapp.core.errors import NotFound
+from caseapp.domain.cases.queries import get_case_context_by_number, lock_case
 from caseapp.domain.cases.stages import stages
 from caseapp.domain.clients.rules import is_contact_frozen, list_usable_channels
 from caseapp.domain.dashboard.case_page import get_case_page
@@ -14,8 +15,9 @@ from caseapp.http.guard import current_actor
 from caseapp.http.template_helpers import local, today
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
     from datetime import datetime
+    from uuid import UUID
 
     from flask import Blueprint
 
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from caseapp.domain.dashboard.case_page import CasePage
     from caseapp.domain.screening.proposals import Proposal
     from caseapp.domain.screening.records import Hold
+
+Locked = TypeVar("Locked")
 
 CONTACT_CHANNEL_LABELS = {
     "call": "phone call",
@@ -55,6 +59,23 @@ def lock_page_case(actor: Actor, number: str, *_part: object) -> LockedCase:
     Raises NotFound.
     """
     return lock_case(actor, number)
+
+
+def lock_in_case(
+    lock: Callable[[Actor, UUID], Locked], client_of: Callable[[Locked], UUID]
+) -> Callable[[Actor, str, UUID], Locked]:
+    """Make the lock of a form whose address names a case and a record of its client from the lock of the record.
+
+    What it returns raises what `lock` raises, and NotFound when the client has no such case.
+    """
+
+    def lock_record(actor: Actor, number: str, record_id: UUID) -> Locked:
+        locked = lock(actor, record_id)
+        if client_of(locked) != get_case_context_by_number(actor, number).case.client_id:
+            raise NotFound
+        return locked
+
+    return lock_record
 
 
 def describe_safe_contact(client: ClientRecord, flags: Collection[str]) -> tuple[str, str]:

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, render_template, request, url_for
 
 from caseapp.core.clock import now
-from caseapp.core.errors import NotFound
 from caseapp.core.pagination import PAGE_SIZE
 from caseapp.core.permissions import Action
-from caseapp.domain.cases.queries import LockedCase, get_case_context_by_number, lock_case
+from caseapp.domain.cases.queries import LockedCase, lock_case
 from caseapp.domain.contacts.codes import (
     CANCELLED_BY_LABELS,
     HAS_METHOD,
@@ -25,12 +24,9 @@ from caseapp.http.forms import Body, Done, FormPage, Forms, Sent
 from caseapp.http.guard import current_actor
 from caseapp.http.request_parsing import local_minute
 from caseapp.http.template_helpers import zone
-from caseapp.web.case_header import load_case_context
+from caseapp.web.case_header import load_case_context, lock_in_case
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
-    from caseapp.core.actor import Actor
     from caseapp.core.pagination import Page
     from caseapp.domain.contacts.schemas import ContactRecord
     from caseapp.domain.dashboard.case_page import CasePage
@@ -101,21 +97,10 @@ def add(case: LockedCase, new: NewContact, sent: Sent) -> Done:
     )
 
 
-def lock_contact_of_case(actor: Actor, number: str, contact_id: UUID) -> LockedContact:
-    """Lock the client of an entry, then load the entry.
-
-    Raises NotFound when the client has no such case or entry.
-    """
-    contact = lock_contact(actor, contact_id)
-    if contact.client.id != get_case_context_by_number(actor, number).case.client_id:
-        raise NotFound
-    return contact
-
-
 @log.form(
     Action.CONTACT_WRITE,
     Body(ContactErrorSchema, str),
-    lock=lock_contact_of_case,
+    lock=lock_in_case(lock_contact, lambda contact: contact.client.id),
     rule="/case/<string:number>/contacts/<uuid:contact_id>/error",
 )
 def mark_error(contact: LockedContact, reason: str, sent: Sent) -> Done:

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 from flask import Blueprint, render_template, request, url_for
 
 from caseapp.core.clock import now
-from caseapp.core.errors import NotFound
 from caseapp.core.pagination import PAGE_SIZE
 from caseapp.core.permissions import Action
-from caseapp.domain.cases.queries import LockedCase, get_case_context_by_number, lock_case
+from caseapp.domain.cases.queries import LockedCase, lock_case
 from caseapp.domain.dashboard.queries import get_case_numbers
 from caseapp.domain.followups.codes import ABOUT_PLANS, METHOD_LABELS, RESULT_LABELS, TASK_KINDS
 from caseapp.domain.followups.operations import create_followup
@@ -31,12 +30,11 @@ from caseapp.domain.safety_plans.operations import complete_task
 from caseapp.domain.users.queries import get_user_names
 from caseapp.http.forms import Body, Done, FormPage, Forms, Sent
 from caseapp.http.guard import current_actor
-from caseapp.web.case_header import load_case_context
+from caseapp.web.case_header import load_case_context, lock_in_case
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from caseapp.core.actor import Actor
     from caseapp.core.pagination import Page
     from caseapp.domain.dashboard.case_page import CasePage
     from caseapp.domain.followups.schemas import FollowUpRecord
@@ -150,15 +148,7 @@ def create(case: LockedCase, new: NewFollowUp, sent: Sent) -> Done:
     return Done(_tasks_of(sent), "followup_added")
 
 
-def lock_task_of_case(actor: Actor, number: str, followup_id: UUID) -> LockedFollowUp:
-    """Lock the client of a task, then load the task.
-
-    Raises NotFound when the client has no such case or task.
-    """
-    task = lock_followup(actor, followup_id)
-    if task.row.client_id != get_case_context_by_number(actor, number).case.client_id:
-        raise NotFound
-    return task
+lock_task_of_case = lock_in_case(lock_followup, lambda task: task.row.client_id)
 
 
 @of_case.form(

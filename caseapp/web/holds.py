@@ -12,7 +12,7 @@ from caseapp.core.errors import NotFound
 from caseapp.core.permissions import Action
 from caseapp.domain.alerts.queries import get_client_alert
 from caseapp.domain.assignments.reading import list_suspended_assignments
-from caseapp.domain.cases.queries import LockedCase, get_case_context_by_number, lock_case
+from caseapp.domain.cases.queries import LockedCase, lock_case
 from caseapp.domain.clients.queries import get_client_under_key
 from caseapp.domain.followups.queries import list_page_followups
 from caseapp.domain.followups.rules import list_unfinished
@@ -43,7 +43,7 @@ from caseapp.domain.suitability.queries import list_allowable_handouts
 from caseapp.domain.users.queries import get_user_names
 from caseapp.http.forms import Body, Done, FormPage, Forms, Sent
 from caseapp.http.guard import current_actor
-from caseapp.web.case_header import load_case_context
+from caseapp.web.case_header import load_case_context, lock_in_case
 from caseapp.web.followups import NOT_COMPLETED, lock_task_of_case
 
 if TYPE_CHECKING:
@@ -154,15 +154,7 @@ def link_blockers(
     return found
 
 
-def lock_hold_of_case(actor: Actor, number: str, hold_id: UUID) -> LockedHold:
-    """Lock the client of a hold, then load the hold.
-
-    Raises Forbidden, and NotFound when the client has no such case or hold.
-    """
-    hold = lock_hold(actor, hold_id)
-    if hold.hold.client_id != get_case_context_by_number(actor, number).case.client_id:
-        raise NotFound
-    return hold
+lock_hold_of_case = lock_in_case(lock_hold, lambda hold: hold.hold.client_id)
 
 
 def lock_case_of_hold(actor: Actor, number: str, hold_id: UUID) -> LockedCase:

@@ -12,7 +12,7 @@ from caseapp.core.pagination import PAGE_SIZE
 from caseapp.core.permissions import Action
 from caseapp.domain.alerts.queries import get_client_alert
 from caseapp.domain.assignments.reading import list_suspended_assignments
-from caseapp.domain.cases.queries import LockedCase, get_case_context_by_number, lock_case
+from caseapp.domain.cases.queries import LockedCase, lock_case
 from caseapp.domain.dashboard.trend import build_trend
 from caseapp.domain.notes.operations import mark_screening_in_error
 from caseapp.domain.practice.queries import get_practice_info
@@ -53,13 +53,12 @@ from caseapp.domain.screening.schemas import (
 )
 from caseapp.http.forms import Body, Done, FormPage, Forms, Sent
 from caseapp.http.guard import current_actor
-from caseapp.web.case_header import load_case_context
+from caseapp.web.case_header import load_case_context, lock_in_case
 from caseapp.web.trend import register_template_globals
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from caseapp.core.actor import Actor
     from caseapp.core.errors import Reason
     from caseapp.domain.dashboard.case_page import CasePage
     from caseapp.domain.screening.records import ScreeningRecord
@@ -217,21 +216,10 @@ def correction_page(view: CorrectionView, forms: Forms) -> str:
     )
 
 
-def lock_screening_of_case(actor: Actor, number: str, screening_id: UUID) -> LockedScreening:
-    """Lock the client of a screening, then load the screening.
-
-    Raises Forbidden, and NotFound when the client has no such case or screening.
-    """
-    screening = lock_screening(actor, screening_id)
-    if screening.client.id != get_case_context_by_number(actor, number).case.client_id:
-        raise NotFound
-    return screening
-
-
 @correction.form(
     Action.SCREENING_CORRECT,
     Body(ErrorReasonSchema, dict[str, str]),
-    lock=lock_screening_of_case,
+    lock=lock_in_case(lock_screening, lambda screening: screening.client.id),
     refused="The screening was not marked",
 )
 def correct(screening: LockedScreening, body: dict[str, str], sent: Sent) -> Done:

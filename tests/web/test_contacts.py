@@ -1,8 +1,12 @@
+import re
 from datetime import timedelta
 
 import pytest
 
 from caseapp.core.clock import at, now
+from caseapp.domain.contacts.queries import list_contacts
+from caseapp.domain.dashboard import no_shows
+from tests.api.api_client import program
 from tests.support import builders
 from tests.support.staff_pages import forms_in
 
@@ -51,6 +55,35 @@ def test_form_keeps_what_was_typed_when_it_is_refused(coach, case):
     assert "Nothing recorded yet." in coach.text(path)
 
 
+def test_line_breaks_count_and_are_stored_as_the_field_counts_them(app, coach, case):
+    path = f"/case/{case.number}/contacts"
+    lines = "ab\n" * 166 + "cd"
+    answer = coach.send(path, kind="no_show", words=lines.replace("\n", "\r\n"))
+    assert answer.status_code == 303
+    by_web = list_contacts(coach.actor, case.client_id, None, 10).items
+    body = {"kind": "no_show", "words": lines.replace("\n", "\r\n")}
+    made = program(app, coach.actor).post(f"/clients/{case.client_id}/contacts", body)
+    assert made.get_json()["words"] == by_web[0].words == lines
+
+
+def test_fault_about_the_follow_up_is_tied_to_its_box(coach, case):
+    answer = coach.send(f"/case/{case.number}/contacts", kind="contact", follow_up="yes")
+    page = answer.get_data(as_text=True)
+    [box] = re.findall(r'<input[^>]* id="follow_up"[^>]*>', page)
+    assert 'aria-describedby="follow_up-e" aria-invalid="true"' in box
+    assert page.count('id="follow_up-e"') == 1
+
+
+def test_fields_for_what_was_wrong_say_of_which_entry(coach, case):
+    path = f"/case/{case.number}/contacts"
+    for kind in ("no_show", "cancelled"):
+        coach.send(path, kind=kind)
+    page = coach.text(path)
+    labels = re.findall(r'What was wrong<span class="visually-hidden">: ([^,<]*),', page)
+    assert sorted(labels) == ["Cancelled session", "No-show"]
+    assert page.count("At least 5 characters.") == 2
+
+
 def test_entry_is_marked_as_recorded_in_error(coach, case):
     path = f"/case/{case.number}/contacts"
     coach.send(path, kind="contact", method="call")
@@ -75,3 +108,11 @@ def test_attention_shows_a_no_show_during_a_hold(coach, case):
     coach.send(f"/case/{case.number}/contacts", kind="no_show")
     page = coach.text("/today")
     assert page.index("Safety hold, day 1") < page.index("Every required action stays due.")
+
+
+def test_today_says_when_more_clients_did_not_come_than_it_looks_at(coach, case, monkeypatch):
+    monkeypatch.setattr(no_shows, "MAX_NO_SHOWS", 0)
+    assert "More clients did not come" not in coach.text("/today")
+    builders.screen(coach.actor, case.client_id, days_ago=1)
+    coach.send(f"/case/{case.number}/contacts", kind="no_show")
+    assert "More clients did not come" in coach.text("/today")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,7 @@ from caseapp.core.database import db
 from caseapp.core.errors import NotFound, Reason, RuleBroken
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
-from caseapp.core.vault import pad, seal, unseal_column, unseal_json
+from caseapp.core.vault import seal, seal_padded_json, unseal_column, unseal_json
 from caseapp.domain.assignments.operations import create_assignment, validate_due_on
 from caseapp.domain.assignments.queries import list_assigned_client_ids
 from caseapp.domain.audit.operations import record
@@ -53,7 +52,7 @@ BULK_ASSIGNMENT = "bulk_assignment"
 NOT_CONFIRMED = "not_confirmed"
 MAX_ATTEMPTS = 3
 BLOCK_SIZE = 512
-"""Codes of reasons are filled up to a multiple of this, so that their length doesn't tell how many there are."""
+"""Bytes: codes of reasons are filled up to a multiple of this, so that their length doesn't tell how many there are."""
 
 
 def start_bulk_assignment(actor: Actor, slug: str, wanted: NewBulkAssignment) -> UUID:
@@ -158,8 +157,8 @@ def _build_item(
     return row
 
 
-def _seal_codes(row: BulkAssignmentItem, codes: Iterable[str], key: DataKey) -> bytes | None:
-    return seal(row, "codes", pad(json.dumps([*codes]), BLOCK_SIZE), key)
+def _seal_codes(row: BulkAssignmentItem, codes: Iterable[str], key: DataKey) -> bytes:
+    return seal_padded_json(row, "codes", [*codes], BLOCK_SIZE, key)
 
 
 def process_item(item_id: UUID) -> None:

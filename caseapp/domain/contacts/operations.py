@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from caseapp.core.actor import Actor, require
@@ -11,7 +10,7 @@ from caseapp.core.database import db
 from caseapp.core.errors import Invalid
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
-from caseapp.core.vault import pad, seal
+from caseapp.core.vault import seal_padded_json
 from caseapp.domain.audit.operations import record
 from caseapp.domain.contacts.codes import IN_ERROR
 from caseapp.domain.contacts.models import Contact
@@ -26,8 +25,8 @@ if TYPE_CHECKING:
     from caseapp.domain.contacts.queries import LockedContact
     from caseapp.domain.contacts.schemas import NewContact
 
-BLOCK_SIZE = 1024
-"""Characters: sealed contents have a multiple of this length."""
+BLOCK_SIZE = 4096
+"""Bytes: every sealed content has this length, since the longest words fit into it, whatever their characters."""
 
 
 def record_contact(actor: Actor, client: LockedClient, new: NewContact) -> UUID:
@@ -76,7 +75,7 @@ def _add(
         recorded_by=actor.id,
         corrects_id=corrects_id,
     )
-    row.content = seal(row, "content", pad(json.dumps(content), BLOCK_SIZE), client.key) or b""
+    row.content = seal_padded_json(row, "content", content, BLOCK_SIZE, client.key)
     db.session.add(row)
     db.session.flush()
     record(actor, Action.CONTACT_WRITE, "contact", row.id, client_id=client.id)

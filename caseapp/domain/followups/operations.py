@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,7 @@ from caseapp.core.database import db, run_for_each
 from caseapp.core.errors import Invalid
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
-from caseapp.core.vault import DataKey, pad, seal, seal_code, unseal_column
+from caseapp.core.vault import DataKey, seal, seal_code, seal_padded_json, unseal_column
 from caseapp.domain.audit.operations import record
 from caseapp.domain.followups.assignees import choose_assignee
 from caseapp.domain.followups.codes import (
@@ -60,8 +59,8 @@ if TYPE_CHECKING:
     from caseapp.domain.followups.queries import LockedFollowUp
     from caseapp.domain.followups.schemas import NewFollowUp
 
-BLOCK_SIZE = 512
-"""Characters: sealed results have a multiple of this length."""
+BLOCK_SIZE = 2048
+"""Bytes: every sealed result has this length, since the longest one fits into it, whatever its characters."""
 INSERT_FOLLOWUPS = sa.insert(FollowUp.__table__)  # type: ignore[arg-type]
 
 
@@ -311,7 +310,7 @@ def _seal_kind(task_id: UUID, kind: str, key: DataKey) -> bytes:
     return seal_code("follow_up", "kind", task_id, kind, key)
 
 
-def _seal_result(row: FollowUp, new: NewResult, key: DataKey) -> bytes | None:
+def _seal_result(row: FollowUp, new: NewResult, key: DataKey) -> bytes:
     """Seal what a task led to, but for the note, so that its length tells neither the result nor the kind."""
     coded = {
         "result": new.result,
@@ -319,4 +318,4 @@ def _seal_result(row: FollowUp, new: NewResult, key: DataKey) -> bytes | None:
         "occurred_at": new.occurred_at.isoformat() if new.occurred_at else None,
         "told": new.told,
     }
-    return seal(row, "result", pad(json.dumps(coded), BLOCK_SIZE), key)
+    return seal_padded_json(row, "result", coded, BLOCK_SIZE, key)

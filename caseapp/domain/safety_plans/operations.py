@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from caseapp.core.actor import Actor, require
@@ -11,7 +10,7 @@ from caseapp.core.database import db
 from caseapp.core.errors import Invalid, Stale
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
-from caseapp.core.vault import pad, seal
+from caseapp.core.vault import seal_padded_json
 from caseapp.domain.audit.operations import record
 from caseapp.domain.followups.codes import SAFETY_PLAN
 from caseapp.domain.followups.operations import complete_followup, schedule_plan_review
@@ -49,7 +48,7 @@ if TYPE_CHECKING:
     from caseapp.domain.safety_plans.schemas import NewPlan, NewReview
 
 BLOCK_SIZE = 4096
-"""Contents are filled up to a multiple of this, so that their length doesn't tell which form of plan they are."""
+"""Contents have a multiple of so many bytes, so that their length doesn't tell which form of plan they are."""
 
 
 def write_plan(actor: Actor, plan: LockedPlan, new: NewPlan, replaces: int) -> UUID:
@@ -161,7 +160,7 @@ def _add_version(
         "note": note,
         "shown_on": shown_on.isoformat() if shown_on else None,
     }
-    row.content = seal(row, "content", pad(json.dumps(content), BLOCK_SIZE), client.key) or b""
+    row.content = seal_padded_json(row, "content", content, BLOCK_SIZE, client.key)
     db.session.add(row)
     db.session.flush()
     # A plan's kind, and whether it is in the portal, would tell what happened: the log says neither.

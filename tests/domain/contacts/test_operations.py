@@ -8,12 +8,17 @@ from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, NotFound, RuleBroken
 from caseapp.core.transaction import transaction
+from caseapp.core.vault import SHORTEST_SEAL
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.contacts.models import Contact
-from caseapp.domain.contacts.operations import mark_contact_in_error, record_contact
+from caseapp.domain.contacts.operations import (
+    BLOCK_SIZE,
+    mark_contact_in_error,
+    record_contact,
+)
 from caseapp.domain.contacts.queries import get_contact, list_contacts, lock_contact
-from caseapp.domain.contacts.schemas import NewContact
+from caseapp.domain.contacts.schemas import MAX_WORDS, NewContact
 from caseapp.domain.dashboard import no_shows
 from caseapp.domain.dashboard.case_page import get_case_overview
 from caseapp.domain.dashboard.queries import get_today
@@ -215,3 +220,14 @@ def test_contact_with_somebody_else_answers_no_no_show(team):
     add(coach, other.client_id, "contact", method="call")
     builders.note(coach, other.case_id)
     assert waiting(coach) == waiting(team["supervisor"]) == ["Tomasz Held"]
+
+
+def test_length_of_what_is_sealed_tells_nothing_about_the_words(team):
+    coach, client_id = team["coach"], builders.client(team["coach"])
+    for words in ("", "a" * MAX_WORDS, "\N{BELL}" * MAX_WORDS, "\a" * MAX_WORDS, '"' * MAX_WORDS):
+        entry_id = add(coach, client_id, "contact", method="call", words=words)
+        assert get_contact(coach, entry_id).words == words
+    mark(coach, entry_id, "\N{BELL}" * MAX_WORDS)
+    assert {*db.session.scalars(sa.select(sa.func.length(Contact.content)))} == {
+        SHORTEST_SEAL + BLOCK_SIZE
+    }
