@@ -16,8 +16,8 @@ from caseapp.domain.staffing.schemas import (
     DenialEndSchema,
     NewDenial,
     NewDenialSchema,
-    RecordedDenial,
-    RecordedDenialResponseSchema,
+    Recorded,
+    RecordedResponseSchema,
 )
 from caseapp.http.guard import current_actor, needs
 from caseapp.http.idempotency import run_api_once
@@ -46,25 +46,25 @@ def read_denials(query: ListRequest) -> Page[AccessDenialRecord]:
 
 @blueprint.route("/denied-access", "POST")
 @needs(Action.DENIAL_MANAGE)
-@blueprint.response_schema(RecordedDenialResponseSchema(), HTTPStatus.CREATED)
+@blueprint.response_schema(RecordedResponseSchema(), HTTPStatus.CREATED)
 @blueprint.request_schema(NewDenialSchema())
-def deny(body: NewDenial) -> RecordedDenial:
+def deny(body: NewDenial) -> Recorded:
     """Record that a member of staff must not see the client with a case number, whom you needn’t see yourself."""
     actor = current_actor()
     with transaction():
         denial_id = run_api_once(
             lambda: denial_operations.deny_access(actor, lock_access(actor, body.number), body)
         )
-    return RecordedDenial(denial_id)
+    return Recorded(denial_id)
 
 
 @blueprint.route("/denied-access/<uuid:denial_id>/end", "POST")
 @needs(Action.DENIAL_MANAGE)
-@blueprint.response_schema(RecordedDenialResponseSchema())
+@blueprint.response_schema(RecordedResponseSchema())
 @blueprint.request_schema(DenialEndSchema())
-def end(denial_id: UUID, body: str) -> RecordedDenial:
+def end(denial_id: UUID, body: str) -> Recorded:
     """Let a member of staff see a client again, as far as something lets them."""
     actor = current_actor()
     with transaction():
         denial_operations.end_denial(actor, lock_denial(actor, denial_id), body)
-    return RecordedDenial(denial_id)
+    return Recorded(denial_id)

@@ -10,6 +10,7 @@ from caseapp.cli.check import check
 from caseapp.cli.conflicts import conflicts
 from caseapp.cli.context import CommandContext, Commands
 from caseapp.cli.database import database
+from caseapp.cli.emergency import emergency_access
 from caseapp.cli.handouts import handouts
 from caseapp.cli.keys import keys
 from caseapp.cli.programs import program
@@ -46,6 +47,7 @@ for command in (
     handouts,
     conflicts,
     access,
+    emergency_access,
     report,
     keys,
     audit,

@@ -92,6 +92,8 @@ class Action(StrEnum):
     PRACTICE_EDIT = "practice.edit"
     USER_MANAGE = "user.manage"
     DENIAL_MANAGE = "denial.manage"
+    EMERGENCY_OPEN = "emergency.open"
+    EMERGENCY_REVIEW = "emergency.review"
     ACCESS_EXPLAIN = "access.explain"
     TOKEN_MAKE = "token.make"  # noqa: S105 - an action, not a secret
     PROGRAM_MANAGE = "program.manage"
@@ -118,6 +120,7 @@ CONFIRMED_ACTIONS = frozenset(
         Action.PRACTICE_EDIT,
         Action.USER_MANAGE,
         Action.DENIAL_MANAGE,
+        Action.EMERGENCY_OPEN,
         Action.TOKEN_MAKE,
         Action.PROGRAM_MANAGE,
         Action.TOKEN_MANAGE,
@@ -177,6 +180,7 @@ _COACH = _ALL_STAFF | {
     Action.ASSIGNMENT_CREATE,
     Action.ASSIGNMENT_WITHDRAW,
     Action.ASSIGNMENT_MARK,
+    Action.EMERGENCY_OPEN,
 }
 
 ACTIONS_BY_ROLE: dict[Role, frozenset[Action]] = {
@@ -189,6 +193,7 @@ ACTIONS_BY_ROLE: dict[Role, frozenset[Action]] = {
             Action.CONFLICT_DECIDE,
             Action.HAND_OVER,
             Action.DENIAL_MANAGE,
+            Action.EMERGENCY_REVIEW,
             Action.HOLD_RELEASE,
             Action.HOLD_ALLOW,
             Action.FLAG_CLEAR,
@@ -239,7 +244,18 @@ AREAS: dict[str, tuple[str, ...]] = {
     "account": ("self", "account", "factor", "identity", "session"),
     "clients": (
         *("client", "contact", "conflict", "portal", "case", "note", "screening", "circumstance"),
-        *("flag", "plan", "hold", "alert", "followup", "assignment", "form", "today", "board"),
+        *(
+            "flag",
+            "plan",
+            "hold",
+            "alert",
+            "followup",
+            "assignment",
+            "form",
+            "today",
+            "board",
+            "emergency",
+        ),
     ),
     "handouts": ("handout",),
     "reports": ("report",),

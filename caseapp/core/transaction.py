@@ -105,6 +105,11 @@ def _begin_writing(session: Session) -> Connection:
     return session.connection(execution_options=WRITES[dialect])
 
 
+def is_changing() -> bool:
+    """Tell whether a transaction is open: whatever is read then is read for a change."""
+    return _open.get() is not None
+
+
 def locked_clients() -> set[UUID]:
     """Return the ids of the clients that the open transaction has locked, for whoever takes another lock.
 

@@ -86,6 +86,11 @@ MESSAGES = {
     ),
     "cases_offered": lazy_gettext("Offered. Your colleague decides about each case."),
     "case_accepted": lazy_gettext("Accepted. You are the client’s coach now."),
+    "emergency_opened": lazy_gettext(
+        "You can read this client’s record for 60 minutes. The coach is told."
+    ),
+    "emergency_ended": lazy_gettext("Ended. You no longer see this client’s record."),
+    "access_reviewed": lazy_gettext("The review is recorded."),
     "handed_over": lazy_gettext("Handed over. Whoever took over has been told."),
     "followup_added": lazy_gettext("Follow-up added."),
     "own_words_saved": lazy_gettext("Saved. Only you can see it."),
@@ -300,10 +305,13 @@ def initials(name: str) -> str:
     return "".join(word[0].upper() for word in (*words[:1], *words[1:][-1:]))
 
 
-def show_waiting_alerts(opened: Iterable[datetime]) -> None:
-    """Let the frame of this page show that the alerts of these times wait, as a view that lists them knows."""
+def show_waiting_alerts(opened: Iterable[datetime], reading_until: datetime | None) -> None:
+    """Let the frame of this page show that the alerts of these times wait, as a view that lists them knows.
+
+    `reading_until` is when the emergency access of whoever reads the page ends, if they have one.
+    """
     moments = [*opened]
-    g.waiting_alerts = WaitingAlerts(len(moments), min(moments, default=None))
+    g.waiting_alerts = WaitingAlerts(len(moments), min(moments, default=None), reading_until)
 
 
 def _load_page_context() -> dict[str, Any]:

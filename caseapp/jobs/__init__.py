@@ -18,6 +18,7 @@ from caseapp.domain.clients.operations import COMPARISON
 from caseapp.domain.dashboard.weekly_mail import BOARD_MAIL
 from caseapp.domain.screening.hold_operations import SECOND_PERSON_MAIL
 from caseapp.domain.staffing.cover_operations import COVER_ALERTS
+from caseapp.domain.staffing.emergency_operations import EMERGENCY_MAIL
 from caseapp.domain.staffing.operations import HAND_OVER_MAIL
 from caseapp.jobs.alerts import mail_alert, take_alert_step
 from caseapp.jobs.bulk_assignments import process_bulk_assignment
@@ -35,6 +36,7 @@ from caseapp.jobs.passwords import (
 from caseapp.jobs.portal_links import mail_link
 from caseapp.jobs.staffing import (
     mail_board,
+    mail_emergency,
     mail_hand_over,
     mail_removal,
     mail_second_person,
@@ -56,6 +58,7 @@ def register_handlers() -> None:
         (ALERT_STEP, take_alert_step),
         (BOARD_MAIL, mail_board),
         (FORGOTTEN_MAIL, offer_password_reset),
+        (EMERGENCY_MAIL, mail_emergency),
         (COVER_ALERTS, readdress_alerts),
         (HAND_OVER_MAIL, mail_hand_over),
         (LINK_MAIL, mail_link),

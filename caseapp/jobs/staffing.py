@@ -11,6 +11,7 @@ from caseapp.domain.auth.second_factor import send_removal_mail
 from caseapp.domain.dashboard.weekly_mail import send_board_mail
 from caseapp.domain.screening.hold_operations import send_second_person_mail
 from caseapp.domain.staffing.cover_operations import list_covered_ids, readdress_covered
+from caseapp.domain.staffing.emergency_operations import send_emergency_mail
 from caseapp.domain.staffing.operations import send_hand_over_mail
 
 
@@ -24,6 +25,11 @@ def readdress_alerts(_row_id: UUID, payload: dict[str, Any]) -> None:
 def mail_hand_over(_row_id: UUID, payload: dict[str, Any]) -> None:
     """Mail one person that a client was handed over to them."""
     send_hand_over_mail(UUID(hex=payload["user"]))
+
+
+def mail_emergency(_row_id: UUID, payload: dict[str, Any]) -> None:
+    """Mail one coach that somebody has read a client's record by emergency access."""
+    send_emergency_mail(UUID(hex=payload["user"]))
 
 
 def mail_removal(_row_id: UUID, payload: dict[str, Any]) -> None:

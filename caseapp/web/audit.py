@@ -34,6 +34,8 @@ ACTION_LABELS = {
     Action.CLIENT_EDIT: "Changed a client's record",
     Action.HAND_OVER: "Handed over a client",
     Action.DENIAL_MANAGE: "Changed who must not see a client",
+    Action.EMERGENCY_OPEN: "Opened or ended emergency access to a record",
+    Action.EMERGENCY_REVIEW: "Reviewed an emergency access",
     Action.COVER: "Arranged or changed cover",
     Action.TRANSFER: "Offered a case or decided about an offer",
     Action.ALERT_ACKNOWLEDGE: "Acknowledged an alert",

@@ -32,7 +32,7 @@ def today() -> ResponseReturnValue:
         return render_template(
             "today/admin.html", help_lines=get_practice_info().help_lines, greeting=_greeting()
         )
-    show_waiting_alerts(alert.opened_at for alert in today_view.alerts)
+    show_waiting_alerts((alert.opened_at for alert in today_view.alerts), today_view.reading_until)
     return render_template(
         "today/today.html",
         today_view=today_view,

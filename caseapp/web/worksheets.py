@@ -37,7 +37,7 @@ def shared_answers_page(number: str, assignment_id: UUID) -> ResponseReturnValue
     """Show the shared answers in the handout's order, and the sent uploads."""
     context, worksheet = _load_worksheet(number, assignment_id)
     if worksheet.shared and worksheet.shared.is_unread and request.method == "GET":
-        mark_answers_opened(worksheet.shared)
+        mark_answers_opened(current_actor(), worksheet.shared)
     return render_template(
         "worksheets/shared_answers.html",
         context=context,
@@ -57,7 +57,7 @@ def upload(number: str, assignment_id: UUID, upload_id: UUID) -> ResponseReturnV
         raise NotFound
     data = get_upload_content(actor, assignment_id, upload_id)
     if request.method == "GET":
-        mark_upload_opened(upload_id)
+        mark_upload_opened(actor, upload_id)
     return Response(
         data,
         mimetype="application/octet-stream",

@@ -140,6 +140,7 @@ def records(app, staff):
         assert coach.post("/intakes", intakes.BODY).status_code == 201
         offered = {"to_id": body["user_id"], "reason": "other", "clients": [client_id]}
         assert coach.post(f"/coaches/{coach.actor.id}/transfers", offered).status_code == 201
+        builders.read_in_emergency(coach.actor, builders.case(staff["coach2"].actor).number)
     return {"client_id": made.client_id, "case_id": made.case_id, "group": "alerts"}
 
 

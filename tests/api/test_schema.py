@@ -98,10 +98,13 @@ def records(app, staff):
     cover = coach.post(f"/coaches/{coach.actor.id}/covers", body).get_json()
     offer = {"to_id": body["user_id"], "reason": "other", "clients": body["clients"]}
     assert coach.post(f"/coaches/{coach.actor.id}/transfers", offer).status_code == 201
+    foreign = builders.case(staff["coach2"].actor).number
+    emergency = {"number": foreign, "reason": "contact", "words": "She rang, Jonas is ill."}
     return {
         "intake_id": coach.post("/intakes", intakes.BODY).get_json()["id"],
         "transfer_id": coach.get("/transfers").get_json()["items"][0]["id"],
         "denial_id": staff["supervisor"].post("/denied-access", denial).get_json()["id"],
+        "emergency_id": coach.post("/emergency-access", emergency).get_json()["id"],
         "coach_id": str(coach.actor.id),
         "cover_id": cover["id"],
         "plan_id": plan["plan_id"],
@@ -129,7 +132,8 @@ def who_asks(operation):
     """Choose a person whose role includes the action."""
     if operation.tags[0] in ADMINS:
         return "admin"
-    is_supervisors = operation.path.endswith(("/release", "/recall", "/hand-over", "/decision"))
+    supervisors = ("/release", "/recall", "/hand-over", "/decision", "/review")
+    is_supervisors = operation.path.endswith(supervisors)
     return "supervisor" if is_supervisors or operation.tags[0] in {"board", "denials"} else "coach"
 
 

@@ -49,6 +49,8 @@ from caseapp.domain.safety_plans.queries import get_plan_id
 from caseapp.domain.screening.queries import list_flags, list_holds
 from caseapp.domain.staffing.denial_operations import deny_access
 from caseapp.domain.staffing.denials import lock_access
+from caseapp.domain.staffing.emergencies import lock_emergency
+from caseapp.domain.staffing.emergency_operations import end_emergency_access
 from caseapp.domain.staffing.schemas import NewDenial
 from caseapp.domain.worksheets.operations import send_upload, share_answers, store_upload
 from caseapp.domain.worksheets.queries import lock_worksheet
@@ -71,6 +73,7 @@ OWNED = {
     "client_id",
     "contact_id",
     "denial_id",
+    "emergency_id",
     "flag_id",
     "coach_id",
     "cover_id",
@@ -134,10 +137,21 @@ class World:
         return self.own | ({"note_id": self.drafts[who]} if who in self.drafts else {})
 
 
-def _belongings(app, coach, slugs, admin, denied):
+def _guard(number, admin, denied, reader):
+    """Record who must not see the client with a case number, and who had emergency access; return their ids."""
+    with transaction():
+        denial = NewDenial(number, denied.id, "relative")
+        denial_id = deny_access(admin, lock_access(admin, number), denial)
+    emergency_id = builders.read_in_emergency(reader, number)
+    with transaction():
+        end_emergency_access(reader, lock_emergency(reader, emergency_id))
+    return denial_id, emergency_id
+
+
+def _belongings(app, coach, slugs, others):
     """Create one record of each kind for a coach; return the client's browser and a value for each argument.
 
-    `denied` must not see the client.
+    `others` are an admin, who must not see the client, and who had emergency access.
     """
     browser, found = portal_client.sign_in_client(app, coach)
     with transaction():
@@ -218,10 +232,8 @@ def _belongings(app, coach, slugs, admin, denied):
     number = db.session.scalar(
         sa.text("SELECT number FROM coaching_case ORDER BY opened_at DESC LIMIT 1")
     )
+    denial_id, emergency_id = _guard(number, *others)
     with transaction():
-        denial_id = deny_access(
-            admin, lock_access(admin, number), NewDenial(number, denied.id, "relative")
-        )
         save_process_note(coach, lock_process_note(coach, number), PROCESS_NOTE, 0)
     context = get_case_context_by_number(coach, number)
     assignments = list_assignments(coach, context)
@@ -242,6 +254,7 @@ def _belongings(app, coach, slugs, admin, denied):
         "intake_id": intakes.keep(coach),
         "hold_id": list_holds(coach, found.client_id)[0].id,
         "denial_id": denial_id,
+        "emergency_id": emergency_id,
         "flag_id": list_flags(coach, found.client_id)[0].id,
         "assignment_id": assignments[0].id,
         "position": assignments[0].position,
@@ -271,8 +284,9 @@ def make(app, team):
             "user_id": actors["supervisor"].id,
         }
     coach, coach2, admin = actors["coach"], actors["coach2"], actors["admin"]
-    client, own = _belongings(app, coach, [SLUG, "better-nights"], admin, coach2)
-    client2, foreign = _belongings(app, coach2, [SLUG], admin, coach)
+    reader = actors["supervisor2"]
+    client, own = _belongings(app, coach, [SLUG, "better-nights"], (admin, coach2, reader))
+    client2, foreign = _belongings(app, coach2, [SLUG], (admin, coach, actors["supervisor"]))
     world.own, world.foreign = shared | own, shared | foreign
     world.browsers |= {"client": client, "client2": client2}
     world.drafts = {"supervisor": builders.draft(actors["supervisor"], own["case_id"])}
@@ -376,6 +390,7 @@ BODIES: dict[str, dict[str, object]] = {
         "heir_id": str(NOBODYS),
     },
     f"POST {API}/denied-access/<uuid:denial_id>/end": {"reason": "past"},
+    f"POST {API}/emergency-access/<uuid:emergency_id>/review": {"outcome": "needed"},
     f"POST {API}/coaches/<uuid:coach_id>/covers": {
         "user_id": str(NOBODYS),
         "starts_on": "2026-05-14",

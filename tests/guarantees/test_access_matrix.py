@@ -38,7 +38,7 @@ from caseapp.domain.staffing.schemas import NewDenial
 from caseapp.domain.users.models import User
 from tests.guarantees import sample_data as w
 from tests.guarantees.test_actions import TABLE
-from tests.support import staff
+from tests.support import builders, staff
 
 DESK, READER, FORM = "__Host-desk", "__Host-reader", "__Host-form"
 
@@ -47,8 +47,8 @@ DESK, READER, FORM = "__Host-desk", "__Host-reader", "__Host-form"
 class Person:
     """A role, the interface at which the person is known, and whose clients they see: a coach's, or another's.
 
-    `is_author` tells whether they wrote those records, `is_named` whether they were named to release the hold, and
-    `scopes` what their token may do, if not everything.
+    `is_author` tells whether they wrote those records, `is_named` whether they were named to release the hold,
+    `only_reads` whether they see them by emergency access, and `scopes` what their token may do, if not everything.
     """
 
     role: Role | None = None
@@ -56,6 +56,7 @@ class Person:
     sees: str | None = None
     is_author: bool = False
     is_named: bool = False
+    only_reads: bool = False
     scopes: str = "all"
     must_set_up: bool = False
 
@@ -67,6 +68,7 @@ def at_both(name, person):
 
 COACH_OF_CASE = Person(Role.COACH, sees="own", is_author=True)
 UNKNOWN = Person()
+READER_OF_RECORD = "supervisor with emergency access"
 PEOPLE = {
     "nobody": UNKNOWN,
     "client who hasn't entered the PIN": Person(Role.SIGNING_IN, "portal"),
@@ -78,6 +80,7 @@ PEOPLE = {
     **at_both("supervisor", Person(Role.SUPERVISOR, sees="own")),
     **at_both("another supervisor", Person(Role.SUPERVISOR)),
     **at_both("named second person", Person(Role.SUPERVISOR, is_named=True)),
+    **at_both(READER_OF_RECORD, Person(Role.SUPERVISOR, sees="own", only_reads=True)),
     **at_both("alerted supervisor who must not see the client", Person(Role.SUPERVISOR)),
     **at_both("admin", Person(Role.ADMIN)),
     "disabled coach": UNKNOWN,
@@ -106,9 +109,14 @@ TO_SET_UP = {
 # Arguments whose records only their author sees, what only that team's supervisor reaches, and what somebody reaches
 # who was named to release the hold.
 OF_AUTHOR = {"note_id", "session_id", "token_id"}
+# Arguments that are no part of a client's record: who has emergency access finds nothing of them.
+OF_PEOPLE = {"alert_id", "bulk_assignment_id", "coach_id", "cover_id", "intake_id", "transfer_id"}
 OF_TEAM = {"staffing.hand_over_page", "staffing.confirm_rest", "staffing.hand_over_rest"}
 # What only whoever put an intake to a supervisor reaches, though their supervisor sees it.
 OF_ASKER = {"cases.open_asked", "cases.ask_again", "api_intakes.open_case", "api_intakes.ask_again"}
+# An emergency access is reviewed by the supervisor of the client's coach; the other coach has none, so whoever else is
+# a supervisor reviews the one that `supervisor` has had.
+OF_REVIEWER = {"emergency.review_access_page", "emergency.review", "api_emergency.review"}
 # What admins reach of every client, since it shows a case number only.
 OF_ADMIN = {"denials.end", "api_denials.end"}
 OF_NAMED = {
@@ -122,6 +130,8 @@ OF_NAMED = {
 NOT_THERE = {
     "api_me.unlink": "missing",  # nobody has linked an account
     "api_screenings.allow_handout": "missing",  # the body names nobody's case
+    "emergency.end_access": "missing",  # it has ended
+    "api_emergency.end_access": "missing",
     "portal_sign_in.first_visit_page": "sent back",  # the PIN comes first
 }
 # One sheet makes no packet.
@@ -162,9 +172,19 @@ def expected(name, person, route, ownership):
     owned = w.OWNED & route.rule.arguments
     is_authors = owned & OF_AUTHOR or endpoint in OF_ASKER
     sees = person.sees == ownership and (person.is_author or not is_authors)
+    if person.only_reads:
+        sees = (
+            sees and route.safe and not owned & OF_PEOPLE and endpoint not in OF_TEAM | OF_REVIEWER
+        )
     named = person.is_named and ownership == "own" and endpoint in OF_NAMED
     told = person.role is Role.ADMIN and ownership != "missing" and endpoint in OF_ADMIN
-    if (owned or endpoint in OF_TEAM) and not (sees or named or told):
+    reviews = (
+        person.role is Role.SUPERVISOR
+        and ownership == "foreign"
+        and endpoint in OF_REVIEWER
+        and name not in {"supervisor", "supervisor's token"}
+    )
+    if (owned or endpoint in OF_TEAM) and not (sees or named or told or reviews):
         return "missing"
     return NOT_THERE.get(endpoint, "reached")
 
@@ -224,6 +244,7 @@ class Matrix:
             "supervisor": actors["supervisor"],
             "another supervisor": actors["supervisor2"],
             "named second person": staff.add("supervisor3"),
+            READER_OF_RECORD: staff.add("supervisor5"),
             "alerted supervisor who must not see the client": staff.add("supervisor4"),
             "admin": actors["admin"],
             "disabled coach": staff.add("coach4", supervisor="supervisor"),
@@ -246,6 +267,7 @@ class Matrix:
             deny_access(actors["admin"], access, NewDenial(own["number"], denied, "relative"))
             hold = lock_hold(coach, own["hold_id"])
             name_second_person(coach, hold, people["named second person"].id, hold.hold.version)
+        builders.read_in_emergency(people[READER_OF_RECORD], own["number"])
         with transaction():
             for name, actor in people.items():
                 self.cookies[name] = (DESK, begin_session("staff", actor.id))

@@ -62,11 +62,13 @@ COACH = EVERY_MEMBER_OF_STAFF | {
     "assignment.create",
     "assignment.mark",
     "assignment.withdraw",
+    "emergency.open",
 }
 SUPERVISOR = COACH | {
     "board.read",
     "client.hand_over",
     "denial.manage",
+    "emergency.review",
     "conflict.read",
     "conflict.decide",
     "hold.allow",

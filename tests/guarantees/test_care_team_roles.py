@@ -15,7 +15,7 @@ PACKAGE = Path(caseapp.__file__).parent
 TABLE = "CareTeamMember"
 ALIASED = f"aliased({TABLE})"
 # They ask `in_role` themselves.
-ASK_IN_ROLE = {"select_clients_of", "select_visible_clients", "_membership", "_opens_to"}
+ASK_IN_ROLE = {"select_clients_of", "select_visible_clients", "_membership", "opens_record"}
 # They show what has ended too, or write a membership.
 EXCEPTIONS = {
     ("domain/clients/care_team.py", "list_care_team"),

@@ -33,6 +33,7 @@ UNLOCKED = {
     "LockedClient": "caseapp.domain.clients.queries.ClientRecord",
     "LockedContact": "caseapp.domain.contacts.schemas.ContactRecord",
     "LockedDenial": "caseapp.domain.staffing.schemas.AccessDenialRecord",
+    "LockedEmergency": "caseapp.domain.dashboard.schemas.EmergencyRecord",
     "LockedFollowUp": "caseapp.domain.followups.schemas.FollowUpRecord",
     "LockedHold": "caseapp.domain.screening.records.Hold",
     "LockedIntake": "caseapp.domain.intakes.schemas.IntakeRecord",

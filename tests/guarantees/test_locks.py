@@ -15,6 +15,7 @@ import pytest
 import caseapp
 from caseapp.core.clock import now
 from caseapp.core.database import db
+from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth.portal_access import invite_client
 from caseapp.domain.clients.queries import lock_client
@@ -173,6 +174,7 @@ def test_lock_outside_a_transaction_is_refused(app: Any) -> None:
             "position": 1,
             "number": made.number,
             "secret": card,
+            "action": Action.DENIAL_MANAGE,
         }
         with pytest.raises(RuntimeError, match="open transaction"):
             lock(*(given.get(name, made.client_id) for name in asked))

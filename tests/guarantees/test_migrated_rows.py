@@ -101,6 +101,7 @@ LATER_TABLES = {
     "cover",
     "covered_client",
     "credential",
+    "emergency_access",
     "failure_count",
     "form_draft",
     "intake",

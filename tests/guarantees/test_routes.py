@@ -11,6 +11,7 @@ from caseapp.core.permissions import ACTIONS_BY_ROLE, Role
 from caseapp.domain.cases.queries import get_case_context_by_number
 from caseapp.http.guard import UndeclaredView, check_declared
 from tests.guarantees import sample_data as w
+from tests.support import builders
 
 NAMED = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "PROPFIND", "TRACE")
 
@@ -263,6 +264,30 @@ def test_whoever_must_not_see_a_client_finds_nothing_of_them(world, routes):
         looked += 1
     assert failures == []
     assert looked > 100
+    assert w.digest() == before
+
+
+@pytest.mark.both
+@pytest.mark.slow
+def test_emergency_access_changes_nothing(world, routes):
+    """A record that somebody reads by emergency access is a missing one for every change, whichever it is."""
+    who, own = "supervisor2", world.own
+    builders.read_in_emergency(world.actors[who], own["number"])
+    [case_page] = (route for route in routes if route.name == "GET /case/<string:number>")
+    assert w.send(world, case_page, who, own).status_code == 200
+    failures: list = []
+    before, looked = w.digest(), 0
+    for route in routes:
+        owned = w.OWNED & route.rule.arguments - w.NOT_OF_ONE_CLIENT - {"emergency_id"}
+        if route.safe or not owned or route.action not in ACTIONS_BY_ROLE[Role.SUPERVISOR]:
+            continue
+        if route.interface != "portal":
+            answer = w.send(world, route, who, own, body=w.BODIES.get(route.name))
+            looked += 1
+            if answer.status_code != 404:
+                failures.append((route.name, answer.status_code))
+    assert failures == []
+    assert looked > 50
     assert w.digest() == before
 
 

@@ -58,6 +58,8 @@ from caseapp.domain.staffing.cover_queries import lock_caseload, lock_covered_cl
 from caseapp.domain.staffing.cover_schemas import NewCover
 from caseapp.domain.staffing.denial_operations import deny_access, end_denial
 from caseapp.domain.staffing.denials import lock_access, lock_denial
+from caseapp.domain.staffing.emergencies import lock_reviewed_emergency
+from caseapp.domain.staffing.emergency_operations import review_emergency_access
 from caseapp.domain.staffing.schemas import NewDenial
 from caseapp.domain.staffing.transfer_operations import offer_cases
 from caseapp.domain.staffing.transfer_schemas import NewTransfer
@@ -77,6 +79,8 @@ OPEN = {("practice_logo", "picture")}
 CODES = [
     ("access_denial", "end_reason"),
     ("access_denial", "reason"),
+    ("emergency_access", "outcome"),
+    ("emergency_access", "reason"),
     ("alert", "kind"),
     ("follow_up", "kind"),
     ("follow_up", "result"),
@@ -166,6 +170,24 @@ def write_in_portal(client_id):
         save_form_draft(client.id, "/portal/h/2", "/own", client.id, {"name": [CANARY]}, now())
 
 
+def read_in_emergency(reader, reviewer, numbers):
+    """Read two records by emergency access, each for another reason, and review it."""
+    for number, reason, outcome in zip(
+        numbers, ("danger", "contact"), ("needed", "not_needed"), strict=True
+    ):
+        emergency_id = builders.read_in_emergency(reader, number, reason, f"{CANARY} rang me")
+        with transaction():
+            locked = lock_reviewed_emergency(reviewer, emergency_id)
+            review_emergency_access(reviewer, locked, outcome)
+
+
+def guard(team, number):
+    """Record who must not see a client, and who has read a record by emergency access."""
+    supervisor, reader = team["supervisor"], team["coach2"]
+    deny_and_end(supervisor, number, (reader, team["admin"]))
+    read_in_emergency(reader, supervisor, (number, builders.case(team["coach"]).number))
+
+
 def tell_colleague(coach, colleague, client_id):
     """Let a colleague cover, tell them something about the client, and offer them the case."""
     wanted = NewCover(colleague.id, today(), today(), (client_id,), all=False)
@@ -193,7 +215,7 @@ def canaries(app, named_site):
     with at(start - timedelta(days=20)):
         made = open_case(coach)
         builders.screen(coach, made.client_id, self_harm="concern", comment=CANARY)
-    deny_and_end(supervisor, made.number, (team["coach2"], team["admin"]))
+    guard(team, made.number)
     with at(start - timedelta(days=12)):
         safety_plans.write(coach, made.client_id, text=CANARY, note=CANARY)
     with at(start - timedelta(days=11)):

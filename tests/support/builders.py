@@ -9,6 +9,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from caseapp.core.clock import at, now
+from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.cases.operations import open_case
 from caseapp.domain.cases.queries import get_case_context
@@ -26,6 +27,9 @@ from caseapp.domain.practice.queries import today
 from caseapp.domain.screening.operations import record_screening
 from caseapp.domain.screening.protocol import ITEMS
 from caseapp.domain.screening.schemas import LEVEL_NAMES, NewScreening
+from caseapp.domain.staffing.denials import lock_access
+from caseapp.domain.staffing.emergency_operations import open_emergency_access
+from caseapp.domain.staffing.schemas import NewEmergencyAccess
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -155,6 +159,13 @@ def note(actor, case_id, sections=None, *, days_ago=0, **more):
     with at(now() - timedelta(days=days_ago)), transaction():
         sign_note(actor, lock_note(actor, note_id), 2 if more.get("levels") is not None else 1)
     return note_id
+
+
+def read_in_emergency(reader, number, reason="contact", words="She rang, and their coach is ill."):
+    """Open the record of the client with a case number by emergency access and return its id."""
+    with transaction():
+        access = lock_access(reader, number, Action.EMERGENCY_OPEN)
+        return open_emergency_access(reader, access, NewEmergencyAccess(number, reason, words))
 
 
 def write_second_version(slug, language="en"):

@@ -26,7 +26,7 @@ from caseapp.domain.alerts.schemas import (
     TeamMember,
     WaitingAlerts,
 )
-from caseapp.domain.clients.codes import ALERTED, COACH, COVER
+from caseapp.domain.clients.codes import ALERTED, COACH, COVER, READER
 from caseapp.domain.clients.models import CareTeamMember, Client
 from caseapp.domain.clients.queries import (
     has_role,
@@ -46,6 +46,7 @@ from caseapp.domain.users.queries import list_users
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
     from uuid import UUID
 
     from caseapp.core.vault import DataKey
@@ -413,15 +414,30 @@ def list_unacknowledged_alerts(actor: Actor) -> list[AlertRecord]:
 
 
 def count_waiting_alerts(actor: Actor) -> WaitingAlerts:
-    """Count the alerts that wait for the actor, for every page: it says nothing about any client."""
+    """Count the alerts that wait for the actor, for every page: it says nothing about any client.
+
+    With it comes until when the actor has emergency access to a record.
+    """
     require(actor, Action.ALERT_READ)
     row = db.session.execute(
-        sa.select(sa.func.count(), sa.func.min(Alert.opened_at, type_=Alert.opened_at.type))
+        sa.select(
+            sa.func.count(),
+            sa.func.min(Alert.opened_at, type_=Alert.opened_at.type),
+            _select_reading_end(actor).scalar_subquery(),
+        )
         .select_from(AlertRecipient)
         .join(Alert, Alert.id == AlertRecipient.alert_id)
         .where(AlertRecipient.user_id == actor.id, *_WAITING)
     ).one()
     return WaitingAlerts(*row)
+
+
+def _select_reading_end(actor: Actor) -> sa.Select[datetime | None]:
+    return sa.select(sa.func.max(CareTeamMember.ends_at, type_=CareTeamMember.ends_at.type)).where(
+        CareTeamMember.user_id == actor.id,
+        in_role(CareTeamMember, READER),
+        CareTeamMember.client_id.not_in(select_denied_clients(actor.id)),
+    )
 
 
 def list_acknowledged_alerts(actor: Actor) -> list[AlertRecord]:

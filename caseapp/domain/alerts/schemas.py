@@ -57,10 +57,14 @@ class TeamMember:
 
 @dataclass(frozen=True)
 class WaitingAlerts:
-    """How many alerts wait for somebody, and since when the oldest does."""
+    """How many alerts wait for somebody, and since when the oldest does.
+
+    `reading_until` is when their emergency access to a record ends, if they have one.
+    """
 
     count: int
     since: datetime | None
+    reading_until: datetime | None
 
 
 @dataclass(frozen=True)

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 CONSENT_METHODS = {"written": "In writing", "spoken": "Given verbally and recorded here"}
 
 COACH = "coach"
 ALERTED = "alert"
 SECOND_PERSON = "release"
+READER = "reader"
 COVER = "cover"
 ROLE_LABELS = {
     COACH: "Responsible coach",
     ALERTED: "Reached by an alert",
     SECOND_PERSON: "Named to release a hold",
+    READER: "Opened the record by emergency access",
     COVER: "Covers for the coach",
 }
 CARE_TEAM_ROLES = tuple(ROLE_LABELS)
-"""The roles of a care team: who coaches the client, whom an alert has reached, who was named to release a hold,
-and who covers for a coach who is away."""
+"""The roles of a care team: who coaches the client, whom an alert has reached, who was named to release a hold, who
+reads the record for a while by emergency access, and who covers for a coach who is away."""
 JOIN_REASONS = {"": "", "opened": "New client or case", "handed_over": "Handed over"}
 """Why somebody is the client's coach; empty for another role, which says it, and where it was not recorded."""
 
@@ -48,6 +52,26 @@ TRANSFER_REASONS = {
     "other": "Another reason",
 }
 """Why a coach offers a case to a colleague. Awaiting sign-off."""
+EMERGENCY_REASONS = {
+    "danger": "The client or somebody else is in danger now",
+    "contact": "The client has contacted me and their coach can’t be reached",
+    "absence": "I have to act for the coach, who is away",
+    "legal": "A court or an authority asks for something that can’t wait",
+    "other": "Something else",
+}
+"""Why somebody opens the record of a client whom they don't see otherwise. Awaiting sign-off."""
+EMERGENCY_MINUTES = 60
+"""For how many minutes an emergency access lasts. Awaiting sign-off."""
+MOST_EMERGENCIES = 3
+"""How many emergency accesses somebody may open in EMERGENCY_HOURS. Awaiting sign-off."""
+EMERGENCY_HOURS = 24
+EMERGENCY_SHOWN_FOR = timedelta(days=14)
+"""For how long a client's coach finds on Today that somebody has read the record."""
+REVIEW_OUTCOMES = {
+    "needed": "The access was needed",
+    "not_needed": "The access was not needed",
+}
+"""What a supervisor finds about an emergency access. Awaiting sign-off."""
 
 NEW_CODE_REASONS = {
     "lost": "The client has lost the codes or forgotten the PIN",

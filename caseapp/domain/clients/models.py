@@ -131,6 +131,37 @@ class AccessDenial(Model):
     end_reason: Mapped[bytes | None]
 
 
+class EmergencyAccess(Model):
+    """Somebody's emergency access to the record of a client whom they don't see otherwise; why is sealed.
+
+    It opens the record as a membership of the care team does, for as long as that runs. Another supervisor reviews it.
+    """
+
+    __tablename__ = "emergency_access"
+    __table_args__ = (
+        sa.Index("ix_emergency_access_client", "client_id"),
+        sa.Index("ix_emergency_access_user", "user_id", "opened_at", "id"),
+        sa.Index(
+            "ix_emergency_access_unreviewed",
+            "opened_at",
+            "id",
+            sqlite_where=sa.text("reviewed_at IS NULL"),
+            postgresql_where=sa.text("reviewed_at IS NULL"),
+        ),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"))
+    user_id: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"))
+    reason: Mapped[bytes]
+    words: Mapped[bytes]
+    opened_at: Mapped[datetime]
+    ends_at: Mapped[datetime]
+    reviewed_at: Mapped[datetime | None]
+    reviewed_by: Mapped[UUID | None] = mapped_column(sa.ForeignKey("user_account.id"))
+    outcome: Mapped[bytes | None]
+
+
 class Cover(Model):
     """That a colleague covers for a coach who is away, from `starts_at` until before `ends_at`.
 

@@ -27,7 +27,7 @@ from caseapp.core.vault import (
     seal_json,
 )
 from caseapp.domain.audit.operations import record
-from caseapp.domain.clients.codes import COACH, COACH_DECIDES, COVER, QUESTION_HOURS
+from caseapp.domain.clients.codes import COACH, COACH_DECIDES, COVER, QUESTION_HOURS, READER
 from caseapp.domain.clients.comparison import compare_name, searched_words
 from caseapp.domain.clients.matches import (
     count_questions,
@@ -461,8 +461,19 @@ def join_for(
         _begin_membership(client_id, user_id, role, by, reason)
 
 
+def read_until(client_id: UUID, user_id: UUID, ends_at: datetime) -> None:
+    """Let a person read a locked client's record from now until a moment."""
+    _begin_membership(client_id, user_id, READER, user_id, ends_at=ends_at)
+
+
 def _begin_membership(
-    client_id: UUID, user_id: UUID, role: str, by: UUID | None, reason: str = ""
+    client_id: UUID,
+    user_id: UUID,
+    role: str,
+    by: UUID | None,
+    reason: str = "",
+    *,
+    ends_at: datetime = ENDLESS,
 ) -> None:
     run(
         INSERT_MEMBERSHIP,
@@ -470,7 +481,7 @@ def _begin_membership(
         client_id=client_id,
         role=role,
         starts_at=now(),
-        ends_at=ENDLESS,
+        ends_at=ends_at,
         reason=reason,
         created_by=None if by == SYSTEM_ID else by,
     )

@@ -17,9 +17,9 @@ from caseapp.core.errors import NotFound
 from caseapp.core.pagination import literal_limit
 from caseapp.core.permissions import Action, Role
 from caseapp.core.reads import note_shown
-from caseapp.core.transaction import locked_clients
+from caseapp.core.transaction import is_changing, locked_clients
 from caseapp.core.vault import DataKey, unseal_column, unseal_json
-from caseapp.domain.clients.codes import COACH, COVER
+from caseapp.domain.clients.codes import COACH, COVER, READER
 from caseapp.domain.clients.models import (
     AccessDenial,
     CareTeamMember,
@@ -58,12 +58,29 @@ def in_role(member: type[CareTeamMember], *roles: str) -> sa.ColumnElement[bool]
     return sa.and_(*runs)
 
 
+IS_READING = sa.bindparam("is_reading", callable_=lambda: not is_changing(), type_=sa.Boolean())
+"""Whether a statement is run outside a transaction, so that what it finds is only read."""
+
+
+def opens_record(
+    member: type[CareTeamMember], who: UUID | sa.BindParameter[UUID]
+) -> sa.ColumnElement[bool]:
+    """Build the SQL condition that a membership opens a client's record now: a coach's, or one's own of another role.
+
+    A cover opens the client to nobody above. A reader's opens it for reading only: no change finds the client.
+    """
+    covers = sa.and_(member.role == COVER, member.starts_at <= MOMENT)
+    reads = sa.and_(member.role == READER, IS_READING)
+    own = sa.and_(member.user_id == who, sa.or_(covers, reads))
+    return sa.and_(sa.or_(member.role == COACH, own), member.ends_at > MOMENT)
+
+
 def visible_to(actor: Actor) -> sa.Select[UUID]:
     """Select the ids of the clients an actor may see: the one rule of visibility for everything about clients.
 
     Coaches see their own clients and those whom they cover now, supervisors also those of the coaches they supervise,
-    admins none, and nobody a client whom they must not see (`AccessDenial`). Use it as `client_id IN (…)`: written as
-    EXISTS, the same rule scans whole tables.
+    admins none, and nobody a client whom they must not see (`AccessDenial`). Whoever has emergency access sees the
+    client too, but no change does. Use it as `client_id IN (…)`: written as EXISTS, the same rule scans whole tables.
     """
     return select_visible_clients(actor.role, actor.id)
 
@@ -73,13 +90,13 @@ def select_visible_clients(role: Role, who: UUID | sa.BindParameter[UUID]) -> sa
     if role is Role.COACH:
         return sa.select(CareTeamMember.client_id).where(
             CareTeamMember.user_id == who,
-            in_role(CareTeamMember, COACH, COVER),
+            opens_record(CareTeamMember, who),
             CareTeamMember.client_id.not_in(select_denied_clients(who)),
         )
     if role is Role.SUPERVISOR:
         return sa.select(CareTeamMember.client_id).where(
             CareTeamMember.user_id.in_(select_visible_coaches_for(role, who)),
-            _opens_to(who),
+            opens_record(CareTeamMember, who),
             CareTeamMember.client_id.not_in(select_denied_clients(who)),
         )
     return sa.select(CareTeamMember.client_id).where(in_role(CareTeamMember, COACH), sa.false())
@@ -114,14 +131,6 @@ def has_denial(client_id: UUID, user_id: UUID) -> bool:
     return db.session.scalar(denied) is not None
 
 
-def _opens_to(who: UUID | sa.BindParameter[UUID]) -> sa.ColumnElement[bool]:
-    """Build the condition that a membership opens the client to a supervisor; a cover opens it to nobody above."""
-    return sa.and_(
-        in_role(CareTeamMember, COACH, COVER),
-        sa.or_(CareTeamMember.role == COACH, CareTeamMember.user_id == who),
-    )
-
-
 def is_visible_client(
     role: Role, who: UUID | sa.BindParameter[UUID], client_id: SQLColumnExpression[UUID]
 ) -> sa.ColumnElement[bool]:
@@ -145,7 +154,7 @@ def select_memberships(
         .join(coach, coach.id == CareTeamMember.user_id)
         .where(
             CareTeamMember.client_id == client_id,
-            _opens_to(who),
+            opens_record(CareTeamMember, who),
             CareTeamMember.client_id.not_in(select_denied_clients(who)),
             is_visible_coach(coach, role, who),
         )

@@ -29,6 +29,7 @@ from caseapp.domain.clients.matches import list_undecided_conflicts
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import sees_client
 from caseapp.domain.dashboard.declined_proposals import list_declined_proposals
+from caseapp.domain.dashboard.emergencies import list_unreviewed
 from caseapp.domain.dashboard.old_levels import list_old_levels
 from caseapp.domain.dashboard.queries import get_case_numbers
 from caseapp.domain.dashboard.unattended import list_unattended_clients
@@ -48,7 +49,17 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-GROUPS = ("alerts", "unattended", "holds", "conflicts", "actions", "levels", "declined", "notes")
+GROUPS = (
+    "alerts",
+    "unattended",
+    "holds",
+    "conflicts",
+    "emergencies",
+    "actions",
+    "levels",
+    "declined",
+    "notes",
+)
 MAX_DECLINED = 1000
 MAX_CONFLICTS = 1000
 SHOWN = 5
@@ -254,6 +265,18 @@ def _list_declined(actor: Actor) -> Iterable[BoardRow]:
         )
 
 
+def _list_emergencies(actor: Actor) -> Iterable[BoardRow]:
+    """List the emergency accesses that wait for the actor's review."""
+    for found in list_unreviewed(actor):
+        yield BoardRow(
+            found.id,
+            found.client_id,
+            found.client or found.number,
+            found.user_name,
+            found.opened_at,
+        )
+
+
 def _list_conflicts(actor: Actor) -> Iterable[BoardRow]:
     for found in list_undecided_conflicts(actor, MAX_CONFLICTS):
         yield BoardRow(found.client_id, found.client_id, found.client, "", found.found_at)
@@ -264,6 +287,7 @@ LISTED = {
     "unattended": _list_unattended,
     "holds": _list_holds,
     "conflicts": _list_conflicts,
+    "emergencies": _list_emergencies,
     "declined": _list_declined,
 }
 

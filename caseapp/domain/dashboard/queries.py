@@ -25,6 +25,7 @@ from caseapp.domain.cases.stages import stage_by_id, stages
 from caseapp.domain.clients.care_team import get_arrangements
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import sees_client, unseal_client, visible_to
+from caseapp.domain.dashboard.emergencies import list_reads
 from caseapp.domain.dashboard.listed_clients import (
     IS_OPEN,
     ListedCase,
@@ -87,7 +88,7 @@ def get_today(actor: Actor) -> Today:
     moment = now()
     if not actor.may(Action.CASE_READ):
         return Today(moment)
-    portal_items = list_portal_items(actor)
+    portal_items, reads = list_portal_items(actor), list_reads(actor, moment)
     arranged = get_arrangements(actor.id)
     covered = {cover.coach_id for cover in arranged.covers}
     kinds = (*HOLD_KINDS, PROPOSED)
@@ -124,6 +125,8 @@ def get_today(actor: Actor) -> Today:
         more_portal_items=len(portal_items) > MAX_PORTAL_ITEMS,
         drafts=list_own_drafts(actor, MAX_DRAFTS),
         coaches_drafts=list_coaches_drafts(actor) if actor.role is Role.SUPERVISOR else [],
+        read_records=[read for read in reads if not read.is_own],
+        reading_until=max((read.ends_at for read in reads if read.is_own), default=None),
         holds=holds[:shown],
         more_holds=len(holds) > shown,
         no_shows=choose_unanswered(clients, missed, completed),

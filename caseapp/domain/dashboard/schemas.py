@@ -38,6 +38,42 @@ class PortalItem:
 
 
 @dataclass(frozen=True)
+class EmergencyRecord:
+    """An emergency access: whose record, by the number of the client's newest case, who read it, and why.
+
+    `client` is empty for whoever doesn't see the client; `has_reviewer` tells whether somebody can review it.
+    """
+
+    id: UUID
+    client_id: UUID
+    client: str = field(repr=False)
+    number: str
+    user_id: UUID
+    user_name: str
+    reason: str = field(repr=False)
+    words: str = field(repr=False)
+    opened_at: datetime
+    ends_at: datetime
+    reviewed_at: datetime | None
+    is_open: bool
+    has_reviewer: bool
+
+
+@dataclass(frozen=True)
+class ReadRecord:
+    """That somebody, or the actor (`is_own`), can read the record of a client by emergency access, or could."""
+
+    id: UUID
+    client_id: UUID
+    client: str = field(repr=False)
+    number: str | None
+    user_name: str
+    opened_at: datetime
+    ends_at: datetime
+    is_own: bool
+
+
+@dataclass(frozen=True)
 class OpenHold:
     """An open hold: the client, the levels that caused it, the next required action of the client's holds.
 
@@ -181,6 +217,8 @@ class Today:
     more_portal_items: bool = False
     drafts: list[DraftListItem] = field(default_factory=list)
     coaches_drafts: list[CoachDraft] = field(default_factory=list)
+    read_records: list[ReadRecord] = field(default_factory=list)
+    reading_until: datetime | None = None
     holds: list[OpenHold] = field(default_factory=list)
     more_holds: bool = False
     no_shows: list[UnansweredNoShow] = field(default_factory=list)

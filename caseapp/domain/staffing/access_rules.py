@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from caseapp.core.permissions import Role
-from caseapp.domain.clients.codes import ALERTED, COACH, COVER, SECOND_PERSON
+from caseapp.domain.clients.codes import ALERTED, COACH, COVER, READER, SECOND_PERSON
 from caseapp.domain.clients.models import ENDLESS
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Ground:
     text: str
 
 
-ALLOWING = {"coach", "cover", "supervisor"}
+ALLOWING = {"coach", "cover", "supervisor", "reader"}
 DENYING = {"disabled", "admin", "denied"}
 """The codes of grounds that open a case, and of those that keep it closed whatever opens it."""
 
@@ -101,6 +101,9 @@ def _list_of(found: Membership, facts: AccessFacts, moment: datetime) -> list[Gr
         return [Ground("coach" if is_current else "not_now", f"The client’s coach {span}.")]
     if found.role == COVER and is_own:
         return [Ground("cover" if is_current else "not_now", f"They cover for the coach {span}.")]
+    if found.role == READER and is_own:
+        text = f"They can read it by emergency access {span}, and change nothing."
+        return [Ground("reader" if is_current else "not_now", text)]
     if found.role == COACH and supervises:
         text = f"They supervise {found.name}, the client’s coach {span}."
         return [Ground("supervisor" if is_current else "not_now", text)]

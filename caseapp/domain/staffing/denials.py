@@ -43,14 +43,15 @@ UNKNOWN_NUMBER = "There is no case with this number."
 class LockedAccess:
     """Who may see a client, whose lock is held until the transaction ends; nothing else about the client.
 
-    `people` are the staff of the practice, `coaches` those of the client, `denied` whoever must not see the client.
-    Only `lock_access` and `lock_denial` make one.
+    `people` are the staff of the practice, `coaches` those of the client, `viewers` they and their supervisors, and
+    `denied` whoever must not see the client. Only `lock_…` functions make one.
     """
 
     client_id: UUID
     key: DataKey
     people: frozenset[UUID]
     coaches: frozenset[UUID]
+    viewers: frozenset[UUID]
     denied: frozenset[UUID]
 
 
@@ -62,13 +63,13 @@ class LockedDenial:
     access: LockedAccess
 
 
-def lock_access(actor: Actor, number: str) -> LockedAccess:
+def lock_access(actor: Actor, number: str, action: Action = Action.DENIAL_MANAGE) -> LockedAccess:
     """Lock the client with a case number, whom the actor needn't see, and read who may see them.
 
     For a client whom the actor must not see the answer is that of a number that doesn't exist. Raises Invalid, and
     RuntimeError outside `transaction()`.
     """
-    require(actor, Action.DENIAL_MANAGE)
+    require(actor, action)
     wanted = number.strip().upper()
     take_lock_of_owner(Case.number, wanted)
     client_id = db.session.scalar(
@@ -87,6 +88,7 @@ def lock_access_of(client_id: UUID) -> LockedAccess:
     Raises RuntimeError outside `transaction()`.
     """
     take_client_lock(client_id)
+    team = lock_team(client_id)
     denied = sa.select(AccessDenial.user_id).where(
         AccessDenial.client_id == client_id, AccessDenial.ended_at.is_(None)
     )
@@ -94,7 +96,8 @@ def lock_access_of(client_id: UUID) -> LockedAccess:
         client_id,
         get_client_key(client_id),
         frozenset(user.id for user in list_users()),
-        frozenset(row.id for row in lock_team(client_id).coaches),
+        frozenset(row.id for row in team.coaches),
+        frozenset(team.viewers),
         frozenset(db.session.scalars(denied)),
     )
 

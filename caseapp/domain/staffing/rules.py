@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from caseapp.core.errors import Reason, refuse_for
 from caseapp.core.permissions import Role
 from caseapp.domain.alerts.rules import is_supervisor
+from caseapp.domain.clients.codes import EMERGENCY_HOURS, MOST_EMERGENCIES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from caseapp.domain.alerts.schemas import StaffMember
     from caseapp.domain.staffing.denials import LockedAccess
+    from caseapp.domain.staffing.emergencies import LockedEmergency
     from caseapp.domain.staffing.queries import LockedMember
 
 WITHOUT_CASE = "a client without a case"
@@ -52,6 +54,13 @@ COACHES_CLIENT = Reason(
 ALREADY_DENIED = Reason(
     "already_denied", "This person must not see the client already.", "There is nothing to do."
 )
+SEES_CLIENT = Reason("sees_client", "You can read this client’s record already.", "Open it: Cases.")
+TOO_MANY_EMERGENCIES = Reason(
+    "too_many_emergencies",
+    f"You have used emergency access {MOST_EMERGENCIES} times in the last {EMERGENCY_HOURS} hours.",
+    "Ask the client’s coach or their supervisor.",
+)
+REVIEWED = Reason("reviewed", "This access was reviewed already.", "There is nothing to do.")
 SUPERVISOR_NEEDED = Reason(
     "supervisor_needed",
     "Only a supervisor can work without a supervisor.",
@@ -183,6 +192,32 @@ def list_hold_faults(
     """
     is_needed = hold == "safety" or (hold == "care" and heir.role != Role.SUPERVISOR)
     return [NO_SECOND] if is_needed and lacks_second and has_choice else []
+
+
+def check_emergency(access: LockedAccess, actor_id: UUID, opened: int, *, is_open: bool) -> None:
+    """Check that somebody can open a client's record by emergency access.
+
+    `opened` is how often they did so in the last EMERGENCY_HOURS, `is_open` whether they can read the record by one
+    now. Raises RuleBroken.
+    """
+    refuse_for(list_emergency_faults(actor_id, access.viewers, opened, is_open=is_open))
+
+
+def list_emergency_faults(
+    actor_id: UUID, viewers: Collection[UUID], opened: int, *, is_open: bool
+) -> list[Reason]:
+    """List why somebody can't open a client's record by emergency access; `viewers` see it anyway."""
+    if is_open or actor_id in viewers:
+        return [SEES_CLIENT]
+    return [TOO_MANY_EMERGENCIES] if opened >= MOST_EMERGENCIES else []
+
+
+def check_review(emergency: LockedEmergency) -> None:
+    """Check that nobody has reviewed an emergency access.
+
+    Raises RuleBroken.
+    """
+    refuse_for([REVIEWED] if emergency.row.reviewed_at else [])
 
 
 def list_supervisor_faults(supervisor: StaffMember | None, member: StaffMember) -> list[Reason]:

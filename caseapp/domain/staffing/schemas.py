@@ -13,7 +13,12 @@ from caseapp.core.permissions import STAFF_ROLES, Role
 from caseapp.core.schemas import RequiredText
 from caseapp.domain.auth.queries import STATES
 from caseapp.domain.auth.schemas import INVITATION_WAYS
-from caseapp.domain.clients.codes import DENIAL_END_REASONS, DENIAL_REASONS
+from caseapp.domain.clients.codes import (
+    DENIAL_END_REASONS,
+    DENIAL_REASONS,
+    EMERGENCY_REASONS,
+    REVIEW_OUTCOMES,
+)
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
@@ -335,13 +340,71 @@ class AccessDenialResponseSchema(Schema):
 
 
 @dataclass(frozen=True)
-class RecordedDenial:
+class Recorded:
     """The id of what was recorded or ended."""
 
     id: UUID
 
 
-class RecordedDenialResponseSchema(Schema):
+class RecordedResponseSchema(Schema):
     """The id of what was recorded or ended."""
 
     id = fields.UUID(required=True)
+
+
+@dataclass(frozen=True)
+class NewEmergencyAccess:
+    """Whose record somebody has to read, by case number, and why: a code of EMERGENCY_REASONS, and in words."""
+
+    number: str
+    reason: str = field(repr=False)
+    words: str = field(repr=False)
+
+
+class NewEmergencyAccessSchema(Schema):
+    """Input of whose record somebody has to read, and why."""
+
+    number = RequiredText("Enter the case number", 20)
+    reason = fields.String(
+        required=True,
+        validate=validate.OneOf(EMERGENCY_REASONS, error="Choose a reason."),
+        error_messages={"required": "Choose a reason."},
+    )
+    words = RequiredText("Write why you have to read the record now", 500, least=10)
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> NewEmergencyAccess:
+        """Build the dataclass."""
+        return NewEmergencyAccess(**data)
+
+
+class AccessReviewSchema(Schema):
+    """Input of what a supervisor finds about an emergency access."""
+
+    outcome = fields.String(
+        required=True,
+        validate=validate.OneOf(REVIEW_OUTCOMES, error="Choose what you found."),
+        error_messages={"required": "Choose what you found."},
+    )
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> str:
+        """Return the code."""
+        return data["outcome"]  # type: ignore[no-any-return]
+
+
+class EmergencyResponseSchema(Schema):
+    """An emergency access; `has_reviewer` tells whether somebody in the practice can review it."""
+
+    id = fields.UUID(required=True)
+    client_id = fields.UUID(required=True)
+    number = fields.String(required=True)
+    user_id = fields.UUID(required=True)
+    user_name = fields.String(required=True)
+    reason = fields.String(required=True)
+    words = fields.String(required=True)
+    opened_at = fields.AwareDateTime(required=True)
+    ends_at = fields.AwareDateTime(required=True)
+    reviewed_at = fields.AwareDateTime(required=True, allow_none=True)
+    is_open = fields.Boolean(required=True)
+    has_reviewer = fields.Boolean(required=True)

@@ -24,6 +24,8 @@ from caseapp.core.permissions import Action
 from caseapp.core.reads import write_with_reads
 from caseapp.core.vault import seal_bytes, seal_json, seal_private, unseal_private
 from caseapp.domain.audit.operations import record
+from caseapp.domain.clients.codes import READER
+from caseapp.domain.clients.queries import has_role
 from caseapp.domain.worksheets.models import WorksheetResponse, WorksheetUpload
 from caseapp.domain.worksheets.queries import count_kept_uploads, get_upload
 from caseapp.domain.worksheets.rules import check_send, check_share, check_upload, check_write
@@ -150,10 +152,11 @@ def delete_upload(actor: Actor, worksheet: LockedWorksheet, upload_id: UUID) -> 
     _record_audit(actor, row.assignment_id, actor.id, "upload_deleted")
 
 
-def mark_answers_opened(shared: SharedAnswers) -> None:
+def mark_answers_opened(actor: Actor, shared: SharedAnswers) -> None:
     """Note when a member of staff opens shared answers for the first time, with what the request reads.
 
-    Answers that were shared again in the meantime stay unread.
+    Answers that were shared again in the meantime stay unread, and so do those that are read by emergency access: they
+    still wait for the coach.
     """
     _note_opened(
         sa.update(WorksheetResponse)
@@ -161,16 +164,21 @@ def mark_answers_opened(shared: SharedAnswers) -> None:
             WorksheetResponse.assignment_id == shared.assignment_id,
             WorksheetResponse.shared_at == shared.shared_at,
             WorksheetResponse.shared_read_at.is_(None),
+            ~has_role(actor, READER, WorksheetResponse.client_id),
         )
         .values(shared_read_at=now())
     )
 
 
-def mark_upload_opened(upload_id: UUID) -> None:
-    """Note when a member of staff opens a sent upload for the first time, with what the request reads."""
+def mark_upload_opened(actor: Actor, upload_id: UUID) -> None:
+    """Note when a member of staff opens a sent upload for the first time, unless by emergency access."""
     _note_opened(
         sa.update(WorksheetUpload)
-        .where(WorksheetUpload.id == upload_id, WorksheetUpload.read_at.is_(None))
+        .where(
+            WorksheetUpload.id == upload_id,
+            WorksheetUpload.read_at.is_(None),
+            ~has_role(actor, READER, WorksheetUpload.client_id),
+        )
         .values(read_at=now())
     )
 

@@ -11,7 +11,7 @@ from caseapp.core.actor import operator
 from caseapp.core.errors import Forbidden, NotFound
 from caseapp.core.transaction import transaction
 from caseapp.domain.cases.queries import get_case_context_by_number
-from caseapp.domain.clients.codes import ALERTED, COACH, COVER, SECOND_PERSON
+from caseapp.domain.clients.codes import ALERTED, COACH, COVER, READER, SECOND_PERSON
 from caseapp.domain.clients.models import ENDLESS
 from caseapp.domain.staffing.access import explain_access
 from caseapp.domain.staffing.access_rules import AccessFacts, Membership, list_grounds, may_open
@@ -61,6 +61,8 @@ def membership(user_id, role=COACH, ends_at=ENDLESS, *, supervisor_id=None, star
             ["no_membership"],
             False,
         ),
+        ("coach", None, [membership(THEY, READER, AFTER)], ["reader"], True),
+        ("coach", None, [membership(THEY, READER, NOON)], ["not_now", "no_membership"], False),
         ("admin", None, [membership(THEY)], ["admin", "coach"], False),
         ("coach", BEFORE, [membership(THEY)], ["disabled", "coach"], False),
         ("coach", None, [], ["no_membership"], False),

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from caseapp.core.actor import operator
 from caseapp.core.database import db
+from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.clients.models import Cover, Transfer
 from caseapp.domain.clients.queries import lock_client
@@ -25,6 +26,11 @@ from caseapp.domain.staffing.cover_queries import (
 from caseapp.domain.staffing.cover_schemas import NewCover
 from caseapp.domain.staffing.denial_operations import deny_access, end_denial
 from caseapp.domain.staffing.denials import lock_access, lock_denial
+from caseapp.domain.staffing.emergencies import lock_reviewed_emergency
+from caseapp.domain.staffing.emergency_operations import (
+    open_emergency_access,
+    review_emergency_access,
+)
 from caseapp.domain.staffing.members import change_role
 from caseapp.domain.staffing.operations import change_supervisor, disable_member, hand_over
 from caseapp.domain.staffing.queries import (
@@ -32,7 +38,7 @@ from caseapp.domain.staffing.queries import (
     lock_member,
     lock_members,
 )
-from caseapp.domain.staffing.schemas import NewDenial
+from caseapp.domain.staffing.schemas import NewDenial, NewEmergencyAccess
 from caseapp.domain.staffing.transfer_operations import (
     accept_transfer,
     decline_transfer,
@@ -196,6 +202,37 @@ def ending_denial(team: Team) -> Race:
     return Race(end, end, "not_found")
 
 
+def reading_in_emergency(team: Team) -> Race:
+    """Open a record by emergency access while it is recorded that one must not see it: there is no such case."""
+    supervisor, reader = team["supervisor"], _new_coach()
+    made = builders.case(team["coach"])
+    new = NewEmergencyAccess(made.number, "contact", "She rang and nobody is here.")
+    return Race(
+        lambda: deny_access(
+            supervisor,
+            lock_access(supervisor, made.number),
+            NewDenial(made.number, reader.id, "relative"),
+        ),
+        lambda: open_emergency_access(
+            reader, lock_access(reader, made.number, Action.EMERGENCY_OPEN), new
+        ),
+        "invalid",
+    )
+
+
+def reviewing(team: Team) -> Race:
+    """Review an emergency access while another supervisor reviews it: the first one counts."""
+    supervisor, reader, made = team["supervisor"], _new_coach(), builders.case(team["coach"])
+    emergency_id = builders.read_in_emergency(reader, made.number)
+
+    def review() -> None:
+        review_emergency_access(
+            supervisor, lock_reviewed_emergency(supervisor, emergency_id), "needed"
+        )
+
+    return Race(review, review, "reviewed")
+
+
 def _second_supervisor() -> Actor:
     number = db.session.scalar(sa.select(sa.func.count()).select_from(User))
     second: Actor = staff.add(f"second{number}", role="supervisor")
@@ -345,6 +382,8 @@ STAFFING: dict[str, Callable[[Team], Race]] = {
     "end_denial": ending_denial,
     "hand_over": handing_over,
     "offer_cases": offering,
+    "open_emergency_access": reading_in_emergency,
+    "review_emergency_access": reviewing,
     "undo_transfer": undoing,
     "withdraw_transfer": withdrawing,
     "write_line": writing_line,
