@@ -17,7 +17,7 @@ from caseapp.domain.audit.checkpoints import (
     record_acceptance,
     write_checkpoint,
 )
-from caseapp.domain.audit.export import export_log
+from caseapp.domain.audit.export import export_log, record_export
 from caseapp.domain.audit.verification import verify_log
 from caseapp.domain.audit.verifier import CheckpointBroken
 
@@ -71,13 +71,11 @@ def export(
     The file holds ids and codes, no names, no texts and no secret keys. caseapp/domain/audit/verifier.py verifies it.
     """
     with context.open_as() as actor:
-        output.writelines(
-            export_log(
-                actor,
-                since.replace(tzinfo=UTC) if since else None,
-                until.replace(tzinfo=UTC) + timedelta(days=1) if until else None,
-            )
-        )
+        begin = since.replace(tzinfo=UTC) if since else None
+        end = until.replace(tzinfo=UTC) + timedelta(days=1) if until else None
+        with transaction():
+            record_export(actor, begin, end)
+        output.writelines(export_log(begin, end))
         for number, key in public_keys().items():
             click.echo(f"Verification key {number}: {key.hex()}", err=True)
 

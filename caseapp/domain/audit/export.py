@@ -15,7 +15,6 @@ import sqlalchemy as sa
 
 from caseapp.core.actor import Actor, require
 from caseapp.core.permissions import Action
-from caseapp.core.transaction import transaction
 from caseapp.domain.audit.checkpoints import (
     public_keys,
     read_lines,
@@ -51,21 +50,27 @@ if TYPE_CHECKING:
     Spans = dict[int, tuple[int, int]]
 
 
-def export_log(actor: Actor, since: datetime | None, until: datetime | None) -> Iterator[bytes]:
-    """Record the export and write a checkpoint, so that one vouches for each event; then return the lines of the file.
+def record_export(actor: Actor, since: datetime | None, until: datetime | None) -> None:
+    """Record that somebody exports the log of a period, see `export_log`."""
+    require(actor, Action.AUDIT_READ)
+    record(actor, Action.AUDIT_READ, "audit_event", details={"export": _describe(since, until)})
+
+
+def export_log(since: datetime | None, until: datetime | None) -> Iterator[bytes]:
+    """Write a checkpoint, so that one vouches for each event; then return the lines of the file.
 
     The period begins at `since` and ends before `until`. The file holds whole checkpoints, and so some events before
-    and after it.
+    and after it. `record_export` has recorded it.
     """
-    require(actor, Action.AUDIT_READ)
-    period = {
+    write_checkpoint()
+    return _signed({"kind": "log", **_describe(since, until)}, since, until)
+
+
+def _describe(since: datetime | None, until: datetime | None) -> dict[str, str | None]:
+    return {
         "since": since.isoformat() if since else None,
         "until": until.isoformat() if until else None,
     }
-    with transaction():
-        record(actor, Action.AUDIT_READ, "audit_event", details={"export": period})
-    write_checkpoint()
-    return _signed({"kind": "log", **period}, since, until)
 
 
 def _signed(
