@@ -37,6 +37,7 @@ NOT_WRITTEN = {
     "passkey_answer": "made by a device and checked against its key",
     "factor_secret": "sealed by the page that offers it",
     "pin": "six digits, checked where they are compared or kept",
+    "new_pin": "six digits, checked where they are compared or kept",
     "start_code": "compared with the stored one",
     "again": "has to be the same as the PIN",
 }
