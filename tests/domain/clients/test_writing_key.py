@@ -279,6 +279,7 @@ def test_new_codes_replace_a_damaged_pin_and_open_nothing_earlier(coach, made, w
     client_id = made[0].client_id
     forget_writing_key(made)
     with transaction():
+        take_client_lock(client_id)
         row = db.session.get_one(PortalAccess, client_id)
         salt = row.pin_hash.rpartition("$")[0]
         for row.pin_hash in ("damaged", f"{salt}$x.AAAA", f"{salt}$1.AAAA", f"{salt}$7.AAAA"):
