@@ -11,7 +11,7 @@ from caseapp.api.serialization import build_serializer, to_json_types
 from caseapp.core.pagination import page_in_memory
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
-from caseapp.domain.auth.portal_access import Invitation, invite_client, make_card
+from caseapp.domain.auth.portal_codes import Invitation, invite_client, make_card
 from caseapp.domain.auth.schemas import (
     ClientCardResponseSchema,
     ClientCodesResponseSchema,

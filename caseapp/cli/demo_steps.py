@@ -20,7 +20,7 @@ from caseapp.domain.alerts.queries import list_waiting_alerts, lock_alert
 from caseapp.domain.assignments import operations as assignments
 from caseapp.domain.assignments.queries import get_assignment_record, lock_assignment
 from caseapp.domain.assignments.reading import get_reading_list_item, lock_own_assignment
-from caseapp.domain.auth import portal_access
+from caseapp.domain.auth import portal_access, portal_codes
 from caseapp.domain.auth.credentials import stretch_pin
 from caseapp.domain.auth.queries import find_client_session
 from caseapp.domain.cases import operations as cases
@@ -429,7 +429,7 @@ class Person:
     def do_invite(self, _entry: dict[str, Any], _moment: datetime) -> None:
         """Invite the client to the portal and complete the first sign-in with the start code."""
         with transaction():
-            invitation = portal_access.invite_client(
+            invitation = portal_codes.invite_client(
                 self.coach, lock_client(self.coach, self.client_id)
             )
         with transaction():

@@ -11,7 +11,7 @@ from caseapp.domain.alerts.operations import ALERT_MAIL, ALERT_STEP
 from caseapp.domain.audit.operations import reads_recorded
 from caseapp.domain.auth.address_changes import ADDRESS_MAIL
 from caseapp.domain.auth.password_links import FORGOTTEN_MAIL, PASSWORD_MAIL, REPLACED_MAIL
-from caseapp.domain.auth.portal_access import LINK_MAIL
+from caseapp.domain.auth.portal_codes import LINK_MAIL
 from caseapp.domain.auth.second_factor import REMOVAL_MAIL
 from caseapp.domain.bulk_assignments.operations import BULK_ASSIGNMENT
 from caseapp.domain.clients.operations import COMPARISON

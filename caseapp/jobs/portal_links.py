@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from caseapp.core import urls
 from caseapp.core.clock import now
 from caseapp.core.transaction import transaction
-from caseapp.domain.auth.portal_access import create_link
+from caseapp.domain.auth.portal_codes import create_link
 from caseapp.domain.auth.queries import list_link_recipients
 from caseapp.domain.auth.rules import LINK_LIFETIME
 from caseapp.domain.clients.operations import send_client_mail

@@ -10,7 +10,7 @@ from caseapp.core.errors import Invalid, TooManyAttempts, Unauthenticated
 from caseapp.core.i18n import use_language
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
-from caseapp.domain.auth import portal_access
+from caseapp.domain.auth import portal_access, portal_codes
 from caseapp.domain.auth.queries import find_link_language, get_sign_in_step
 from caseapp.domain.auth.rules import SignInStep
 from caseapp.domain.clients.schemas import (
@@ -51,9 +51,9 @@ def request_link() -> ResponseReturnValue:
     """Request a link; the response is the same for every address."""
     try:
         email = read_form(SignInLinkSchema())
-        portal_access.count_link_request(email, request.remote_addr or "", sent_device())
+        portal_codes.count_link_request(email, request.remote_addr or "", sent_device())
         with transaction():
-            portal_access.request_link(email)
+            portal_codes.request_link(email)
     except (Invalid, TooManyAttempts) as error:
         return _sign_in_error(error)
     flash("link_sent")

@@ -10,7 +10,7 @@ from caseapp.core import urls
 from caseapp.core.pagination import PAGE_SIZE
 from caseapp.core.permissions import Action
 from caseapp.domain.audit.security_events import get_wrong_pins
-from caseapp.domain.auth.portal_access import Invitation, invite_client, make_card
+from caseapp.domain.auth.portal_codes import Invitation, invite_client, make_card
 from caseapp.domain.auth.queries import find_missing_card, find_portal_access
 from caseapp.domain.auth.rules import LINK_LIFETIME, START_CODE_LIFETIME
 from caseapp.domain.auth.schemas import NewCodesSchema, NewCodesWish

@@ -12,7 +12,7 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.audit.security_events import BURST, count_event
 from caseapp.domain.auth.operations import create_token
 from caseapp.domain.clients.codes import SECOND_PERSON
-from caseapp.domain.clients.operations import join_for
+from caseapp.domain.clients.memberships import join_for
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.practice.queries import today
 from caseapp.domain.safety_plans.codes import EXIT, SAFETY

@@ -37,7 +37,7 @@ from caseapp.core.settings import ROOT, load_settings
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth.operations import create_token
 from caseapp.domain.cases.models import Case
-from caseapp.domain.clients.queries import visible_to
+from caseapp.domain.clients.visibility import visible_to
 from caseapp.domain.keys.operations import open_ring
 from caseapp.domain.practice.operations import set_up_practice
 from caseapp.domain.screening.protocol import ITEMS_BY_KEY

@@ -15,7 +15,7 @@ from caseapp.core.settings import load_settings
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import assign_handout
 from caseapp.domain.auth.models import PortalAccess
-from caseapp.domain.auth.portal_access import invite_client
+from caseapp.domain.auth.portal_codes import invite_client
 from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.handouts.operations import publish_library

@@ -26,7 +26,7 @@ from tests.support.processes import children, stop, watched
 ROUNDS = int(os.environ.get("ROUNDS", "1"))
 ENQUEUE_MAIL = """
 import os
-from caseapp.domain.auth.portal_access import invite_client
+from caseapp.domain.auth.portal_codes import invite_client
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.clients.schemas import SafeContact
 from caseapp.core.settings import load_settings

@@ -23,7 +23,7 @@ from tests.docs.documents import (
 
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 TOP = ("caseapp", "handouts", "templates", "migrations", "tests", "docs")
-# `core.vault.seal`, `clients.queries.visible_to(actor)`: a module of ours, and what it holds.
+# `core.vault.seal`, `clients.visibility.visible_to(actor)`: a module of ours, and what it holds.
 DOTTED = re.compile(r"^(?:caseapp\.)?([a-z_]+(?:\.\w+)+)(?:\(.*\))?$")
 # What else has dots: files, settings of other programs, and codes of actions.
 SUFFIXES = {"html", "js", "md", "py", "css", "toml", "yaml", "json", "db", "lock", "txt"}

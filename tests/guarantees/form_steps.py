@@ -18,7 +18,7 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import assign_handout
 from caseapp.domain.auth.identities import Vouched, link_identity
 from caseapp.domain.auth.models import Credential, Passkey
-from caseapp.domain.auth.portal_access import invite_client
+from caseapp.domain.auth.portal_codes import invite_client
 from caseapp.domain.auth.programs import make_program
 from caseapp.domain.auth.queries import find_staff_session
 from caseapp.domain.auth.schemas import NewProgram

@@ -25,8 +25,8 @@ from caseapp.domain.alerts.models import AlertRecipient
 from caseapp.domain.auth.models import Token
 from caseapp.domain.auth.operations import create_token, revoke_token
 from caseapp.domain.clients.codes import ALERTED
+from caseapp.domain.clients.memberships import join_for
 from caseapp.domain.clients.models import CoveredClient
-from caseapp.domain.clients.operations import join_for
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.practice.models import Practice
 from caseapp.domain.screening.hold_operations import name_second_person

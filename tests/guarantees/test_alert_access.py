@@ -8,7 +8,7 @@ from caseapp.core.permissions import ACTIONS_BY_ROLE
 from caseapp.core.transaction import transaction
 from caseapp.domain.alerts.models import AlertRecipient
 from caseapp.domain.clients.codes import ALERTED
-from caseapp.domain.clients.operations import join_for
+from caseapp.domain.clients.memberships import join_for
 from caseapp.domain.clients.queries import take_client_lock
 from caseapp.domain.screening.hold_operations import name_second_person
 from caseapp.domain.screening.queries import lock_hold

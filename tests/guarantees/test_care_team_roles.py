@@ -20,9 +20,9 @@ ASK_IN_ROLE = {"select_clients_of", "select_visible_clients", "_membership", "op
 EXCEPTIONS = {
     ("domain/clients/care_team.py", "list_care_team"),
     ("domain/staffing/access.py", "_list_memberships"),
-    ("domain/clients/operations.py", ""),
+    ("domain/clients/memberships.py", ""),
     # What has not begun ends too.
-    ("domain/clients/operations.py", "end_covers_of"),
+    ("domain/clients/memberships.py", "end_covers_of"),
     ("domain/staffing/cover_operations.py", "end_cover"),
     # In another time than now.
     ("domain/staffing/cover_queries.py", "list_overlapping"),

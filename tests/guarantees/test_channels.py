@@ -26,7 +26,7 @@ from caseapp.domain.assignments.operations import (
 from caseapp.domain.assignments.queries import get_assignment_record, lock_assignment
 from caseapp.domain.assignments.reading import get_reading_list, get_reading_list_item
 from caseapp.domain.assignments.schemas import NewAssignments
-from caseapp.domain.auth import portal_access
+from caseapp.domain.auth import portal_codes
 from caseapp.domain.bulk_assignments.models import BulkAssignmentItem
 from caseapp.domain.bulk_assignments.operations import process_item, start_bulk_assignment
 from caseapp.domain.bulk_assignments.schemas import NewBulkAssignment
@@ -54,7 +54,7 @@ NOT_THEIR_OWN = {
     "domain.auth.provider_sign_in.sign_in": "begins a session of staff",
     "domain.auth.second_factor.sign_in": "begins a session of staff",
     "domain.auth.portal_access._replace_session": "goes on with a session that a link or a card began",
-    "domain.auth.portal_access.request_link": "queues a mail without looking at anybody; `mail_link` decides",
+    "domain.auth.portal_codes.request_link": "queues a mail without looking at anybody; `mail_link` decides",
     "jobs.__init__.register_handlers": "names the handler of the queued mail",
 }
 SLUG = "better-nights"
@@ -128,7 +128,7 @@ def process_bulk(_world: World) -> None:
 def invite(world: World) -> None:
     with transaction():
         client = lock_client(world.coach, world.made.client_id)
-        portal_access.invite_client(world.coach, client)
+        portal_codes.invite_client(world.coach, client)
 
 
 def send_mail(_world: World) -> None:
@@ -161,7 +161,7 @@ CASES: dict[str, tuple[Callable[[World], None], Callable[[World], None]]] = {
     "domain.assignments.operations.assign_handouts": (nothing, assign_several),
     "domain.assignments.operations.replace_assignment": (assign_and_publish_newer, replace),
     "domain.bulk_assignments.operations._assign_or_explain": (start_bulk, process_bulk),
-    "domain.auth.portal_access.invite_client": (nothing, invite),
+    "domain.auth.portal_codes.invite_client": (nothing, invite),
     "domain.auth.portal_access.redeem_link_or_card": (invite_by_mail, use_link),
     "jobs.portal_links.mail_link": (ask_for_link, send_mail),
 }

@@ -17,7 +17,7 @@ from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
-from caseapp.domain.auth.portal_access import invite_client
+from caseapp.domain.auth.portal_codes import invite_client
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.followups.models import FollowUp
 from tests.support import builders, portal_client, staff

@@ -21,7 +21,7 @@ from caseapp.core.transaction import transaction as open_transaction
 from caseapp.domain.audit import operations
 from caseapp.domain.audit.models import AuditEvent, AuditEventClient
 from caseapp.domain.audit.operations import hash_ids, reads_recorded, record_reads
-from caseapp.domain.auth.portal_access import LINK_MAIL
+from caseapp.domain.auth.portal_codes import LINK_MAIL
 from caseapp.domain.cases.models import Case
 from caseapp.domain.clients.models import Client
 from caseapp.domain.keys import queries as keys

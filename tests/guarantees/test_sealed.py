@@ -17,7 +17,7 @@ from caseapp.core.transaction import transaction
 from caseapp.core.vault import CODE_LENGTH, SHORTEST_SEAL
 from caseapp.domain.assignments.operations import assign_handout
 from caseapp.domain.auth.passkeys import add_passkey, describe_adding
-from caseapp.domain.auth.portal_access import invite_client
+from caseapp.domain.auth.portal_codes import invite_client
 from caseapp.domain.auth.schemas import NewPasskey
 from caseapp.domain.bulk_assignments.operations import start_bulk_assignment
 from caseapp.domain.bulk_assignments.schemas import NewBulkAssignment
@@ -26,7 +26,7 @@ from caseapp.domain.cases.operations import move_case, update_case
 from caseapp.domain.cases.queries import get_case_context, lock_case
 from caseapp.domain.cases.schemas import CaseDetails, StageMove
 from caseapp.domain.cases.stages import criteria_between, next_stage
-from caseapp.domain.clients.operations import withdraw_offers
+from caseapp.domain.clients.memberships import withdraw_offers
 from caseapp.domain.clients.queries import get_client_record, lock_client
 from caseapp.domain.clients.schemas import SafeContact
 from caseapp.domain.contacts.operations import record_contact

@@ -14,7 +14,7 @@ from caseapp.core.database import db
 from caseapp.core.i18n import in_language
 from caseapp.core.settings import ROOT
 from caseapp.core.transaction import transaction
-from caseapp.domain.auth.portal_access import invite_client
+from caseapp.domain.auth.portal_codes import invite_client
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.operations import update_client
 from caseapp.domain.clients.queries import lock_client

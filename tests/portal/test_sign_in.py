@@ -13,7 +13,7 @@ from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.sessions import Session
 from caseapp.core.transaction import transaction
-from caseapp.domain.auth import portal_access
+from caseapp.domain.auth import portal_codes
 from caseapp.domain.auth.queries import find_portal_access
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.practice.queries import get_practice_info
@@ -316,7 +316,7 @@ def test_post_only_addresses_reject_get(app, visitor):
 def test_new_invitation_ends_open_sessions(coach, app):
     visitor, found = sign_in_client(app, coach)
     with transaction():
-        portal_access.invite_client(coach, lock_client(coach, found.client_id), "known")
+        portal_codes.invite_client(coach, lock_client(coach, found.client_id), "known")
     assert visitor.get("/portal").location == "/portal/sign-in"
 
 
@@ -357,7 +357,7 @@ def test_request_link_with_forged_host_mails_the_real_one(mailbox, coach, visito
 def test_client_without_a_case_can_sign_in(coach, app):
     client_id = builders.client(coach)
     with transaction():
-        found = portal_access.invite_client(coach, lock_client(coach, client_id))
+        found = portal_codes.invite_client(coach, lock_client(coach, client_id))
     visitor = app.test_client()
     use_card(visitor, found.card_code)
     choose_pin(visitor, found.start_code)

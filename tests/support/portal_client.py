@@ -16,7 +16,7 @@ from caseapp.core.database import db
 from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth.credentials import stretch_pin
-from caseapp.domain.auth.portal_access import invite_client, make_card
+from caseapp.domain.auth.portal_codes import invite_client, make_card
 from caseapp.domain.clients.queries import lock_client, take_client_lock
 from caseapp.domain.clients.schemas import SafeContact
 from caseapp.domain.keys.writing import create_writing_key, find_pin_salt, open_writing_key

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from caseapp.core.transaction import transaction
-from caseapp.domain.clients.operations import join_care_team
+from caseapp.domain.clients.memberships import join_care_team
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.clients.schemas import SafeContact
 from tests.domain.alerts.steps import add_deputies, the_alert

@@ -39,9 +39,10 @@ from caseapp.domain.alerts.rules import (
 )
 from caseapp.domain.audit.operations import record
 from caseapp.domain.clients.codes import ALERTED
+from caseapp.domain.clients.memberships import end_memberships, join_for
 from caseapp.domain.clients.models import CareTeamMember
-from caseapp.domain.clients.operations import end_memberships, join_for
-from caseapp.domain.clients.queries import in_role, take_lock_of_owner
+from caseapp.domain.clients.queries import take_lock_of_owner
+from caseapp.domain.clients.visibility import in_role
 from caseapp.domain.users.models import User
 from caseapp.domain.users.queries import list_users
 from caseapp.domain.users.staff_mail import send_staff_mail

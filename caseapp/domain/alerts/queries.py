@@ -28,15 +28,14 @@ from caseapp.domain.alerts.schemas import (
 )
 from caseapp.domain.clients.codes import ALERTED, COACH, COVER, READER
 from caseapp.domain.clients.models import CareTeamMember, Client
-from caseapp.domain.clients.queries import (
+from caseapp.domain.clients.queries import take_lock_of_owner, unseal_client
+from caseapp.domain.clients.visibility import (
     has_role,
     in_role,
     is_denied_to,
     is_visible_to,
     sees_client,
     select_denied_clients,
-    take_lock_of_owner,
-    unseal_client,
 )
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_key

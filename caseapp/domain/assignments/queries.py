@@ -24,7 +24,8 @@ from caseapp.domain.assignments.rules import (
 from caseapp.domain.assignments.schemas import AssignedClient, AssignmentRecord
 from caseapp.domain.cases.models import Case
 from caseapp.domain.clients.models import Client
-from caseapp.domain.clients.queries import is_visible_client, take_lock_of_owner, visible_to
+from caseapp.domain.clients.queries import take_lock_of_owner
+from caseapp.domain.clients.visibility import is_visible_client, visible_to
 from caseapp.domain.handouts.models import HandoutVersion
 from caseapp.domain.handouts.queries import (
     LibraryItem,

@@ -28,10 +28,8 @@ from caseapp.domain.assignments.schemas import AssignmentRecord, HandoutChoice, 
 from caseapp.domain.cases.models import Case
 from caseapp.domain.cases.queries import CaseFilter, list_case_contexts, list_cases, newest_case_id
 from caseapp.domain.clients.models import Client
-from caseapp.domain.clients.queries import (
-    is_visible_client,
-    take_client_lock,
-)
+from caseapp.domain.clients.queries import take_client_lock
+from caseapp.domain.clients.visibility import is_visible_client
 from caseapp.domain.handouts.queries import get_handouts_by_hash
 from caseapp.domain.practice.queries import today
 from caseapp.domain.suitability.queries import (

@@ -26,8 +26,8 @@ from caseapp.domain.bulk_assignments.schemas import BulkAssignmentItemRecord, Bu
 from caseapp.domain.cases.models import Case
 from caseapp.domain.cases.queries import CaseContext, list_case_contexts
 from caseapp.domain.clients.models import Client
-from caseapp.domain.clients.queries import visible_to
 from caseapp.domain.clients.rules import CONTACT_FROZEN
+from caseapp.domain.clients.visibility import visible_to
 from caseapp.domain.handouts.bars import GENERAL_WORDING, get_bars
 from caseapp.domain.handouts.queries import get_handout_version_by_id
 from caseapp.domain.keys.models import ClientKey

@@ -36,7 +36,8 @@ from caseapp.domain.cases.rules import (
     make_case_number,
     sets_contact_block,
 )
-from caseapp.domain.clients.operations import join_care_team, require_assignable_coach
+from caseapp.domain.clients.memberships import join_care_team
+from caseapp.domain.clients.operations import require_assignable_coach
 from caseapp.domain.followups.assignees import choose_assignee
 from caseapp.domain.followups.operations import (
     ask_again,

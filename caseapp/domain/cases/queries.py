@@ -33,12 +33,11 @@ from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import (
     ClientRecord,
     LockedClient,
-    is_visible_client,
-    is_visible_to,
     take_lock_of_owner,
     unseal_client,
 )
 from caseapp.domain.clients.search import choose_clients
+from caseapp.domain.clients.visibility import is_visible_client, is_visible_to
 from caseapp.domain.followups.queries import list_hold_tasks
 from caseapp.domain.followups.rules import is_contact_lost
 from caseapp.domain.keys.models import ClientKey

@@ -17,7 +17,7 @@ from caseapp.core.permissions import Action
 from caseapp.core.reads import note_opened
 from caseapp.domain.clients.codes import COVER, JOIN_REASONS, ROLE_LABELS
 from caseapp.domain.clients.models import ENDLESS, CareTeamMember, Cover, Transfer
-from caseapp.domain.clients.queries import is_visible_to, select_denied_clients
+from caseapp.domain.clients.visibility import is_visible_to, select_denied_clients
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:

@@ -35,14 +35,14 @@ from caseapp.domain.clients.models import (
     PhoneHash,
     PossibleConflict,
 )
-from caseapp.domain.clients.queries import (
-    get_client_record,
+from caseapp.domain.clients.queries import get_client_record
+from caseapp.domain.clients.rules import OwnMatch
+from caseapp.domain.clients.visibility import (
     in_role,
     is_visible_to,
     select_clients_of,
     select_denied_clients,
 )
-from caseapp.domain.clients.rules import OwnMatch
 from caseapp.domain.keys.queries import fingerprint
 from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.users.models import User

@@ -74,7 +74,7 @@ class CareTeamMember(Model):
     each, see `clients.codes`. A cover may begin later, and has an end; the other roles begin when they are given. A
     membership runs until before `ends_at`, which is ENDLESS if it has no end so far. What has ended is kept as
     history and opens nothing. Nobody has the same role twice at a time. Every statement asks through
-    `clients.queries.in_role`, which names the roles that it means and leaves out what does not run. `created_by` is
+    `clients.visibility.in_role`, which names the roles that it means and leaves out what does not run. `created_by` is
     whoever gave the role, or None for the application.
     """
 

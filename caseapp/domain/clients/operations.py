@@ -1,4 +1,4 @@
-"""Operations on clients: create, update, confirm the safe ways of contact, join the care team, send mail."""
+"""Operations on clients: create, update, confirm the safe ways of contact, send mail."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import sqlalchemy as sa
 from sqlalchemy.orm.attributes import set_committed_value
 
 from caseapp.core import mail, outbox
-from caseapp.core.actor import SYSTEM_ID, Actor, require
+from caseapp.core.actor import Actor, require
 from caseapp.core.clock import now
-from caseapp.core.database import db, run
+from caseapp.core.database import db
 from caseapp.core.errors import Invalid, NotFound, Reason, refuse_for
 from caseapp.core.i18n import in_language
 from caseapp.core.ids import new_id
@@ -27,7 +27,7 @@ from caseapp.core.vault import (
     seal_json,
 )
 from caseapp.domain.audit.operations import record
-from caseapp.domain.clients.codes import COACH, COACH_DECIDES, COVER, QUESTION_HOURS, READER
+from caseapp.domain.clients.codes import COACH, COACH_DECIDES, QUESTION_HOURS
 from caseapp.domain.clients.comparison import compare_name, searched_words
 from caseapp.domain.clients.matches import (
     count_questions,
@@ -42,36 +42,28 @@ from caseapp.domain.clients.matches import (
     name_hashes,
     phone_hashes,
 )
+from caseapp.domain.clients.memberships import (
+    begin_membership,
+)
 from caseapp.domain.clients.models import (
-    ENDLESS,
     CareTeamMember,
     Client,
     ClientNameWord,
     ConflictQuestion,
-    Cover,
-    CoveredClient,
     NameHash,
     PhoneHash,
     PossibleConflict,
-    Transfer,
 )
-from caseapp.domain.clients.queries import (
-    has_coach,
-    has_denial,
-    in_role,
-    is_responsible_for,
-    select_clients_of,
-    take_client_lock,
-    unseal_client,
-)
+from caseapp.domain.clients.queries import take_client_lock, unseal_client
 from caseapp.domain.clients.rules import (
     ASK_SUPERVISOR,
-    MUST_NOT_SEE,
-    ONLY_COVERS,
     list_match_blockers,
     list_question_blockers,
     may_be_mailed,
     needs_new_confirmation,
+)
+from caseapp.domain.clients.visibility import (
+    select_clients_of,
 )
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.operations import create_client_key
@@ -81,7 +73,6 @@ from caseapp.domain.users.queries import list_assignable_coaches
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
-    from datetime import datetime
     from uuid import UUID
 
     from caseapp.domain.clients.matches import DecidedMatches, Identity
@@ -89,8 +80,6 @@ if TYPE_CHECKING:
     from caseapp.domain.clients.schemas import ClientDetails
 
 
-INSERT_MEMBERSHIP = sa.insert(CareTeamMember.__table__)  # type: ignore[arg-type]
-UNSYNCHRONIZED = {"synchronize_session": False}
 COMPARISON = "comparison"
 """The task of the outbox that makes outdated hashes of clients again."""
 
@@ -118,7 +107,7 @@ def create_client(
     locked_clients().add(client.id)
     _fill_columns(client, details, create_client_key(client.id))
     db.session.flush()
-    _begin_membership(client.id, coach_id, COACH, actor.id, "opened")
+    begin_membership(client.id, coach_id, COACH, actor.id, "opened")
     _write_hashes(client.id, identify(details))
     _note_conflicts(client.id, decided)
     record(
@@ -425,121 +414,6 @@ def withdraw_contact_confirmation(client: LockedClient) -> None:
         sa.update(Client)
         .where(Client.id == client.id)
         .values(contact_confirmed_at=None, contact_confirmed_by=None, version=Client.version + 1)
-    )
-
-
-def join_care_team(actor: Actor, client: LockedClient, user_id: UUID) -> bool:
-    """Make a user a coach of a client; return whether they are new, otherwise nothing changes.
-
-    Raises RuleBroken for somebody who must not see the client, and when the actor only covers for a coach of it.
-    """
-    if has_denial(client.id, user_id):
-        refuse_for([MUST_NOT_SEE])
-    is_new = not has_coach(client.id, user_id)
-    if is_new:
-        is_responsible = is_responsible_for(actor.role, actor.id, client.id)
-        refuse_for([] if is_responsible else [ONLY_COVERS])
-        _begin_membership(client.id, user_id, COACH, actor.id, "opened")
-    return is_new
-
-
-def join_for(
-    client_id: UUID, user_id: UUID, role: str, by: UUID | None = None, reason: str = ""
-) -> None:
-    """Give a person a role in a locked client's care team, from now on and without an end so far.
-
-    Whoever has the role goes on having it, now without an end. `by` is who gives it, and None for the application;
-    `reason` is one of JOIN_REASONS.
-    """
-    goes_on = (
-        sa.update(CareTeamMember)
-        .where(*_membership(client_id, user_id, role))
-        .values(ends_at=ENDLESS)
-        .returning(CareTeamMember.user_id)
-    )
-    if not db.session.scalars(goes_on, execution_options=UNSYNCHRONIZED).all():
-        _begin_membership(client_id, user_id, role, by, reason)
-
-
-def read_until(client_id: UUID, user_id: UUID, ends_at: datetime) -> None:
-    """Let a person read a locked client's record from now until a moment."""
-    _begin_membership(client_id, user_id, READER, user_id, ends_at=ends_at)
-
-
-def _begin_membership(
-    client_id: UUID,
-    user_id: UUID,
-    role: str,
-    by: UUID | None,
-    reason: str = "",
-    *,
-    ends_at: datetime = ENDLESS,
-) -> None:
-    run(
-        INSERT_MEMBERSHIP,
-        user_id=user_id,
-        client_id=client_id,
-        role=role,
-        starts_at=now(),
-        ends_at=ends_at,
-        reason=reason,
-        created_by=None if by == SYSTEM_ID else by,
-    )
-
-
-def leave_for(client_id: UUID, user_id: UUID, role: str) -> None:
-    """Let a person's role in a locked client's care team end now."""
-    end_memberships(_membership(client_id, user_id, role), now())
-
-
-def leave_everywhere(user_id: UUID, role: str) -> None:
-    """Let a person's role end now in the care teams of all clients; their account is locked."""
-    end_memberships((CareTeamMember.user_id == user_id, in_role(CareTeamMember, role)), now())
-
-
-def end_memberships(found: tuple[sa.ColumnElement[bool], ...], ends_at: datetime) -> None:
-    """Let the memberships that meet these conditions end; those that don't begin before leave no trace."""
-    for ends in (
-        sa.delete(CareTeamMember).where(*found, CareTeamMember.starts_at >= ends_at),
-        sa.update(CareTeamMember).where(*found).values(ends_at=ends_at),
-    ):
-        db.session.execute(ends, execution_options=UNSYNCHRONIZED)
-
-
-def end_covers_of(client_id: UUID) -> None:
-    """End every cover of a locked client, also those that have not begun: somebody else is responsible now."""
-    runs_or_comes = (
-        CareTeamMember.client_id == client_id,
-        CareTeamMember.role == COVER,
-        CareTeamMember.ends_at > now(),
-    )
-    end_memberships(runs_or_comes, now())
-    coming = sa.select(Cover.id).where(Cover.starts_at >= now())
-    db.session.execute(
-        sa.delete(CoveredClient).where(
-            CoveredClient.client_id == client_id, CoveredClient.cover_id.in_(coming)
-        ),
-        execution_options=UNSYNCHRONIZED,
-    )
-
-
-def withdraw_offers(client_id: UUID, to_id: UUID | None = None) -> None:
-    """Withdraw the offer of a locked client to a colleague, if there is one; only one to `to_id`, if that is given."""
-    db.session.flush()
-    found = [Transfer.client_id == client_id, Transfer.state == "offered"]
-    if to_id is not None:
-        found.append(Transfer.to_id == to_id)
-    db.session.execute(
-        sa.update(Transfer).where(*found).values(state="withdrawn", decided_at=now()),
-        execution_options=UNSYNCHRONIZED,
-    )
-
-
-def _membership(client_id: UUID, user_id: UUID, role: str) -> tuple[sa.ColumnElement[bool], ...]:
-    return (
-        CareTeamMember.client_id == client_id,
-        CareTeamMember.user_id == user_id,
-        in_role(CareTeamMember, role),
     )
 
 

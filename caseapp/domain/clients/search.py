@@ -23,7 +23,7 @@ from caseapp.domain.clients.models import (
     ClientNameWord,
     PhoneHash,
 )
-from caseapp.domain.clients.queries import has_any, is_visible_to, sees_client, visible_to
+from caseapp.domain.clients.visibility import has_any, is_visible_to, sees_client, visible_to
 from caseapp.domain.keys.queries import fingerprint
 from caseapp.domain.practice.queries import get_practice_info
 

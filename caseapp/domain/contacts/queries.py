@@ -15,12 +15,8 @@ from caseapp.core.pagination import Page, make_page, page_newest_first
 from caseapp.core.permissions import Action
 from caseapp.core.vault import unseal_json
 from caseapp.domain.clients.models import Client
-from caseapp.domain.clients.queries import (
-    LockedClient,
-    is_visible_to,
-    take_lock_of_owner,
-    unseal_client,
-)
+from caseapp.domain.clients.queries import LockedClient, take_lock_of_owner, unseal_client
+from caseapp.domain.clients.visibility import is_visible_to
 from caseapp.domain.contacts.codes import IN_ERROR
 from caseapp.domain.contacts.models import Contact
 from caseapp.domain.contacts.schemas import ContactRecord

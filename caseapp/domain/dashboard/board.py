@@ -27,7 +27,7 @@ from caseapp.domain.alerts.codes import KINDS
 from caseapp.domain.alerts.queries import list_unacknowledged_alerts
 from caseapp.domain.clients.matches import list_undecided_conflicts
 from caseapp.domain.clients.models import Client
-from caseapp.domain.clients.queries import sees_client
+from caseapp.domain.clients.visibility import sees_client
 from caseapp.domain.dashboard.declined_proposals import list_declined_proposals
 from caseapp.domain.dashboard.emergencies import list_unreviewed
 from caseapp.domain.dashboard.old_levels import list_old_levels

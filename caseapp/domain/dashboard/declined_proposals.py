@@ -12,7 +12,7 @@ from caseapp.core.reads import note_shown
 from caseapp.domain.cases.models import Case
 from caseapp.domain.cases.queries import newest_case_id
 from caseapp.domain.clients.models import Client
-from caseapp.domain.clients.queries import sees_client
+from caseapp.domain.clients.visibility import sees_client
 from caseapp.domain.dashboard.schemas import DeclinedProposal
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_listed_key

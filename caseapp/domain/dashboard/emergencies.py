@@ -18,7 +18,7 @@ from caseapp.core.reads import note_shown
 from caseapp.core.vault import unseal_code, unseal_text
 from caseapp.domain.clients.codes import EMERGENCY_SHOWN_FOR
 from caseapp.domain.clients.models import Client, EmergencyAccess
-from caseapp.domain.clients.queries import (
+from caseapp.domain.clients.visibility import (
     is_denied_to,
     is_visible_to,
     sees_client,

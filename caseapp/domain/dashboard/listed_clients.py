@@ -14,7 +14,7 @@ from caseapp.core.reads import note_shown
 from caseapp.domain.cases.models import Case
 from caseapp.domain.clients.codes import SECOND_PERSON
 from caseapp.domain.clients.models import Client
-from caseapp.domain.clients.queries import sees_client, select_clients_of, visible_to
+from caseapp.domain.clients.visibility import sees_client, select_clients_of, visible_to
 from caseapp.domain.contacts.codes import CONTACT, NO_SHOW
 from caseapp.domain.contacts.queries import select_last
 from caseapp.domain.dashboard.no_shows import select_missed, select_missed_at

@@ -18,9 +18,9 @@ from caseapp.core.permissions import Action
 from caseapp.core.reads import note_shown
 from caseapp.core.vault import unseal_code
 from caseapp.domain.auth.models import PortalInvitation
-from caseapp.domain.auth.portal_access import REASON
+from caseapp.domain.auth.portal_codes import REASON
 from caseapp.domain.clients.models import Client
-from caseapp.domain.clients.queries import is_visible_to
+from caseapp.domain.clients.visibility import is_visible_to
 from caseapp.domain.dashboard.listed_clients import newest_case_number
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_listed_key

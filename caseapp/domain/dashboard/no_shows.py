@@ -16,7 +16,7 @@ from sqlalchemy.orm import aliased
 
 from caseapp.core.pagination import literal_limit
 from caseapp.core.permissions import Role
-from caseapp.domain.clients.queries import sees_client, visible_to
+from caseapp.domain.clients.visibility import sees_client, visible_to
 from caseapp.domain.contacts.codes import CONTACT, NO_SHOW
 from caseapp.domain.contacts.models import Contact
 from caseapp.domain.contacts.queries import counts, select_last

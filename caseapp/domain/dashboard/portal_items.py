@@ -16,7 +16,7 @@ from caseapp.domain.auth.models import PortalAccess
 from caseapp.domain.cases.models import Case
 from caseapp.domain.cases.queries import newest_case_id
 from caseapp.domain.clients.models import Client
-from caseapp.domain.clients.queries import sees_client
+from caseapp.domain.clients.visibility import sees_client
 from caseapp.domain.dashboard.schemas import PortalItem
 from caseapp.domain.users.models import User
 from caseapp.domain.worksheets.models import WorksheetResponse, WorksheetUpload

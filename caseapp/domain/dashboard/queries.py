@@ -24,7 +24,8 @@ from caseapp.domain.cases.queries import list_case_contexts, select_newest_open_
 from caseapp.domain.cases.stages import stage_by_id, stages
 from caseapp.domain.clients.care_team import get_arrangements
 from caseapp.domain.clients.models import Client
-from caseapp.domain.clients.queries import sees_client, unseal_client, visible_to
+from caseapp.domain.clients.queries import unseal_client
+from caseapp.domain.clients.visibility import sees_client, visible_to
 from caseapp.domain.dashboard.emergencies import list_reads
 from caseapp.domain.dashboard.listed_clients import (
     IS_OPEN,

@@ -11,7 +11,7 @@ from caseapp.core.database import db
 from caseapp.core.permissions import Role
 from caseapp.domain.clients.codes import COACH, SECOND_PERSON
 from caseapp.domain.clients.models import CareTeamMember, Client
-from caseapp.domain.clients.queries import in_role, is_denied_to
+from caseapp.domain.clients.visibility import in_role, is_denied_to
 from caseapp.domain.screening.history import list_safety_histories
 from caseapp.domain.screening.models import SafetyEvent
 from caseapp.domain.screening.rules import can_be_second, list_authors

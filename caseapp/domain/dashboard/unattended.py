@@ -15,7 +15,7 @@ from caseapp.core.reads import note_shown
 from caseapp.domain.cases.models import Case
 from caseapp.domain.clients.codes import COACH
 from caseapp.domain.clients.models import CareTeamMember, Client
-from caseapp.domain.clients.queries import (
+from caseapp.domain.clients.visibility import (
     in_role,
     sees_client,
     sees_client_of,

@@ -10,7 +10,8 @@ from caseapp.core.database import db
 from caseapp.core.permissions import Role
 from caseapp.domain.clients.codes import COACH
 from caseapp.domain.clients.models import CareTeamMember
-from caseapp.domain.clients.queries import in_role, lock_team
+from caseapp.domain.clients.queries import lock_team
+from caseapp.domain.clients.visibility import in_role
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:

@@ -26,13 +26,8 @@ from caseapp.core.vault import DataKey, unseal_code, unseal_column, unseal_json
 from caseapp.domain.clients.care_team import list_running_covers
 from caseapp.domain.clients.codes import COVER
 from caseapp.domain.clients.models import Client
-from caseapp.domain.clients.queries import (
-    has_role,
-    is_visible_to,
-    take_lock_of_owner,
-    unseal_client,
-    visible_to,
-)
+from caseapp.domain.clients.queries import take_lock_of_owner, unseal_client
+from caseapp.domain.clients.visibility import has_role, is_visible_to, visible_to
 from caseapp.domain.followups.codes import (
     LONGEST_GRACE,
     TASK_KINDS,

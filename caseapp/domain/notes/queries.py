@@ -28,11 +28,10 @@ from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import (
     LockedClient,
     find_coach_id,
-    is_visible_client,
-    sees_client,
     take_lock_of_owner,
     unseal_client,
 )
+from caseapp.domain.clients.visibility import is_visible_client, sees_client
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_key, open_listed_key
 from caseapp.domain.notes.models import Note, NoteSignature

@@ -13,7 +13,7 @@ from caseapp.core.permissions import Action
 from caseapp.core.reads import note_shown
 from caseapp.domain.cases.models import Case
 from caseapp.domain.clients.models import Client
-from caseapp.domain.clients.queries import sees_client
+from caseapp.domain.clients.visibility import sees_client
 from caseapp.domain.notes.models import Note
 from caseapp.domain.notes.records import CoachDraft
 from caseapp.domain.users.models import User

@@ -24,7 +24,7 @@ from caseapp.domain.assignments.models import Assignment
 from caseapp.domain.cases.facts import GOALS, OUTCOMES
 from caseapp.domain.cases.models import Case, CaseEvent
 from caseapp.domain.cases.stages import stage_by_id, stages
-from caseapp.domain.clients.queries import select_denied_clients
+from caseapp.domain.clients.visibility import select_denied_clients
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_key
 from caseapp.domain.practice.queries import get_practice_info

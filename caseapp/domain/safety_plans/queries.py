@@ -17,7 +17,8 @@ from caseapp.core.errors import NotFound
 from caseapp.core.permissions import Action
 from caseapp.core.vault import keyed_hash, unseal_text
 from caseapp.domain.clients.models import Client
-from caseapp.domain.clients.queries import LockedClient, is_visible_to, lock_client, unseal_client
+from caseapp.domain.clients.queries import LockedClient, lock_client, unseal_client
+from caseapp.domain.clients.visibility import is_visible_to
 from caseapp.domain.followups.codes import PLAN_REVIEW
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_key

@@ -14,7 +14,7 @@ from caseapp.core.database import db, run
 from caseapp.core.errors import NotFound
 from caseapp.core.vault import DataKey, SealBroken, tag_of
 from caseapp.domain.clients.codes import SECOND_PERSON
-from caseapp.domain.clients.queries import has_role, is_visible_to
+from caseapp.domain.clients.visibility import has_role, is_visible_to
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_key
 from caseapp.domain.screening.events import CircumstanceEnded

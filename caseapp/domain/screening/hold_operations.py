@@ -15,10 +15,10 @@ from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action, Role
 from caseapp.domain.audit.operations import record
 from caseapp.domain.clients.codes import SECOND_PERSON
+from caseapp.domain.clients.memberships import join_for
 from caseapp.domain.clients.models import CareTeamMember
-from caseapp.domain.clients.operations import join_for
-from caseapp.domain.clients.queries import has_denial, is_responsible_for, select_clients_of
 from caseapp.domain.clients.rules import ONLY_COVERS
+from caseapp.domain.clients.visibility import has_denial, is_responsible_for, select_clients_of
 from caseapp.domain.screening.current import get_current_safety
 from caseapp.domain.screening.events import HandoutAllowed, HoldReleased, SecondPersonNamed
 from caseapp.domain.screening.rules import check_name_second_person, check_release

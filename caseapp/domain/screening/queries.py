@@ -16,13 +16,13 @@ from caseapp.core.pagination import Page, page_in_memory
 from caseapp.core.permissions import Action, Role
 from caseapp.domain.clients.queries import (
     LockedClient,
-    is_denied_to,
     lock_client,
     open_client,
     select_client_with_key,
     take_client_lock,
     take_lock_of_owner,
 )
+from caseapp.domain.clients.visibility import is_denied_to
 from caseapp.domain.followups.queries import has_episode_result, list_hold_tasks
 from caseapp.domain.followups.rules import list_unfinished
 from caseapp.domain.screening.corrections import correction_blockers

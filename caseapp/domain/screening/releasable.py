@@ -12,7 +12,7 @@ from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.permissions import Action
 from caseapp.domain.clients.models import Client
-from caseapp.domain.clients.queries import sees_client
+from caseapp.domain.clients.visibility import sees_client
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.screening.history import list_safety_histories
 from caseapp.domain.screening.queries import list_open_kinds

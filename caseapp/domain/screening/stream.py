@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from caseapp.core.clock import now
 from caseapp.core.database import db, run, run_for_each
 from caseapp.domain.clients.codes import SECOND_PERSON
-from caseapp.domain.clients.operations import join_for, leave_for
+from caseapp.domain.clients.memberships import join_for, leave_for
 from caseapp.domain.screening.current import get_current_safety
 from caseapp.domain.screening.history import list_safety_histories
 from caseapp.domain.screening.marks import HOLD_KINDS, add_marks, list_marked, remove_marks

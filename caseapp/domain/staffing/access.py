@@ -14,7 +14,7 @@ from caseapp.core.permissions import Action
 from caseapp.domain.audit.operations import record
 from caseapp.domain.cases.models import Case
 from caseapp.domain.clients.models import CareTeamMember
-from caseapp.domain.clients.queries import has_denial, select_denied_clients
+from caseapp.domain.clients.visibility import has_denial, select_denied_clients
 from caseapp.domain.staffing.access_rules import AccessFacts, Ground, Membership, list_grounds
 from caseapp.domain.users.models import User
 from caseapp.domain.users.queries import get_user_by_email

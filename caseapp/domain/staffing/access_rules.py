@@ -1,6 +1,6 @@
 """Why somebody on the staff may or may not open a case: a pure function over what is stored about both.
 
-It explains the rule of `clients.queries.visible_to`, which alone decides.
+It explains the rule of `clients.visibility.visible_to`, which alone decides.
 """
 
 from __future__ import annotations

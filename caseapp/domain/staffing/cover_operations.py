@@ -22,8 +22,8 @@ from caseapp.domain.alerts.operations import readdress_alerts
 from caseapp.domain.alerts.queries import as_staff_member
 from caseapp.domain.audit.operations import record
 from caseapp.domain.clients.codes import COVER
+from caseapp.domain.clients.memberships import INSERT_MEMBERSHIP, end_memberships
 from caseapp.domain.clients.models import CareTeamMember, Cover, CoveredClient
-from caseapp.domain.clients.operations import INSERT_MEMBERSHIP, end_memberships
 from caseapp.domain.clients.queries import take_client_lock
 from caseapp.domain.practice.queries import get_practice_info, today
 from caseapp.domain.staffing.cover_rules import (

@@ -24,12 +24,10 @@ from caseapp.domain.clients.models import CareTeamMember, Client, Cover, Covered
 from caseapp.domain.clients.queries import (
     LockedClient,
     lock_client,
-    sees_client,
-    select_clients_of,
-    select_denied_clients,
     take_locks_of_coached,
     unseal_client,
 )
+from caseapp.domain.clients.visibility import sees_client, select_clients_of, select_denied_clients
 from caseapp.domain.dashboard.listed_clients import newest_case_number
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.queries import unseal_followup

@@ -12,8 +12,8 @@ from caseapp.core.permissions import Action
 from caseapp.core.vault import seal_code
 from caseapp.domain.alerts.operations import readdress_alerts
 from caseapp.domain.audit.operations import record
+from caseapp.domain.clients.memberships import withdraw_offers
 from caseapp.domain.clients.models import AccessDenial
-from caseapp.domain.clients.operations import withdraw_offers
 from caseapp.domain.followups.assignees import choose_assignee
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.screening.current import get_current_safety

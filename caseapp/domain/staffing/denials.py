@@ -17,13 +17,8 @@ from caseapp.core.reads import note_shown
 from caseapp.core.vault import unseal_code
 from caseapp.domain.cases.models import Case
 from caseapp.domain.clients.models import AccessDenial, Client
-from caseapp.domain.clients.queries import (
-    is_visible_to,
-    lock_team,
-    select_denied_clients,
-    take_client_lock,
-    take_lock_of_owner,
-)
+from caseapp.domain.clients.queries import lock_team, take_client_lock, take_lock_of_owner
+from caseapp.domain.clients.visibility import is_visible_to, select_denied_clients
 from caseapp.domain.dashboard.listed_clients import newest_case_number
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import get_client_key, open_listed_key

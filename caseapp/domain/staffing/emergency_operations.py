@@ -16,9 +16,9 @@ from caseapp.core.permissions import Action
 from caseapp.core.vault import seal_bytes, seal_code
 from caseapp.domain.audit.operations import record
 from caseapp.domain.clients.codes import EMERGENCY_MINUTES, READER
+from caseapp.domain.clients.memberships import leave_for, read_until
 from caseapp.domain.clients.models import EmergencyAccess
-from caseapp.domain.clients.operations import leave_for, read_until
-from caseapp.domain.clients.queries import has_role
+from caseapp.domain.clients.visibility import has_role
 from caseapp.domain.dashboard.emergencies import TABLE
 from caseapp.domain.staffing.emergencies import count_emergencies
 from caseapp.domain.staffing.rules import check_emergency, check_review
@@ -38,8 +38,8 @@ EMERGENCY_MAIL = "emergency_mail"
 def open_emergency_access(actor: Actor, access: LockedAccess, new: NewEmergencyAccess) -> UUID:
     """Let the actor read the record of a client whom they don't see, for EMERGENCY_MINUTES, and return its id.
 
-    No change finds the client meanwhile, see `clients.queries.opens_record`. The client's coaches find it on Today and
-    are mailed, naming nobody; another supervisor reviews it. Raises RuleBroken, see `check_emergency`.
+    No change finds the client meanwhile, see `clients.visibility.opens_record`. The client's coaches find it on Today
+    and are mailed, naming nobody; another supervisor reviews it. Raises RuleBroken, see `check_emergency`.
     """
     require(actor, Action.EMERGENCY_OPEN)
     # Two that somebody opens at the same moment are counted one after the other.

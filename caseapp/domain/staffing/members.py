@@ -21,7 +21,7 @@ from caseapp.domain.auth.password_links import invite_again
 from caseapp.domain.auth.passwords import end_access
 from caseapp.domain.auth.rules import require_reach
 from caseapp.domain.clients.codes import SECOND_PERSON
-from caseapp.domain.clients.operations import leave_everywhere
+from caseapp.domain.clients.memberships import leave_everywhere
 from caseapp.domain.staffing.operations import change_supervisor, place_people
 from caseapp.domain.staffing.queries import list_hidden
 from caseapp.domain.staffing.rules import ACTIVE, check_role, list_supervisor_faults

@@ -21,20 +21,15 @@ from caseapp.domain.auth.rules import require_reach
 from caseapp.domain.cases.models import Case
 from caseapp.domain.cases.operations import record_hand_over
 from caseapp.domain.clients.codes import COACH
-from caseapp.domain.clients.operations import (
-    end_covers_of,
-    join_for,
-    leave_for,
-    withdraw_offers,
-)
-from caseapp.domain.clients.queries import (
+from caseapp.domain.clients.memberships import end_covers_of, join_for, leave_for, withdraw_offers
+from caseapp.domain.clients.rules import MUST_NOT_SEE
+from caseapp.domain.clients.visibility import (
     has_coach,
     has_denial,
     is_responsible_for,
     sees_client_of,
     select_clients_of,
 )
-from caseapp.domain.clients.rules import MUST_NOT_SEE
 from caseapp.domain.followups.assignees import choose_assignee
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.keys.queries import get_client_key

@@ -20,13 +20,13 @@ from caseapp.domain.auth.queries import list_with_password
 from caseapp.domain.clients.codes import COACH, SECOND_PERSON
 from caseapp.domain.clients.matches import list_denied
 from caseapp.domain.clients.models import CareTeamMember, Client
-from caseapp.domain.clients.queries import (
+from caseapp.domain.clients.queries import take_locks_of_coached
+from caseapp.domain.clients.visibility import (
     in_role,
     is_denied_to,
     sees_client,
     select_clients_of,
     select_denied_clients,
-    take_locks_of_coached,
 )
 from caseapp.domain.dashboard.listed_clients import newest_case_number
 from caseapp.domain.dashboard.second_people import list_hold_authors, list_without_second

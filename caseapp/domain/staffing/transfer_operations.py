@@ -18,7 +18,7 @@ from caseapp.domain.alerts.queries import as_staff_member
 from caseapp.domain.audit.operations import record
 from caseapp.domain.clients.codes import COACH
 from caseapp.domain.clients.models import Transfer
-from caseapp.domain.clients.queries import select_clients_of
+from caseapp.domain.clients.visibility import select_clients_of
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_listed_key
 from caseapp.domain.staffing.operations import lock_account, swap_coach

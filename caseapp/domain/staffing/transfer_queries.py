@@ -23,12 +23,14 @@ from caseapp.domain.clients.models import Client, Transfer
 from caseapp.domain.clients.queries import (
     LockedClient,
     get_client_under_key,
+    take_client_lock,
+    take_lock_of_owner,
+)
+from caseapp.domain.clients.visibility import (
     has_coach,
     has_denial,
     sees_client,
     select_denied_clients,
-    take_client_lock,
-    take_lock_of_owner,
 )
 from caseapp.domain.dashboard.listed_clients import newest_case_number
 from caseapp.domain.followups.models import FollowUp

@@ -25,7 +25,7 @@ from caseapp.core.reads import write_with_reads
 from caseapp.core.vault import seal_bytes, seal_json, seal_private, unseal_private
 from caseapp.domain.audit.operations import record
 from caseapp.domain.clients.codes import READER
-from caseapp.domain.clients.queries import has_role
+from caseapp.domain.clients.visibility import has_role
 from caseapp.domain.worksheets.models import WorksheetResponse, WorksheetUpload
 from caseapp.domain.worksheets.queries import count_kept_uploads, get_upload
 from caseapp.domain.worksheets.rules import check_send, check_share, check_upload, check_write

@@ -21,8 +21,8 @@ from caseapp.domain.alerts.queries import (
 )
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.clients.codes import ALERTED
+from caseapp.domain.clients.memberships import join_care_team
 from caseapp.domain.clients.models import CareTeamMember
-from caseapp.domain.clients.operations import join_care_team
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.screening.correction_operations import mark_in_error
 from caseapp.domain.screening.operations import record_screening

@@ -36,7 +36,7 @@ from caseapp.domain.auth.operations import (
 )
 from caseapp.domain.auth.password_links import make_reset_code
 from caseapp.domain.auth.passwords import change_password, check_change
-from caseapp.domain.auth.portal_access import invite_client
+from caseapp.domain.auth.portal_codes import invite_client
 from caseapp.domain.auth.provider_sign_in import sign_in as sign_in_at_provider
 from caseapp.domain.auth.queries import find_staff_session
 from caseapp.domain.auth.schemas import NewToken, PasswordChange

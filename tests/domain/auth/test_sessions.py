@@ -15,7 +15,7 @@ from caseapp.core.sessions import ABSOLUTE_TIMEOUT, IDLE_TIMEOUT, Session
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth.models import Token
 from caseapp.domain.auth.operations import create_token, reset_password, revoke_token
-from caseapp.domain.auth.portal_access import invite_client
+from caseapp.domain.auth.portal_codes import invite_client
 from caseapp.domain.auth.queries import (
     find_client_session,
     find_staff_session,

@@ -10,7 +10,7 @@ from caseapp.core.permissions import Role
 from caseapp.core.sessions import Session
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.queries import AuditFilter, list_audit_events
-from caseapp.domain.auth import portal_access
+from caseapp.domain.auth import portal_access, portal_codes
 from caseapp.domain.auth.devices import NO_DEVICE
 from caseapp.domain.auth.models import PortalAccess
 from caseapp.domain.auth.queries import find_client_session
@@ -51,9 +51,9 @@ def enter_pin(actor, pin=PIN, device=NO_DEVICE):
 
 def request_link(email, address=HOME, device=NO_DEVICE):
     """Request a link as the portal does."""
-    portal_access.count_link_request(email, address, device)
+    portal_codes.count_link_request(email, address, device)
     with transaction():
-        portal_access.request_link(email)
+        portal_codes.request_link(email)
 
 
 def list_sessions(client_id):

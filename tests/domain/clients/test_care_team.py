@@ -14,8 +14,8 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.cases.queries import CaseFilter, get_case_context, list_cases
 from caseapp.domain.clients.care_team import list_care_team
 from caseapp.domain.clients.codes import COACH, SECOND_PERSON
+from caseapp.domain.clients.memberships import join_for, leave_for
 from caseapp.domain.clients.models import CareTeamMember
-from caseapp.domain.clients.operations import join_for, leave_for
 from caseapp.domain.clients.queries import find_coach_id, get_client_record, lock_client
 from caseapp.domain.clients.search import list_clients
 from caseapp.domain.staffing.operations import hand_over

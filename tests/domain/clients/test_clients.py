@@ -13,8 +13,9 @@ from caseapp.core.errors import Forbidden, NotFound, Stale
 from caseapp.core.transaction import transaction
 from caseapp.core.vault import SealBroken
 from caseapp.domain.audit.models import AuditEvent
+from caseapp.domain.clients.memberships import join_care_team
 from caseapp.domain.clients.models import CareTeamMember, Client
-from caseapp.domain.clients.operations import create_client, join_care_team, update_client
+from caseapp.domain.clients.operations import create_client, update_client
 from caseapp.domain.clients.queries import (
     get_client_record,
     lock_client,

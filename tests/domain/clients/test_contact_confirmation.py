@@ -7,7 +7,7 @@ import pytest
 from caseapp.core import outbox
 from caseapp.core.errors import Forbidden, RuleBroken, Stale, Unauthenticated
 from caseapp.core.transaction import transaction
-from caseapp.domain.auth import portal_access
+from caseapp.domain.auth import portal_codes
 from caseapp.domain.auth.queries import find_client_session
 from caseapp.domain.cases.operations import clear_case_flag
 from caseapp.domain.cases.queries import lock_case
@@ -48,7 +48,7 @@ def confirm(coach, client_id):
 
 def invite(coach, client_id):
     with transaction():
-        return portal_access.invite_client(coach, lock_client(coach, client_id))
+        return portal_codes.invite_client(coach, lock_client(coach, client_id))
 
 
 def is_frozen(coach, client_id):

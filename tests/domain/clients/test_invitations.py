@@ -9,7 +9,7 @@ from caseapp.core import outbox
 from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, Invalid, NotFound, RuleBroken, Unauthenticated
 from caseapp.core.transaction import transaction
-from caseapp.domain.auth import portal_access
+from caseapp.domain.auth import portal_codes
 from caseapp.domain.auth.credentials import hash_secret
 from caseapp.domain.auth.models import PortalAccess, PortalInvitation
 from caseapp.domain.auth.queries import find_client_session, get_sign_in_step
@@ -69,7 +69,7 @@ def test_invite_without_safe_email_creates_a_card(mailbox, coach, address):
 def test_invite_when_the_portal_is_not_safe_is_rejected(mailbox, coach, channels):
     client_id = builders.client(coach, safe=SafeContact(channels), email=ADDRESS)
     with pytest.raises(RuleBroken) as refused, transaction():
-        portal_access.invite_client(coach, lock_client(coach, client_id))
+        portal_codes.invite_client(coach, lock_client(coach, client_id))
     assert refused.value.reasons[0].code == "portal_not_safe"
     assert refused.value.reasons[0].way_out
     assert access_row(client_id) is None
@@ -79,9 +79,9 @@ def test_invite_by_someone_outside_the_care_team_fails(app):
     cast = staff.team()
     client_id = builders.client(cast["coach"], safe=CARD_ONLY)
     with pytest.raises(NotFound), transaction():
-        portal_access.invite_client(cast["coach2"], lock_client(cast["coach2"], client_id))
+        portal_codes.invite_client(cast["coach2"], lock_client(cast["coach2"], client_id))
     with pytest.raises(Forbidden), transaction():
-        portal_access.invite_client(cast["admin"], lock_client(cast["admin"], client_id))
+        portal_codes.invite_client(cast["admin"], lock_client(cast["admin"], client_id))
 
 
 def test_codes_are_stored_as_hashes_only(mailbox, coach):
@@ -119,14 +119,14 @@ def test_nobody_holds_both_halves_of_what_replaces_a_pin(coach, app):
 
     def make_card(actor):
         with transaction():
-            return portal_access.make_card(actor, lock_client(coach, found.client_id))
+            return portal_codes.make_card(actor, lock_client(coach, found.client_id))
 
     with pytest.raises(Invalid), transaction():
-        portal_access.invite_client(coach, lock_client(coach, found.client_id))
+        portal_codes.invite_client(coach, lock_client(coach, found.client_id))
     # Whether the new PIN is chosen in between or not.
     for reason in ("known", "lost"):
         with transaction():
-            again = portal_access.invite_client(coach, lock_client(coach, found.client_id), reason)
+            again = portal_codes.invite_client(coach, lock_client(coach, found.client_id), reason)
         assert (again.card_code, again.mailed) == (None, False)
         with pytest.raises(Unauthenticated):
             come_in(found.card_code, HOME)
@@ -162,7 +162,7 @@ def test_invite_while_a_pin_is_checked_ends_that_sign_in(coach, app):
     choose_pin(arriving, found.start_code, PIN)
     waiting = redeem(found.card_code)
     with transaction():
-        portal_access.invite_client(coach, lock_client(coach, found.client_id), "known")
+        portal_codes.invite_client(coach, lock_client(coach, found.client_id), "known")
         db.session.execute(sa.update(PortalAccess).values(pin_hash=hash_secret(PIN)))
     with pytest.raises(Unauthenticated):
         enter_pin(waiting, PIN)
@@ -172,7 +172,7 @@ def test_invite_while_a_pin_is_checked_ends_that_sign_in(coach, app):
 def test_mail_requested_before_email_became_unsafe_is_not_sent(mailbox, coach):
     client_id = builders.client(coach, safe=EMAIL_AND_PORTAL, email=ADDRESS)
     with transaction():
-        portal_access.invite_client(coach, lock_client(coach, client_id))
+        portal_codes.invite_client(coach, lock_client(coach, client_id))
     set_safe_channels(coach, client_id, "call", "portal")
     assert outbox.sweep() == 1
     assert mailbox.taken == []

@@ -13,7 +13,7 @@ from caseapp.core.database import db
 from caseapp.core.errors import TooManyAttempts, Unauthenticated
 from caseapp.core.outbox import OutboxRow
 from caseapp.core.transaction import transaction
-from caseapp.domain.auth import portal_access
+from caseapp.domain.auth import portal_codes
 from caseapp.domain.auth.devices import NO_DEVICE
 from caseapp.domain.clients.queries import lock_client
 from tests.domain.clients.portal_visitor import HOME, come_in, list_sessions, redeem, request_link
@@ -131,7 +131,7 @@ def test_link_mail_after_server_refusal_is_sent_again(mailbox, coach):
     mailbox.refusing = True
     with at(moment):
         with transaction():
-            portal_access.invite_client(coach, lock_client(coach, client_id))
+            portal_codes.invite_client(coach, lock_client(coach, client_id))
         assert outbox.sweep() == 0
     mailbox.refusing = False
     with at(moment + timedelta(hours=3)):
@@ -157,7 +157,7 @@ def test_link_mail_requested_hours_ago_is_dropped(mailbox, coach):
 def test_link_mail_with_several_workers_is_sent_once(mailbox, coach, app):
     client_id = builders.client(coach, safe=EMAIL_AND_PORTAL, email=ADDRESS)
     with transaction():
-        portal_access.invite_client(coach, lock_client(coach, client_id))
+        portal_codes.invite_client(coach, lock_client(coach, client_id))
     db.session.rollback()
     run_concurrently(app, 6, lambda _: outbox.sweep())
     assert len(mailbox.taken) == 1

@@ -11,7 +11,7 @@ from caseapp.core.database import db
 from caseapp.core.errors import Invalid
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import assign_handout
-from caseapp.domain.auth.portal_access import invite_client
+from caseapp.domain.auth.portal_codes import invite_client
 from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.dashboard import portal_items, queries

@@ -17,7 +17,8 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.clients.codes import CARE_TEAM_ROLES
 from caseapp.domain.clients.models import CareTeamMember
-from caseapp.domain.clients.queries import get_client_record, in_role
+from caseapp.domain.clients.queries import get_client_record
+from caseapp.domain.clients.visibility import in_role
 from caseapp.domain.dashboard.queries import get_today
 from caseapp.domain.screening.hold_operations import (
     SECOND_PERSON_MAIL,

@@ -22,7 +22,8 @@ from caseapp.domain.cases.operations import open_case
 from caseapp.domain.cases.queries import list_case_contexts
 from caseapp.domain.cases.schemas import CaseDetails
 from caseapp.domain.clients.models import CareTeamMember
-from caseapp.domain.clients.queries import in_role, lock_client
+from caseapp.domain.clients.queries import lock_client
+from caseapp.domain.clients.visibility import in_role
 from caseapp.domain.keys.queries import get_client_key
 from caseapp.domain.models import METADATA
 from caseapp.domain.screening.correction_operations import mark_in_error

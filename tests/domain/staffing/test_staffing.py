@@ -16,7 +16,7 @@ from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.cases.operations import close_case, reopen_case
 from caseapp.domain.cases.queries import get_case_context, lock_case
 from caseapp.domain.cases.schemas import CaseClosing
-from caseapp.domain.clients.operations import join_care_team
+from caseapp.domain.clients.memberships import join_care_team
 from caseapp.domain.clients.queries import get_client_record, lock_client
 from caseapp.domain.dashboard.queries import get_today
 from caseapp.domain.dashboard.timeline import list_timeline

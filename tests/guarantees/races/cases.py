@@ -11,12 +11,8 @@ from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth.models import PortalAccess
-from caseapp.domain.auth.portal_access import (
-    invite_client,
-    lock_portal_access,
-    make_card,
-    redeem_link_or_card,
-)
+from caseapp.domain.auth.portal_access import lock_portal_access, redeem_link_or_card
+from caseapp.domain.auth.portal_codes import invite_client, make_card
 from caseapp.domain.cases import operations as cases
 from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.cases.schemas import CaseDetails, StageMove

@@ -18,7 +18,8 @@ from caseapp.domain.alerts.queries import lock_alert
 from caseapp.domain.bulk_assignments.models import BulkAssignment, BulkAssignmentItem
 from caseapp.domain.clients.codes import COACH
 from caseapp.domain.clients.models import CareTeamMember
-from caseapp.domain.clients.queries import in_role, lock_client
+from caseapp.domain.clients.queries import lock_client
+from caseapp.domain.clients.visibility import in_role
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.staffing.operations import change_supervisor, disable_member, hand_over
 from caseapp.domain.staffing.queries import lock_member, lock_members
