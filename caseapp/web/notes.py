@@ -47,7 +47,7 @@ from caseapp.domain.notes.queries import (
 )
 from caseapp.domain.notes.rules import missing_for_signature
 from caseapp.domain.notes.schemas import (
-    AddendumSchema,
+    AddendumFormSchema,
     DraftChange,
     DraftFormSchema,
     NewAddendum,
@@ -468,7 +468,7 @@ def addendum_page(note: NoteRecord, forms: Forms) -> str:
 
 @amending.form(
     Action.NOTE_AMEND,
-    Body(AddendumSchema, NewAddendum),
+    Body(AddendumFormSchema, NewAddendum),
     lock=lock_note,
     refused="The addendum was not signed",
 )

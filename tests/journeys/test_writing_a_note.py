@@ -244,3 +244,18 @@ def test_today_of_an_admin_passes_the_page_checks(coach, live, page, look):
     sign_in(page, live, "admin")
     look.at("/today")
     expect(page.get_by_role("heading", level=1)).to_contain_text("Today")
+
+
+def test_enter_in_a_field_of_an_addendum_signs_nothing(coach, case, live, page):
+    note_id = builders.note(coach, case.case_id)
+    sign_in(page, live)
+    page.goto(f"{live}/note/{note_id}/addendum")
+    page.get_by_label("What it is").select_option("in_error")
+    page.get_by_label("Reason").fill("Written for another client.")
+    for label in ("Minutes", "Session began"):
+        page.get_by_label(label).press("Enter")
+        page.get_by_text("Nothing is signed yet.").first.wait_for()
+    assert load_note(coach, note_id).addenda == ()
+    page.get_by_role("button", name="Sign the addendum").click()
+    page.get_by_text("This note was entered in error").first.wait_for()
+    assert len(load_note(coach, note_id).addenda) == 1

@@ -123,10 +123,13 @@ def test_wrong_day_is_corrected_and_both_stand_on_the_page(app, team, coach_brow
 def test_addendum_is_signed_by_its_button_only_and_asks_what_it_is(coach_browser, coach, case):
     page = f"/note/{builders.note(coach, case.case_id)}/addendum"
     text = coach_browser.text(page)
-    # Enter in a field presses the first button of a form, unless that one is disabled.
+    # Enter in a field presses the first button of a form.
     form = text[text.index(f'action="{page}"') :]
-    assert re.search(r"<button[^>]*>", form)[0].endswith(" disabled>")
+    assert 'name="check" value="yes"' in re.search(r"<button[^>]*>", form)[0]
     assert "can’t be undone" in text
+    answer = coach_browser.send(page, kind="addition", text="She rang.", check="yes")
+    assert answer.status_code == 422
+    assert "Nothing is signed yet." in answer.get_data(as_text=True)
     answer = coach_browser.send(page, text="She rang.")
     assert answer.status_code == 422
     assert "Choose whether this corrects the note" in answer.get_data(as_text=True)

@@ -243,6 +243,16 @@ class AddendumSchema(Schema):
         return NewAddendum(**{**data, **texts})
 
 
+class AddendumFormSchema(AddendumSchema):
+    """Input of the form of an addendum, whose first button, which Enter in a field presses, signs nothing."""
+
+    check = fields.String(
+        validate=validate.Equal(
+            "", error="Nothing is signed yet. To sign, press Sign the addendum."
+        )
+    )
+
+
 class AddendumResponseSchema(Schema):
     """An addendum of a signed note in API responses."""
 
