@@ -150,6 +150,18 @@ def withdraw_offers(client_id: UUID, to_id: UUID | None = None) -> None:
     )
 
 
+def withdraw_offers_of(user_id: UUID) -> None:
+    """Withdraw the offers of cases from and to a member of staff whose clients and offers are locked."""
+    db.session.flush()
+    concerns = sa.or_(Transfer.from_id == user_id, Transfer.to_id == user_id)
+    db.session.execute(
+        sa.update(Transfer)
+        .where(concerns, Transfer.state == "offered")
+        .values(state="withdrawn", decided_at=now()),
+        execution_options=UNSYNCHRONIZED,
+    )
+
+
 def _membership(client_id: UUID, user_id: UUID, role: str) -> tuple[sa.ColumnElement[bool], ...]:
     return (
         CareTeamMember.client_id == client_id,

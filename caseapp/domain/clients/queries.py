@@ -19,6 +19,7 @@ from caseapp.domain.clients.codes import COACH
 from caseapp.domain.clients.models import (
     CareTeamMember,
     Client,
+    Transfer,
 )
 from caseapp.domain.clients.schemas import SafeContact
 from caseapp.domain.clients.visibility import (
@@ -194,7 +195,7 @@ LOCK_TEAM = (
 
 
 def take_locks_of_coached(coaches: sa.Select[UUID]) -> None:
-    """Take the locks of all clients whom any of these people coach, always in the same order.
+    """Take the locks of all clients whom any of these people coach or are offered, always in the same order.
 
     Raises RuntimeError outside `transaction()`.
     """
@@ -204,7 +205,11 @@ def take_locks_of_coached(coaches: sa.Select[UUID]) -> None:
     coached = sa.select(CareTeamMember.client_id).where(
         in_role(CareTeamMember, COACH), CareTeamMember.user_id.in_(coaches)
     )
-    found = sa.select(Client.id).where(Client.id.in_(coached)).order_by(Client.id)
+    offered = sa.select(Transfer.client_id).where(
+        Transfer.state == "offered", Transfer.to_id.in_(coaches)
+    )
+    either = sa.or_(Client.id.in_(coached), Client.id.in_(offered))
+    found = sa.select(Client.id).where(either).order_by(Client.id)
     locked.update(db.session.scalars(found.with_for_update(key_share=True)))
     db.session.expire_all()
 

@@ -21,7 +21,13 @@ from caseapp.domain.auth.rules import require_reach
 from caseapp.domain.cases.models import Case
 from caseapp.domain.cases.operations import record_hand_over
 from caseapp.domain.clients.codes import COACH
-from caseapp.domain.clients.memberships import end_covers_of, join_for, leave_for, withdraw_offers
+from caseapp.domain.clients.memberships import (
+    end_covers_of,
+    join_for,
+    leave_for,
+    withdraw_offers,
+    withdraw_offers_of,
+)
 from caseapp.domain.clients.rules import MUST_NOT_SEE
 from caseapp.domain.clients.visibility import (
     has_coach,
@@ -190,7 +196,8 @@ def send_hand_over_mail(user_id: UUID) -> bool:
 def disable_member(actor: Actor, member: LockedMember, successor: LockedMember | None) -> None:
     """Disable a member of staff and end their sessions, tokens and invitation at once; their records stay.
 
-    `successor` supervises from now on whom they have supervised. Alerts that wait for them go on to others at once.
+    `successor` supervises from now on whom they have supervised. Alerts that wait for them go on to others at once, and
+    offers of cases from and to them are withdrawn.
     Raises RuleBroken while they are responsible for clients with an open hold, flag or follow-up, or supervise
     somebody and there is no successor, and for the last admin who can sign in, and Forbidden for an admin by a token.
     """
@@ -203,6 +210,7 @@ def disable_member(actor: Actor, member: LockedMember, successor: LockedMember |
     user.disabled_at = now()
     db.session.flush()
     end_access(user.id)
+    withdraw_offers_of(user.id)
     enqueue_alerts_of(user.id)
     record(actor, Action.USER_MANAGE, "user", user.id, details={"disabled": True})
 

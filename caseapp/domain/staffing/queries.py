@@ -182,6 +182,8 @@ class LockedMember:
 def lock_members(*user_ids: UUID) -> list[LockedMember]:
     """Lock the clients of some members of staff and of the people whom they supervise, then these accounts, and read.
 
+    Clients who are offered to them are locked too.
+
     In this order, which is that of whoever changes a client's record, and all of them at once, each kind by id: so two
     who lock the same people never wait for each other in a circle. Active admins are locked too, so that of two who
     leave at the same moment the second one is seen to be the last. Whoever records something about one of these

@@ -44,7 +44,7 @@ from caseapp.domain.staffing.transfer_rules import (
     list_waiting_faults,
 )
 from caseapp.domain.staffing.transfer_schemas import NewTransfer
-from tests.domain.staffing.steps import give, marked
+from tests.domain.staffing.steps import disable, give, marked
 from tests.support import builders, staff
 
 MINUTE = timedelta(minutes=1)
@@ -264,6 +264,27 @@ def test_cases_are_offered_by_the_coach_or_their_supervisor_to_active_colleagues
     # A hand-over meanwhile ends the offer, and a coach who left can't be followed.
     give(team["supervisor"], made, coach, team["supervisor"])
     assert refused(accept_transfer, colleague, made) == ["decided"]
+
+
+@pytest.mark.both
+def test_whoever_leaves_offers_nothing_and_is_offered_nothing(team):
+    coach, colleague = team["coach"], team["coach2"]
+    given, got = builders.case(coach, "Ines Okafor"), builders.case(colleague, "Tomasz Held")
+    kept = builders.case(colleague, "Mara Lind")
+    offer(coach, coach, colleague, given)
+    offer(colleague, colleague, coach, got)
+    offer(colleague, colleague, team["supervisor"], kept)
+    disable(coach)
+    assert (listed(coach), get_today(colleague).waiting_transfers) == (
+        [(given.number, "Ines Okafor", "withdrawn", "workload")],
+        0,
+    )
+    assert sorted(row[::2] for row in listed(colleague)) == sorted(
+        [(got.number, "withdrawn"), (kept.number, "offered")]
+    )
+    assert refused(accept_transfer, colleague, given) == ["decided"]
+    # Offered to somebody else at once.
+    offer(colleague, colleague, team["supervisor"], got)
 
 
 def test_colleague_under_whom_nobody_could_release_a_hold_is_told_nothing_of_it(team):
