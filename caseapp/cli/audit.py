@@ -13,13 +13,13 @@ from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.checkpoints import (
     public_keys,
-    read_marks,
+    read_counting,
     record_acceptance,
     write_checkpoint,
 )
 from caseapp.domain.audit.export import export_log, record_export
 from caseapp.domain.audit.verification import verify_log
-from caseapp.domain.audit.verifier import CheckpointBroken
+from caseapp.domain.audit.verifier import CheckpointBroken, describe_checkpoints, list_marks
 
 if TYPE_CHECKING:
     from caseapp.cli.context import CommandContext
@@ -36,15 +36,20 @@ def audit() -> None:
 @audit.command("verify")
 @click.pass_obj
 def verify_stored_log(context: CommandContext) -> None:
-    """Check that no event of the log was changed, added, removed or moved; print the first fault of each stream."""
-    lines, marks = [], {}
+    """Check that no event of the log was changed, added, removed or moved; print the first fault of each stream.
+
+    It says with which checkpoints the log was compared: without one, it can have been cut off or brought back.
+    """
+    lines, checkpoints = [], None
     with context.open_as() as actor:
         require(actor, Action.AUDIT_READ)
         try:
-            marks = read_marks()
+            checkpoints = read_counting()
         except CheckpointBroken as fault:
             lines.append(f"checkpoints: {fault}.")
-        found = verify_log(marks)
+        found = verify_log(list_marks(checkpoints or []))
+    if checkpoints is not None:
+        click.echo(describe_checkpoints(checkpoints))
     lines += [f"{fault.kind}: {fault.text}." for fault in found.faults]
     if lines:
         print_error_lines(lines)

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -17,6 +18,7 @@ from caseapp.cli.check_result import FAULT
 from caseapp.cli.context import CommandContext
 from caseapp.core import settings
 from caseapp.core.actor import Actor, operator
+from caseapp.core.clock import at
 from caseapp.core.database import db
 from caseapp.core.errors import RuleBroken
 from caseapp.core.permissions import Role
@@ -157,12 +159,20 @@ def test_export_is_verified_by_one_file_without_the_installation(
     program = [sys.executable, "-I", verifier.__file__, str(file)]
     done = subprocess.run([*program, "--key", key], capture_output=True, text=True, check=False)  # noqa: S603
     count = len(re.findall(rb'"kind": "event"', b"".join(whole)))
+    opened = map(json.loads, json.loads(whole[0])["checkpoints"])
+    vouching = [f"{found['number']} of {found['at']} UTC" for found in opened]
     assert done.stdout.splitlines() == [
         f"{count} events are as they were exported.",
+        f"Compared with checkpoints {vouching[0]} to {vouching[-1]}.",
         f"Checkpoints vouch for {count} of {count} events.",
     ]
     assert done.returncode == 0
     assert b'"kind": "list"' in b"".join(whole)
+    [shown, *_] = [place for place, line in enumerate(whole) if b'"kind": "list"' in line]
+    moved = json.loads(whole[shown]) | {"at": "1999-01-01 00:00:00.000000"}
+    found = faults([*whole[:shown], f"{json.dumps(moved)}\n".encode(), *whole[shown + 1 :]])
+    event = f"A client in the list of event {moved['event']}"
+    assert found == [("file", "The file"), ("changed", event)]
     assert "-----" not in "".join(map(str, whole)), "no secret key"
 
     own = [place for place, line in enumerate(whole) if f'"stream": "{stream}"'.encode() in line]
@@ -216,6 +226,12 @@ def test_tampered_checkpoints_are_noticed_and_a_cut_off_one_is_not_one(team, fol
         path.write_text(text)
         assert codes() == at_start
         assert run_command("audit", "verify").stderr.startswith("checkpoints: "), text
+    for broken in (b"\n", b"\xff\xfe\n"):
+        path.write_bytes(whole.encode() + broken)
+        refuse(team, 1)
+        assert (codes(), write_checkpoint()) == (["checkpoint_broken"], None)
+        refused = run_command("audit", "verify")
+        assert (refused.stdout, refused.stderr) == ("", "checkpoints: A checkpoint was changed.\n")
     path.write_text(one + two + three[:40])
     assert codes() == []
     refuse(team, 1)
@@ -225,3 +241,22 @@ def test_tampered_checkpoints_are_noticed_and_a_cut_off_one_is_not_one(team, fol
     assert run_command("audit", "accept-rollback", "--reason", "Written over.").exit_code == 0
     assert run_command("audit", "verify").exit_code == 0
     assert path.stat().st_mode & 0o077 == 0 or folder.stat().st_mode & 0o077 == 0
+
+
+def test_clock_that_goes_back_over_the_end_of_a_month_breaks_no_checkpoints(
+    team, folder, run_command
+):
+    compared = "Compared with no checkpoint."
+    assert run_command("audit", "verify").stdout.splitlines()[0] == compared
+    start = datetime(2026, 12, 1, tzinfo=UTC)
+    for number, seconds in enumerate((0, -1, 60), 1):
+        with at(start + timedelta(seconds=seconds)):
+            refuse(team, 1)
+            assert write_checkpoint() == number
+    [path] = folder.iterdir()
+    assert path.name == "checkpoints-2026-12.jsonl"
+    found = run_command("audit", "verify")
+    compared = (
+        "Compared with checkpoints 1 of 2026-12-01 00:00:00 UTC to 3 of 2026-12-01 00:01:00 UTC."
+    )
+    assert (found.exit_code, found.stdout.splitlines()[0]) == (0, compared)

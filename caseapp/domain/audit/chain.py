@@ -129,11 +129,12 @@ def select_line(dialect: str) -> str:
     """Return the SQL that reads an event as the text that was hashed."""
     columns = AuditEvent.__table__.c
     tab = {"sqlite": "char(9)", "postgresql": "chr(9)"}[dialect]
-    return f" || {tab} || ".join(_select_text(columns[name], dialect) for name in FIELDS)
+    return f" || {tab} || ".join(select_text(columns[name], dialect) for name in FIELDS)
 
 
-def _select_text(column: sa.ColumnElement[Any], dialect: str) -> str:
-    name = f"audit_event.{column.name}"
+def select_text(column: sa.ColumnElement[Any], dialect: str) -> str:
+    """Return the SQL that reads a column as it is hashed."""
+    name = str(column)
     if dialect == "sqlite":
         text = name
     elif isinstance(column.type, sa.Uuid):

@@ -90,7 +90,7 @@ def write_checkpoint(*, accepted: bool = False) -> int | None:
         line = _read_last_line()
         last = None
         with suppress(CheckpointBroken):
-            last = open_checkpoint(line, public_keys()) if line else None
+            last = open_checkpoint(line, public_keys()) if line is not None else None
         if not accepted and _list_faults(connection, line):
             log.error("audit.rolled_back")
             return None
@@ -100,7 +100,7 @@ def write_checkpoint(*, accepted: bool = False) -> int | None:
         number = (last["number"] if last else 0) + 1
         before = last["ends"] if last and not accepted else {}
         hashes = _hash_events(connection, before, ends)
-        _append(folder, _sign(number, ends, hashes, line, accepted=accepted))
+        _append(folder, _sign(number, ends, hashes, line or "", accepted=accepted))
         # After the line, since a checkpoint that isn't there must never be missed.
         record_checkpoints(connection)
     log.info("audit.checkpoint", number=number)
@@ -153,8 +153,11 @@ def sign(content: dict[str, Any], before: bytes = b"") -> dict[str, Any]:
 
 
 def _append(folder: Path, line: str) -> None:
-    """Append a line and wait until it is on the disk; what a power cut has left of a line is removed first."""
-    path = folder / f"checkpoints-{now():%Y-%m}.jsonl"
+    """Append a line and wait until it is on the disk; what a power cut has left of a line is removed first.
+
+    The file is never an earlier one than that of the last line, also where the clock has gone back.
+    """
+    path = max([folder / f"checkpoints-{now():%Y-%m}.jsonl", *_list_files()])
     with path.open("a+b") as file:
         file.seek(0)
         file.truncate(file.read().rfind(b"\n") + 1)
@@ -164,16 +167,18 @@ def _append(folder: Path, line: str) -> None:
 
 
 def _read_lines(path: Path) -> list[str]:
-    """Read the whole lines of a file."""
-    return path.read_text().split("\n")[:-1]
+    """Read the whole lines of a file; what isn't text in them stays as a line that isn't signed."""
+    return path.read_bytes().decode(errors="replace").split("\n")[:-1]
 
 
 def _list_files() -> list[Path]:
     return sorted(settings.active().checkpoint_dir.glob("checkpoints-*.jsonl"))
 
 
-def _read_last_line() -> str:
-    return next((lines[-1] for path in reversed(_list_files()) if (lines := _read_lines(path))), "")
+def _read_last_line() -> str | None:
+    """Return the last line of all files, which may be blank; None when there is no line."""
+    found = (lines[-1] for path in reversed(_list_files()) if (lines := _read_lines(path)))
+    return next(found, None)
 
 
 def public_keys() -> dict[int, bytes]:
@@ -188,15 +193,15 @@ def public_keys() -> dict[int, bytes]:
     }
 
 
-def read_marks() -> dict[int, dict[int, bytes]]:
-    """Return the MACs by stream and number that the checkpoints name.
+def read_counting() -> list[Checkpoint]:
+    """Return the checkpoints that count, oldest first: the last one that was accepted, and those after it.
 
     Raises CheckpointBroken when a line was changed, removed, added or moved.
     """
     lines = read_lines()
     if not lines and are_checkpoints_recorded(db.session.connection()):
         raise CheckpointBroken("All checkpoints are missing")
-    return list_marks(read_checkpoints(lines, public_keys()))
+    return read_checkpoints(lines, public_keys())
 
 
 def read_lines() -> list[str]:
@@ -212,9 +217,9 @@ def list_rollback_faults() -> list[Reason]:
     return _list_faults(db.session.connection(), _read_last_line())
 
 
-def _list_faults(connection: Connection, line: str) -> list[Reason]:
-    """List what is wrong with a log whose last checkpoint is `line`, or empty when there is none."""
-    if not line:
+def _list_faults(connection: Connection, line: str | None) -> list[Reason]:
+    """List what is wrong with a log whose last checkpoint is `line`, or None when there is none."""
+    if line is None:
         # A database that was never set up has no log.
         missing = sa.inspect(connection).has_table("audit_event") and are_checkpoints_recorded(
             connection
@@ -253,7 +258,7 @@ def record_acceptance(actor: Actor, reason: str) -> None:
     found = [reason.code for reason in list_rollback_faults()]
     if not found:
         try:
-            read_marks()
+            read_counting()
         except CheckpointBroken:
             found = ["checkpoint_broken"]
     if not found:

@@ -109,9 +109,9 @@ def _list_contents(
                 event = _as_event(mac.hex(), line)
                 lists.add(event["id"])
                 yield event
-        for event_id, client_ids in read_shown(connection):
+        for event_id, moment, client_ids in read_shown(connection):
             if event_id in lists:
-                yield {"kind": "list", "event": event_id, "clients": client_ids}
+                yield {"kind": "list", "event": event_id, "at": moment, "clients": client_ids}
 
 
 def _as_event(mac: str, line: str) -> dict[str, Any]:

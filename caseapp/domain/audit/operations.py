@@ -266,16 +266,15 @@ def record_refusal(
 def chain_earlier_events() -> None:
     """Write the event that holds number and hash of the events from releases without the chain, unless it stands.
 
-    From then on they can't be changed without a trace either.
+    From then on they can't be changed without a trace either, and none can be added, also where there were none.
     """
     values = _values(operator(), Action.CHAIN_BEGIN, "done", "audit_event", None, None, None)
     with log_as_it_stands() as connection:
         if is_recorded(connection, UNCHAINED):
             return
         total, digest = hash_lines(read_unchained(connection))
-    if total:
-        values |= {"dedup_key": UNCHAINED, "details": {"events": total, "sha256": digest}}
-        write_separately(lambda connection: append(connection, [values]))
+    values |= {"dedup_key": UNCHAINED, "details": {"events": total, "sha256": digest}}
+    write_separately(lambda connection: append(connection, [values]))
 
 
 def record_checkpoints(connection: Connection) -> None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from caseapp.core.database import db
-from caseapp.domain.audit.chain import select_line
+from caseapp.domain.audit.chain import select_line, select_text
+from caseapp.domain.audit.models import AuditEventClient
 from caseapp.domain.audit.verifier import Verified, verify
 from caseapp.domain.keys.queries import list_secrets
 
@@ -18,12 +19,11 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection
 
-    from caseapp.domain.audit.verifier import Entry
+    from caseapp.domain.audit.verifier import Entry, Shown
 
 # So many rows are fetched at once.
 BATCH = 5000
 MAC = {"sqlite": "CAST(coalesce(mac, '') AS BLOB)", "postgresql": "coalesce(mac, '')"}
-ID = {"sqlite": "{}", "postgresql": "replace(CAST({} AS text), '-', '')"}
 
 
 @contextmanager
@@ -67,15 +67,14 @@ def read_part(connection: Connection, stream: int, first: int, last: int) -> Ite
     return _rows(connection, query)
 
 
-def read_shown(connection: Connection) -> Iterator[tuple[str, list[str]]]:
-    """Read the ids of lists' events, each with the ids of the clients whom the list showed."""
-    event, client = (ID[connection.dialect.name].format(name) for name in ("event_id", "client_id"))
-    query = (
-        f"SELECT {event}, {client} FROM audit_event_client "  # noqa: S608 - our own names
-        "ORDER BY audit_event_client.event_id, audit_event_client.client_id"
-    )
-    for event_id, found in groupby(_rows(connection, query), key=lambda row: row[0]):
-        yield event_id, [client_id for _, client_id in found]
+def read_shown(connection: Connection) -> Iterator[Shown]:
+    """Read the ids of lists' events and the time of their clients' rows, each with the ids of the clients."""
+    columns = AuditEventClient.__table__.c
+    names = [columns[name] for name in ("event_id", "occurred_at", "client_id")]
+    texts = ", ".join(select_text(column, connection.dialect.name) for column in names)
+    query = f"SELECT {texts} FROM audit_event_client ORDER BY {', '.join(map(str, names))}"  # noqa: S608 - our own names
+    for (event_id, moment), found in groupby(_rows(connection, query), key=lambda row: row[:2]):
+        yield event_id, moment, [row[2] for row in found]
 
 
 def verify_log(checkpoints: Mapping[int, Mapping[int, bytes]] | None = None) -> Verified:

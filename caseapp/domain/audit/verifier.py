@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     Entry = tuple[bytes, str]
+    Shown = tuple[str, str, Sequence[str]]
     Checkpoint = dict[str, Any]
 
 FIELDS = (
@@ -115,18 +116,19 @@ def hash_lines(lines: Iterable[str]) -> tuple[int, str]:
 def verify(
     unchained: Iterable[str],
     chained: Iterable[Entry],
-    shown: Iterable[tuple[str, Sequence[str]]],
+    shown: Iterable[Shown],
     keys: Mapping[int, bytes],
     checkpoints: Mapping[int, Mapping[int, bytes]],
 ) -> Verified:
     """Verify a log.
 
     `unchained` are the lines of the events without a stream, in order of their ids; `chained` MACs and lines, in order
-    of streams and numbers; `shown` the ids of lists' events, each with the ids of the clients whom the list showed, in
-    order; `checkpoints` the MACs by stream and number that signed checkpoints name.
+    of streams and numbers; `shown` the ids of lists' events and the time of their clients' rows, each with the ids of
+    the clients whom the list showed, in order; `checkpoints` the MACs by stream and number that signed checkpoints
+    name.
     """
     found = Verified()
-    lists: dict[str, str] = {}
+    lists: dict[str, tuple[str, str]] = {}
     anchors: list[str] = []
 
     def note(lines: Iterable[str]) -> Iterator[str]:
@@ -235,14 +237,14 @@ def _follows(previous: bytes, entry: Entry, seq: int, keys: Mapping[str, bytes])
     return key is not None and mac_of(key, previous, written) == mac
 
 
-def _note_list(line: str, lists: dict[str, str]) -> None:
+def _note_list(line: str, lists: dict[str, tuple[str, str]]) -> None:
     fields = line.split("\t", TABS)
     try:
         details = json.loads(fields[-1])
     except ValueError:
         return
     if isinstance(details, dict) and details.keys() >= {"clients", "sha256"}:
-        lists[fields[3]] = str(details["sha256"])
+        lists[fields[3]] = fields[4], str(details["sha256"])
 
 
 def _check_unchained(total: int, digest: str, anchors: Sequence[str]) -> list[Fault]:
@@ -256,19 +258,17 @@ def _check_unchained(total: int, digest: str, anchors: Sequence[str]) -> list[Fa
     return [] if digest == details["sha256"] else [Fault("changed", place)]
 
 
-def _check_lists(
-    shown: Iterable[tuple[str, Sequence[str]]], lists: Mapping[str, str]
-) -> list[Fault]:
-    """Compare the clients of lists with the hashes that their events hold."""
+def _check_lists(shown: Iterable[Shown], lists: Mapping[str, tuple[str, str]]) -> list[Fault]:
+    """Compare the clients of lists with the hashes that their events hold, and their time with that of the event."""
     faults = []
     nobody = hashlib.sha256().hexdigest()
-    left = {event_id: digest for event_id, digest in lists.items() if digest != nobody}
-    for event_id, client_ids in shown:
+    left = {event_id: held for event_id, held in lists.items() if held[1] != nobody}
+    for event_id, moment, client_ids in shown:
         expected = left.pop(event_id, None)
         found = hashlib.sha256(b"".join(map(bytes.fromhex, client_ids))).hexdigest()
         if expected is None:
             faults.append(Fault("inserted", f"A client in the list of event {event_id}"))
-        elif found != expected:
+        elif (moment, found) != expected:
             faults.append(Fault("changed", f"A client in the list of event {event_id}"))
     faults += [Fault("missing", f"A client in the list of event {event_id}") for event_id in left]
     return faults
@@ -340,11 +340,22 @@ def list_marks(checkpoints: Iterable[Checkpoint]) -> dict[int, dict[int, bytes]]
     return marks
 
 
+def describe_checkpoints(checkpoints: Sequence[Checkpoint]) -> str:
+    """Say with which checkpoints a log was compared, oldest first, as a line for people."""
+    if not checkpoints:
+        return "Compared with no checkpoint."
+    named = [f"{found['number']} of {found['at']} UTC" for found in checkpoints]
+    if len(named) == 1:
+        return f"Compared with checkpoint {named[0]}."
+    return f"Compared with checkpoints {named[0]} to {named[-1]}."
+
+
 @dataclass
 class VerifiedExport:
-    """How many events an export holds, how many of them checkpoints vouch for, what is wrong, and the keys."""
+    """How many events an export holds, its checkpoints, for how many events they vouch, what is wrong, and the keys."""
 
     events: int = 0
+    checkpoints: list[Checkpoint] = field(default_factory=list)
     vouched: int = 0
     faults: list[Fault] = field(default_factory=list)
     public_keys: dict[int, bytes] = field(default_factory=dict)
@@ -408,12 +419,11 @@ class _Export:
 
     def __init__(self) -> None:
         self.found = VerifiedExport()
-        self.checkpoints: list[Checkpoint] = []
         self.parts: dict[str, _Part] = {}
         self.unchained: list[str] = []
         self.anchors: list[str] = []
-        self.lists: dict[str, str] = {}
-        self.shown: list[tuple[str, list[str]]] = []
+        self.lists: dict[str, tuple[str, str]] = {}
+        self.shown: list[Shown] = []
 
     def read(self, content: Mapping[str, Any]) -> None:
         """Take one line."""
@@ -423,17 +433,19 @@ class _Export:
             case "event":
                 self._read_event(content)
             case "list":
-                self.shown.append((content["event"], content["clients"]))
+                self.shown.append((content["event"], content["at"], content["clients"]))
 
     def _read_start(self, content: Mapping[str, Any]) -> None:
         keys = content["public_keys"].items()
         self.found.public_keys = {int(number): bytes.fromhex(key) for number, key in keys}
         try:
-            self.checkpoints = read_checkpoints(content["checkpoints"], self.found.public_keys)
+            self.found.checkpoints = read_checkpoints(
+                content["checkpoints"], self.found.public_keys
+            )
         except CheckpointBroken:
             self.found.faults.append(Fault("checkpoint", "A checkpoint"))
-        streams = {stream for found in self.checkpoints for stream in found.get("hashes", {})}
-        self.parts = {stream: _Part(stream, self.checkpoints) for stream in sorted(streams)}
+        streams = {stream for found in self.found.checkpoints for stream in found.get("hashes", {})}
+        self.parts = {stream: _Part(stream, self.found.checkpoints) for stream in sorted(streams)}
 
     def _read_event(self, content: Mapping[str, Any]) -> None:
         line = "\t".join(NOTHING if content[name] is None else content[name] for name in FIELDS)
@@ -447,7 +459,7 @@ class _Export:
             self.unchained.append(line)
             return
         if stream not in self.parts:
-            self.parts[stream] = _Part(stream, self.checkpoints)
+            self.parts[stream] = _Part(stream, self.found.checkpoints)
         self.parts[stream].add(content["mac"], line, int(content["seq"]))
 
     def finish(self) -> None:
@@ -499,6 +511,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     said = [f"{fault.kind}: {fault.text}." for fault in found.faults]
     if not found.faults:
         said = [f"{found.events} events are as they were exported."]
+    said.append(describe_checkpoints(found.checkpoints))
     said.append(f"Checkpoints vouch for {found.vouched} of {found.events} events.")
     if given.key is None:
         said.append("Compare the keys with those that the practice has told you, or name them:")

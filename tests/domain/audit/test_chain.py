@@ -86,6 +86,11 @@ def test_log_verifies_until_somebody_changes_it(team):
             )
         assert faults() == set(), change
     with owner_connection() as connection:
+        connection.exec_driver_sql(
+            "UPDATE audit_event_client SET occurred_at = '1999-01-01 00:00:00+00'"
+        )
+    assert faults() == {"changed"}
+    with owner_connection() as connection:
         connection.exec_driver_sql("DELETE FROM audit_event_client")
     assert faults() == {"missing"}
 
@@ -93,17 +98,7 @@ def test_log_verifies_until_somebody_changes_it(team):
 @pytest.mark.both
 def test_earlier_events_are_chained_by_one_event(team):
     """A release before the chain has written some, and then the program is brought up to date."""
-    earlier = {
-        "occurred_at": now(),
-        "actor_id": team["coach"].id,
-        "actor_role": "coach",
-        "via": "web",
-        "action": "case.read",
-        "outcome": "done",
-        "object_kind": "case",
-        "details": {"b": 1, "a": [None, "é"]},
-        "request_id": "",
-    }
+    earlier = _earlier(team)
     with transaction() as session:
         session.execute(sa.insert(AuditEvent), [earlier | {"id": new_id()} for _ in range(3)])
     assert faults() == {"inserted"}
@@ -115,6 +110,30 @@ def test_earlier_events_are_chained_by_one_event(team):
     with transaction() as session:
         session.execute(sa.insert(AuditEvent), [earlier | {"id": new_id()}])
     assert faults() == {"inserted"}
+
+
+def test_no_earlier_event_can_be_added_where_there_were_none(team):
+    """`caseapp init` after somebody added an event without the chain doesn't make it genuine."""
+    chain_earlier_events()
+    with transaction() as session:
+        session.execute(sa.insert(AuditEvent), [_earlier(team) | {"id": new_id()}])
+    chain_earlier_events()
+    assert faults() == {"inserted"}
+
+
+def _earlier(team):
+    """Return the values of an event as a release before the chain wrote it."""
+    return {
+        "occurred_at": now(),
+        "actor_id": team["coach"].id,
+        "actor_role": "coach",
+        "via": "web",
+        "action": "case.read",
+        "outcome": "done",
+        "object_kind": "case",
+        "details": {"b": 1, "a": [None, "é"]},
+        "request_id": "",
+    }
 
 
 @pytest.mark.both

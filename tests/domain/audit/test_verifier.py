@@ -138,11 +138,12 @@ def test_clients_of_lists_are_held_by_their_events():
 
     digest = hashlib.sha256(bytes.fromhex("".join(ids))).hexdigest()
     entries = chain(3, [f'{{"clients": 2, "sha256": "{digest}"}}'])
-    assert faults(entries, (), [("x", ids)]) == []
+    assert faults(entries, (), [("x", "x", ids)]) == []
     place = "A client in the list of event "
-    assert faults(entries, (), [("x", ids[:1])]) == [("changed", f"{place}x")]
+    for moment, left in (("x", ids[:1]), ("1999", ids)):
+        assert faults(entries, (), [("x", moment, left)]) == [("changed", f"{place}x")]
     assert faults(entries, (), ()) == [("missing", f"{place}x")]
-    assert faults(entries, (), [("x", ids), ("y", ids)]) == [("inserted", f"{place}y")]
+    assert faults(entries, (), [("x", "x", ids), ("y", "x", ids)]) == [("inserted", f"{place}y")]
 
 
 @pytest.mark.soak
