@@ -88,6 +88,7 @@ class Action(StrEnum):
     AUDIT_READ = "audit.read"
     CHAIN_BEGIN = "chain.begin"
     CHECKPOINT_BEGIN = "checkpoint.begin"
+    SIGNATURES_BEGIN = "signatures.begin"
     ROLLBACK_ACCEPT = "rollback.accept"
     PRACTICE_EDIT = "practice.edit"
     USER_MANAGE = "user.manage"
@@ -211,6 +212,7 @@ ACTIONS_BY_ROLE: dict[Role, frozenset[Action]] = {
             Action.AUDIT_READ,
             Action.CHAIN_BEGIN,
             Action.CHECKPOINT_BEGIN,
+            Action.SIGNATURES_BEGIN,
             Action.ROLLBACK_ACCEPT,
             Action.PRACTICE_EDIT,
             Action.USER_MANAGE,

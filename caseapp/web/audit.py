@@ -88,6 +88,7 @@ ACTION_LABELS = {
     Action.AUDIT_READ: "Viewed the audit log",
     Action.CHAIN_BEGIN: "Noted down the audit log of earlier releases",
     Action.CHECKPOINT_BEGIN: "Began to write checkpoints of the log",
+    Action.SIGNATURES_BEGIN: "Signed the notes of earlier releases",
     Action.ROLLBACK_ACCEPT: "Accepted a database that differs from the checkpoints",
     Action.PRACTICE_EDIT: "Changed the settings",
     Action.USER_MANAGE: "Changed a staff account",

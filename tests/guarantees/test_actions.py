@@ -86,6 +86,7 @@ ADMIN = EVERY_MEMBER_OF_STAFF | {
     "audit.read",
     "chain.begin",
     "checkpoint.begin",
+    "signatures.begin",
     "rollback.accept",
     "practice.edit",
     "user.manage",
@@ -180,5 +181,6 @@ def test_every_http_action_is_declared_by_a_view(session_app):
         "rollback.accept",  # the command line
         "chain.begin",  # `caseapp init` does it
         "checkpoint.begin",  # the worker does it
+        "signatures.begin",  # `caseapp init` does it
     }
     assert set(map(str, Action)) - declared <= elsewhere

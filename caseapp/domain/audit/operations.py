@@ -96,6 +96,14 @@ def record(
         reads.note_changed(client_id)
 
 
+def record_once(
+    actor: Actor, action: Action, kind: str, dedup_key: str, details: dict[str, Any]
+) -> None:
+    """Record in the open transaction what an installation does once; nothing when there is an event with that key."""
+    values = _values(actor, action, "done", kind, None, None, details)
+    write_at_end(append, values | {"dedup_key": dedup_key})
+
+
 @contextmanager
 def reads_recorded(actor: Actor) -> Iterator[None]:
     """Record what a command or job reads of clients' records, when it ends or fails."""

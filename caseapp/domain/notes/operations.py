@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm.attributes import set_committed_value
 
-from caseapp.core.actor import Actor, require
+from caseapp.core.actor import Actor, operator, require
 from caseapp.core.clock import now
 from caseapp.core.database import UTCTime, db, run, run_for_each
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
 from caseapp.core.vault import seal_json
-from caseapp.domain.audit.operations import record
+from caseapp.domain.audit.chain import is_recorded
+from caseapp.domain.audit.operations import record, record_once
 from caseapp.domain.clients.queries import find_coach_id
 from caseapp.domain.notes.models import Note, NoteAddendum, NoteSignature
 from caseapp.domain.notes.queries import (
@@ -69,6 +71,8 @@ if TYPE_CHECKING:
 
 INSERT_NOTE = sa.insert(Note.__table__)  # type: ignore[arg-type]
 SIGNED_AT_ONCE = 500
+SIGNATURES = "signatures"
+"""The `dedup_key` of the event which says that the notes of earlier releases were signed."""
 INSERT_ADDENDUM = sa.insert(NoteAddendum.__table__)  # type: ignore[arg-type]
 INSERT_SIGNATURE = sa.insert(NoteSignature.__table__)  # type: ignore[arg-type]
 
@@ -270,9 +274,13 @@ def record_missing_signatures() -> int:
     """Record, in the open transaction, signatures of the notes that earlier releases signed; return how many.
 
     They are the signed notes from before the oldest signature: a later one whose signature is missing lost it. A note
-    that doesn't open gets none, and is shown as altered.
+    that doesn't open gets none, and is shown as altered. It is done once, also where there are none: one event of the
+    log holds their number and a hash of their ids and digests, and while it stands nothing is signed any more.
     """
+    if is_recorded(db.session.connection(), SIGNATURES):
+        return 0
     zone, moment, number, after = get_practice_info().practice.zone, now(), 0, None
+    digest = hashlib.sha256()
     oldest = db.session.scalar(sa.select(sa.func.min(NoteSignature.signed_at, type_=UTCTime())))
     while rows := list_unsigned_rows(oldest, after, SIGNED_AT_ONCE):
         signatures = [
@@ -284,7 +292,11 @@ def record_missing_signatures() -> int:
         ]
         if signatures:
             run_for_each(INSERT_SIGNATURE, signatures)
+        for each in signatures:
+            digest.update(f"{each['note_id'].hex}\t{each['digest']}\n".encode())
         number, after = number + len(signatures), rows[-1].id
+    details = {"notes": number, "sha256": digest.hexdigest()}
+    record_once(operator(), Action.SIGNATURES_BEGIN, "note", SIGNATURES, details)
     return number
 
 

@@ -27,7 +27,14 @@ from caseapp.domain.notes.operations import (
     save_draft,
     sign_note,
 )
-from caseapp.domain.notes.queries import get_note, list_case_notes, lock_note
+from caseapp.domain.notes.queries import (
+    get_note,
+    list_case_notes,
+    list_unsigned_rows,
+    lock_note,
+    open_for_signature,
+)
+from caseapp.domain.notes.rules import note_digest
 from caseapp.domain.notes.schemas import DraftChange
 from tests.support import builders
 from tests.support.owner import owner_connection
@@ -243,3 +250,22 @@ def test_notes_of_an_earlier_release_are_signed_once_and_say_since_when(team, co
     with transaction():
         assert record_missing_signatures() == 0
     assert not read(coach, new).is_as_signed
+
+
+def test_note_that_lost_its_signature_is_never_signed_again(coach, case, moment):
+    """Not even when all signatures are gone, and its digest fits what was made of it."""
+    with transaction():
+        assert record_missing_signatures() == 0
+    forged = builders.note(coach, case.case_id)
+    without_triggers()
+    with owner_connection() as connection:
+        connection.execute(sa.delete(SIGNATURES))
+    change(NOTES, forged, minutes=5, actual_minutes=5)
+    [row] = list_unsigned_rows(None, None, 10)
+    change(NOTES, forged, sha256=note_digest(open_for_signature(row)))
+    db.session.rollback()
+    with transaction():
+        assert record_missing_signatures() == 0
+    assert not read(coach, forged).is_as_signed
+    query = sa.select(AuditEvent.details).where(AuditEvent.action == "signatures.begin")
+    assert [found["notes"] for found in db.session.scalars(query)] == [0]
