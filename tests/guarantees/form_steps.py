@@ -28,7 +28,7 @@ from caseapp.domain.authoring.operations import save_draft
 from caseapp.domain.authoring.schemas import DraftContentSchema
 from caseapp.domain.cases.models import Case
 from caseapp.domain.cases.queries import lock_case
-from caseapp.domain.clients.models import Transfer
+from caseapp.domain.clients.models import EmergencyAccess, Transfer
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.handouts.models import HiddenHandout
 from caseapp.domain.handouts.operations import publish_version
@@ -267,6 +267,14 @@ def offer_to_supervisor(world):
     change_transfer(world, to_id=world.actors["supervisor"].id)
 
 
+def read_now(world):
+    """Make the emergency access to the client's record the coach's, and open."""
+    values = {"user_id": world.actors["coach"].id, "ends_at": now() + timedelta(hours=1)}
+    with transaction():
+        access = EmergencyAccess.id == world.own["emergency_id"]
+        db.session.execute(sa.update(EmergencyAccess).where(access).values(values))
+
+
 def accept_offer(world):
     change_transfer(world, state="accepted", decided_at=now())
 
@@ -302,6 +310,7 @@ REACHED_BY = {
     "staffing.confirm_rest": let_coach_leave,
     "staffing.hand_over_rest": let_coach_leave,
     "portal_handouts.send_upload": take_back_file,
+    "emergency.end_access": read_now,
     "transfers.undo": accept_offer,
     "transfers.withdraw": offer_to_supervisor,
 }
