@@ -169,6 +169,7 @@ def test_list_cases_pages_have_no_gap(coach):
     assert seen == made[::-1]
 
 
+@pytest.mark.slow
 def test_refused_move_names_unmet_criteria(coach, case):
     path = f"/cases/{case['id']}/stage"
     refused = coach.post(path, {"to": "understand"}, version=case)

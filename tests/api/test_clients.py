@@ -90,6 +90,7 @@ def test_update_client_keeps_fields_not_sent(coach, ines):
     assert coach.patch(path, {"phone": None}, version='"2"').get_json()["phone"] is None
 
 
+@pytest.mark.slow
 def test_update_client_with_invalid_input_changes_nothing(coach, ines):
     path = f"/clients/{ines['id']}"
     assert_refuses(

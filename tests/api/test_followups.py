@@ -65,6 +65,7 @@ def test_followup_sent_twice_is_created_once(coach, ines):
     assert len(coach.get("/followups").get_json()["items"]) == 1
 
 
+@pytest.mark.slow
 def test_invalid_followup_names_fields(coach, ines, task):
     good = {"client_id": ines, "title": "Ask", "due_at": DUE}
     assert_refuses(

@@ -190,6 +190,7 @@ def test_every_list_paged_one_by_one_gives_the_whole_list(staff, description, re
     assert short == []
 
 
+@pytest.mark.slow
 def test_every_list_refuses_a_limit_or_cursor_that_it_does_not_know(staff, description, records):
     for template in list_paths(description):
         asking = staff[who_asks(template)]

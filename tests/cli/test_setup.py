@@ -12,6 +12,7 @@ from tests.support import staff
 pytestmark = pytest.mark.both
 
 
+@pytest.mark.slow
 def test_init_can_be_repeated(run_command):
     for _ in range(2):
         done = run_command("init")

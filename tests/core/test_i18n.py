@@ -124,6 +124,7 @@ def variables_looked_up(template):
                 yield call.lineno
 
 
+@pytest.mark.slow
 def test_templates_never_look_up_a_variable():
     environment = get_environment()
     found = [

@@ -9,6 +9,8 @@ import ast
 import re
 from pathlib import Path
 
+import pytest
+
 import caseapp
 
 PACKAGE = Path(caseapp.__file__).parent
@@ -109,6 +111,7 @@ def names_table(node):
     return is_text and re.search(r"\bcare_team\b", node.value) is not None
 
 
+@pytest.mark.slow
 def test_no_statement_reaches_care_teams_as_text():
     """What is written as text escapes the check above."""
     users = {

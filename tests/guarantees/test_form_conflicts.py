@@ -55,6 +55,7 @@ def test_field_that_both_changed_shows_both_texts(world):
     assert ">they</strong>" in page
 
 
+@pytest.mark.slow
 def test_text_replaced_after_a_conflict_is_kept_one_version_back(world):
     """Whoever saves over somebody else's text, having seen it, still finds it on the page; nobody else does."""
     mine = details_form(world, "coach", "client")

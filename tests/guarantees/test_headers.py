@@ -86,6 +86,7 @@ def break_today(monkeypatch, app):
     monkeypatch.setattr(app, "testing", False)
 
 
+@pytest.mark.slow
 def test_every_status_has_the_same_headers(world, app, monkeypatch):
     coach, nobody = world.browsers["coach"], world.browsers["nobody"]
     token = {"csrf_token": world.csrf["coach"]}

@@ -174,6 +174,7 @@ def test_staff_host_answers_staff_pages(app):
     assert ask(app, STAFF_HOST, "GET", "/api/v1/me")[0].status_code == 401
 
 
+@pytest.mark.slow
 def test_other_host_answers_files_and_health_only(app):
     for method, path in list_requests(app):
         answer, text = ask(app, OTHER_HOST, method, path)

@@ -279,6 +279,7 @@ def printed_api_fields(app):
                         yield rule, method, name
 
 
+@pytest.mark.slow
 def test_api_refuses_unprintable_text_at_its_field(world, app):
     asked = 0
     for rule, method, name in printed_api_fields(app):

@@ -52,6 +52,7 @@ def test_each_pdf_engine_is_imported_lazily_by_one_module(engine, module):
     assert all(indent for hits in found.values() for indent, _ in hits)
 
 
+@pytest.mark.slow
 def test_every_url_argument_has_a_type(session_app):
     ours = [rule.rule for rule in session_app.url_map.iter_rules()]
     untyped = [rule for rule in ours if re.search(r"<[^:>]+>", rule)]

@@ -63,6 +63,7 @@ def deciding_operations() -> set[str]:
     return found
 
 
+@pytest.mark.slow
 def test_every_operation_that_decides_by_a_locked_record_has_a_race() -> None:
     assert deciding_operations() == set(RACES)
 

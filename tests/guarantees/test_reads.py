@@ -143,6 +143,7 @@ def test_every_answer_is_in_the_log_with_every_client_it_opened_or_shows(world, 
     assert process_notes == [("GET /case/<string:number>/process-notes", "coach")]
 
 
+@pytest.mark.slow
 def test_only_one_function_opens_a_clients_key():
     """Whatever opens a key by another way would escape the log."""
     users = set()

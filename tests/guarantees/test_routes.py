@@ -124,6 +124,7 @@ def test_anonymous_request_is_refused_everywhere(world, routes):
     assert w.digest(but=()) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("who", ["client", "signing_in", "coach"])
 def test_credentials_of_one_interface_are_refused_by_others(world, routes, who):
     before, failures = w.digest(but=()), []
@@ -379,6 +380,7 @@ def test_unlisted_method_is_refused_with_allow(world, app):
     assert w.digest(but=()) == before
 
 
+@pytest.mark.slow
 def test_method_override_is_ignored(world):
     """Neither a header nor a field turns a POST into something else."""
     answer = world.browsers["coach"].post(

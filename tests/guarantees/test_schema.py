@@ -447,6 +447,7 @@ def refusal(column: Column) -> str:
     return rf"ck_{column.table.name}_{column.name}|value too long"
 
 
+@pytest.mark.slow
 @pytest.mark.both
 def test_database_refuses_wrong_codes_numbers_lengths_and_references(app: object) -> None:
     tries = [(column, value) for column in COLUMNS for value in bad_values(column)]

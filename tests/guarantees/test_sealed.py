@@ -288,6 +288,7 @@ def canaries(app, named_site):
     return coach, made
 
 
+@pytest.mark.slow
 def test_every_sealed_column_holds_a_canary(canaries):
     """A new sealed column has to be filled by the fixture above, or it is not looked at."""
     empty = []

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 
+import pytest
+
 from caseapp.core.settings import ROOT
 
 # What has to survive a refusal, or is written while a page is read.
@@ -33,6 +35,7 @@ def domain_modules():
     return {str(path.relative_to(domain)): path for path in domain.rglob("*.py")}
 
 
+@pytest.mark.slow
 def test_domain_opens_no_transaction_for_its_callers():
     found = [
         name for name, path in domain_modules().items() if "transaction" in imported_names(path)
@@ -40,6 +43,7 @@ def test_domain_opens_no_transaction_for_its_callers():
     assert found == []
 
 
+@pytest.mark.slow
 def test_domain_has_own_transactions_only_where_a_reason_says_why():
     found = {
         name

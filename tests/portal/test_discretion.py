@@ -98,6 +98,7 @@ def strip_mail(message, token, address):
     return lasting(message.as_string().replace(token, "·").replace(address, "·"))
 
 
+@pytest.mark.slow
 def test_portal_is_the_same_for_fear_at_home_and_self_harm_and_no_mail_comes(app, coach, mailbox):
     """Two clients with the same handouts, one with fear at home, one with self-harm, see exactly the same.
 

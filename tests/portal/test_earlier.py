@@ -65,6 +65,7 @@ def test_page_says_when_nothing_opens_what_is_locked_any_more(returned, monkeypa
         assert WRITTEN in text(page)
 
 
+@pytest.mark.slow
 def test_earlier_pins_have_to_wait_after_five_wrong_ones(returned):
     answers = [enter(returned, "000000") for _ in range(6)]
     assert [answer.status_code for answer in answers] == [422] * 5 + [429]

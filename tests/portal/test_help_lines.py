@@ -21,7 +21,14 @@ from tests.support.staff_pages import forms_in
 # Worksheets with every kind of field, in each language; the safety plan is print-only.
 HANDOUTS = (("first-days-pause", "en"), ("my-reasons", "en"), ("better-nights", "es"))
 # What is typed here only signs a client in; nobody reads it.
-SIGN_IN_FORMS = {"/portal/sign-in", "/portal/card", "/portal/pin", "/portal/first"}
+# Nobody can write to somebody in them.
+SECRET_FORMS = {
+    "/portal/sign-in",
+    "/portal/card",
+    "/portal/pin",
+    "/portal/first",
+    "/portal/change-pin",
+}
 WRITES = re.compile(r'<textarea|<input[^>]* type="(text|file|search)"')
 UNWATCHED = {"en": "Nobody reads this straight away.", "es": "Nadie lee esto enseguida."}
 NOTICE = re.compile(r'<div class="notice handout-notice">.*?</div></div>', re.DOTALL)
@@ -41,12 +48,13 @@ def client(app):
     return visitor
 
 
-def forms_with_text_fields(page):
-    """Yield each form with text fields as its action and the HTML before it."""
+def forms_with_text_fields(page, path):
+    """Yield each form with text fields, other than for secrets, as its action and the HTML before it."""
     for form in re.finditer(r"<form\b.*?</form>", page, re.DOTALL):
-        action = re.search(r'action="([^"]*)"', form[0])
-        if WRITES.search(form[0]) and action[1] not in SIGN_IN_FORMS:
-            yield action[1], page[: form.start()]
+        given = re.search(r'action="([^"]*)"', form[0])
+        action = given[1] if given else path
+        if WRITES.search(form[0]) and action not in SECRET_FORMS:
+            yield action, page[: form.start()]
 
 
 def phone_numbers(country):
@@ -72,7 +80,7 @@ def check_notices(app, client, country):
     actions = set()
     for path in portal_addresses(app, [1, 2, 3]):
         page = unescape(client.get(path).get_data(as_text=True)) if ".pdf" not in path else ""
-        for action, before in forms_with_text_fields(page):
+        for action, before in forms_with_text_fields(page, path):
             actions.add(action)
             notice = NOTICE.search(before)
             assert notice, f"{country.code}: {path}: {action}"

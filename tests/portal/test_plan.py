@@ -42,6 +42,7 @@ def test_client_who_wants_the_plan_reads_all_of_it(app, coach):
     assert "tel:999" in text
 
 
+@pytest.mark.slow
 def test_portal_without_a_plan_looks_the_same_whether_there_is_one(app, coach):
     (one, _), (other, found) = visit(app, coach, wanted=False), sign_in_client(app, coach)
     builders.screen(coach, found.client_id)

@@ -111,6 +111,7 @@ def every_page(app, coach, reader):
         yield path, visitor.get(path)
 
 
+@pytest.mark.slow
 def test_every_page_is_neutral_and_starts_with_quick_exit(app, coach, reader):
     seen = 0
     for path, page in every_page(app, coach, reader):

@@ -82,6 +82,7 @@ def test_worksheet_of_another_client_is_not_found(app, coach, reader):
     assert upload_ids(coach, sent=False) == [file_id]
 
 
+@pytest.mark.slow
 def test_shared_answers_are_unread_on_today_until_their_page_is_opened(app, coach, reader):
     visitor, found = reader
     write(visitor, "share", what_happened=CANARY)

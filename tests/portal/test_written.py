@@ -187,6 +187,7 @@ def test_what_you_wrote_is_linked_from_every_page_and_says_what_is_shared(reader
     assert "Shared with Marta on" in text(visitor.get(WRITTEN))
 
 
+@pytest.mark.slow
 def test_delete_after_a_newer_save_deletes_nothing(reader):
     visitor, _ = reader
     write(visitor, what_happened=CANARY)

@@ -36,6 +36,7 @@ def test_supervisor_acknowledges_an_alert_on_its_page(app, team, ines):
     assert the_alert().acknowledged_by == team["supervisor"].id
 
 
+@pytest.mark.slow
 def test_coach_acknowledges_a_safety_alert_and_it_waits_for_the_supervisors(app, team):
     made = builders.case(team["coach"], "Ines Okafor")
     with transaction():

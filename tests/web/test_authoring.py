@@ -271,6 +271,7 @@ def test_draft_in_review_is_read_only_and_stale_approval_is_refused(browsers):
     assert browsers["supervisor"].post(action, own).status_code == 409
 
 
+@pytest.mark.slow
 def test_handout_that_is_laxer_is_published_only_with_a_clinician_whom_the_history_names(browsers):
     draft = submit_draft(browsers["supervisor"], hold_ok="safety")
     page = browsers["admin"].text(draft)
@@ -356,6 +357,7 @@ def test_hidden_handout_leaves_the_library_until_shown_again(browsers):
     assert "no practice handout replaces it" in refused.get_data(as_text=True)
 
 
+@pytest.mark.slow
 def test_copy_of_library_handout_hides_its_original_when_published(browsers):
     path = "/handouts/first-days-pause"
     form = browsers["supervisor"].form(path, f"{path}/own")

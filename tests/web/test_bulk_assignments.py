@@ -196,6 +196,7 @@ def test_pages_run_a_fixed_number_of_statements(app, desk, team):
     assert counts[0] == counts[1]
 
 
+@pytest.mark.slow
 def test_suspended_handouts_are_shown_on_every_related_page(app, desk, team):
     made = builders.case(team["coach"], "Ines Okafor")
     builders.screen(team["coach"], made.client_id)
@@ -226,6 +227,7 @@ def test_suspended_handouts_are_shown_on_every_related_page(app, desk, team):
     assert StaffBrowser(app, team["admin"]).get("/handouts/suspended").status_code == 403
 
 
+@pytest.mark.slow
 def test_suspended_page_is_paged_at_constant_cost(desk, team, monkeypatch):
     coach, counts = team["coach"], []
     for more, since in ((10, 0), (110, 10)):

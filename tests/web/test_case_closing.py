@@ -60,6 +60,7 @@ def test_invalid_closing_is_refused(team, coach, ines, changed):
     assert "Closed on" not in coach.text(f"/case/{ines.number}")
 
 
+@pytest.mark.slow
 def test_closing_sent_twice_closes_once(team, coach, ines):
     builders.screen(team["coach"], ines.client_id)
     form = coach.form(f"/case/{ines.number}/close")

@@ -149,6 +149,7 @@ def test_supervisor_clears_flag_with_reason(coach, supervisor, ines):
     assert supervisor.post(action, fields | supervisor.key_for(action)).status_code == 409
 
 
+@pytest.mark.slow
 def test_safe_contact_is_confirmed_on_the_details_page(team, coach, ines):
     page = f"/case/{ines.number}/details"
     assert "Confirm safe contact" not in coach.text(page)
@@ -211,6 +212,7 @@ def test_possible_conflicts_are_shown_to_supervisors_only(team, coach, superviso
     assert "Peter Okafor" not in coach.text(page)
 
 
+@pytest.mark.slow
 def test_partner_added_later_is_decided_by_the_supervisor(team, coach, supervisor, ines):
     builders.client(team["coach2"], "Peter Okafor")
     page = f"/case/{ines.number}/details"
@@ -232,6 +234,7 @@ def test_partner_added_later_is_decided_by_the_supervisor(team, coach, superviso
     assert coach.send(page, f"{page}/client", pronouns="she/they").status_code == 303
 
 
+@pytest.mark.slow
 def test_conflict_that_waits_is_on_the_board_and_decided_under_details(
     team, coach, supervisor, ines
 ):

@@ -104,6 +104,7 @@ def test_closed_case_is_found_only_by_search(coach, team, ines):
     assert "Ines Okafor" in coach.text("/cases?q=okafor")
 
 
+@pytest.mark.slow
 def test_caseload_pages_have_no_gap(team, coach):
     for number in range(27):
         builders.case(team["coach"], f"Client Number{number:02}", agreed=True)

@@ -102,6 +102,7 @@ def test_entry_is_marked_as_recorded_in_error(coach, case):
     assert wrong.status_code == 404
 
 
+@pytest.mark.slow
 def test_attention_shows_a_no_show_during_a_hold(coach, case):
     with at(now() - timedelta(hours=1)):
         builders.screen(coach.actor, case.client_id, fear_at_home=2)

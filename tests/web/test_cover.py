@@ -1,5 +1,7 @@
 from datetime import timedelta
 
+import pytest
+
 from caseapp.domain.practice.queries import today
 from tests.support import builders
 from tests.support.staff_pages import StaffBrowser
@@ -7,6 +9,7 @@ from tests.support.staff_pages import StaffBrowser
 DAY = timedelta(days=1)
 
 
+@pytest.mark.slow
 def test_coach_arranges_cover_tells_what_matters_and_ends_it(app, team):
     coach, colleague = team["coach"], team["coach2"]
     made = builders.case(coach, "Ines Okafor")

@@ -32,6 +32,7 @@ def left(team):
     return [found.client for found in list_responsibilities(team["coach"].id)]
 
 
+@pytest.mark.slow
 def test_supervisor_names_client_by_client_who_is_responsible(app, team, ines):
     other = builders.case(team["coach"], "Tomasz Held")
     builders.screen(team["coach"], other.client_id, sleep=2)
@@ -63,6 +64,7 @@ def test_form_without_a_choice_is_refused_and_changes_nothing(app, team, ines):
     assert left(team) == ["Ines Okafor"]
 
 
+@pytest.mark.slow
 def test_all_are_handed_over_only_after_a_question_that_names_how_many_and_whom(app, team, ines):
     heir, helen = team["heir"], StaffBrowser(app, team["supervisor"])
     path = f"/hand-over/{team['coach'].id}"
@@ -117,6 +119,7 @@ def test_other_teams_are_not_found(app, team, ines):
     assert stranger.get(f"/hand-over/{team['coach'].id}").status_code == 404
 
 
+@pytest.mark.slow
 def test_clients_of_somebody_who_was_disabled_before_can_be_handed_over(app, team, ines):
     with transaction():
         staff.disable("coach@practice.test")

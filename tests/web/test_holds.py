@@ -198,6 +198,7 @@ def test_release_with_invalid_reason_is_refused(
     assert list_holds(team["coach"], ines.client_id)[0].released_at is None
 
 
+@pytest.mark.slow
 def test_release_with_old_version_is_stale(team, supervisor, ines, care_hold, address):
     complete_required_actions(team, ines)
     answer = supervisor.send(address, f"{address}/{care_hold.id}/release", **REASON, version="99")
@@ -276,6 +277,7 @@ def own_hold(team):
     return SimpleNamespace(id=hold.id, page=f"/case/{made.number}/hold", number=made.number)
 
 
+@pytest.mark.slow
 def test_supervisor_who_coaches_names_another_who_releases_the_hold(
     app, team, supervisor, own_hold
 ):
@@ -324,6 +326,7 @@ def test_each_blocker_leads_to_where_it_is_met(team, coach, ines, address):
     assert f'id="second-{hold.id}"' in text
 
 
+@pytest.mark.slow
 def test_supervisor_allows_one_handout_in_spite_of_a_care_hold(
     team, coach, supervisor, ines, care_hold, address
 ):

@@ -160,6 +160,7 @@ def test_own_client_is_named_and_the_coach_decides_that_it_is_somebody_else(team
     assert coach.send("/cases/new", **ANSWERS, agreed="yes").status_code == 303
 
 
+@pytest.mark.slow
 def test_questions_past_the_limit_are_not_answered(coach, spouse):
     for _ in range(MOST_QUESTIONS):
         assert coach.send("/cases/new", **ANSWERS).status_code == 409

@@ -77,6 +77,7 @@ def test_coach_can_start_write_screen_and_sign_a_note(coach_browser, coach, case
     assert get_safety_state(case.client_id).hold == "safety"
 
 
+@pytest.mark.slow
 def test_altered_note_says_so_on_every_page_and_supervisor_and_admin_are_told(
     app, team, coach_browser, coach, case
 ):

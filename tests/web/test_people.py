@@ -94,6 +94,7 @@ def test_invited_person_chooses_a_password_with_a_code_and_signs_in(app, team, v
     assert get_account(user.id).state == "active"
 
 
+@pytest.mark.slow
 def test_link_is_mailed_and_only_sending_the_form_uses_it(app, team, visitor):
     with mailbox_server() as mailbox:
         sent = StaffBrowser(app, team["admin"]).send("/people/invite", **INES, way="mail")
@@ -134,6 +135,7 @@ def test_admin_makes_a_code_for_somebody_else_who_reads_it_on_their_account(app,
     assert "This is your own account" in own
 
 
+@pytest.mark.slow
 def test_admin_edits_moves_disables_and_enables_somebody(app, team):
     admin, coach = StaffBrowser(app, team["admin"]), team["coach"]
     page = f"/people/{coach.id}"

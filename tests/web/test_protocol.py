@@ -75,6 +75,7 @@ def test_signed_rule_shows_who_signed_it_and_when(coach_browser, monkeypatch):
     assert f"{found.unsigned} of {len(found.rules)} rules" in page
 
 
+@pytest.mark.slow
 def test_pages_that_ask_or_hold_lead_to_the_protocol(coach_browser):
     browser, coach = coach_browser
     case = builders.case(coach)

@@ -126,6 +126,7 @@ def test_end_of_a_circumstance_that_was_mentioned_again_meanwhile_is_refused(coa
     assert found.ended.reason == GONE
 
 
+@pytest.mark.slow
 def test_choking_cannot_end_and_the_page_says_what_to_do(coach, ines, address):
     coach.send(address, **NONE, circumstances=["choking", "leaving"])
     text = coach.text(address)
@@ -355,6 +356,7 @@ def test_closed_case_asks_for_no_decision(team, coach, tired, address):
 WHY = "Wrong key: she was never asked."
 
 
+@pytest.mark.slow
 def test_screening_is_marked_as_recorded_in_error_and_stays_visible(team, coach, ines, address):
     screening_id = builders.screen(team["coach"], ines.client_id, self_harm="urgent")
     here = f"{address}/{screening_id}/error"

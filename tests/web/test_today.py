@@ -119,6 +119,7 @@ def test_today_page_statements_do_not_grow_with_cases(app, team, who):
     assert len(many.seen) == len(few.seen) <= 14
 
 
+@pytest.mark.slow
 def test_today_says_when_suspended_handouts_are_counted_in_the_newest_cases(app, team):
     coach = team["coach"]
     browser = StaffBrowser(app, coach)

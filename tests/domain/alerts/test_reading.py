@@ -113,6 +113,7 @@ def test_kind_of_an_alert_is_sealed(team):
     assert b"safety" not in the_alert().kind
 
 
+@pytest.mark.slow
 def test_second_alert_keeps_the_client_readable_until_7_days_after_the_last_has_ended(team):
     made = urgent(team)
     manager = team["manager"]

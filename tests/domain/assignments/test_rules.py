@@ -65,6 +65,7 @@ def refused(check, *given):
     return []
 
 
+@pytest.mark.slow
 @given(contexts(kind=LockedCase), wishes, help_lines)
 def test_nothing_is_assigned_in_a_closed_case_or_against_a_reason(case, wanted, lines):
     found = list_assignment_blockers(case, wanted, lines)
@@ -77,6 +78,7 @@ def test_nothing_is_assigned_in_a_closed_case_or_against_a_reason(case, wanted, 
         assert case.safety.hold != "care" or wanted.item.handout.hold_ok != "none"
 
 
+@pytest.mark.slow
 @given(contexts(kind=LockedCase), st.lists(wishes, min_size=1, max_size=4), help_lines)
 def test_several_are_assigned_only_when_no_caution_is_unread(case, wanted, lines):
     each = [(one, list_assignment_blockers(case, one, lines)) for one in wanted]

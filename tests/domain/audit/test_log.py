@@ -340,6 +340,7 @@ def changes(team):
     ]
 
 
+@pytest.mark.slow
 def test_every_change_is_recorded_without_its_text(team):
     missing = []
     for action, call in changes(team):
@@ -367,6 +368,7 @@ def change_without_log(calls):
         connection.exec_driver_sql("ALTER TABLE audit_event_gone RENAME TO audit_event")
 
 
+@pytest.mark.slow
 def test_change_fails_when_it_cannot_be_recorded(team):
     """SEC-44: the entry stands in the act's own transaction, so a log that fails takes the act with it."""
     calls = changes(team)

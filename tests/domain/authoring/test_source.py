@@ -45,6 +45,7 @@ PRINTABLE = st.characters(max_codepoint=0xFF, exclude_categories=["Cc", "Cf"])
 WORDS = st.text(PRINTABLE | st.sampled_from("\n\t"), max_size=60)
 
 
+@pytest.mark.slow
 @pytest.mark.soak
 @hypothesis_settings(
     max_examples=times(150),

@@ -47,6 +47,7 @@ from tests.support.staff_pages import Statements
 pytestmark = pytest.mark.both
 
 
+@pytest.mark.slow
 def test_start_assigns_once_to_every_eligible_case(team, cases):
     coach = team["coach"]
     bulk_assignment_id = begin(coach, cases)
@@ -180,6 +181,7 @@ def test_start_new_caution_is_not_covered_by_the_confirmation(team, cases):
     assert found[NAMES[1]] == ("waiting", [])
 
 
+@pytest.mark.slow
 def test_list_candidates_runs_a_fixed_number_of_statements(team):
     coach = team["coach"]
     item, counts = get_handout_version("help-right-now"), []

@@ -81,6 +81,7 @@ def codes(reasons):
     return {reason.code for reason in reasons}
 
 
+@pytest.mark.slow
 @given(moves())
 def test_move_forward_is_never_possible_with_a_hold_or_an_item_that_is_not_known_now(drawn):
     here, progress, move = drawn
@@ -93,6 +94,7 @@ def test_move_forward_is_never_possible_with_a_hold_or_an_item_that_is_not_known
         assert known(here.safety) == {*ALL_NONE}
 
 
+@pytest.mark.slow
 @given(moves())
 def test_move_is_possible_exactly_when_its_gate_is_open(drawn):
     here, progress, move = drawn
@@ -109,6 +111,7 @@ def test_move_is_possible_exactly_when_its_gate_is_open(drawn):
     }
 
 
+@pytest.mark.slow
 @given(moves())
 def test_move_back_is_always_possible_in_an_open_case_and_needs_a_reason(drawn):
     here, progress, move = drawn
@@ -128,6 +131,7 @@ def test_move_back_is_always_possible_in_an_open_case_and_needs_a_reason(drawn):
         assert set(refused.value.fields) == {"reason"}
 
 
+@pytest.mark.slow
 @given(moves(), st.sampled_from(CRITERIA))
 def test_more_evidence_never_closes_a_gate(drawn, criterion):
     here, progress, move = drawn
@@ -251,6 +255,7 @@ closings = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(contexts(), closings, st.booleans(), st.booleans())
 @settings(max_examples=300)
 def test_closing_is_possible_exactly_when_it_is_safe(

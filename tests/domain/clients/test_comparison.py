@@ -147,6 +147,7 @@ def test_first_and_last_word_are_the_same_in_either_order(words):
     assert are_same(" ".join(words), " ".join(turned).upper().replace("SS", "ß"))
 
 
+@pytest.mark.slow
 @given(PLAIN, PLAIN, st.integers(0, 8), st.sampled_from(string.ascii_lowercase), st.booleans())
 def test_one_edit_in_either_word_is_alike(first, second, at, letter, swapped):
     at = min(at, len(first) - 1)

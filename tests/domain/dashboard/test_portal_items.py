@@ -77,6 +77,7 @@ def items(actor):
     ]
 
 
+@pytest.mark.slow
 def test_shared_answers_are_on_today_until_somebody_has_opened_them(
     team, made, assignment_id, client
 ):
@@ -114,6 +115,7 @@ def test_answers_that_are_no_longer_shared_leave_today(team, assignment_id, clie
     assert items(team["coach"]) == []
 
 
+@pytest.mark.slow
 def test_sent_file_is_on_today_until_somebody_has_opened_it(team, made, assignment_id, client):
     coach = team["coach"]
     kept = [run(store_upload, client, b"%PDF-1.7 a scan", "no_form") for _ in range(2)]
@@ -137,6 +139,7 @@ def test_sent_file_is_on_today_until_somebody_has_opened_it(team, made, assignme
     assert items(coach) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("invited_again", [True, False])
 def test_many_wrong_pins_are_on_today_for_a_week_or_until_new_codes_are_made(team, invited_again):
     coach = team["coach"]

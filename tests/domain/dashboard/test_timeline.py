@@ -88,6 +88,7 @@ def test_draft_is_in_its_authors_timeline_only(team):
         load_timeline(team["coach2"], case)
 
 
+@pytest.mark.slow
 def test_timeline_pages_have_no_gaps_or_repeats(team):
     coach = team["coach"]
     case = builders.case(coach)
@@ -128,6 +129,7 @@ def test_timeline_with_an_unknown_kind_or_cursor_is_invalid(team):
         list_timeline(coach, context, kind=None, cursor="made-up", limit=5)
 
 
+@pytest.mark.slow
 def test_timeline_statements_do_not_grow_with_events(team):
     coach = team["coach"]
     few, many = builders.case(coach), builders.case(coach)

@@ -84,6 +84,7 @@ def test_new_urgent_hold_comes_before_many_older_ones(team):
     assert len(found.holds) == MAX_HOLDS
 
 
+@pytest.mark.slow
 def test_old_hold_with_an_overdue_action_is_not_cut_off_by_newer_ones(team):
     coach = team["coach"]
     old = builders.case(coach, "Overdue For Weeks")
@@ -94,6 +95,7 @@ def test_old_hold_with_an_overdue_action_is_not_cut_off_by_newer_ones(team):
         assert "Overdue For Weeks" in {hold.client for hold in get_today(who).holds}
 
 
+@pytest.mark.slow
 def test_recent_cases_of_a_supervisor_are_those_of_all_their_coaches_by_activity(team):
     coach, supervisor = team["coach"], team["supervisor"]
     with at(now() - timedelta(days=20)):

@@ -109,6 +109,7 @@ screenings = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(screenings)
 def test_every_answer_has_its_place_in_time_and_every_change_is_one(found):
     on, facts = 0, []

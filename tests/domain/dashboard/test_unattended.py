@@ -54,6 +54,7 @@ def test_client_with_a_coach_and_a_supervisor_is_attended(team):
     assert unattended() == {}
 
 
+@pytest.mark.slow
 def test_client_in_need_whose_coach_has_left_is_listed_until_handed_over(team):
     made = hold(team["coach"], "Ines Okafor")
     late = builders.case(team["coach"], "Late One")
@@ -94,6 +95,7 @@ def name(actor, made, second):
         name_second_person(actor, lock_hold(actor, hold.id), second.id, hold.version)
 
 
+@pytest.mark.slow
 def test_whoever_recorded_a_screening_of_the_hold_is_no_second_person(team):
     coach, helen, ruth = team["coach"], team["supervisor"], team["supervisor2"]
     made = hold(coach, "Ines Okafor")

@@ -78,6 +78,7 @@ def test_email_is_sent_once_a_week_to_each_supervisor_however_often_it_is_enqueu
     assert len(list_rows()) == 4
 
 
+@pytest.mark.slow
 def test_email_has_counts_and_names_nobody(app, monkeypatch):
     team = staff.team()
     made = builders.case(team["coach"], "Ines Okafor")

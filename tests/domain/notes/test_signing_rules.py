@@ -79,6 +79,7 @@ class Locked(LockedNote):
         return self.row
 
 
+@pytest.mark.slow
 @given(notes())
 def test_note_is_signed_only_complete_in_the_past_and_with_answered_or_untouched_screening(note):
     locked = Locked(note, LockedClient(client(), KEY))

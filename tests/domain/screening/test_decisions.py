@@ -149,6 +149,7 @@ def shown(actor):
     ]
 
 
+@pytest.mark.slow
 def test_today_shows_what_is_proposed_to_the_coach_and_the_supervisor_until_it_is_decided(
     team, made
 ):

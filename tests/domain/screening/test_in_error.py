@@ -315,6 +315,7 @@ def streams(draw):
     return events, draw(st.integers(0, len(events) - 1))
 
 
+@pytest.mark.slow
 @given(streams(), st.data())
 def test_state_after_an_error_is_that_of_the_other_screenings(stream, data):
     """Only its time stays: it tells how late the clock was."""

@@ -88,6 +88,7 @@ def test_higher_level_never_sets_fewer_flags_or_asks_less(levels, key):
     assert bool(before.holds) <= bool(after.holds)
 
 
+@pytest.mark.slow
 @given(histories())
 def test_two_steady_screenings_are_a_week_apart_with_nothing_above_watch_between(found):
     bad = [max(level or 0 for level in one.levels.values()) > Level.WATCH for one in found]

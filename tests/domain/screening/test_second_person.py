@@ -70,6 +70,7 @@ def codes(refused):
     return [reason.code for reason in refused.value.reasons]
 
 
+@pytest.mark.slow
 def test_supervisor_who_coaches_names_another_who_releases_the_hold(team, helper, made):
     supervisor, hold = team["supervisor"], only_hold(made.client_id)
     with day(9):

@@ -112,6 +112,7 @@ def test_denial_is_refused_for_oneself_a_coach_and_twice(who, coaches, denied, c
     assert [fault.code for fault in faults] == ([code] if code else [])
 
 
+@pytest.mark.slow
 @pytest.mark.both
 def test_supervisor_who_must_not_see_a_client_finds_nothing_until_it_ends(team):
     supervisor, coach, admin = team["supervisor"], team["coach"], team["admin"]

@@ -332,6 +332,7 @@ def test_every_reason_against_an_assignment_can_be_met():
     }
 
 
+@pytest.mark.slow
 @given(contexts(), real)
 def test_nothing_reaches_a_client_by_a_channel_that_is_not_safe(case, handout):
     situation = situation_in_case(case)
@@ -348,6 +349,7 @@ def test_nothing_reaches_a_client_by_a_channel_that_is_not_safe(case, handout):
         assert complete(blockers)
 
 
+@pytest.mark.slow
 @given(contexts())
 def test_form_proposes_a_channel_that_is_safe(case):
     situation = situation_in_case(case)
