@@ -20,6 +20,7 @@ from caseapp.domain.intakes.schemas import (
     ComparedIntakeResponseSchema,
     EnteredIntake,
     EnteredIntakeSchema,
+    IntakeDecision,
     IntakeDecisionSchema,
     IntakeRecord,
     IntakeResponseSchema,
@@ -101,11 +102,11 @@ def ask_again(intake_id: UUID, body: EnteredIntake) -> dict[str, Any]:
 @needs(Action.CONFLICT_DECIDE)
 @blueprint.response_schema(ComparedIntakeResponseSchema())
 @blueprint.request_schema(IntakeDecisionSchema())
-def decide(intake_id: UUID, body: bool) -> dict[str, Any]:  # noqa: FBT001 - the decision
+def decide(intake_id: UUID, body: IntakeDecision) -> dict[str, Any]:
     """Decide whether this person and those whom it fits can be coached here. The coach reads only yes or no."""
     actor = current_actor()
     with transaction():
-        operations.decide_intake(actor, lock_intake(actor, intake_id), is_allowed=body)
+        operations.decide_intake(actor, lock_intake(actor, intake_id), body)
     return _show_intake(actor, intake_id)
 
 

@@ -28,7 +28,12 @@ from caseapp.domain.intakes.queries import (
     lock_intake,
     lock_own_intake,
 )
-from caseapp.domain.intakes.schemas import EnteredIntake, IntakeDecisionSchema, IntakeRecord
+from caseapp.domain.intakes.schemas import (
+    EnteredIntake,
+    IntakeDecision,
+    IntakeDecisionSchema,
+    IntakeRecord,
+)
 from caseapp.domain.users.queries import list_assignable_coaches
 from caseapp.http.forms import Body, Done, FormPage, Forms, Sent, Typed, no_lock
 from caseapp.http.guard import current_actor, needs
@@ -220,12 +225,12 @@ def ask_again(intake: LockedIntake, typed: Intake, sent: Sent) -> Done:
 
 @asked.form(
     Action.CONFLICT_DECIDE,
-    Body(IntakeDecisionSchema, bool),
+    Body(IntakeDecisionSchema, IntakeDecision),
     lock=lock_intake,
     rule="/intakes/<uuid:intake_id>/decision",
     refused="Nothing was decided",
 )
-def decide(intake: LockedIntake, decision: bool, sent: Sent) -> Done:  # noqa: FBT001 - the form's answer
+def decide(intake: LockedIntake, decision: IntakeDecision, sent: Sent) -> Done:
     """Allow an intake that fits other records, or refuse it."""
-    operations.decide_intake(sent.actor, intake, is_allowed=decision)
+    operations.decide_intake(sent.actor, intake, decision)
     return Done(url_for("cases.intake_page", intake_id=intake.row.id), "decision_recorded")

@@ -20,14 +20,19 @@ def test_refused_intake_is_decided_asked_again_and_opened(staff, stranger):
     [match] = supervisor.get(path).get_json()["matches"]
     assert (match["client_id"], match["coaches"]) == (str(spouse), ["Jonas Adler"])
     assert_error(stranger.get(path), 404)
-    assert supervisor.post(f"{path}/decision", {"is_allowed": False}).status_code == 200
-    assert_error(supervisor.post(f"{path}/decision", {"is_allowed": True}), 409, "rule_broken")
+    no, yes = ({"is_allowed": given, "shown": [str(spouse)]} for given in (False, True))
+    unseen = assert_error(
+        supervisor.post(f"{path}/decision", {"is_allowed": False}), 409, "rule_broken"
+    )
+    assert [reason["code"] for reason in unseen["reasons"]] == ["other_matches"]
+    assert supervisor.post(f"{path}/decision", no).status_code == 200
+    assert_error(supervisor.post(f"{path}/decision", yes), 409, "rule_broken")
     assert_error(coach.post(f"{path}/case", BODY), 409, "rule_broken")
     assert_error(supervisor.post(f"{path}/case", BODY), 404)
     again = coach.post(f"{path}/ask", BODY).get_json()
     assert_error(coach.get(path), 404)
     path = f"{PATH}/{again['id']}"
-    supervisor.post(f"{path}/decision", {"is_allowed": True})
+    supervisor.post(f"{path}/decision", yes)
     [listed] = coach.get(PATH).get_json()["items"]
     assert (listed["is_allowed"], listed["decided_by_name"]) == (True, None)
     opened = coach.post(f"{path}/case", BODY)

@@ -138,7 +138,8 @@ def ask_and_decide(coach, supervisor):
     """Put an intake with the canary to a supervisor, who decides."""
     intake_id = intakes.ask(coach, f"Ines {CANARY}", gender=CANARY)
     with transaction():
-        decide_intake(supervisor, lock_intake(supervisor, intake_id), is_allowed=True)
+        intake = lock_intake(supervisor, intake_id)
+        decide_intake(supervisor, intake, intakes.decision(intake))
 
 
 def open_case(coach):

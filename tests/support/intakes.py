@@ -7,8 +7,8 @@ from caseapp.domain.cases.schemas import CaseDetails, dump_case
 from caseapp.domain.clients.queries import dump_client
 from caseapp.domain.intakes.models import Intake
 from caseapp.domain.intakes.operations import put_to_supervisor
-from caseapp.domain.intakes.queries import seal_part
-from caseapp.domain.intakes.schemas import EnteredIntake
+from caseapp.domain.intakes.queries import find_intake_matches, seal_part
+from caseapp.domain.intakes.schemas import EnteredIntake, IntakeDecision
 from tests.support import builders
 
 BODY = {
@@ -28,6 +28,12 @@ def ask(coach, name="Aino Wuolijoki", **changed):
     """Put an intake to the coach's supervisor, and return its id."""
     with transaction():
         return put_to_supervisor(coach, entered(name, **changed))
+
+
+def decision(intake, *, is_allowed=True, shown=None):
+    """Decide about a locked intake, as somebody who was shown these clients: all whom it fits, if none are given."""
+    found = find_intake_matches(intake.record) if shown is None else shown
+    return IntakeDecision(is_allowed, frozenset(found))
 
 
 def keep(coach):

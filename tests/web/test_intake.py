@@ -1,5 +1,7 @@
 """Intake: one form creates a client and their case in one transaction."""
 
+import re
+
 import pytest
 import sqlalchemy as sa
 
@@ -207,22 +209,29 @@ def test_intake_for_coach_of_other_supervisor_is_refused(app, team, who):
 
 
 def test_refused_intake_is_put_to_a_supervisor_and_opened_without_typing_again(
-    coach, supervisor, spouse
+    team, coach, supervisor, spouse
 ):
     refused = coach.send("/cases/new", **ANSWERS).get_data(as_text=True)
     assert 'formaction="/cases/new/ask"' in refused
     form = coach.form("/cases/new")
     asked = coach.post("/cases/new/ask", form.fields | ANSWERS).location
-    assert "One intake fits another record and waits for your decision." in supervisor.text(
-        "/today"
-    )
-    assert "Waiting" in coach.text("/intakes")
+    assert "One intake waits for your decision." in supervisor.text("/today")
+    listed = coach.text("/intakes")
+    assert "Waiting" in listed
+    assert not re.search(r"\bfits?\b", listed), "nothing was compared"
     page = supervisor.text(asked)
     assert "Peter Okafor (coach: Jonas Adler)" in page
     assert "before 17:00" not in page
     decision = f"{asked}/decision"
     undecided = supervisor.send(asked, decision, is_allowed="")
     assert (undecided.status_code, "Choose yes or no." in undecided.text) == (422, True)
+    form = supervisor.form(asked, decision)
+    builders.client(team["coach2"], "Ines Okafor", agreed=True)
+    answer = supervisor.post(decision, form.fields | {"is_allowed": "no"})
+    assert answer.status_code == 409
+    for words in ("Other records fit this intake now", "Ines Okafor (coach:", "selected>No<"):
+        assert words in answer.text
+    assert "has no field" not in answer.text
     assert supervisor.send(asked, decision, is_allowed="no").status_code == 303
     assert "A supervisor has decided about one intake of yours." in coach.text("/today")
     page = coach.text(asked)
@@ -240,4 +249,4 @@ def test_refused_intake_is_put_to_a_supervisor_and_opened_without_typing_again(
     assert twice.location == opened.location
     assert "Ines Okafor" in coach.text(opened.location)
     assert coach.get(again).status_code == 404
-    assert made() == [2, 1]
+    assert made() == [3, 1]

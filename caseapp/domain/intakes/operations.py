@@ -26,7 +26,12 @@ from caseapp.domain.intakes.queries import (
     is_kept,
     seal_part,
 )
-from caseapp.domain.intakes.rules import check_decision, check_opening, list_asking_blockers
+from caseapp.domain.intakes.rules import (
+    check_decision,
+    check_opening,
+    check_shown,
+    list_asking_blockers,
+)
 from caseapp.domain.keys.queries import get_ring_key
 from caseapp.domain.practice.queries import lock_practice_row
 from caseapp.domain.users.queries import find_supervisor_id
@@ -35,7 +40,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from caseapp.domain.intakes.queries import LockedIntake
-    from caseapp.domain.intakes.schemas import EnteredIntake
+    from caseapp.domain.intakes.schemas import EnteredIntake, IntakeDecision
 
 
 def put_to_supervisor(actor: Actor, entered: EnteredIntake) -> UUID:
@@ -67,23 +72,26 @@ def ask_again(actor: Actor, intake: LockedIntake, entered: EnteredIntake) -> UUI
     return put_to_supervisor(actor, entered)
 
 
-def decide_intake(actor: Actor, intake: LockedIntake, *, is_allowed: bool) -> None:
+def decide_intake(actor: Actor, intake: LockedIntake, decision: IntakeDecision) -> None:
     """Allow an intake although it fits other records, or refuse it.
 
-    A decision is about the clients whom it fits now: what fits others later needs another one. Raises NotFound where
-    the supervisor must not see one of these, and RuleBroken when there is a decision already.
+    A decision is about the clients whom it fits now, who all were shown: what fits others later needs another one.
+    Raises NotFound where the supervisor must not see one of these, and RuleBroken when one was not shown or there is a
+    decision already.
     """
     require(actor, Action.CONFLICT_DECIDE)
     check_decision(intake, actor.id)
     found = find_intake_matches(intake.record)
     if found and list_denied(actor, found):
         raise NotFound
+    check_shown(found, decision.shown)
     row = intake.row
-    row.is_allowed = is_allowed
+    row.is_allowed = decision.is_allowed
     row.decided_at, row.decided_by = now(), actor.id
     row.about = seal_part(row, "about", sorted(other.hex for other in found))
     db.session.flush()
-    record(actor, Action.CONFLICT_DECIDE, "intake", row.id, details={"allowed": is_allowed})
+    details = {"allowed": decision.is_allowed}
+    record(actor, Action.CONFLICT_DECIDE, "intake", row.id, details=details)
 
 
 def open_intake(actor: Actor, intake: LockedIntake, entered: EnteredIntake) -> UUID:

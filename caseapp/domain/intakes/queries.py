@@ -86,7 +86,9 @@ def select_notices(actor: Actor) -> sa.ColumnElement[int]:
     asker = aliased(User)
     query = sa.select(sa.func.count()).select_from(Intake)
     if not actor.may(Action.CONFLICT_DECIDE):
-        decided = query.where(Intake.asked_by == actor.id, Intake.decided_at > now() - NOTICED_FOR)
+        decided = query.where(
+            Intake.asked_by == actor.id, Intake.decided_at > now() - NOTICED_FOR, is_kept()
+        )
         return decided.scalar_subquery()
     waiting = query.join(asker, asker.id == Intake.asked_by).where(
         _may_be_seen(actor, asker), is_kept(), *_waits_for(actor)
@@ -241,13 +243,13 @@ def _may_be_seen(actor: Actor, asker: type[User]) -> sa.ColumnElement[bool]:
     """Build the SQL condition that somebody may see what another person asked, before the records that it fits count.
 
     A supervisor sees what their coaches asked, and looks at what was asked by those of a supervisor who must not see
-    some client.
+    some client. Of somebody whose account is disabled, nobody else sees anything: nobody could open the case.
     """
     seen = is_visible_coach(asker, actor.role, actor.id)
     if not actor.may(Action.CONFLICT_DECIDE):
         return seen
     kept_out = sa.select(AccessDenial.user_id).where(AccessDenial.ended_at.is_(None))
-    return sa.or_(seen, asker.supervisor_id.in_(kept_out))
+    return sa.and_(asker.disabled_at.is_(None), sa.or_(seen, asker.supervisor_id.in_(kept_out)))
 
 
 def _list_denied_of(actor: Actor, rows: Iterable[IntakeRow]) -> dict[UUID | None, set[UUID]]:

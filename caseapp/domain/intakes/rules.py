@@ -26,6 +26,11 @@ OWN_INTAKE = Reason(
     "Nobody decides about an intake of their own here.",
     "Ask another supervisor, or look at the records that it fits and add the client yourself.",
 )
+OTHERS_FIT = Reason(
+    "other_matches",
+    "Other records fit this intake now than those that you were shown.",
+    "Look at the records that it fits now and decide again.",
+)
 NOT_ALLOWED = Reason(
     "not_allowed",
     "A supervisor has decided that you can’t open this case.",
@@ -68,6 +73,11 @@ def check_decision(intake: LockedIntake, decided_by: UUID) -> None:
     """Refuse a decision about an intake that has one, or about one's own. Raises RuleBroken."""
     reasons = [ALREADY_DECIDED] if intake.row.decided_at else []
     refuse_for([*reasons, *([OWN_INTAKE] if intake.row.asked_by == decided_by else [])])
+
+
+def check_shown(found: Collection[UUID], shown: Collection[UUID]) -> None:
+    """Refuse a decision when the intake fits clients who were not shown to whoever decides. Raises RuleBroken."""
+    refuse_for([] if set(found) <= set(shown) else [OTHERS_FIT])
 
 
 def check_opening(intake: LockedIntake) -> None:

@@ -54,6 +54,14 @@ class EnteredIntakeSchema(AskedIntakeSchema):
     )
 
 
+@dataclass(frozen=True)
+class IntakeDecision:
+    """A supervisor's decision about an intake; `shown` are the clients who were shown as those whom it fits."""
+
+    is_allowed: bool
+    shown: frozenset[UUID]
+
+
 class IntakeDecisionSchema(Schema):
     """Input of a supervisor's decision, which is yes or no: words could tell the coach who else is coached here."""
 
@@ -62,11 +70,19 @@ class IntakeDecisionSchema(Schema):
         error_messages=dict.fromkeys(("required", "null", "invalid"), "Choose yes or no."),
         metadata={"description": "Whether this person and those whom it fits can be coached here."},
     )
+    shown = fields.List(
+        fields.UUID(),
+        load_default=list,
+        metadata={
+            "description": "The `client_id` of each of the `matches` that you were shown. Nothing is decided when the "
+            "intake fits somebody else by now."
+        },
+    )
 
     @post_load
-    def make(self, data: dict[str, Any], **_: object) -> bool:
-        """Return the decision."""
-        return bool(data["is_allowed"])
+    def make(self, data: dict[str, Any], **_: object) -> IntakeDecision:
+        """Build the dataclass."""
+        return IntakeDecision(data["is_allowed"], frozenset(data["shown"]))
 
 
 @dataclass(frozen=True)

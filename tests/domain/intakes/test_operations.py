@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.errors import NotFound, RuleBroken
+from caseapp.core.ids import new_id
 from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import AuditEvent
@@ -32,6 +33,7 @@ from caseapp.domain.intakes.queries import (
 from caseapp.domain.staffing.denial_operations import deny_access
 from caseapp.domain.staffing.denials import lock_access
 from caseapp.domain.staffing.schemas import NewDenial
+from caseapp.domain.users.models import User
 from tests.support import builders, intakes, staff
 
 pytestmark = pytest.mark.both
@@ -51,9 +53,10 @@ def entered(**changed):
     return intakes.entered("Ines Okafor", partner_name="Peter Okafor", **changed)
 
 
-def decide(actor, intake_id, *, is_allowed=True):
+def decide(actor, intake_id, *, is_allowed=True, shown=None):
     with transaction():
-        decide_intake(actor, lock_intake(actor, intake_id), is_allowed=is_allowed)
+        intake = lock_intake(actor, intake_id)
+        decide_intake(actor, intake, intakes.decision(intake, is_allowed=is_allowed, shown=shown))
 
 
 def open_it(actor, intake_id, new=None):
@@ -163,6 +166,37 @@ def test_decision_holds_for_what_was_compared_and_for_the_clients_of_that_day(te
     assert get_intake(coach, asked).is_allowed is None
     decide(supervisor, asked, is_allowed=False)
     assert refused(open_it, coach, asked, again) == ["not_allowed"]
+
+
+def test_decision_is_only_about_clients_who_were_shown(team, spouse):
+    coach, supervisor = team["coach"], team["supervisor"]
+    intake_id = ask(team)
+    other = builders.client(team["coach2"], "Ines Okafor", agreed=True)
+    for shown in ([], [spouse.client_id]):
+        assert refused(decide, supervisor, intake_id, shown=shown) == ["other_matches"]
+    assert get_intake(supervisor, intake_id).is_allowed is None
+    gone = new_id()
+    decide(supervisor, intake_id, shown=[spouse.client_id, other, gone])
+    with transaction():
+        about = lock_own_intake(coach, intake_id).decided_about
+    assert about == {spouse.client_id, other}
+
+
+def test_intakes_of_a_disabled_account_and_past_ones_are_nobodys_work(team, spouse):
+    coach, supervisor, asked_at = team["coach"], team["supervisor"], now()
+    intake_id = ask(team)
+    with at(asked_at + KEPT_FOR - timedelta(days=2)):
+        decide(supervisor, intake_id)
+        assert get_today(coach).intakes == 1
+    with at(asked_at + KEPT_FOR + timedelta(days=1)):
+        assert get_today(coach).intakes == 0
+    waiting = intakes.ask(coach, "Karl Vogel")
+    assert get_today(supervisor).intakes == 1
+    with transaction() as session:
+        session.get_one(User, coach.id).disabled_at = now()
+    assert (get_today(supervisor).intakes, listed(supervisor)) == (0, [])
+    with pytest.raises(NotFound):
+        decide(supervisor, waiting)
 
 
 def test_client_whom_the_coach_has_added_meanwhile_is_named(team, spouse):

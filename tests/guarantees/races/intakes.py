@@ -29,7 +29,8 @@ def deciding(team: Team) -> Race:
     supervisor, intake_id = team["supervisor"], _ask(team)
 
     def decide(*, is_allowed: bool) -> None:
-        decide_intake(supervisor, lock_intake(supervisor, intake_id), is_allowed=is_allowed)
+        intake = lock_intake(supervisor, intake_id)
+        decide_intake(supervisor, intake, intakes.decision(intake, is_allowed=is_allowed))
 
     return Race(
         lambda: decide(is_allowed=True),
