@@ -187,6 +187,8 @@ def _swap(actor: Actor, row: Transfer, leaver_id: UUID, heir: User | None, *, by
         swap_coach(actor, client, leaver_id, heir, by=by)
     except RuleBroken:
         raise RuleBroken(ASK_SUPERVISOR) from None
+    # The membership began just now: no later than this.
+    row.decided_at = now()
     readdress_alerts(actor, client.id)
     _record(actor, row)
 

@@ -19,7 +19,7 @@ from caseapp.core.vault import unseal_code
 from caseapp.domain.alerts.queries import as_staff_member
 from caseapp.domain.assignments.models import Assignment
 from caseapp.domain.clients.codes import COACH
-from caseapp.domain.clients.models import Client, Transfer
+from caseapp.domain.clients.models import CareTeamMember, Client, Transfer
 from caseapp.domain.clients.queries import (
     LockedClient,
     get_client_under_key,
@@ -29,6 +29,8 @@ from caseapp.domain.clients.queries import (
 from caseapp.domain.clients.visibility import (
     has_coach,
     has_denial,
+    in_role,
+    is_denied_to,
     sees_client,
     select_denied_clients,
 )
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
     from caseapp.domain.clients.care_team import Membership
 
 SOON = timedelta(days=7)
+ACCEPTED_ONCE = {"accepted", "undone"}
 LISTED_FOR = timedelta(days=30)
 """For how long whoever offered a case sees what became of it."""
 
@@ -105,15 +108,16 @@ class LockedTransfer:
     """A transfer of a client whose lock is held until the transaction ends; nothing else about the client.
 
     `is_recipient` and `is_offering` say what the actor is: the colleague, and the coach who offered the case or that
-    coach's supervisor. `from_coaches` and `to_coaches` say who coaches the client now, and `from_is_denied`
-    that whoever offered the case must not see the client. Only `lock_transfer` makes one.
+    coach's supervisor. `from_coaches` and `from_is_denied` say that whoever offered the case coaches the client
+    now, and must not see the client; `is_as_left` that the client is coached as the acceptance left it. Only
+    `lock_transfer` makes one.
     """
 
     row: Transfer
     is_recipient: bool
     is_offering: bool
     from_coaches: bool
-    to_coaches: bool
+    is_as_left: bool
     from_is_denied: bool
 
 
@@ -125,7 +129,11 @@ def lock_transfer(actor: Actor, transfer_id: UUID) -> LockedTransfer:
     require(actor, Action.TRANSFER)
     take_lock_of_owner(Transfer.id, transfer_id)
     found = db.session.execute(
-        sa.select(Transfer, _is_offering(actor).label("is_offering"))
+        sa.select(
+            Transfer,
+            _is_offering(actor).label("is_offering"),
+            _is_as_left().label("is_as_left"),
+        )
         .where(Transfer.id == transfer_id, _concerns(actor))
         .execution_options(populate_existing=True)
     ).first()
@@ -137,7 +145,7 @@ def lock_transfer(actor: Actor, transfer_id: UUID) -> LockedTransfer:
         row.to_id == actor.id,
         bool(found.is_offering),
         has_coach(row.client_id, row.from_id),
-        has_coach(row.client_id, row.to_id),
+        bool(found.is_as_left),
         has_denial(row.client_id, row.from_id),
     )
 
@@ -154,6 +162,26 @@ def lock_transferred(client_id: UUID) -> LockedClient:
 
 def _is_offering(actor: Actor) -> sa.ColumnElement[bool]:
     return Transfer.from_id.in_(select_visible_coaches(actor))
+
+
+def _is_as_left() -> sa.ColumnElement[bool]:
+    """Build the condition that the colleague has coached the client since the acceptance, and the former coach doesn't.
+
+    A colleague to whom somebody has given the client again since then coaches by a later membership.
+    """
+    gained, kept = aliased(CareTeamMember), aliased(CareTeamMember)
+    has_gained = sa.exists().where(
+        gained.client_id == Transfer.client_id,
+        gained.user_id == Transfer.to_id,
+        in_role(gained, COACH),
+        gained.starts_at <= Transfer.decided_at,
+    )
+    has_kept = sa.exists().where(
+        kept.client_id == Transfer.client_id,
+        kept.user_id == Transfer.from_id,
+        in_role(kept, COACH),
+    )
+    return sa.and_(has_gained.correlate(Transfer), ~has_kept.correlate(Transfer))
 
 
 def _concerns(actor: Actor) -> sa.ColumnElement[bool]:
@@ -179,7 +207,7 @@ def list_transfers(actor: Actor) -> list[TransferRecord]:
         ),
     )
     by_them = sa.and_(_is_offering(actor), Transfer.offered_at > moment - LISTED_FOR)
-    coach, colleague = aliased(User), aliased(User)
+    coach, colleague = aliased(User, name="former"), aliased(User)
     open_tasks = (FollowUp.client_id == Client.id, FollowUp.completed_at.is_(None))
     unread = (
         Assignment.client_id == Client.id,
@@ -192,10 +220,12 @@ def list_transfers(actor: Actor) -> list[TransferRecord]:
             Client.name,
             newest_case_number(Client.id).label("number"),
             ClientKey.wrapped,
-            coach.name.label("coach"),
+            coach,
             colleague.name.label("colleague"),
             sees_client(actor, Client.id).label("is_seen"),
             _is_offering(actor).label("is_offering"),
+            _is_as_left().label("is_as_left"),
+            is_denied_to(Transfer.from_id, Transfer.client_id).label("from_is_denied"),
             _count(FollowUp, *open_tasks).label("followups"),
             _count(FollowUp, *open_tasks, FollowUp.due_at <= moment + SOON).label("due"),
             _count(Assignment, *unread).label("unread"),
@@ -225,8 +255,11 @@ def _record(actor: Actor, row: Any) -> TransferRecord:  # noqa: ANN401 - a resul
     waits = not list_waiting_faults(found.state, found.expires_at, moment)
     is_expired = found.state == "offered" and not waits
     is_told = row.is_seen or (waits and is_recipient)
+    undo_faults = list_undo_faults(
+        found.state, found.decided_at, moment, is_as_left=bool(row.is_as_left)
+    )
     reason = None
-    if row.is_seen:
+    if row.is_seen and (not is_recipient or found.state in ACCEPTED_ONCE):
         key = open_listed_key(row.wrapped, found.client_id)
         reason = unseal_code("transfer", "reason", found.id, found.reason, key)
     return TransferRecord(
@@ -234,7 +267,7 @@ def _record(actor: Actor, row: Any) -> TransferRecord:  # noqa: ANN401 - a resul
         number=row.number or "",
         client=row.name if is_told else None,
         from_id=found.from_id,
-        coach=row.coach,
+        coach=row.former.name,
         to_id=found.to_id,
         colleague=row.colleague,
         reason=reason,
@@ -247,5 +280,9 @@ def _record(actor: Actor, row: Any) -> TransferRecord:  # noqa: ANN401 - a resul
         unread=row.unread if is_told else None,
         may_decide=waits and is_recipient,
         may_withdraw=waits and bool(row.is_offering),
-        may_undo=not list_undo_faults(found.state, found.decided_at, moment, is_as_left=True),
+        may_undo=not (
+            undo_faults
+            or row.from_is_denied
+            or list_recipient_faults(as_staff_member(row.former), found.to_id)
+        ),
     )

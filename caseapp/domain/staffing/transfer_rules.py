@@ -136,7 +136,7 @@ def check_undo(transfer: LockedTransfer, former: StaffMember | None, moment: dat
             row.state,
             row.decided_at,
             moment,
-            is_as_left=transfer.to_coaches and not transfer.from_coaches,
+            is_as_left=transfer.is_as_left,
         )
     )
     refuse_for(list_recipient_faults(former, row.to_id))
@@ -148,8 +148,8 @@ def list_undo_faults(
 ) -> list[Reason]:
     """List why a transfer can't be undone at a moment.
 
-    `decided_at` is when it was accepted. `is_as_left` says that the colleague coaches the client, and whoever offered
-    the case doesn't.
+    `decided_at` is when it was accepted. `is_as_left` says that the colleague has coached the client since then, and
+    whoever offered the case doesn't.
     """
     if state != "accepted" or decided_at is None:
         return [NOT_ACCEPTED]

@@ -21,8 +21,9 @@ class TransferRecord:
 
     `client` is the name, `followups` and `due` count the follow-ups that are open, and those due within a week, and
     `unread` the handouts that the client has not read; they are None for whoever doesn't see the client and has nothing
-    to decide. `reason` is a code of TRANSFER_REASONS, None for whoever doesn't see the client. What the reader may do
-    now is in `may_decide`, `may_withdraw` and `may_undo`.
+    to decide. `reason` is a code of TRANSFER_REASONS, None for whoever doesn't see the client, and for the colleague
+    until they have accepted. What the reader may do now is in `may_decide`, `may_withdraw` and `may_undo`, though
+    accepting and undoing are refused where nobody could then release an open hold.
     """
 
     id: UUID

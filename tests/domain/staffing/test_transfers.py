@@ -20,7 +20,10 @@ from caseapp.domain.clients.models import Transfer
 from caseapp.domain.clients.queries import get_client_record
 from caseapp.domain.dashboard.queries import get_today
 from caseapp.domain.followups.queries import list_client_followups
+from caseapp.domain.practice.queries import today
+from caseapp.domain.staffing.cover_operations import arrange_cover
 from caseapp.domain.staffing.cover_queries import lock_caseload
+from caseapp.domain.staffing.cover_schemas import NewCover
 from caseapp.domain.staffing.denial_operations import deny_access
 from caseapp.domain.staffing.denials import lock_access
 from caseapp.domain.staffing.schemas import NewDenial
@@ -205,6 +208,33 @@ def test_transfer_is_undone_within_a_day_by_either_of_the_two(team):
 
 
 @pytest.mark.both
+def test_transfer_is_not_undone_after_a_supervisor_gave_the_client_back(team):
+    coach, colleague, supervisor = team["coach"], team["coach2"], team["supervisor"]
+    made = builders.case(coach, "Ines Okafor")
+    offer(coach, coach, colleague)
+    decide(accept_transfer, colleague, made)
+    give(supervisor, made, colleague, supervisor)
+    assert [one.may_undo for one in list_transfers(coach)] == [False]
+    give(supervisor, made, supervisor, colleague)
+    assert [one.may_undo for one in list_transfers(colleague)] == [False]
+    assert refused(undo_transfer, coach, made) == ["passed_on"]
+    assert (sees(coach, made), sees(colleague, made)) == (False, True)
+
+
+def test_colleague_who_covers_for_the_coach_reads_the_reason_after_accepting(team):
+    coach, colleague = team["coach"], team["coach2"]
+    made = builders.case(coach, "Ines Okafor")
+    wanted = NewCover(colleague.id, today(), today(), (made.client_id,), all=False)
+    with transaction():
+        arrange_cover(coach, lock_caseload(coach, coach.id), wanted)
+    offer(coach, coach, colleague)
+    assert sees(colleague, made)
+    assert listed(colleague) == [(made.number, "Ines Okafor", "offered", None)]
+    decide(accept_transfer, colleague, made)
+    assert listed(colleague) == [(made.number, "Ines Okafor", "accepted", "workload")]
+
+
+@pytest.mark.both
 def test_offer_expires_and_the_case_can_be_offered_again(team):
     coach, colleague = team["coach"], team["coach2"]
     made = builders.case(coach, "Ines Okafor")
@@ -240,7 +270,9 @@ def test_whoever_must_not_see_the_client_is_offered_nothing_and_accepts_nothing(
     offer(coach, coach, supervisor, other)
     decide(accept_transfer, supervisor, other)
     # Nor does whoever must not see the client get it back.
+    assert [one.may_undo for one in list_transfers(supervisor) if one.state == "accepted"] == [True]
     deny(team["supervisor2"], other, coach)
+    assert not any(one.may_undo for one in list_transfers(supervisor))
     assert refused(undo_transfer, coach, other) == ["not_found"]
     assert refused(undo_transfer, supervisor, other) == ["ask_supervisor"]
 
