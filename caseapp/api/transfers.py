@@ -103,7 +103,10 @@ def withdraw(transfer_id: UUID) -> DecidedTransfer:
 @needs(Action.TRANSFER)
 @blueprint.response_schema(DecidedTransferResponseSchema())
 def undo(transfer_id: UUID) -> DecidedTransfer:
-    """Undo a transfer within 24 hours after it was accepted: the former coach is the client's coach again."""
+    """Undo a transfer within 24 hours after it was accepted: the former coach is the client's coach again.
+
+    Cover for the client ended with the acceptance and has to be arranged again.
+    """
     actor = current_actor()
     with transaction():
         operations.undo_transfer(actor, lock_transfer(actor, transfer_id))

@@ -86,6 +86,9 @@ MESSAGES = {
     ),
     "cases_offered": lazy_gettext("Offered. Your colleague decides about each case."),
     "case_accepted": lazy_gettext("Accepted. You are the client’s coach now."),
+    "transfer_undone": lazy_gettext(
+        "Undone. Cover for the client ended with the transfer. Arrange it again if it is needed."
+    ),
     "emergency_opened": lazy_gettext(
         "You can read this client’s record for 60 minutes. The coach is told."
     ),

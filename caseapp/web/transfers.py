@@ -45,10 +45,16 @@ def transfer_list(transfers: list[TransferRecord], forms: Forms) -> str:
     """List what the person was offered, with buttons to decide, and what they or their coaches have offered."""
     actor = current_actor()
     team = list_team(actor) if actor.may(Action.HAND_OVER) else []
+    # A supervisor to whom somebody of their team has offered a case reads what else became of it as the team's.
+    received = {
+        one.id: one
+        for one in transfers
+        if one.to_id == actor.id and one.state in {"offered", "accepted"}
+    }
     return render_template(
         "transfers/transfer_list.html",
-        received=[one for one in transfers if one.to_id == actor.id],
-        given=[one for one in transfers if one.to_id != actor.id],
+        received=[*received.values()],
+        given=[one for one in transfers if one.id not in received],
         others=[one for one in team if one.id != actor.id and one.disabled_at is None],
         reasons=TRANSFER_REASONS,
         undo_hours=int(UNDO_WITHIN.total_seconds() // 3600),
@@ -105,7 +111,7 @@ def withdraw(transfer: LockedTransfer, _body: object, sent: Sent) -> Done:
 def undo(transfer: LockedTransfer, _body: object, sent: Sent) -> Done:
     """Undo a transfer that was accepted."""
     operations.undo_transfer(sent.actor, transfer)
-    return Done(url_for("transfers.transfer_list"), "saved")
+    return Done(url_for("transfers.transfer_list"), "transfer_undone")
 
 
 def load_offerable(coach_id: UUID) -> Caseload:

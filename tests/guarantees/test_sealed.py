@@ -202,7 +202,7 @@ def offer_twice(coach, colleague, client_id):
     """Offer a client to a colleague, each time for another reason; the first offer is withdrawn."""
     for reason in ("wish", "experience"):
         with transaction():
-            withdraw_offers(client_id)
+            withdraw_offers(coach, client_id)
             wanted = NewTransfer(colleague.id, reason, (client_id,), all=False)
             offer_cases(coach, lock_caseload(coach, coach.id), wanted)
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from caseapp.domain.staffing.transfer_queries import list_transfers
+from caseapp.core.transaction import transaction
+from caseapp.domain.staffing.cover_queries import lock_caseload
+from caseapp.domain.staffing.transfer_operations import decline_transfer, offer_cases
+from caseapp.domain.staffing.transfer_queries import list_transfers, lock_transfer
+from caseapp.domain.staffing.transfer_schemas import NewTransfer
 from tests.support import builders
 from tests.support.staff_pages import StaffBrowser
 
@@ -37,7 +41,9 @@ def test_coach_offers_cases_and_the_colleague_decides_about_each(app, team):
     given = mine.text("/transfers")
     assert all(text in given for text in ("Accepted", "Declined", "Tomasz Held"))
     assert "Ines Okafor" not in given
-    assert mine.send("/transfers", f"/transfers/{first}/undo").status_code == 303
+    undone = mine.send("/transfers", f"/transfers/{first}/undo")
+    assert undone.status_code == 303
+    assert "Cover for the client ended" in mine.text(undone.location)
     assert mine.get(f"/case/{made.number}").status_code == 200
     assert mine.send(path, path, **wanted).status_code == 303
     [waiting] = [
@@ -45,3 +51,18 @@ def test_coach_offers_cases_and_the_colleague_decides_about_each(app, team):
     ]
     assert mine.send("/transfers", f"/transfers/{waiting}/withdraw").status_code == 303
     assert "Withdrawn" in mine.text("/transfers")
+
+
+def test_supervisor_reads_what_they_declined_as_an_offer_of_their_team(app, team):
+    coach, supervisor = team["coach"], team["supervisor"]
+    made = builders.case(coach, "Ines Okafor")
+    with transaction():
+        wanted = NewTransfer(supervisor.id, "workload", (made.client_id,), all=False)
+        offer_cases(coach, lock_caseload(coach, coach.id), wanted)
+    [found] = list_transfers(supervisor)
+    theirs = StaffBrowser(app, supervisor)
+    assert f"/transfers/{found.id}/withdraw" in theirs.text("/transfers")
+    with transaction():
+        decline_transfer(supervisor, lock_transfer(supervisor, found.id))
+    page = theirs.text("/transfers")
+    assert page.index("No case is offered to you.") < page.index("Declined")

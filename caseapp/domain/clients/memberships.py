@@ -10,6 +10,8 @@ from caseapp.core.actor import SYSTEM_ID, Actor
 from caseapp.core.clock import now
 from caseapp.core.database import db, run
 from caseapp.core.errors import refuse_for
+from caseapp.core.permissions import Action
+from caseapp.domain.audit.operations import record
 from caseapp.domain.clients.codes import COACH, COVER, READER
 from caseapp.domain.clients.models import (
     ENDLESS,
@@ -138,28 +140,30 @@ def end_covers_of(client_id: UUID) -> None:
     )
 
 
-def withdraw_offers(client_id: UUID, to_id: UUID | None = None) -> None:
+def withdraw_offers(actor: Actor, client_id: UUID, to_id: UUID | None = None) -> None:
     """Withdraw the offer of a locked client to a colleague, if there is one; only one to `to_id`, if that is given."""
-    db.session.flush()
-    found = [Transfer.client_id == client_id, Transfer.state == "offered"]
-    if to_id is not None:
-        found.append(Transfer.to_id == to_id)
-    db.session.execute(
-        sa.update(Transfer).where(*found).values(state="withdrawn", decided_at=now()),
-        execution_options=UNSYNCHRONIZED,
-    )
+    found = [Transfer.client_id == client_id]
+    _withdraw(actor, *found, *([] if to_id is None else [Transfer.to_id == to_id]))
 
 
-def withdraw_offers_of(user_id: UUID) -> None:
+def withdraw_offers_of(actor: Actor, user_id: UUID) -> None:
     """Withdraw the offers of cases from and to a member of staff whose clients and offers are locked."""
+    _withdraw(actor, sa.or_(Transfer.from_id == user_id, Transfer.to_id == user_id))
+
+
+def _withdraw(actor: Actor, *which: sa.ColumnElement[bool]) -> None:
+    """Withdraw the offers that meet these conditions, and record each."""
     db.session.flush()
-    concerns = sa.or_(Transfer.from_id == user_id, Transfer.to_id == user_id)
-    db.session.execute(
+    withdrawn = db.session.execute(
         sa.update(Transfer)
-        .where(concerns, Transfer.state == "offered")
-        .values(state="withdrawn", decided_at=now()),
+        .where(*which, Transfer.state == "offered")
+        .values(state="withdrawn", decided_at=now())
+        .returning(Transfer.client_id, Transfer.from_id, Transfer.to_id),
         execution_options=UNSYNCHRONIZED,
-    )
+    ).all()
+    for client_id, from_id, to_id in withdrawn:
+        details = {"from": from_id.hex, "to": to_id.hex, "withdrawn": True}
+        record(actor, Action.TRANSFER, "client", client_id, client_id=client_id, details=details)
 
 
 def _membership(client_id: UUID, user_id: UUID, role: str) -> tuple[sa.ColumnElement[bool], ...]:

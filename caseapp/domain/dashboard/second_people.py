@@ -34,15 +34,21 @@ def has_second() -> sa.ColumnElement[bool]:
     return _exists(_select_ways())
 
 
-def list_without_second(client_ids: Collection[UUID], but: UUID | None = None) -> set[UUID]:
+def list_without_second(
+    client_ids: Collection[UUID],
+    but: UUID | None = None,
+    *,
+    instead: tuple[UUID, UUID] | None = None,
+) -> set[UUID]:
     """List those of some clients for whom nobody, but for one, could release a hold as the second person.
 
+    `instead` are a coach of these clients and a colleague: it is told as if the colleague coached them in that place.
     Whoever recorded a screening of an open safety hold can't release it. Only the clients about whom each second person
     has recorded something are opened.
     """
     if not client_ids:
         return set()
-    ways = _select_ways(but)
+    ways = _select_ways(but, instead)
     candidates = sa.select(Client.id).where(
         Client.id.in_(client_ids), ~_exists([_without_authors(way) for way in ways])
     )
@@ -82,9 +88,16 @@ def _list_open_holds(history: SafetyHistory) -> list[Hold]:
     return [hold for hold in history.holds.values() if hold.released_at is None]
 
 
-def _select_ways(but: UUID | None = None) -> list[sa.Select[*tuple[UUID, UUID]]]:
+def _select_ways(
+    but: UUID | None = None, instead: tuple[UUID, UUID] | None = None
+) -> list[sa.Select[*tuple[UUID, UUID]]]:
     """Select clients with whoever could be their second person, in each of the two ways."""
     member, coach, second = aliased(CareTeamMember), aliased(User), aliased(User)
+    coach_id: sa.ColumnElement[UUID] = sa.type_coerce(member.user_id, User.id.type)
+    if instead is not None:
+        leaver_id, heir_id = instead
+        heir = sa.literal(heir_id, User.id.type)
+        coach_id = sa.case((member.user_id == leaver_id, heir), else_=member.user_id)
 
     def select(role: str, *conditions: sa.ColumnElement[bool]) -> sa.Select[*tuple[UUID, UUID]]:
         return sa.select(member.client_id, second.id).where(
@@ -98,7 +111,7 @@ def _select_ways(but: UUID | None = None) -> list[sa.Select[*tuple[UUID, UUID]]]
 
     supervises = select(
         COACH,
-        coach.id == member.user_id,
+        coach.id == coach_id,
         second.id == coach.supervisor_id,
         second.id != coach.id,
     )

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from caseapp.domain.followups.schemas import FollowUpRecord
 
 MAX_CLIENTS = 200
+TOO_MANY = f"Choose at most {MAX_CLIENTS} clients, or all of them."
 MAX_LINE_LENGTH = 300
 
 
@@ -113,7 +114,9 @@ class CoverSchema(Schema):
         required=True, error_messages={"required": "Choose a day.", "invalid": "Choose a day."}
     )
     clients = fields.List(
-        fields.UUID(), load_default=list, validate=validate.Length(max=MAX_CLIENTS)
+        fields.UUID(),
+        load_default=list,
+        validate=validate.Length(max=MAX_CLIENTS, error=TOO_MANY),
     )
     all = fields.Boolean(load_default=False)
 

@@ -52,7 +52,7 @@ def deny_access(actor: Actor, access: LockedAccess, new: NewDenial) -> UUID:
         )
     )
     db.session.flush()
-    withdraw_offers(client_id, new.user_id)
+    withdraw_offers(actor, client_id, new.user_id)
     add_marks(marked, client_id)
     decides = choose_assignee(client_id, [*sorted(access.coaches), new.user_id], decides=True)
     move_followups(FollowUp.client_id == client_id, decides)

@@ -21,7 +21,7 @@ from caseapp.domain.auth.password_links import invite_again
 from caseapp.domain.auth.passwords import end_access
 from caseapp.domain.auth.rules import require_reach
 from caseapp.domain.clients.codes import SECOND_PERSON
-from caseapp.domain.clients.memberships import leave_everywhere
+from caseapp.domain.clients.memberships import leave_everywhere, withdraw_offers_of
 from caseapp.domain.staffing.operations import change_supervisor, place_people
 from caseapp.domain.staffing.queries import list_hidden
 from caseapp.domain.staffing.rules import ACTIVE, check_role, list_supervisor_faults
@@ -111,7 +111,7 @@ def change_role(
     `successor` supervises from now on whom they have supervised, if they stop being a supervisor. Raises RuleBroken
     while they have clients or people in the way of the new role, for the last admin, and for somebody who can't
     supervise them, and Forbidden for an admin by a token. Whoever is no supervisor any more sees no hold as its second
-    person.
+    person, and offers of cases from and to a new admin are withdrawn.
     """
     require(actor, Action.USER_MANAGE)
     user, before = member.user, member.user.role
@@ -133,6 +133,8 @@ def change_role(
         user.deputy_id = None
         # Only a supervisor releases a hold as the second person, so nobody else sees one for that.
         leave_everywhere(user.id, SECOND_PERSON)
+    if role == Role.ADMIN:
+        withdraw_offers_of(actor, user.id)
     db.session.flush()
     enqueue_alerts_of(user.id)
     end_access(user.id)

@@ -146,7 +146,7 @@ def swap_coach(actor: Actor, client: LockedClient, leaver_id: UUID, heir: User, 
     join_for(client.id, heir.id, COACH, by, "handed_over")
     leave_for(client.id, leaver_id, COACH)
     end_covers_of(client.id)
-    withdraw_offers(client.id)
+    withdraw_offers(actor, client.id)
     add_marks(marked, client.id)
     refuse_for(
         list_hold_faults(
@@ -210,7 +210,7 @@ def disable_member(actor: Actor, member: LockedMember, successor: LockedMember |
     user.disabled_at = now()
     db.session.flush()
     end_access(user.id)
-    withdraw_offers_of(user.id)
+    withdraw_offers_of(actor, user.id)
     enqueue_alerts_of(user.id)
     record(actor, Action.USER_MANAGE, "user", user.id, details={"disabled": True})
 

@@ -19,9 +19,13 @@ from caseapp.domain.audit.operations import record
 from caseapp.domain.clients.codes import COACH
 from caseapp.domain.clients.models import Transfer
 from caseapp.domain.clients.visibility import select_clients_of
+from caseapp.domain.dashboard.second_people import list_without_second
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_listed_key
+from caseapp.domain.screening.marks import HOLD_KINDS, list_marks
 from caseapp.domain.staffing.operations import lock_account, swap_coach
+from caseapp.domain.staffing.queries import has_supervised_heir
+from caseapp.domain.staffing.rules import list_hold_faults
 from caseapp.domain.staffing.transfer_queries import list_offered, lock_transferred
 from caseapp.domain.staffing.transfer_rules import (
     ASK_SUPERVISOR,
@@ -51,7 +55,8 @@ def offer_cases(actor: Actor, caseload: LockedCaseload, wanted: NewTransfer) -> 
 
     The colleague sees the names and numbers, and counts of what is to do; nothing changes hands until they accept. With
     `all`, those who are offered already stay offered to whom they are. Raises Invalid for somebody who can't take over
-    cases, and for a client whom they must not see or coach already, or who is offered already.
+    cases, and for a client whom they must not see or coach already, who is offered already, or whose open hold nobody
+    could release under them.
     """
     require(actor, Action.TRANSFER)
     colleague = lock_account(wanted.to_id)
@@ -63,7 +68,9 @@ def offer_cases(actor: Actor, caseload: LockedCaseload, wanted: NewTransfer) -> 
     chosen = set(names) - offered if wanted.all else set(wanted.clients)
     if not chosen or chosen - set(names):
         raise Invalid({"clients": ["Choose clients of this coach who aren’t offered yet."]})
+    assert colleague is not None  # noqa: S101 - checked before
     must_not_see = set(caseload.list_denied(wanted.to_id))
+    unreleasable = _list_unreleasable(chosen, caseload.coach_id, as_staff_member(colleague))
     coached = set(db.session.scalars(select_clients_of(wanted.to_id, COACH)))
     _refuse_field(
         "clients",
@@ -71,6 +78,7 @@ def offer_cases(actor: Actor, caseload: LockedCaseload, wanted: NewTransfer) -> 
             sorted(names[one] for one in chosen if names[one] in must_not_see),
             sorted(names[one] for one in chosen & coached),
             sorted(names[one] for one in chosen & offered),
+            sorted(names[one] for one in unreleasable),
         ),
     )
     wrapped = db.session.execute(
@@ -103,7 +111,7 @@ def accept_transfer(actor: Actor, transfer: LockedTransfer) -> None:
 
     From the next request on the former coach doesn't see the client; follow-ups, marks of open holds and alerts that
     wait are the new coach's, as with a hand-over. Raises RuleBroken for anybody but the colleague, for an offer that no
-    longer waits, and when nobody could then release an open hold, without telling that there is one.
+    longer waits, and when nobody could then release a hold that was opened since the offer. That reason names no hold.
     """
     require(actor, Action.TRANSFER)
     row = transfer.row
@@ -141,8 +149,9 @@ def withdraw_transfer(actor: Actor, transfer: LockedTransfer) -> None:
 def undo_transfer(actor: Actor, transfer: LockedTransfer) -> None:
     """Give a client back to whoever offered the case; either of the two does so, or the former coach's supervisor.
 
-    What the new coach has to do about the client becomes the former coach's again. Raises RuleBroken later than
-    UNDO_WITHIN after the acceptance, once the case was passed on, and when the former coach can't be one again.
+    What the new coach has to do about the client becomes the former coach's again. Cover for the client ended with the
+    acceptance and doesn't come back: it has to be arranged again. Raises RuleBroken later than UNDO_WITHIN after the
+    acceptance, once the case was passed on, and when the former coach can't be one again.
     """
     require(actor, Action.TRANSFER)
     row = transfer.row
@@ -150,6 +159,24 @@ def undo_transfer(actor: Actor, transfer: LockedTransfer) -> None:
     check_undo(transfer, _as_person(former), now())
     _decide(row, "undone")
     _swap(actor, row, row.to_id, former, by=actor.id)
+
+
+def _list_unreleasable(client_ids: set[UUID], coach_id: UUID, colleague: StaffMember) -> set[UUID]:
+    """List those of a coach's locked clients whose open hold nobody could release if a colleague coached them."""
+    marks = [one for one in list_marks(coach_id, HOLD_KINDS) if one.client_id in client_ids]
+    # The strictest hold of each client comes first.
+    holds = {one.client_id: one.kind for one in reversed(marks)}
+    lacking = list_without_second(holds.keys(), instead=(coach_id, colleague.id))
+    return {
+        client_id
+        for client_id in lacking
+        if list_hold_faults(
+            holds[client_id],
+            colleague,
+            lacks_second=True,
+            has_choice=has_supervised_heir(client_id, coach_id),
+        )
+    }
 
 
 def _as_person(user: User | None) -> StaffMember | None:

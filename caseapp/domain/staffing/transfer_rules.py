@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from caseapp.core.errors import Reason, refuse_for
 from caseapp.core.permissions import Role
+from caseapp.domain.staffing.rules import NO_SECOND
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -68,7 +69,7 @@ ASK_SUPERVISOR = Reason(
     "The case can’t change hands between these two people now.",
     "Ask a supervisor of the coach to hand it over: Board, Hand over. They are told what is missing.",
 )
-"""Says nothing of a hold, since whoever reads it may not see the client."""
+"""Says nothing of a hold, since whoever reads it may not see the client; that it is refused lets them guess one."""
 
 
 def list_recipient_faults(person: StaffMember | None, from_id: UUID) -> list[Reason]:
@@ -78,11 +79,14 @@ def list_recipient_faults(person: StaffMember | None, from_id: UUID) -> list[Rea
     return [SAME_PERSON] if person.id == from_id else []
 
 
-def list_case_faults(denied: list[str], coached: list[str], offered: list[str]) -> list[Reason]:
+def list_case_faults(
+    denied: list[str], coached: list[str], offered: list[str], unreleasable: list[str]
+) -> list[Reason]:
     """List why some of the chosen cases can't be offered to a colleague.
 
-    These are the numbers of the cases whose clients the colleague must not see, whom they coach already, and who are
-    offered to somebody already.
+    These are the numbers of the cases whose clients the colleague must not see, whom they coach already, who are
+    offered to somebody already, and whose open hold nobody could release if the colleague coached them. Whoever offers
+    a case sees its holds.
     """
     found = []
     if denied:
@@ -94,6 +98,9 @@ def list_case_faults(denied: list[str], coached: list[str], offered: list[str]) 
     if offered:
         message = f"{', '.join(offered)}: already offered to a colleague."
         found.append(Reason("already_offered", message, "Withdraw that offer first."))
+    if unreleasable:
+        message = f"Nobody else could then release the hold of {', '.join(unreleasable)}."
+        found.append(Reason(NO_SECOND.code, message, NO_SECOND.way_out))
     return found
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from marshmallow import Schema, ValidationError, fields, post_load, validate
 
 from caseapp.domain.clients.codes import TRANSFER_REASONS, TRANSFER_STATES
-from caseapp.domain.staffing.cover_schemas import MAX_CLIENTS
+from caseapp.domain.staffing.cover_schemas import MAX_CLIENTS, TOO_MANY
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -72,7 +72,9 @@ class TransferSchema(Schema):
         error_messages={"required": "Choose a reason."},
     )
     clients = fields.List(
-        fields.UUID(), load_default=list, validate=validate.Length(max=MAX_CLIENTS)
+        fields.UUID(),
+        load_default=list,
+        validate=validate.Length(max=MAX_CLIENTS, error=TOO_MANY),
     )
     all = fields.Boolean(load_default=False)
 
