@@ -54,29 +54,43 @@ BEGIN
     END LOOP;
 END $$"""
 ATTRIBUTES = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
-# What each query finds is a sentence's end about the role `:role`.
+# What each query finds is a sentence's end about the role `:role`. What a role may do by SET ROLE counts too, so each
+# asks about every role that it is a member of; every role is a member of itself.
 STRAY_RIGHTS = (
-    """SELECT 'is a superuser' FROM pg_roles WHERE rolname = :role AND rolsuper""",
-    """SELECT 'may create roles' FROM pg_roles WHERE rolname = :role AND rolcreaterole""",
+    """SELECT 'is a superuser, or is a member of one' WHERE EXISTS (
+        SELECT 1 FROM pg_roles WHERE rolsuper AND pg_has_role(:role, oid, 'MEMBER'))""",
+    """SELECT 'may create roles' WHERE EXISTS (
+        SELECT 1 FROM pg_roles WHERE rolcreaterole AND pg_has_role(:role, oid, 'MEMBER'))""",
     """SELECT 'is a member of ' || rolname FROM pg_roles
     WHERE rolname IN ('pg_write_all_data', 'pg_write_server_files', 'pg_execute_server_program')
     AND pg_has_role(:role, oid, 'MEMBER')""",
     """SELECT 'owns the database, or is a member of its owner' FROM pg_database
     WHERE datname = current_database() AND pg_has_role(:role, datdba, 'MEMBER')""",
+    """SELECT 'may create schemas or temporary tables' WHERE EXISTS (
+        SELECT 1 FROM pg_roles WHERE pg_has_role(:role, oid, 'MEMBER')
+        AND has_database_privilege(oid, current_database(), 'CREATE, TEMPORARY'))""",
     """SELECT 'may create tables, functions and triggers' FROM pg_namespace
-    WHERE nspname = current_schema()
-    AND (has_schema_privilege(:role, oid, 'CREATE') OR pg_has_role(:role, nspowner, 'MEMBER'))""",
+    WHERE nspname = current_schema() AND (pg_has_role(:role, nspowner, 'MEMBER') OR EXISTS (
+        SELECT 1 FROM pg_roles r WHERE pg_has_role(:role, r.oid, 'MEMBER')
+        AND has_schema_privilege(r.oid, pg_namespace.oid, 'CREATE')))""",
     """SELECT 'owns tables, or is a member of their owner: ' || string_agg(relname, ', ' ORDER BY relname)
     FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p')
     AND relname = ANY (:every) AND pg_has_role(:role, relowner, 'MEMBER') HAVING count(*) > 0""",
+    """SELECT 'owns functions of triggers, or is a member of their owner: '
+        || string_agg(DISTINCT proname, ', ' ORDER BY proname)
+    FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_proc p ON p.oid = t.tgfoid
+    WHERE c.relnamespace = current_schema()::regnamespace AND NOT t.tgisinternal
+    AND pg_has_role(:role, p.proowner, 'MEMBER') HAVING count(*) > 0""",
     """SELECT 'may change ' || string_agg(relname, ', ' ORDER BY relname) FROM pg_class
-    WHERE relnamespace = current_schema()::regnamespace AND relname = ANY (:append_only)
-    AND (has_table_privilege(:role, oid, 'UPDATE, DELETE, TRUNCATE, TRIGGER')
-        OR has_any_column_privilege(:role, oid, 'UPDATE')) HAVING count(*) > 0""",
+    WHERE relnamespace = current_schema()::regnamespace AND relname = ANY (:append_only) AND EXISTS (
+        SELECT 1 FROM pg_roles r WHERE pg_has_role(:role, r.oid, 'MEMBER')
+        AND (has_table_privilege(r.oid, pg_class.oid, 'UPDATE, DELETE, TRUNCATE, TRIGGER')
+            OR has_any_column_privilege(r.oid, pg_class.oid, 'UPDATE'))) HAVING count(*) > 0""",
     """SELECT 'may change ' || relname FROM pg_class
-    WHERE relnamespace = current_schema()::regnamespace AND relname = :version
-    AND (has_table_privilege(:role, oid, 'INSERT, UPDATE, DELETE, TRUNCATE, TRIGGER')
-        OR has_any_column_privilege(:role, oid, 'INSERT, UPDATE'))""",
+    WHERE relnamespace = current_schema()::regnamespace AND relname = :version AND EXISTS (
+        SELECT 1 FROM pg_roles r WHERE pg_has_role(:role, r.oid, 'MEMBER')
+        AND (has_table_privilege(r.oid, pg_class.oid, 'INSERT, UPDATE, DELETE, TRUNCATE, TRIGGER')
+            OR has_any_column_privilege(r.oid, pg_class.oid, 'INSERT, UPDATE')))""",
     """SELECT 'is not always held back by triggers of ' || string_agg(relname, ', ' ORDER BY relname)
     FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relname = ANY (:append_only)
     AND (SELECT count(*) FILTER (WHERE tgenabled = 'A') = 0 OR bool_or(tgenabled <> 'A')

@@ -60,6 +60,15 @@ def roles(app):
 
 
 @pytest.fixture
+def other(roles):
+    """Give the name of a role that may change events, which somebody else has created."""
+    name = f"{roles[0].database[:50]}_other"
+    run_as_superuser(f"CREATE ROLE {name}", f"GRANT UPDATE ON audit_event TO {name}")
+    yield name
+    run_as_superuser(f"DROP OWNED BY {name}", f"DROP ROLE {name}")
+
+
+@pytest.fixture
 def set_up(roles, run_command):
     """Give a function that runs the command."""
     environ = {
@@ -136,9 +145,11 @@ def test_application_works_and_only_adds_rows_that_never_change(team, roles, set
                 connection.exec_driver_sql(statement)
 
 
-def test_stray_rights_are_named_and_refused_in_production(roles, set_up):
+def test_stray_rights_are_named_and_refused_in_production(roles, other, set_up):
     owner, application = (url.username for url in roles)
+    database, superuser = roles[0].database, db.engine.url.username
     assert set_up().exit_code == 0
+    run_as_superuser(f"ALTER ROLE {application} NOINHERIT")
     # What is done, what is said of it, and what undoes it where the command doesn't.
     for change, said, undo in (
         (f"GRANT UPDATE (action) ON audit_event TO {application}", "change audit_event", None),
@@ -159,6 +170,23 @@ def test_stray_rights_are_named_and_refused_in_production(roles, set_up):
             f"ALTER ROLE {application} CREATEROLE",
             "may create roles",
             f"ALTER ROLE {application} NOCREATEROLE",
+        ),
+        (f"GRANT TEMP ON DATABASE {database} TO {application}", "temporary tables", None),
+        (
+            f"ALTER FUNCTION refuse_change() OWNER TO {application}",
+            "their owner: refuse_change.",
+            f"ALTER FUNCTION refuse_change() OWNER TO {owner}",
+        ),
+        # By SET ROLE only.
+        (
+            f"GRANT {other} TO {application}",
+            "may change audit_event",
+            f"REVOKE {other} FROM {application}",
+        ),
+        (
+            f"GRANT {superuser} TO {application}",
+            "is a member of one",
+            f"REVOKE {superuser} FROM {application}",
         ),
     ):
         run_as_superuser(change)

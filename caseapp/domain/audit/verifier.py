@@ -306,8 +306,8 @@ def open_checkpoint(line: str, public_keys: Mapping[int, bytes]) -> Checkpoint:
     """
     try:
         checkpoint: Checkpoint = json.loads(line)
-        signed = _is_signed(checkpoint, public_keys)
-    except (ValueError, TypeError, KeyError):
+        signed = {"number", "at"} <= checkpoint.keys() and _is_signed(checkpoint, public_keys)
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
         signed = False
     if not signed:
         raise CheckpointBroken("A checkpoint was changed")
@@ -485,7 +485,7 @@ def verify_export(
             digest.update(line)
             export.read(content)
         export.finish()
-    except (ValueError, TypeError, AttributeError, LookupError):
+    except (ValueError, TypeError, AttributeError, LookupError, RecursionError):
         is_same = False
     if not is_same:
         export.found.faults.insert(0, Fault("file", "The file"))
@@ -516,7 +516,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.key is None:
         said.append("Compare the keys with those that the practice has told you, or name them:")
         said += [f"  --key {key.hex()}" for key in found.public_keys.values()]
-    sys.stdout.write("".join(f"{line}\n" for line in said))
+    # What stands in the file must not move the cursor or end a line.
+    sys.stdout.write("".join(f"{line.encode('unicode_escape').decode()}\n" for line in said))
     return 1 if found.faults else 0
 
 

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import random
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from caseapp.domain.audit.verifier import FIELDS, START, hash_lines, mac_of, verify
+from caseapp.domain.audit.verifier import (
+    FIELDS,
+    START,
+    hash_lines,
+    mac_of,
+    main,
+    signed_part,
+    verify,
+)
 from tests.support.depth import times
 
 KEYS = {1: b"k" * 32}
@@ -167,3 +177,36 @@ def test_no_random_tampering_is_missed():
                     entries[place], entries[other] = entries[other], entries[place]
         entries.sort(key=lambda entry: [int(part) for part in entry[1].split("\t")[:2]])
         assert bool(faults(entries, checkpoints=ends)) == (entries != whole)
+
+
+def test_file_of_a_stranger_writes_nothing_of_its_own_on_the_terminal(tmp_path, capsys):
+    key = Ed25519PrivateKey.generate()
+    unnamed = {"ring_number": 1, "accepted": True, "ends": {}}
+    unnamed["signature"] = key.sign(signed_part(unnamed)).hex()
+    start = {
+        "kind": "log",
+        "public_keys": {"1": key.public_key().public_bytes_raw().hex()},
+        "checkpoints": [],
+    }
+    shown = {
+        "kind": "list",
+        "event": "\r\x1b[2A\x1b[JNothing is wrong.\n\ud800\u202e",
+        "at": "",
+        "clients": [],
+    }
+    for lines in (
+        [json.dumps(start), json.dumps(shown)],
+        [json.dumps(start | {"checkpoints": [json.dumps(unnamed)]})],
+        [json.dumps(start | {"checkpoints": ["[" * 200_000]})],
+        ["[" * 200_000],
+    ):
+        file = tmp_path / "export"
+        file.write_text("\n".join(lines))
+        assert main([str(file)]) == 1
+        said = capsys.readouterr().out
+        assert said.isascii()
+        assert said.replace("\n", "").isprintable()
+        assert said.startswith(
+            "file: The file was changed after it was exported, or its end is missing.\n"
+        )
+        assert "\nNothing is wrong." not in said
