@@ -42,7 +42,7 @@ class Reads:
     """What was read and isn't written yet.
 
     `opened` holds the kind and id of the first record that was opened of each client, `lists` the lists by the action
-    that reads them (None is that of the request), `changed` the clients whose changes are in the log already,
+    that reads them (None is that of the request), `changed` the clients whose changes need no event of reading,
     `altered` the kind and client, by id, of the records that aren't as they were signed, and `writes` what else is
     written in the same transaction.
     """
@@ -134,7 +134,10 @@ def note_list(action: Action, shown: List) -> None:
 
 
 def note_changed(client_id: UUID) -> None:
-    """Note that a change of a client's record will be in the log when the open transaction is committed."""
+    """Note that a change of a client's record needs no event of reading once the open transaction is committed.
+
+    The change is in the log then; only that of a process note isn't.
+    """
     if (found := _current.get()) is not None:
         after_commit(lambda: found.changed.add(client_id))
 

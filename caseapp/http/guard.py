@@ -21,10 +21,12 @@ if TYPE_CHECKING:
 View = TypeVar("View", bound="Callable[..., Any]")
 
 LOGGED_AS = {
-    "process_notes.process_note": "notes.case_notes",
+    "process_notes.process_note": "notes.new_note_page",
     "process_notes.save": "notes.create",
 }
 """Pages that no log tells from another page: by their endpoints, those that logs name instead."""
+LOGGED_WHEN_DONE = {"process_notes.save": "form_drafts.discard"}
+"""The same for forms that were accepted: a note that was started has an event, words that were discarded have none."""
 
 
 class UndeclaredView(Exception):
@@ -89,10 +91,17 @@ def current_view() -> Callable[..., Any] | None:
     return view  # type: ignore[no-any-return]
 
 
-def logged_endpoint() -> str | None:
-    """Return the endpoint of the current request as logs name it, or None for an unknown address."""
+def logged_endpoint(*, is_done: bool = False) -> str | None:
+    """Return the endpoint of the current request as logs name it, or None for an unknown address.
+
+    `is_done` says that a form was accepted.
+    """
     endpoint = request.endpoint
-    return LOGGED_AS.get(endpoint, endpoint) if endpoint else None
+    if endpoint is None:
+        return None
+    if is_done and endpoint in LOGGED_WHEN_DONE:
+        return LOGGED_WHEN_DONE[endpoint]
+    return LOGGED_AS.get(endpoint, endpoint)
 
 
 def check_action() -> None:

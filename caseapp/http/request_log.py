@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import structlog
@@ -29,7 +30,7 @@ def _end(response: Response) -> Response:
         log.info(
             "request",
             method=request.method,
-            endpoint=logged_endpoint(),
+            endpoint=logged_endpoint(is_done=response.status_code == HTTPStatus.SEE_OTHER),
             status=response.status_code,
             ms=round((time.perf_counter() - g.began) * 1000, 1),
         )

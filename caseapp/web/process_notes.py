@@ -1,6 +1,6 @@
 """The page of a coach's process note about a case, which nobody else can open.
 
-Its views ask for the actions of session notes, and the logs call it what `http.guard.LOGGED_AS` says.
+Its views ask for the action of a new session note, and the logs call them what `http.guard.LOGGED_AS` says.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def load_page(number: str) -> ProcessNotePage:
 page = FormPage(
     blueprint,
     "/case/<string:number>/process-notes",
-    Action.NOTE_READ,
+    Action.NOTE_WRITE,
     load_page,
     client_of=lambda view: view.context.case.client_id,
 )

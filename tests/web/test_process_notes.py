@@ -5,7 +5,7 @@ from caseapp.core.database import db
 from caseapp.core.settings import ROOT
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.form_drafts.models import FormDraft
-from caseapp.http.guard import LOGGED_AS
+from caseapp.http.guard import LOGGED_AS, LOGGED_WHEN_DONE
 from tests.guarantees import sample_data as w
 from tests.support import builders
 
@@ -48,28 +48,32 @@ def test_note_is_saved_and_found_from_the_page_of_notes(coach, supervisor, case)
 
 
 def test_no_log_tells_a_process_note_from_a_session_note(coach, admin, app, case, logged):
-    """Whoever reads the logs sees the page of notes, and never the kind of note."""
+    """Whoever reads the logs sees somebody who opens a new note and discards its words."""
     path = path_of(case)
-    coach.send(path, words=WORDS)
+    saved = coach.send(path, words=WORDS)
     coach.browser.post("/drafts", data=coach.form(path).fields | {"words": f"{WORDS} Again."})
     coach.text("/case/C-1999-0001/process-notes", 404)
     admin.text(path, 403)
     coach.text(path)
     lines = logged()
-    assert "notes.case_notes" in lines
-    assert "notes.create" in lines
-    assert {*LOGGED_AS, *LOGGED_AS.values()} <= app.view_functions.keys()
+    assert "notes.new_note_page" in lines
+    assert "form_drafts.discard" in lines
+    assert "notes.create" not in lines
+    for names in (LOGGED_AS, LOGGED_WHEN_DONE):
+        assert {*names, *names.values()} <= app.view_functions.keys()
     db.session.rollback()
+    of_saving = AuditEvent.request_id == saved.headers["X-Request-Id"]
+    assert db.session.scalars(sa.select(AuditEvent).where(of_saving)).all() == []
     events = db.session.execute(sa.select(AuditEvent)).scalars().all()
     told = [f"{one.action} {one.object_kind} {one.outcome} {one.details}".lower() for one in events]
     for text in (lines.lower(), *told):
         assert "process" not in text
         assert "heron" not in text
     assert {
-        "note.read case done {}",
-        "note.read notes case_notes refused {'reasons': ['not_found']}",
+        "case.read case done {}",
+        "note.write notes new_note_page refused {'reasons': ['not_found']}",
     } <= {*told}
-    assert not any("note.write" in text or "note.create" in text for text in told)
+    assert not any("note.write" in text and "refused" not in text for text in told)
     # What was typed and not sent is kept for its author only.
     draft = db.session.scalars(sa.select(FormDraft)).one()
     assert (draft.author_id, draft.ring_number) == (coach.actor.id, 1)

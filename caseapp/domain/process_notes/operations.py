@@ -1,6 +1,6 @@
 """The operation on process notes: save one's own.
 
-The log says of it only that the case was read: who wrote what for themselves is nobody else's business.
+The log doesn't mention it: who wrote what for themselves is nobody else's business.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from caseapp.core import reads
 from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.errors import Stale
@@ -35,6 +36,8 @@ def save_process_note(
     require_writer(actor)
     if note.record.version != expected_version:
         raise Stale
+    # Whoever saves is shown nothing; an event of reading in this request would tell it from discarded words.
+    reads.note_changed(note.case.case.client_id)
     if note.record.words == words:
         return
     moment, row = now(), note.row

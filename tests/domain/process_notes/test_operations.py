@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
+from caseapp.core import reads
 from caseapp.core.actor import operator
 from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, InsufficientScope, NotFound, Stale
@@ -67,6 +68,13 @@ def test_each_reads_and_changes_only_their_own(team, made):
         save(team["coach2"], made, "Not theirs.")
     events = sa.select(AuditEvent.id).where(AuditEvent.object_kind.contains("process"))
     assert db.session.scalars(events).all() == []
+    # A refused save shows the page again, so it is a read; one that was accepted is none.
+    with reads.collecting() as found, pytest.raises(Stale):
+        save(coach, made, "Too late.", 1)
+    assert ({*found.opened}, found.changed) == ({made.client_id}, set())
+    with reads.collecting() as found:
+        save(coach, made, WORDS, 2)
+    assert found.changed == {made.client_id}
 
 
 def test_no_token_and_no_admin_opens_any(team):
