@@ -36,7 +36,7 @@ CHECKS = [
     response_schema_conformance,
 ]
 ADMINS = {"exports", "audit", "people"}
-EXAMPLES = times(9)
+EXAMPLES = times(6)
 
 
 def apart(app):

@@ -7,8 +7,10 @@ from urllib.parse import quote_plus
 
 import pytest
 
+from caseapp.core.database import db
 from caseapp.core.permissions import ACTIONS_BY_ROLE, Role
 from tests.guarantees import sample_data as w
+from tests.support.depth import sample
 from tests.support.staff_pages import _Reader
 
 pytestmark = [pytest.mark.slow, pytest.mark.both]
@@ -165,7 +167,8 @@ def forms_on_pages(world):
 
 @pytest.mark.pdf
 def test_hostile_form_input_never_fails(world):
-    """Each form is sent twice with hostile values in all fields of its page."""
+    """Each form is sent with each hostile value in all fields of its page; on SQLite, with some of them."""
+    typed = TYPED if db.engine.dialect.name == "postgresql" else sample(TYPED, 3)
     forms, found = forms_on_pages(world), []
     every = {name for names in forms.values() for name in names}
     assert len(every) > 80
@@ -173,7 +176,7 @@ def test_hostile_form_input_never_fails(world):
         who = who_may(world, route)
         path = route.path(world.values_for(who))
         names = sorted(forms.get(path, every) - {"csrf_token"})
-        for values in (*([value] for value in TYPED), ["x", "y"]):
+        for values in (*([value] for value in typed), ["x", "y"]):
             body = encoded(world.csrf[who], names, values)
             kind = "application/x-www-form-urlencoded"
             answer = world.browsers[who].post(path, data=body, content_type=kind)

@@ -39,7 +39,7 @@ pytestmark = [
     pytest.mark.parametrize("database_url", ["sqlite"], indirect=True),
 ]
 
-ROUNDS = 2 if depth.ROUNDS == 1 else times(5)
+ROUNDS = 1 if depth.ROUNDS == 1 else times(5)
 LONGEST_WAIT_MS = 2500
 # Each try ends at most one trouble, and at most three happen at once.
 TRIES = 12

@@ -247,8 +247,8 @@ class AddendumFormSchema(AddendumSchema):
     """Input of the form of an addendum, whose first button, which Enter in a field presses, signs nothing."""
 
     check = fields.String(
-        validate=validate.Equal(
-            "", error="Nothing is signed yet. To sign, press Sign the addendum."
+        validate=validate.OneOf(
+            [""], error="Nothing is signed yet. To sign, press Sign the addendum."
         )
     )
 

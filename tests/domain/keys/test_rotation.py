@@ -33,7 +33,7 @@ from tests.support.depth import times
 pytestmark = pytest.mark.both
 
 NEW = bytes(range(100, 132))
-CLIENTS = times(600)
+CLIENTS = times(300)
 
 
 @pytest.fixture

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
 from caseapp.core.actor import operator
+from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
@@ -26,8 +28,9 @@ from caseapp.domain.staffing.cover_queries import (
 from caseapp.domain.staffing.cover_schemas import NewCover
 from caseapp.domain.staffing.denial_operations import deny_access, end_denial
 from caseapp.domain.staffing.denials import lock_access, lock_denial
-from caseapp.domain.staffing.emergencies import lock_reviewed_emergency
+from caseapp.domain.staffing.emergencies import lock_emergency, lock_reviewed_emergency
 from caseapp.domain.staffing.emergency_operations import (
+    end_emergency_access,
     open_emergency_access,
     review_emergency_access,
 )
@@ -220,6 +223,19 @@ def reading_in_emergency(team: Team) -> Race:
     )
 
 
+def ending_emergency_access(team: Team) -> Race:
+    """End an emergency access that ends in another window: it is over."""
+    reader, made = _new_coach(), builders.case(team["coach"])
+    # A race is prepared an hour ago; then it would be over.
+    with at(now() + timedelta(minutes=30)):
+        emergency_id = builders.read_in_emergency(reader, made.number)
+
+    def end() -> None:
+        end_emergency_access(reader, lock_emergency(reader, emergency_id))
+
+    return Race(end, end, "not_found")
+
+
 def reviewing(team: Team) -> Race:
     """Review an emergency access while another supervisor reviews it: the first one counts."""
     supervisor, reader, made = team["supervisor"], _new_coach(), builders.case(team["coach"])
@@ -380,6 +396,7 @@ STAFFING: dict[str, Callable[[Team], Race]] = {
     "disable_member": disabling,
     "end_cover": ending,
     "end_denial": ending_denial,
+    "end_emergency_access": ending_emergency_access,
     "hand_over": handing_over,
     "offer_cases": offering,
     "open_emergency_access": reading_in_emergency,
