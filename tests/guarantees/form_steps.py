@@ -276,7 +276,8 @@ def read_now(world):
 
 
 def accept_offer(world):
-    change_transfer(world, state="accepted", decided_at=now())
+    from_id = world.actors["supervisor"].id
+    change_transfer(world, from_id=from_id, state="accepted", decided_at=now())
 
 
 REACHED_BY = {
