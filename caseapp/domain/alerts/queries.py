@@ -34,7 +34,7 @@ from caseapp.domain.clients.visibility import (
     in_role,
     is_denied_to,
     is_visible_to,
-    sees_client,
+    looks_after_client,
     select_denied_clients,
 )
 from caseapp.domain.keys.models import ClientKey
@@ -406,7 +406,7 @@ def list_unacknowledged_alerts(actor: Actor) -> list[AlertRecord]:
     """
     require(actor, Action.BOARD_READ)
     unacknowledged = _select_alerts(actor).where(
-        Alert.acknowledged_at.is_(None), sees_client(actor, Alert.client_id)
+        Alert.acknowledged_at.is_(None), looks_after_client(actor, Alert.client_id)
     )
     rows = db.session.execute(unacknowledged.order_by(Alert.opened_at, Alert.id))
     return [_record(row) for row in rows]

@@ -25,7 +25,7 @@ from caseapp.domain.assignments.schemas import AssignedClient, AssignmentRecord
 from caseapp.domain.cases.models import Case
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import take_lock_of_owner
-from caseapp.domain.clients.visibility import is_visible_client, visible_to
+from caseapp.domain.clients.visibility import is_visible_client, looked_after_by
 from caseapp.domain.handouts.models import HandoutVersion
 from caseapp.domain.handouts.queries import (
     LibraryItem,
@@ -82,7 +82,7 @@ def list_assigned_clients(
     """List which of the actor's clients were assigned a handout, newest first."""
     require(actor, Action.ASSIGNMENT_READ)
     query = _select_assigned_clients().where(
-        HandoutVersion.slug == slug, Assignment.client_id.in_(visible_to(actor))
+        HandoutVersion.slug == slug, Assignment.client_id.in_(looked_after_by(actor))
     )
     rows = db.session.execute(
         page_newest_first(query, Assignment.assigned_at, Assignment.id, cursor, limit)
@@ -103,7 +103,7 @@ def list_clients_with_older_version(
             HandoutVersion.language == item.handout.language,
             HandoutVersion.number < item.handout.version,
             Assignment.withdrawn_at.is_(None),
-            Assignment.client_id.in_(visible_to(actor)),
+            Assignment.client_id.in_(looked_after_by(actor)),
             Case.status == "open",
         )
         .order_by(HandoutVersion.number, Client.name, Assignment.id)
@@ -122,7 +122,7 @@ def list_clients_with_version(
         .where(
             Assignment.handout_version_id == handout_version_id,
             Assignment.withdrawn_at.is_(None),
-            Assignment.client_id.in_(visible_to(actor)),
+            Assignment.client_id.in_(looked_after_by(actor)),
         )
         .order_by(Client.name, Assignment.id)
         .limit(limit)

@@ -37,7 +37,11 @@ from caseapp.domain.clients.queries import (
     unseal_client,
 )
 from caseapp.domain.clients.search import choose_clients
-from caseapp.domain.clients.visibility import is_visible_client, is_visible_to
+from caseapp.domain.clients.visibility import (
+    is_visible_client,
+    is_visible_to,
+    looks_after_client,
+)
 from caseapp.domain.followups.queries import list_hold_tasks
 from caseapp.domain.followups.rules import is_contact_lost
 from caseapp.domain.keys.models import ClientKey
@@ -119,16 +123,21 @@ def _list_item(row: Any) -> CaseListItem:  # noqa: ANN401 - a result row
 
 
 def select_newest_open_cases(actor: Actor, limit: int) -> sa.Select[UUID]:
-    """Select the ids of the newest open cases that an actor may see."""
-    newest = _page_of_cases(actor, CaseFilter(status="open"), None, limit - 1).subquery("newest")
-    return sa.select(newest.c.id)
+    """Select the ids of the newest open cases of the clients who are an actor's work."""
+    is_work = looks_after_client(actor, Case.client_id)
+    newest = _page_of_cases(actor, CaseFilter(status="open"), None, limit - 1, is_work)
+    return sa.select(newest.subquery("newest").c.id)
 
 
 def _page_of_cases(
-    actor: Actor, filters: CaseFilter, cursor: str | None, limit: int
+    actor: Actor,
+    filters: CaseFilter,
+    cursor: str | None,
+    limit: int,
+    *where: sa.ColumnElement[bool],
 ) -> sa.Select[UUID, datetime]:
     """Select the case ids of one page; the other columns are joined for these rows only."""
-    cases = sa.select(Case.id, Case.opened_at).where(*_conditions(actor, filters))
+    cases = sa.select(Case.id, Case.opened_at).where(*_conditions(actor, filters), *where)
     q = filters.q
     if q and is_case_number(q):
         numbered = cases.where(

@@ -39,7 +39,7 @@ from caseapp.domain.clients.queries import get_client_record
 from caseapp.domain.clients.rules import OwnMatch
 from caseapp.domain.clients.visibility import (
     in_role,
-    is_visible_to,
+    looks_after_client,
     select_clients_of,
     select_denied_clients,
 )
@@ -289,7 +289,7 @@ def list_undecided_conflicts(actor: Actor, limit: int) -> list[UndecidedConflict
     pairs = [
         sa.select(column.label("id"), PossibleConflict.found_at.label("found_at")).where(
             PossibleConflict.decided_at.is_(None),
-            is_visible_to(actor, column),
+            looks_after_client(actor, column),
             *(one.not_in(denied) for one in both),
         )
         for column in both

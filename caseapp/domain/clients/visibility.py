@@ -22,9 +22,12 @@ from caseapp.domain.users.models import User
 from caseapp.domain.users.queries import is_visible_coach, select_visible_coaches_for
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from uuid import UUID
 
     from caseapp.core.actor import Actor
+
+    Opens = Callable[..., sa.ColumnElement[bool]]
 
 
 MOMENT = sa.bindparam("team_moment", callable_=now, type_=UTCTime())
@@ -56,9 +59,23 @@ def opens_record(
 
     A cover opens the client to nobody above. A reader's opens it for reading only: no change finds the client.
     """
+    return _is_member(member, who, sa.and_(member.role == READER, IS_READING))
+
+
+def looks_after(
+    member: type[CareTeamMember], who: UUID | sa.BindParameter[UUID]
+) -> sa.ColumnElement[bool]:
+    """Build the SQL condition that a membership makes a client somebody's work now, which reading a record doesn't."""
+    return _is_member(member, who)
+
+
+def _is_member(
+    member: type[CareTeamMember],
+    who: UUID | sa.BindParameter[UUID],
+    *others: sa.ColumnElement[bool],
+) -> sa.ColumnElement[bool]:
     covers = sa.and_(member.role == COVER, member.starts_at <= MOMENT)
-    reads = sa.and_(member.role == READER, IS_READING)
-    own = sa.and_(member.user_id == who, sa.or_(covers, reads))
+    own = sa.and_(member.user_id == who, sa.or_(covers, *others))
     return sa.and_(sa.or_(member.role == COACH, own), member.ends_at > MOMENT)
 
 
@@ -72,18 +89,25 @@ def visible_to(actor: Actor) -> sa.Select[UUID]:
     return select_visible_clients(actor.role, actor.id)
 
 
-def select_visible_clients(role: Role, who: UUID | sa.BindParameter[UUID]) -> sa.Select[UUID]:
+def looked_after_by(actor: Actor) -> sa.Select[UUID]:
+    """Select the clients who are an actor's work: all whom they may see but those whose records they only read."""
+    return select_visible_clients(actor.role, actor.id, looks_after)
+
+
+def select_visible_clients(
+    role: Role, who: UUID | sa.BindParameter[UUID], opens: Opens = opens_record
+) -> sa.Select[UUID]:
     """Select the clients a person with this role may see; `who` can be a bind parameter of a cached statement."""
     if role is Role.COACH:
         return sa.select(CareTeamMember.client_id).where(
             CareTeamMember.user_id == who,
-            opens_record(CareTeamMember, who),
+            opens(CareTeamMember, who),
             CareTeamMember.client_id.not_in(select_denied_clients(who)),
         )
     if role is Role.SUPERVISOR:
         return sa.select(CareTeamMember.client_id).where(
             CareTeamMember.user_id.in_(select_visible_coaches_for(role, who)),
-            opens_record(CareTeamMember, who),
+            opens(CareTeamMember, who),
             CareTeamMember.client_id.not_in(select_denied_clients(who)),
         )
     return sa.select(CareTeamMember.client_id).where(in_role(CareTeamMember, COACH), sa.false())
@@ -130,18 +154,21 @@ def is_visible_client(
 
 
 def select_memberships(
-    role: Role, who: UUID | sa.BindParameter[UUID], client_id: SQLColumnExpression[UUID]
+    role: Role,
+    who: UUID | sa.BindParameter[UUID],
+    client_id: SQLColumnExpression[UUID],
+    opens: Opens = opens_record,
 ) -> sa.Select[UUID]:
     """Select the memberships of a client's care team by which a person may see the client."""
     if role is not Role.SUPERVISOR:
-        return select_visible_clients(role, who).where(CareTeamMember.client_id == client_id)
+        return select_visible_clients(role, who, opens).where(CareTeamMember.client_id == client_id)
     coach = aliased(User)
     return (
         sa.select(CareTeamMember.client_id)
         .join(coach, coach.id == CareTeamMember.user_id)
         .where(
             CareTeamMember.client_id == client_id,
-            opens_record(CareTeamMember, who),
+            opens(CareTeamMember, who),
             CareTeamMember.client_id.not_in(select_denied_clients(who)),
             is_visible_coach(coach, role, who),
         )
@@ -186,6 +213,13 @@ def has_any(rows: sa.Select[UUID]) -> sa.ColumnElement[bool]:
 def sees_client(actor: Actor, client_id: SQLColumnExpression[UUID]) -> sa.ColumnElement[bool]:
     """Build the same condition for a list that walks an index and checks the client of one record after another."""
     return has_any(select_memberships(actor.role, actor.id, client_id))
+
+
+def looks_after_client(
+    actor: Actor, client_id: SQLColumnExpression[UUID]
+) -> sa.ColumnElement[bool]:
+    """Build the condition that a client is an actor's work, for a list that walks an index as in `sees_client`."""
+    return has_any(select_memberships(actor.role, actor.id, client_id, looks_after))
 
 
 def select_clients_of(user_id: UUID, role: str) -> sa.Select[UUID]:

@@ -27,7 +27,7 @@ from caseapp.domain.alerts.codes import KINDS
 from caseapp.domain.alerts.queries import list_unacknowledged_alerts
 from caseapp.domain.clients.matches import list_undecided_conflicts
 from caseapp.domain.clients.models import Client
-from caseapp.domain.clients.visibility import sees_client
+from caseapp.domain.clients.visibility import looks_after_client
 from caseapp.domain.dashboard.declined_proposals import list_declined_proposals
 from caseapp.domain.dashboard.emergencies import list_unreviewed
 from caseapp.domain.dashboard.old_levels import list_old_levels
@@ -307,7 +307,7 @@ def _load_actions(
     actor: Actor, person_id: UUID | None, cursor: str | None, limit: int
 ) -> BoardGroup:
     """Load the overdue required actions, the oldest first, and count them by the person who has to do them."""
-    overdue = find_overdue(now(), sees_client(actor, FollowUp.client_id))
+    overdue = find_overdue(now(), looks_after_client(actor, FollowUp.client_id))
     since = sa.func.min(FollowUp.due_at, type_=FollowUp.due_at.type).label("since")
     counted = db.session.execute(
         sa.select(User.id, User.name, sa.func.count().label("number"), since)

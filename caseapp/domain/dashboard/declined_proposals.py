@@ -12,7 +12,7 @@ from caseapp.core.reads import note_shown
 from caseapp.domain.cases.models import Case
 from caseapp.domain.cases.queries import newest_case_id
 from caseapp.domain.clients.models import Client
-from caseapp.domain.clients.visibility import sees_client
+from caseapp.domain.clients.visibility import looks_after_client
 from caseapp.domain.dashboard.schemas import DeclinedProposal
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_listed_key
@@ -44,7 +44,9 @@ def list_declined_proposals(actor: Actor, limit: int) -> list[DeclinedProposal]:
         .join(ClientKey, ClientKey.client_id == Client.id)
         .outerjoin(Case, Case.id == newest_case_id(Client.id))
         .outerjoin(User, User.id == Case.coach_id)
-        .where(Client.id.in_({mark.client_id for mark in marks}), sees_client(actor, Client.id))
+        .where(
+            Client.id.in_({mark.client_id for mark in marks}), looks_after_client(actor, Client.id)
+        )
     )
     rows = db.session.execute(join_safety(query)).all()
     note_shown(row.id for row in rows)

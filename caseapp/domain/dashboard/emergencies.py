@@ -21,7 +21,7 @@ from caseapp.domain.clients.models import Client, EmergencyAccess
 from caseapp.domain.clients.visibility import (
     is_denied_to,
     is_visible_to,
-    sees_client,
+    looks_after_client,
     sees_client_of,
     select_denied_clients,
 )
@@ -62,7 +62,7 @@ def list_reads(actor: Actor, moment: datetime) -> list[ReadRecord]:
             EmergencyAccess.opened_at > moment - EMERGENCY_SHOWN_FOR,
             sa.or_(
                 sa.and_(is_own(actor), EmergencyAccess.ends_at > moment),
-                sa.and_(~is_actors, sees_client(actor, EmergencyAccess.client_id)),
+                sa.and_(~is_actors, looks_after_client(actor, EmergencyAccess.client_id)),
             ),
         )
         .order_by(is_actors.desc(), EmergencyAccess.opened_at.desc(), EmergencyAccess.id.desc())

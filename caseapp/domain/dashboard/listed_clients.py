@@ -14,7 +14,7 @@ from caseapp.core.reads import note_shown
 from caseapp.domain.cases.models import Case
 from caseapp.domain.clients.codes import SECOND_PERSON
 from caseapp.domain.clients.models import Client
-from caseapp.domain.clients.visibility import sees_client, select_clients_of, visible_to
+from caseapp.domain.clients.visibility import looked_after_by, looks_after_client, select_clients_of
 from caseapp.domain.contacts.codes import CONTACT, NO_SHOW
 from caseapp.domain.contacts.queries import select_last
 from caseapp.domain.dashboard.no_shows import select_missed, select_missed_at
@@ -92,14 +92,16 @@ def list_clients(actor: Actor, marked: Collection[UUID], moment: datetime) -> li
         .limit(literal_limit(1))
         .scalar_subquery()
     )
-    visible = sa.select(Client.id).where(Client.id.in_(marked), sees_client(actor, Client.id))
+    visible = sa.select(Client.id).where(
+        Client.id.in_(marked), looks_after_client(actor, Client.id)
+    )
     overdue = (
         sa.select(FollowUp.client_id)
         .where(
             FollowUp.completed_at.is_(None),
             FollowUp.due_at < moment,
             FollowUp.origin_kind == "hold",
-            sees_client(actor, FollowUp.client_id),
+            looks_after_client(actor, FollowUp.client_id),
         )
         .order_by(FollowUp.due_at.desc(), FollowUp.id.desc())
         .limit(literal_limit(MAX_OVERDUE_ACTIONS))
@@ -111,7 +113,7 @@ def list_clients(actor: Actor, marked: Collection[UUID], moment: datetime) -> li
             newest_case_number(Client.id).label("newest_number"),
             coach.label("coach"),
             sa.exists().where(Case.client_id == Client.id, IS_OPEN).label("has_open_case"),
-            sees_client(actor, Client.id).label("is_seen"),
+            looks_after_client(actor, Client.id).label("is_seen"),
             select_missed_at(Client.id, moment).label("missed_at"),
             *recent.c[1:],
             ClientKey.wrapped,
@@ -167,7 +169,7 @@ def _select_recent_cases(actor: Actor) -> sa.CTE:
     wanted = (
         in_any(Case.id, _select_last_changed(actor), _select_last_met(actor))
         if actor.role is Role.SUPERVISOR
-        else Case.client_id.in_(visible_to(actor))
+        else Case.client_id.in_(looked_after_by(actor))
     )
     return (
         sa.select(
@@ -190,7 +192,7 @@ def _select_recent_cases(actor: Actor) -> sa.CTE:
 def _select_last_changed(actor: Actor) -> sa.Select[UUID]:
     return (
         sa.select(Case.id)
-        .where(IS_OPEN, sees_client(actor, Case.client_id))
+        .where(IS_OPEN, looks_after_client(actor, Case.client_id))
         .order_by(Case.updated_at.desc(), Case.id.desc())
         .limit(literal_limit(MAX_RECENT_CASES))
     )
@@ -207,7 +209,9 @@ def _select_last_met(actor: Actor) -> sa.Select[UUID]:
     is_open = sa.select(Case.id).where(Case.id == Note.case_id, Case.status == "open")
     return (
         sa.select(Note.case_id)
-        .where(is_session(), is_open.exists(), ~has_newer, sees_client(actor, Note.client_id))
+        .where(
+            is_session(), is_open.exists(), ~has_newer, looks_after_client(actor, Note.client_id)
+        )
         .order_by(Note.actual_session_at.desc(), Note.id.desc())
         .limit(literal_limit(MAX_RECENT_CASES))
     )

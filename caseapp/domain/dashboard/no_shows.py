@@ -16,7 +16,7 @@ from sqlalchemy.orm import aliased
 
 from caseapp.core.pagination import literal_limit
 from caseapp.core.permissions import Role
-from caseapp.domain.clients.visibility import sees_client, visible_to
+from caseapp.domain.clients.visibility import looked_after_by, looks_after_client
 from caseapp.domain.contacts.codes import CONTACT, NO_SHOW
 from caseapp.domain.contacts.models import Contact
 from caseapp.domain.contacts.queries import counts, select_last
@@ -53,9 +53,9 @@ def select_missed(actor: Actor, moment: datetime) -> sa.Select[UUID]:
     or set a flag. A coach's clients are gathered and a supervisor's are walked to, as in other lists.
     """
     of_client = (
-        sees_client(actor, Contact.client_id)
+        looks_after_client(actor, Contact.client_id)
         if actor.role is Role.SUPERVISOR
-        else Contact.client_id.in_(visible_to(actor))
+        else Contact.client_id.in_(looked_after_by(actor))
     )
     later, newer = aliased(Contact), aliased(Contact)
     has_newer = sa.exists().where(

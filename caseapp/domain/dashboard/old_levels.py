@@ -13,7 +13,7 @@ from caseapp.core.pagination import make_cursor, page_soonest_first
 from caseapp.core.reads import note_shown
 from caseapp.domain.cases.models import Case
 from caseapp.domain.clients.models import Client
-from caseapp.domain.clients.visibility import sees_client
+from caseapp.domain.clients.visibility import looks_after_client
 from caseapp.domain.dashboard.listed_clients import IS_OPEN
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_listed_key
@@ -59,7 +59,9 @@ def list_old_levels(
     """
     moment, limit = now(), cases or WALKED
     walked = page_soonest_first(
-        sa.select(Case.id, Case.opened_at).where(IS_OPEN, sees_client(actor, Case.client_id)),
+        sa.select(Case.id, Case.opened_at).where(
+            IS_OPEN, looks_after_client(actor, Case.client_id)
+        ),
         Case.opened_at,
         Case.id,
         cursor,

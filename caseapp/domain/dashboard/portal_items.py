@@ -16,7 +16,7 @@ from caseapp.domain.auth.models import PortalAccess
 from caseapp.domain.cases.models import Case
 from caseapp.domain.cases.queries import newest_case_id
 from caseapp.domain.clients.models import Client
-from caseapp.domain.clients.visibility import sees_client
+from caseapp.domain.clients.visibility import looks_after_client
 from caseapp.domain.dashboard.schemas import PortalItem
 from caseapp.domain.users.models import User
 from caseapp.domain.worksheets.models import WorksheetResponse, WorksheetUpload
@@ -40,7 +40,7 @@ def list_portal_items(actor: Actor) -> list[PortalItem]:
     since = sa.func.min(waiting.c.since, type_=waiting.c.since.type).label("since")
     items = (
         sa.select(waiting.c.kind, waiting.c.client_id, waiting.c.assignment_id, since)
-        .where(sees_client(actor, waiting.c.client_id))
+        .where(looks_after_client(actor, waiting.c.client_id))
         .group_by(waiting.c.kind, waiting.c.client_id, waiting.c.assignment_id)
         .order_by(since, waiting.c.client_id)
         .limit(literal_limit(MAX_PORTAL_ITEMS + 1))

@@ -25,7 +25,7 @@ from caseapp.domain.cases.stages import stage_by_id, stages
 from caseapp.domain.clients.care_team import get_arrangements
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import unseal_client
-from caseapp.domain.clients.visibility import sees_client, visible_to
+from caseapp.domain.clients.visibility import looked_after_by, looks_after_client
 from caseapp.domain.dashboard.emergencies import list_reads
 from caseapp.domain.dashboard.listed_clients import (
     IS_OPEN,
@@ -252,7 +252,7 @@ def _list_followups(
             is_own_task(actor, covered),
             FollowUp.due_at <= until,
             FollowUp.completed_at.is_(None),
-            sees_client(actor, FollowUp.client_id),
+            looks_after_client(actor, FollowUp.client_id),
         )
         .order_by(FollowUp.due_at, FollowUp.id)
     )
@@ -367,7 +367,7 @@ def _count_by_stage(actor: Actor) -> tuple[list[StageCount], int]:
     intakes = sa.select(sa.literal(INTAKES).label("stage"), select_notices(actor).label("cases"))
     if actor.role is not Role.SUPERVISOR:
         own = sa.select(Case.stage, sa.func.count().label("cases")).where(
-            IS_OPEN, Case.client_id.in_(visible_to(actor))
+            IS_OPEN, Case.client_id.in_(looked_after_by(actor))
         )
         counted = sa.union_all(own.group_by(Case.stage), intakes)
         found = {row.stage: row.cases for row in db.session.execute(counted)}
@@ -380,7 +380,7 @@ def _count_by_stage(actor: Actor) -> tuple[list[StageCount], int]:
                 sa.literal(stage.id).label("stage"), sa.func.count().label("cases")
             ).select_from(
                 sa.select(Case.id)
-                .where(IS_OPEN, Case.stage == stage.id, sees_client(actor, Case.client_id))
+                .where(IS_OPEN, Case.stage == stage.id, looks_after_client(actor, Case.client_id))
                 .limit(literal_limit(MAX_CASES_PER_STAGE + 1))
                 .subquery()
             )

@@ -17,7 +17,7 @@ from caseapp.domain.clients.codes import COACH
 from caseapp.domain.clients.models import CareTeamMember, Client
 from caseapp.domain.clients.visibility import (
     in_role,
-    sees_client,
+    looks_after_client,
     sees_client_of,
     select_denied_clients,
 )
@@ -135,7 +135,7 @@ def _list_recorded_by_all(actor: Actor | None, marked: set[UUID]) -> list[Unatte
         .where(
             Client.id.in_(without_second),
             in_role(CareTeamMember, COACH),
-            sees_client(actor, Client.id) if actor else sa.true(),
+            looks_after_client(actor, Client.id) if actor else sa.true(),
         )
     )
     return _open_clients(query, lambda _row, _safety: SECOND)
@@ -209,7 +209,7 @@ def _list_strays(actor: Actor | None) -> list[UnattendedClient]:
         .where(
             FollowUp.completed_at.is_(None),
             sa.or_(User.disabled_at.is_not(None), ~sees_client_of(User, FollowUp.client_id)),
-            sees_client(actor, FollowUp.client_id) if actor else sa.true(),
+            looks_after_client(actor, FollowUp.client_id) if actor else sa.true(),
         )
         .order_by(FollowUp.due_at.desc(), FollowUp.id)
     )

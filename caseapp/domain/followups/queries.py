@@ -27,7 +27,12 @@ from caseapp.domain.clients.care_team import list_running_covers
 from caseapp.domain.clients.codes import COVER
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import take_lock_of_owner, unseal_client
-from caseapp.domain.clients.visibility import has_role, is_visible_to, visible_to
+from caseapp.domain.clients.visibility import (
+    has_role,
+    is_visible_to,
+    looked_after_by,
+    visible_to,
+)
 from caseapp.domain.followups.codes import (
     LONGEST_GRACE,
     TASK_KINDS,
@@ -62,12 +67,15 @@ def is_own_task(actor: Actor, covered: Collection[UUID]) -> sa.ColumnElement[boo
     )
 
 
-def _select_visible(actor: Actor) -> sa.Select[FollowUp, Client, bytes]:
+def _select_visible(
+    actor: Actor, clients: sa.Select[UUID] | None = None
+) -> sa.Select[FollowUp, Client, bytes]:
+    seen = visible_to(actor) if clients is None else clients
     return (
         sa.select(FollowUp, Client, ClientKey.wrapped)
         .join(Client, Client.id == FollowUp.client_id)
         .join(ClientKey, ClientKey.client_id == FollowUp.client_id)
-        .where(FollowUp.client_id.in_(visible_to(actor)))
+        .where(FollowUp.client_id.in_(seen))
     )
 
 
@@ -220,7 +228,8 @@ def list_followups(
 ) -> Page[FollowUpRecord]:
     """List a page of tasks, newest first."""
     require(actor, Action.FOLLOWUP_READ)
-    query = _select_visible(actor).where(
+    clients = looked_after_by(actor) if client_id is None else None
+    query = _select_visible(actor, clients).where(
         FollowUp.completed_at.is_not(None) if done else FollowUp.completed_at.is_(None)
     )
     if client_id is not None:

@@ -31,7 +31,7 @@ from caseapp.domain.clients.queries import (
     take_lock_of_owner,
     unseal_client,
 )
-from caseapp.domain.clients.visibility import is_visible_client, sees_client
+from caseapp.domain.clients.visibility import is_visible_client, looks_after_client
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_key, open_listed_key
 from caseapp.domain.notes.models import Note, NoteSignature
@@ -293,7 +293,7 @@ def list_own_drafts(actor: Actor, limit: int = 50) -> list[DraftListItem]:
         .where(
             Note.author_id == actor.id,
             Note.status == "draft",
-            sees_client(actor, Note.client_id),
+            looks_after_client(actor, Note.client_id),
         )
         .order_by(Note.has_unrecorded.desc(), Note.session_at, Note.id)
         .limit(limit)

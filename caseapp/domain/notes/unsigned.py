@@ -13,7 +13,7 @@ from caseapp.core.permissions import Action
 from caseapp.core.reads import note_shown
 from caseapp.domain.cases.models import Case
 from caseapp.domain.clients.models import Client
-from caseapp.domain.clients.visibility import sees_client
+from caseapp.domain.clients.visibility import looks_after_client
 from caseapp.domain.notes.models import Note
 from caseapp.domain.notes.records import CoachDraft
 from caseapp.domain.users.models import User
@@ -51,7 +51,9 @@ def count_unsigned_notes(actor: Actor) -> int:
 
 
 def _select_unsigned(actor: Actor) -> sa.Select[UUID, datetime]:
-    return sa.select(Note.id, Note.created_at).where(IS_DRAFT, sees_client(actor, Note.client_id))
+    return sa.select(Note.id, Note.created_at).where(
+        IS_DRAFT, looks_after_client(actor, Note.client_id)
+    )
 
 
 def _load_unsigned(chosen: sa.Select[UUID, datetime]) -> list[CoachDraft]:

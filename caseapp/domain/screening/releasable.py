@@ -12,7 +12,7 @@ from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.permissions import Action
 from caseapp.domain.clients.models import Client
-from caseapp.domain.clients.visibility import sees_client
+from caseapp.domain.clients.visibility import looks_after_client
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.screening.history import list_safety_histories
 from caseapp.domain.screening.queries import list_open_kinds
@@ -53,7 +53,7 @@ def list_releasable_holds(actor: Actor, marks: Iterable[Mark]) -> list[Releasabl
     )
     rows = db.session.execute(
         sa.select(Client.id, Client.name).where(
-            Client.id.in_({*marked.values()}), sees_client(actor, Client.id), ~has_open_task
+            Client.id.in_({*marked.values()}), looks_after_client(actor, Client.id), ~has_open_task
         )
     )
     names = {row.id: row.name for row in rows}

@@ -24,7 +24,7 @@ from caseapp.domain.clients.queries import take_locks_of_coached
 from caseapp.domain.clients.visibility import (
     in_role,
     is_denied_to,
-    sees_client,
+    looks_after_client,
     select_clients_of,
     select_denied_clients,
 )
@@ -85,7 +85,7 @@ def list_responsibilities(user_id: UUID, actor: Actor | None = None) -> list[Res
         .join(ClientKey, ClientKey.client_id == Client.id)
         .where(
             in_any(Client.id, coached, has_task),
-            sees_client(actor, Client.id) if actor else sa.true(),
+            looks_after_client(actor, Client.id) if actor else sa.true(),
         )
         .order_by(Client.name, Client.id)
     )
@@ -126,7 +126,7 @@ def get_hand_over(actor: Actor, user_id: UUID) -> HandOver:
     hidden = sa.select(sa.func.count(FollowUp.client_id.distinct())).where(
         FollowUp.completed_at.is_(None),
         FollowUp.assigned_to == user_id,
-        ~sees_client(actor, FollowUp.client_id),
+        ~looks_after_client(actor, FollowUp.client_id),
         FollowUp.client_id.not_in(select_denied_clients(actor.id)),
     )
     users = list_users()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import pytest
 import sqlalchemy as sa
@@ -25,6 +26,7 @@ from caseapp.domain.dashboard.emergencies import (
     list_waiting_reviews,
 )
 from caseapp.domain.dashboard.queries import get_today
+from caseapp.domain.followups.queries import list_followups
 from caseapp.domain.staffing.denial_operations import deny_access
 from caseapp.domain.staffing.denials import lock_access
 from caseapp.domain.staffing.emergencies import lock_emergency, lock_reviewed_emergency
@@ -85,6 +87,24 @@ def test_record_is_read_for_an_hour_and_no_change_finds_it(team, who):
         with pytest.raises(NotFound):
             get_case_context(reader, made.case_id)
         assert count_waiting_alerts(reader).reading_until is None
+
+
+@pytest.mark.both
+def test_record_that_is_only_read_is_nobodys_work(team):
+    made = builders.case(team["coach"], "Ines Okafor")
+    builders.screen(team["coach"], made.client_id, self_harm=3)
+    own = get_today(team["coach"])
+    assert (len(own.holds), len(own.recent_cases)) == (1, 1)
+    for reader in (team["coach2"], team["supervisor2"]):
+        open_record(reader, made)
+        found = get_today(reader)
+        assert [*found.holds, *found.proposed, *found.recent_cases, *found.followups] == []
+        assert sum(stage.cases for stage in found.cases_by_stage) == found.suspended == 0
+        assert found.reading_until
+        tasks = partial(list_followups, reader, done=False, cursor=None, limit=10)
+        assert tasks(client_id=None).items == []
+        assert tasks(client_id=made.client_id).items
+    assert not any(count_board(reader).values())
 
 
 def test_coach_is_told_and_another_supervisor_reviews(team):
