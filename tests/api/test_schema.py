@@ -36,7 +36,7 @@ CHECKS = [
     response_schema_conformance,
 ]
 ADMINS = {"exports", "audit", "people"}
-EXAMPLES = times(6)
+EXAMPLES = {GenerationMode.POSITIVE: times(9), GenerationMode.NEGATIVE: times(6)}
 
 
 def apart(app):
@@ -142,7 +142,7 @@ def walk(operation, mode, token, records):
     statuses = set()
 
     @settings(
-        max_examples=EXAMPLES,
+        max_examples=EXAMPLES[mode],
         deadline=None,
         database=None,
         derandomize=True,

@@ -11,7 +11,7 @@ from caseapp.domain.alerts.queries import lock_alert
 from tests.guarantees import sample_data as w
 from tests.guarantees.test_statements import NO_PAGES
 
-pytestmark = [pytest.mark.both, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 BANNER = 'class="notice notice-alert alert-banner"'
 

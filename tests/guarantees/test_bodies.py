@@ -167,8 +167,8 @@ def forms_on_pages(world):
 
 @pytest.mark.pdf
 def test_hostile_form_input_never_fails(world):
-    """Each form is sent with each hostile value in all fields of its page; on SQLite, with some of them."""
-    typed = TYPED if db.engine.dialect.name == "postgresql" else sample(TYPED, 3)
+    """Each form is sent with each hostile value in all fields of its page; on SQLite, with one of them."""
+    typed = TYPED if db.engine.dialect.name == "postgresql" else sample(TYPED, 1)
     forms, found = forms_on_pages(world), []
     every = {name for names in forms.values() for name in names}
     assert len(every) > 80

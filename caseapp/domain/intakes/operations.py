@@ -29,8 +29,8 @@ from caseapp.domain.intakes.queries import (
 from caseapp.domain.intakes.rules import (
     check_decision,
     check_opening,
-    check_shown,
     list_asking_blockers,
+    list_unshown_blockers,
 )
 from caseapp.domain.keys.queries import get_ring_key
 from caseapp.domain.practice.queries import lock_practice_row
@@ -84,7 +84,7 @@ def decide_intake(actor: Actor, intake: LockedIntake, decision: IntakeDecision) 
     found = find_intake_matches(intake.record)
     if found and list_denied(actor, found):
         raise NotFound
-    check_shown(found, decision.shown)
+    refuse_for(list_unshown_blockers(found, decision.shown))
     row = intake.row
     row.is_allowed = decision.is_allowed
     row.decided_at, row.decided_by = now(), actor.id

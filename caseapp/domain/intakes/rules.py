@@ -75,9 +75,9 @@ def check_decision(intake: LockedIntake, decided_by: UUID) -> None:
     refuse_for([*reasons, *([OWN_INTAKE] if intake.row.asked_by == decided_by else [])])
 
 
-def check_shown(found: Collection[UUID], shown: Collection[UUID]) -> None:
-    """Refuse a decision when the intake fits clients who were not shown to whoever decides. Raises RuleBroken."""
-    refuse_for([] if set(found) <= set(shown) else [OTHERS_FIT])
+def list_unshown_blockers(found: Collection[UUID], shown: Collection[UUID]) -> list[Reason]:
+    """List what is against a decision when the intake fits clients who were not shown to whoever decides."""
+    return [] if set(found) <= set(shown) else [OTHERS_FIT]
 
 
 def check_opening(intake: LockedIntake) -> None:
