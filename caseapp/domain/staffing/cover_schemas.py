@@ -97,7 +97,25 @@ class NewCover:
     all: bool
 
 
-class CoverSchema(Schema):
+class ChosenClientsSchema(Schema):
+    """Which clients of a coach are chosen: some of them, or `all`."""
+
+    clients = fields.List(
+        fields.UUID(),
+        load_default=list,
+        validate=validate.Length(max=MAX_CLIENTS, error=TOO_MANY),
+    )
+    all = fields.Boolean(load_default=False)
+
+
+def require_clients(data: dict[str, Any]) -> dict[str, Any]:
+    """Return loaded input with the chosen clients as a tuple; raise ValidationError when none is chosen."""
+    if not (data["clients"] or data["all"]):
+        raise ValidationError("Choose at least one client.", "clients")
+    return {**data, "clients": tuple(data["clients"])}
+
+
+class CoverSchema(ChosenClientsSchema):
     """Input of a cover; `all` means every client of the coach."""
 
     user_id = fields.UUID(
@@ -113,22 +131,11 @@ class CoverSchema(Schema):
     ends_on = fields.Date(
         required=True, error_messages={"required": "Choose a day.", "invalid": "Choose a day."}
     )
-    clients = fields.List(
-        fields.UUID(),
-        load_default=list,
-        validate=validate.Length(max=MAX_CLIENTS, error=TOO_MANY),
-    )
-    all = fields.Boolean(load_default=False)
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> NewCover:
-        """Build the dataclass.
-
-        Raises ValidationError when no client is chosen.
-        """
-        if not (data["clients"] or data["all"]):
-            raise ValidationError("Choose at least one client.", "clients")
-        return NewCover(**{**data, "clients": tuple(data["clients"])})
+        """Build the dataclass; raise ValidationError when no client is chosen."""
+        return NewCover(**require_clients(data))
 
 
 @dataclass(frozen=True)

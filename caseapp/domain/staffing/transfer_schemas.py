@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from marshmallow import Schema, ValidationError, fields, post_load, validate
+from marshmallow import Schema, fields, post_load, validate
 
 from caseapp.domain.clients.codes import TRANSFER_REASONS, TRANSFER_STATES
-from caseapp.domain.staffing.cover_schemas import MAX_CLIENTS, TOO_MANY
+from caseapp.domain.staffing.cover_schemas import ChosenClientsSchema, require_clients
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -56,7 +56,7 @@ class NewTransfer:
     all: bool
 
 
-class TransferSchema(Schema):
+class TransferSchema(ChosenClientsSchema):
     """Input of an offer; `all` means every client of the coach who isn't offered yet."""
 
     to_id = fields.UUID(
@@ -71,22 +71,11 @@ class TransferSchema(Schema):
         validate=validate.OneOf(TRANSFER_REASONS, error="Choose a reason."),
         error_messages={"required": "Choose a reason."},
     )
-    clients = fields.List(
-        fields.UUID(),
-        load_default=list,
-        validate=validate.Length(max=MAX_CLIENTS, error=TOO_MANY),
-    )
-    all = fields.Boolean(load_default=False)
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> NewTransfer:
-        """Build the dataclass.
-
-        Raises ValidationError when no client is chosen.
-        """
-        if not (data["clients"] or data["all"]):
-            raise ValidationError("Choose at least one client.", "clients")
-        return NewTransfer(**{**data, "clients": tuple(data["clients"])})
+        """Build the dataclass; raise ValidationError when no client is chosen."""
+        return NewTransfer(**require_clients(data))
 
 
 class TransferResponseSchema(Schema):
