@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
 from flask import redirect, url_for
+from lxml import html
 from werkzeug.datastructures import MultiDict
 
 from caseapp.core.errors import Invalid, Reason, RuleBroken, Stale
@@ -20,7 +20,7 @@ from caseapp.http.form_keys import open_form_key, seal_form_key
 from caseapp.http.forms import ARGUMENT, Done, FormRoute, PostRoute
 from caseapp.http.page_forms import own_texts
 from tests.support import portal_client, staff
-from tests.support.staff_pages import FORM, SentForm, forms_in
+from tests.support.staff_pages import SentForm, forms_in
 
 if TYPE_CHECKING:
     from tests.guarantees import sample_data as w
@@ -31,20 +31,15 @@ BROKEN = "This is not how it goes."
 TEXT_TYPES = {None, "text", "search"}
 
 
-class _TextFields(HTMLParser):
-    """The names of the fields of one form that take any text."""
-
-    def __init__(self, action):
-        super().__init__()
-        self.action, self.inside, self.found = action, False, {}
-
-    def handle_starttag(self, tag, attrs):
-        given = dict(attrs)
-        if tag == "form":
-            self.inside = given.get("action") == self.action
-        takes_text = tag == "textarea" or (tag == "input" and given.get("type") in TEXT_TYPES)
-        if self.inside and takes_text:
-            self.found[given["name"]] = given.get("id")
+def list_text_fields(text, action):
+    """Map the names of the fields of one form that take any text to their ids."""
+    return {
+        element.get("name"): element.get("id")
+        for form in html.document_fromstring(text).iter("form")
+        if form.get("action") == action
+        for element in form.iter("input", "textarea")
+        if element.tag == "textarea" or element.get("type") in TEXT_TYPES
+    }
 
 
 @dataclass
@@ -95,9 +90,8 @@ def open_sample(world, route):
         page = route.page.address(world.own)
     text = world.browsers[who].get(page).get_data(as_text=True)
     form = forms_in(text, page, action)[0]
-    parser = _TextFields(action)
-    parser.feed("".join(FORM.findall(text)))
-    return Sample(world, route, who, page, button, form, parser.found)
+    ids = list_text_fields(text, action)
+    return Sample(world, route, who, page, button, form, ids)
 
 
 def fails(error):
@@ -124,36 +118,11 @@ def case_field_is_wrong(sample, monkeypatch):
         assert f'id="{sample.ids[wrong]}"' in text
 
 
-class _Labels(HTMLParser):
-    """What a page calls its fields, by their ids, and the links of its error summary."""
-
-    def __init__(self):
-        super().__init__()
-        self.open, self.texts, self.links, self.inside = [], {}, [], False
-
-    def handle_starttag(self, tag, attrs):
-        given = dict(attrs)
-        if tag == "div" and given.get("class") == "error-summary":
-            self.inside = True
-        if tag == "a" and self.inside:
-            self.links.append((given["href"].removeprefix("#"), ""))
-        if tag == "fieldset" and "id" in given:
-            self.open.append(given["id"])
-        if tag == "label" and "for" in given:
-            self.open.append(given["for"])
-
-    def handle_data(self, data):
-        if self.open:
-            self.texts[self.open[-1]] = self.texts.get(self.open[-1], "") + data
-        if self.inside and self.links:
-            target, text = self.links[-1]
-            self.links[-1] = (target, text + data)
-
-    def handle_endtag(self, tag):
-        if tag == "div":
-            self.inside = False
-        if tag in {"label", "legend"} and self.open:
-            self.open.pop()
+def list_labels(page):
+    """Map the ids of a page's fields, and of its groups of fields, to what it calls them."""
+    labels = {label.get("for"): label.text_content() for label in page.iter("label")}
+    groups = {legend.getparent().get("id"): legend.text_content() for legend in page.iter("legend")}
+    return groups | labels
 
 
 def case_fields_are_empty(sample, monkeypatch):
@@ -163,13 +132,18 @@ def case_fields_are_empty(sample, monkeypatch):
     answer = sample.send(**dict.fromkeys(sample.ids, ""))
     if answer.status_code != 422:
         return
-    text, page = answer.get_data(as_text=True), _Labels()
-    page.feed(text)
-    assert page.links
-    for target, words in page.links:
-        label = page.texts.get(target)
+    text = answer.get_data(as_text=True)
+    page = html.document_fromstring(text)
+    labels = list_labels(page)
+    links = page.xpath("//div[@class='error-summary']//a")
+    assert links
+    for link in links:
+        target = link.get("href").removeprefix("#")
+        label = labels.get(target)
         assert label is not None or f'id="{target}"' in text
-        assert label is None or label.strip().startswith(re.split("[:?]", words)[0])
+        assert label is None or label.strip().startswith(
+            re.split("[:?]", link.text_content())[0].strip()
+        )
 
 
 def case_rule_refuses(sample, monkeypatch):

@@ -11,7 +11,7 @@ from caseapp.core.database import db
 from caseapp.core.permissions import ACTIONS_BY_ROLE, Role
 from tests.guarantees import sample_data as w
 from tests.support.depth import sample
-from tests.support.staff_pages import _Reader
+from tests.support.staff_pages import read_forms
 
 pytestmark = [pytest.mark.slow, pytest.mark.both]
 
@@ -158,9 +158,8 @@ def forms_on_pages(world):
         who = who_may(world, route)
         page = w.send(world, route, who, world.values_for(who))
         if page.mimetype == "text/html":
-            reader = _Reader(route.path(world.values_for(who)))
-            reader.feed(page.get_data(as_text=True))
-            for form in reader.forms:
+            path = route.path(world.values_for(who))
+            for form in read_forms(page.get_data(as_text=True), path):
                 forms.setdefault(form.action, set()).update(form.fields)
     return forms
 

@@ -13,7 +13,7 @@ from caseapp.core.database import db
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import assign_handout
 from caseapp.domain.cases.queries import lock_case
-from tests.support.staff_pages import _Reader
+from tests.support.staff_pages import read_forms
 
 PAGE = "/portal/h/1"
 CANARY = "Quetzalcoatl"
@@ -38,9 +38,8 @@ def text(answer):
 
 def form(page, action):
     """Return the fields of a form as the page would submit them unchanged."""
-    reader = _Reader(PAGE)
-    reader.feed(page.get_data(as_text=True))
-    [found] = [one for one in reader.forms if one.action == action]
+    forms = read_forms(page.get_data(as_text=True), PAGE)
+    [found] = [one for one in forms if one.action == action]
     return found.fields
 
 

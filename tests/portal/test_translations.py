@@ -29,7 +29,7 @@ from tests.portal.portal_handout import assign, form, text, upload
 from tests.support import builders, portal_client, safety_plans
 from tests.support.portal_client import invited
 from tests.support.staff import csrf
-from tests.support.staff_pages import _Reader
+from tests.support.staff_pages import read_forms
 
 SLUG = "better-nights"
 PAGE = "/portal/h/1"
@@ -175,9 +175,8 @@ class Journey:
     def send(self, page, path, *, expect=303, **fields):
         """Send a form of a page with some fields changed; without such a form, only the page's token and the fields."""
         shown = self.visitor.get(page)
-        reader = _Reader(page)
-        reader.feed(shown.get_data(as_text=True))
-        own: dict = next((one.fields for one in reader.forms if one.action == path), {})
+        forms = read_forms(shown.get_data(as_text=True), page)
+        own: dict = next((one.fields for one in forms if one.action == path), {})
         data = {"csrf_token": csrf(shown)} | own | fields
         return self.open(path, method="POST", expect=expect, data=data)
 

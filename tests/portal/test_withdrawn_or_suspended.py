@@ -18,7 +18,7 @@ from tests.portal.portal_handout import assign, form, upload, write
 from tests.support import builders
 from tests.support.depth import sample
 from tests.support.portal_client import sign_in_client
-from tests.support.staff_pages import _Reader, lasting
+from tests.support.staff_pages import lasting, read_forms
 
 HANDOUTS = (
     sample_files.PAUSE,
@@ -73,9 +73,9 @@ def open_forms(visitor):
     """Return the forms of every handout's page, as a window that is open holds them."""
     found = []
     for position in POSITIONS:
-        reader = _Reader(f"/portal/h/{position}")
-        reader.feed(visitor.get(reader.path).get_data(as_text=True))
-        found += [form for form in reader.forms if form.action.startswith(reader.path)]
+        path = f"/portal/h/{position}"
+        forms = read_forms(visitor.get(path).get_data(as_text=True), path)
+        found += [form for form in forms if form.action.startswith(path)]
     return found
 
 

@@ -10,7 +10,7 @@ from tests.domain.worksheets import sample_files
 from tests.portal.portal_handout import CANARY, PAGE, assign, form, text, upload, write
 from tests.support import builders
 from tests.support.portal_client import BANNED, sign_in_client
-from tests.support.staff_pages import _Reader
+from tests.support.staff_pages import read_forms
 
 
 def test_worksheet_saved_without_scripts_keeps_answers(reader):
@@ -148,10 +148,7 @@ def test_answers_are_not_logged(reader, logged):
 def test_form_actions_and_field_names_are_neutral(reader):
     visitor, _ = reader
     page = visitor.get(PAGE)
-    reader_ = _Reader(PAGE)
-    reader_.feed(page.get_data(as_text=True))
-    names = [one.action for one in reader_.forms] + [
-        name for one in reader_.forms for name in one.fields
-    ]
+    forms = read_forms(page.get_data(as_text=True), PAGE)
+    names = [one.action for one in forms] + [name for one in forms for name in one.fields]
     assert any(action.endswith("/upload") for action in names)
     assert not BANNED.search(" ".join(names))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from html.parser import HTMLParser
 from urllib.parse import urlsplit
 from uuid import uuid4
 
 import sqlalchemy as sa
+from lxml import html
 
 from caseapp.core.clock import now
 from caseapp.core.database import db
@@ -34,9 +34,6 @@ def lasting(page):
     return PASSING.sub("·", page)
 
 
-FORM = re.compile("<form\\b.*?</form>", re.DOTALL)
-
-
 @dataclass
 class SentForm:
     """A form on a page: its target and what it would send unchanged."""
@@ -46,55 +43,34 @@ class SentForm:
     fields: dict[str, list[str]] = field(default_factory=dict)
 
 
-class _Reader(HTMLParser):
-    def __init__(self, path):
-        super().__init__()
-        self.path, self.forms, self.inside, self.select, self.area = path, [], None, None, None
+def _read_form(form, path):
+    sent = SentForm(form.get("action") or path, form.get("method", "get"))
+    for element in form.iter("input", "select", "textarea"):
+        name, kind = element.get("name"), element.tag
+        if name is None:
+            continue
+        if kind == "textarea":
+            sent.fields[name] = [element.text or ""]
+        elif kind == "select":
+            options = [*element.iter("option")]
+            chosen = [option for option in options if "selected" in option.attrib] or options
+            sent.fields[name] = [chosen[0].get("value") or ""]
+        elif element.get("type") not in {"checkbox", "radio"} or "checked" in element.attrib:
+            sent.fields.setdefault(name, []).append(element.get("value") or "")
+    return sent
 
-    def handle_starttag(self, tag, attrs):
-        given = dict(attrs)
-        if tag == "form":
-            self.inside = SentForm(given.get("action") or self.path, given.get("method", "get"))
-            self.forms.append(self.inside)
-        if self.inside is None or ("name" not in given and tag != "option"):
-            return
-        name = given.get("name")
-        if tag == "input":
-            chosen = given.get("type") not in {"checkbox", "radio"} or "checked" in given
-            if chosen:
-                self.inside.fields.setdefault(name, []).append(given.get("value") or "")
-        elif tag == "select":
-            self.select = (name, [])
-        elif tag == "option" and self.select:
-            self.select[1].append((given.get("value") or "", "selected" in given))
-        elif tag == "textarea":
-            self.area = name
-            self.inside.fields[name] = [""]
 
-    def handle_data(self, data):
-        if self.area and self.inside is not None:
-            self.inside.fields[self.area] = [data]
-
-    def handle_endtag(self, tag):
-        if tag == "form":
-            self.inside = None
-        elif tag == "textarea":
-            self.area = None
-        elif tag == "select" and self.select and self.inside is not None:
-            name, options = self.select
-            chosen = [value for value, selected in options if selected] or [options[0][0]]
-            self.inside.fields[name] = chosen[:1]
-            self.select = None
+def read_forms(text, path):
+    """Read all forms of a page: what each would send unchanged."""
+    own = urlsplit(path).path
+    return [_read_form(form, own) for form in html.document_fromstring(text).iter("form")]
 
 
 def forms_in(text, path, action=None):
     """Find the forms on a page that post to `action`, or to the page itself."""
-    reader = _Reader(urlsplit(path).path)
-    # What lies between the forms is most of a page.
-    reader.feed("".join(FORM.findall(text)))
-    wanted = action or urlsplit(path).path
-    found = [form for form in reader.forms if form.method == "post" and form.action == wanted]
-    assert found, f"{path} has no form for {wanted}: {[form.action for form in reader.forms]}"
+    wanted, forms = action or urlsplit(path).path, read_forms(text, path)
+    found = [form for form in forms if form.method == "post" and form.action == wanted]
+    assert found, f"{path} has no form for {wanted}: {[form.action for form in forms]}"
     return found
 
 

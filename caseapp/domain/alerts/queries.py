@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 
 from caseapp.core.actor import Actor, require
-from caseapp.core.database import db
+from caseapp.core.database import db, run
 from caseapp.core.errors import NotFound
 from caseapp.core.pagination import Page, literal_limit, make_page, page_newest_first
 from caseapp.core.permissions import Action
@@ -46,7 +46,6 @@ from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
     from uuid import UUID
 
     from caseapp.core.vault import DataKey
@@ -57,6 +56,23 @@ MAX_ACKNOWLEDGED = 20
 
 # An alert waits for a person until one who may end it has acknowledged it, or the person.
 _WAITING = (Alert.acknowledged_at.is_(None), AlertRecipient.acknowledged_at.is_(None))
+_READING_END = sa.select(
+    sa.func.max(CareTeamMember.ends_at, type_=CareTeamMember.ends_at.type)
+).where(
+    CareTeamMember.user_id == sa.bindparam("asks"),
+    in_role(CareTeamMember, READER),
+    CareTeamMember.client_id.not_in(select_denied_clients(sa.bindparam("asks"))),
+)
+_COUNT_WAITING = (
+    sa.select(
+        sa.func.count(),
+        sa.func.min(Alert.opened_at, type_=Alert.opened_at.type),
+        _READING_END.scalar_subquery(),
+    )
+    .select_from(AlertRecipient)
+    .join(Alert, Alert.id == AlertRecipient.alert_id)
+    .where(AlertRecipient.user_id == sa.bindparam("asks"), *_WAITING)
+)
 _recipient, _taken = aliased(AlertRecipient), aliased(AlertStep)
 _ADDRESSED_TO = (
     sa.select(sa.func.aggregate_strings(User.name, SEPARATOR))
@@ -267,25 +283,8 @@ def count_waiting_alerts(actor: Actor) -> WaitingAlerts:
     With it comes until when the actor has emergency access to a record.
     """
     require(actor, Action.ALERT_READ)
-    row = db.session.execute(
-        sa.select(
-            sa.func.count(),
-            sa.func.min(Alert.opened_at, type_=Alert.opened_at.type),
-            _select_reading_end(actor).scalar_subquery(),
-        )
-        .select_from(AlertRecipient)
-        .join(Alert, Alert.id == AlertRecipient.alert_id)
-        .where(AlertRecipient.user_id == actor.id, *_WAITING)
-    ).one()
-    return WaitingAlerts(*row)
-
-
-def _select_reading_end(actor: Actor) -> sa.Select[datetime | None]:
-    return sa.select(sa.func.max(CareTeamMember.ends_at, type_=CareTeamMember.ends_at.type)).where(
-        CareTeamMember.user_id == actor.id,
-        in_role(CareTeamMember, READER),
-        CareTeamMember.client_id.not_in(select_denied_clients(actor.id)),
-    )
+    row = run(_COUNT_WAITING, asks=actor.id).one()
+    return WaitingAlerts(row[0], row[1], row[2])
 
 
 def list_acknowledged_alerts(actor: Actor) -> list[AlertRecord]:

@@ -20,7 +20,7 @@ from caseapp.core.text import count_written
 from caseapp.core.tokens import generate_token, hash_token
 from caseapp.domain.audit.operations import record
 from caseapp.domain.auth.models import Token
-from caseapp.domain.auth.passwords import find_fault, set_password
+from caseapp.domain.auth.passwords import add_password, find_fault, set_password
 from caseapp.domain.auth.second_factor import lock_credentials
 from caseapp.domain.users.models import User
 from caseapp.domain.users.queries import get_user_by_email, require_active
@@ -73,7 +73,7 @@ def add_user(
     db.session.add(user)
     db.session.flush()
     if password is not None:
-        set_password(user.id, password)
+        add_password(user.id, password)
     record(actor, Action.USER_MANAGE, "user", user.id, details={"added": role})
     return user
 

@@ -211,11 +211,16 @@ def set_password(person_id: UUID, password: str, *, but_session: UUID | None = N
         )
         .values(ended_at=moment, ring_number=None, secret=None)
     )
-    row = Credential(id=new_id(), person_id=person_id, kind="password", created_at=moment)
+    add_password(person_id, password)
+    end_access(person_id, but_session=but_session)
+
+
+def add_password(person_id: UUID, password: str) -> None:
+    """Give a password to somebody who has none."""
+    row = Credential(id=new_id(), person_id=person_id, kind="password", created_at=now())
     row.ring_number, row.secret = seal_secret(row.id, person_id, hash_secret(password))
     db.session.add(row)
     db.session.flush()
-    end_access(person_id, but_session=but_session)
 
 
 def end_access(person_id: UUID, *, but_session: UUID | None = None) -> None:

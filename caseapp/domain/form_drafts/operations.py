@@ -18,7 +18,7 @@ from caseapp.core.ids import new_id
 from caseapp.core.vault import combine_keys, seal, seal_private
 from caseapp.domain.form_drafts.codes import MAX_BYTES, MAX_DRAFTS
 from caseapp.domain.form_drafts.models import FormDraft
-from caseapp.domain.form_drafts.queries import is_over
+from caseapp.domain.form_drafts.queries import IS_OVER
 from caseapp.domain.keys.queries import get_client_key, get_ring_key
 from caseapp.domain.keys.writing import find_public_key
 
@@ -121,5 +121,5 @@ def forget_form_drafts(author_id: UUID, form: str, opened_until: datetime) -> No
 
 def delete_expired_drafts() -> int:
     """Delete the drafts whose time is over, and those about erased clients; return how many."""
-    done = db.session.execute(sa.delete(FormDraft).where(is_over()))
+    done = db.session.execute(sa.delete(FormDraft).where(IS_OVER))
     return cast("sa.CursorResult[Any]", done).rowcount

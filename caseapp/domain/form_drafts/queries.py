@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from caseapp.core.clock import now
-from caseapp.core.database import db
+from caseapp.core.database import UTCTime, db, run
 from caseapp.core.vault import combine_keys, unseal_private, unseal_text
 from caseapp.domain.form_drafts.codes import CLIENT_RETENTION, REPLACED, STAFF_RETENTION
 from caseapp.domain.form_drafts.models import FormDraft
@@ -17,10 +17,57 @@ from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import get_ring_key, open_key
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import datetime, timedelta
     from uuid import UUID
 
     from caseapp.core.vault import PrivateKey
+
+
+# A client's own drafts open only with the key that they are sealed to; all others open with those of the practice.
+_OPENS = sa.or_(
+    FormDraft.client_id.is_(None),
+    FormDraft.client_id != FormDraft.author_id,
+    FormDraft.writing_key_id.is_not_distinct_from(sa.bindparam("writing")),
+)
+
+
+def _before(retention: timedelta) -> sa.BindParameter[datetime]:
+    """Build the moment before which nothing is kept that is kept for this long."""
+    return sa.bindparam(None, callable_=lambda: now() - retention, type_=UTCTime())
+
+
+_HAS_KEY = sa.exists().where(ClientKey.client_id == FormDraft.client_id).correlate(FormDraft)
+_BY_CLIENT = FormDraft.client_id == FormDraft.author_id
+IS_OVER = sa.or_(
+    FormDraft.updated_at <= _before(STAFF_RETENTION),
+    sa.and_(
+        FormDraft.client_id.is_not(None),
+        sa.or_(~_HAS_KEY, sa.and_(_BY_CLIENT, FormDraft.updated_at <= _before(CLIENT_RETENTION))),
+    ),
+)
+"""The SQL condition for drafts that are kept no longer: too old, or about an erased client."""
+
+_DRAFTS_OF_PAGE = (
+    sa.select(
+        FormDraft.id,
+        FormDraft.form,
+        FormDraft.client_id,
+        FormDraft.ring_number,
+        FormDraft.writing_key_id,
+        FormDraft.words,
+        FormDraft.opened_at,
+        FormDraft.updated_at,
+        ClientKey.wrapped,
+    )
+    .outerjoin(ClientKey, ClientKey.client_id == FormDraft.client_id)
+    .where(
+        FormDraft.author_id == sa.bindparam("author"),
+        FormDraft.path == sa.bindparam("path"),
+        _OPENS,
+        sa.not_(IS_OVER),
+    )
+    .order_by(FormDraft.updated_at, FormDraft.id)
+)
 
 
 def list_form_drafts(
@@ -34,28 +81,10 @@ def list_form_drafts(
     A form that was opened in several windows has the words that were kept last. Drafts whose time is over and those
     about erased clients are left out. The caller has already found the page for this author.
     """
-    rows = db.session.execute(
-        sa.select(
-            FormDraft.id,
-            FormDraft.form,
-            FormDraft.client_id,
-            FormDraft.ring_number,
-            FormDraft.writing_key_id,
-            FormDraft.words,
-            FormDraft.opened_at,
-            FormDraft.updated_at,
-            ClientKey.wrapped,
-        )
-        .outerjoin(ClientKey, ClientKey.client_id == FormDraft.client_id)
-        .where(
-            FormDraft.author_id == author_id,
-            FormDraft.path == path,
-            opens_with(writing),
-            sa.not_(is_over()),
-        )
-        .order_by(FormDraft.updated_at, FormDraft.id)
-    ).all()
-    newest = {row.form: row for row in rows}
+    key_id = writing.id if writing else None
+    newest = {
+        row.form: row for row in run(_DRAFTS_OF_PAGE, author=author_id, path=path, writing=key_id)
+    }
     return {
         form: FormWords(_unseal(author_id, row, writing), row.opened_at, row.updated_at)
         for form, row in newest.items()
@@ -85,36 +114,14 @@ def list_draft_paths(author_id: UUID, writing: PrivateKey | None = None) -> list
             .where(
                 FormDraft.author_id == author_id,
                 sa.not_(FormDraft.form.endswith(REPLACED, autoescape=True)),
-                opens_with(writing),
-                sa.not_(is_over()),
+                _OPENS,
+                sa.not_(IS_OVER),
             )
             .group_by(FormDraft.path)
-            .order_by(newest.desc(), FormDraft.path)
+            .order_by(newest.desc(), FormDraft.path),
+            {"writing": writing.id if writing else None},
         )
     ]
-
-
-def opens_with(writing: PrivateKey | None) -> sa.ColumnElement[bool]:
-    """Build the SQL condition for drafts of staff, and those of a client that are sealed to this key."""
-    return sa.or_(
-        FormDraft.client_id.is_(None),
-        FormDraft.client_id != FormDraft.author_id,
-        FormDraft.writing_key_id == (writing.id if writing else None),
-    )
-
-
-def is_over() -> sa.ColumnElement[bool]:
-    """Build the SQL condition for drafts that are kept no longer: too old, or about an erased client."""
-    moment = now()
-    erased = ~sa.exists().where(ClientKey.client_id == FormDraft.client_id).correlate(FormDraft)
-    by_client = FormDraft.client_id == FormDraft.author_id
-    return sa.or_(
-        FormDraft.updated_at <= moment - STAFF_RETENTION,
-        sa.and_(
-            FormDraft.client_id.is_not(None),
-            sa.or_(erased, sa.and_(by_client, FormDraft.updated_at <= moment - CLIENT_RETENTION)),
-        ),
-    )
 
 
 def _unseal(
