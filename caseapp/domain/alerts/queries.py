@@ -65,9 +65,9 @@ _READING_END = sa.select(
 )
 _COUNT_WAITING = (
     sa.select(
-        sa.func.count(),
-        sa.func.min(Alert.opened_at, type_=Alert.opened_at.type),
-        _READING_END.scalar_subquery(),
+        sa.func.count().label("alerts"),
+        sa.func.min(Alert.opened_at, type_=Alert.opened_at.type).label("since"),
+        _READING_END.scalar_subquery().label("reading_until"),
     )
     .select_from(AlertRecipient)
     .join(Alert, Alert.id == AlertRecipient.alert_id)
@@ -284,7 +284,7 @@ def count_waiting_alerts(actor: Actor) -> WaitingAlerts:
     """
     require(actor, Action.ALERT_READ)
     row = run(_COUNT_WAITING, asks=actor.id).one()
-    return WaitingAlerts(row[0], row[1], row[2])
+    return WaitingAlerts(row.alerts, row.since, row.reading_until)
 
 
 def list_acknowledged_alerts(actor: Actor) -> list[AlertRecord]:
