@@ -22,7 +22,7 @@ dev: $(VENV)/run.done
 
 # Test what needs no browser, PDF, other process or PostgreSQL. ARGS goes to pytest, as in all targets for tests.
 test-fast: $(VENV)/test.done
-	$(PYTEST) --fast $(ARGS)
+	$(PYTEST) -n 2 --fast $(ARGS)
 
 # Run the whole suite: SQLite, browser, and PostgreSQL where it matters. CI=true makes a skipped test a failed one.
 test: $(VENV)/test.done

@@ -89,6 +89,7 @@ def test_pages(coach, path, allowed):
     assert rest["next"] is None
 
 
+@pytest.mark.slow
 def test_create_blocked_handout_is_refused_with_reasons(coach, made, path, allowed):
     builders.screen(coach.actor, made.client_id, sleep="concern")
     options = coach.get(f"/handouts?for_case={made.case_id}").get_json()["items"]

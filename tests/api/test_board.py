@@ -29,6 +29,7 @@ def ines(coach):
     return made
 
 
+@pytest.mark.slow
 def test_board_has_counts_and_rows_of_every_group(supervisor, ines):
     groups = supervisor.get("/board").get_json()["groups"]
     assert [group["group"] for group in groups] == [*GROUPS]

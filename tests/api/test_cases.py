@@ -129,6 +129,7 @@ def test_update_case_with_invalid_input_changes_nothing(coach, case):
     assert coach.get(path).get_json() == case
 
 
+@pytest.mark.slow
 def test_list_cases_applies_filters(coach, staff, made):
     held = builders.case(coach.actor, "Bo Ek")
     builders.screen(coach.actor, held.client_id, sleep="concern")
@@ -268,6 +269,7 @@ def test_close_and_reopen_case(coach, case, made):
     assert (reopened["status"], reopened["stage"], reopened["outcome"]) == ("open", "steady", None)
 
 
+@pytest.mark.slow
 def test_timeline_lists_all_event_kinds(coach, made):
     with at(now() + timedelta(minutes=1)):
         builders.screen(coach.actor, made.client_id, sleep="concern")

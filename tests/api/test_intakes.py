@@ -1,5 +1,7 @@
 """Intakes that are put to a supervisor, through the API."""
 
+import pytest
+
 from tests.api.api_client import NOBODYS, assert_error, assert_needs_a_role
 from tests.support import builders
 
@@ -8,6 +10,7 @@ CLIENT = {"name": "Ines Okafor", "partner_name": "Peter Okafor", "safe_channels"
 BODY = {"client": CLIENT, "case": {"goal": "together"}}
 
 
+@pytest.mark.slow
 def test_refused_intake_is_decided_asked_again_and_opened(staff, stranger):
     coach, supervisor = staff["coach"], staff["supervisor"]
     spouse = builders.client(stranger.actor, "Peter Okafor")

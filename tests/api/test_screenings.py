@@ -183,6 +183,7 @@ def test_named_supervisor_of_another_team_releases_the_hold(app, staff, coach, i
     assert "second_person_needed" not in assert_refused(early)
 
 
+@pytest.mark.slow
 def test_release_by_supervisor_without_blockers_succeeds(staff, coach, ines, hold):
     supervisor, path = staff["supervisor"], f"/holds/{hold['id']}/release"
     refused = assert_refused(supervisor.post(path, WHY, version=hold))

@@ -1,6 +1,9 @@
+import pytest
+
 from tests.support import builders
 
 
+@pytest.mark.slow
 def test_cases_are_offered_listed_decided_and_undone(staff):
     coach, colleague = staff["coach"], staff["coach2"]
     made = builders.case(coach.actor)

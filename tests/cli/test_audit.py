@@ -105,6 +105,7 @@ def test_missing_checkpoints_are_noticed(team, folder, run_command):
     assert run_command("audit", "verify").exit_code == 0
 
 
+@pytest.mark.slow
 def test_no_demo_is_created_beside_checkpoints_of_another_database(app, folder, data_dir):
     """The server says what the worker says, before it creates anything."""
     record_refusal(operator(), "case.edit", "case", None, {})

@@ -20,6 +20,7 @@ def test_init_can_be_repeated(run_command):
         assert done.output.startswith("The database is up to date; 0 new")
 
 
+@pytest.mark.slow
 def test_demo_needs_an_empty_database(app, run_command):
     staff.add("coach")
     done = run_command("demo")

@@ -136,6 +136,7 @@ def test_every_document_is_reached_from_the_readme():
     assert [name_of(path) for path in DOCUMENTS if path not in reached] == []
 
 
+@pytest.mark.slow
 def test_every_code_name_of_the_glossary_is_in_the_program():
     text = read("docs/glossary.md")
     rows = [row for line in re.findall(r"^## .+$", text, re.MULTILINE) for row in table(text, line)]

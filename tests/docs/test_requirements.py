@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import re
 
+import pytest
+
 from caseapp.core.settings import ROOT
 from caseapp.domain.handouts.provenance import claims
 from tests.docs.documents import read, table
@@ -28,11 +30,13 @@ def named():
     return found
 
 
+@pytest.mark.slow
 def test_every_id_that_is_named_is_explained():
     unexplained = {id_: files for id_, files in named().items() if id_ not in REQUIREMENTS | CLAIMS}
     assert unexplained == {}
 
 
+@pytest.mark.slow
 def test_every_requirement_is_named_somewhere():
     assert sorted(REQUIREMENTS.keys() - named().keys()) == []
 
@@ -44,6 +48,7 @@ def test_every_requirement_has_a_text_and_a_proof():
         assert PROOF.search(proof), id_
 
 
+@pytest.mark.slow
 def test_every_proof_exists():
     missing = []
     for id_, row in REQUIREMENTS.items():

@@ -82,6 +82,7 @@ def asks_in_role(statement, name):
     return False
 
 
+@pytest.mark.slow
 def test_every_statement_about_care_teams_names_the_roles_that_it_means():
     found, silent, excepted = 0, [], set()
     for path in sorted(PACKAGE.rglob("*.py")):

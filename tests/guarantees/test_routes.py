@@ -292,6 +292,7 @@ def test_emergency_access_changes_nothing(world, routes):
     assert w.digest() == before
 
 
+@pytest.mark.slow
 def test_foreign_record_in_own_case_is_not_found(world, routes):
     """`/case/<mine>/flags/<theirs>/clear` and its like: the case is the actor's own, the record is not of it."""
     before = w.digest()

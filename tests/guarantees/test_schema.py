@@ -359,6 +359,7 @@ def literals(text: str) -> list[str]:
     return sorted(re.findall(r"'[^']*'|\b\d+\b", text))
 
 
+@pytest.mark.slow
 @pytest.mark.both
 def test_database_has_the_checks_and_keys_of_the_models(app: object) -> None:
     """Alembic's comparison leaves out CHECKs and names."""
@@ -468,6 +469,7 @@ def test_database_refuses_wrong_codes_numbers_lengths_and_references(app: object
     assert wrong == []
 
 
+@pytest.mark.slow
 @pytest.mark.both
 def test_database_takes_rows_within_the_constraints(app: object) -> None:
     for table in METADATA.sorted_tables:

@@ -301,6 +301,7 @@ def test_every_sealed_column_holds_a_canary(canaries):
     assert empty == []
 
 
+@pytest.mark.slow
 def test_length_of_what_is_sealed_does_not_tell_one_code_from_another(canaries):
     """Everything here has one length, or a multiple of a block."""
     for table, column in CODES:
@@ -312,6 +313,7 @@ def test_length_of_what_is_sealed_does_not_tell_one_code_from_another(canaries):
         assert min(lengths) % CODE_LENGTH == 0, table
 
 
+@pytest.mark.slow
 def test_no_stored_value_holds_plain_text(canaries):
     found = []
     for table in METADATA.sorted_tables:
@@ -325,6 +327,7 @@ def test_no_stored_value_holds_plain_text(canaries):
     assert found == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_no_byte_of_the_database_files_holds_plain_text(canaries, database_url):
     files = list(Path(database_url.database).parent.glob("test.db*"))
@@ -341,6 +344,7 @@ def test_no_other_file_holds_plain_text(canaries):
             assert CANARY.lower().encode() not in file.read_bytes().lower(), file.name
 
 
+@pytest.mark.slow
 def test_coach_reads_all_sealed_text(canaries):
     coach, made = canaries
     client = get_client_record(coach, made.client_id)

@@ -74,6 +74,7 @@ def test_every_style_file_is_served_once():
     assert sorted(STYLES) == sorted(path.stem for path in OURS)
 
 
+@pytest.mark.slow
 def test_every_class_with_a_style_is_named_by_a_page_or_script():
     ours = selectors("\n".join(path.read_text(encoding="utf-8") for path in OURS))
     sources = (*PAGES, *STATIC.glob("js/*.js"), *ROOT.glob("caseapp/**/*.py"))

@@ -117,6 +117,7 @@ def sent(world, who, path, body, **environ):
     return world.browsers[who].post(path, environ_overrides=environ)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_only_two_forms_accept_a_file_with_a_limit(world):
     taking = {

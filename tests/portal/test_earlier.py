@@ -31,6 +31,7 @@ def enter(visitor, pin):
     return visitor.post(EARLIER, data={"csrf_token": csrf(page), "pin": pin})
 
 
+@pytest.mark.slow
 def test_locked_words_are_opened_by_the_earlier_pin(returned):
     page = text(returned.get(PAGE))
     assert LOCKED in page
@@ -48,6 +49,7 @@ def test_locked_words_are_opened_by_the_earlier_pin(returned):
     assert returned.get(EARLIER).location == WRITTEN
 
 
+@pytest.mark.slow
 def test_locked_words_can_be_unshared_and_deleted(returned):
     page = returned.get(PAGE)
     assert returned.post(f"{PAGE}/unshare", data=form(page, f"{PAGE}/unshare")).status_code == 303
@@ -56,6 +58,7 @@ def test_locked_words_can_be_unshared_and_deleted(returned):
     assert "answer_what_happened" in text(returned.get(PAGE))
 
 
+@pytest.mark.slow
 def test_page_says_when_nothing_opens_what_is_locked_any_more(returned, monkeypatch):
     monkeypatch.setattr(writing, "MAX_TRIES", 2)
     assert 'name="pin"' in text(enter(returned, "000000"))

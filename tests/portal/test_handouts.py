@@ -83,6 +83,7 @@ def link_names(page):
     return [" ".join(re.sub("<[^>]+>", "", name).split()) for name in found]
 
 
+@pytest.mark.slow
 def test_reading_list_with_equal_titles_shows_numbers(coach, reader):
     visitor, found = reader
     supervisor, admin = staff.add("supervisor"), staff.add("admin")
@@ -238,6 +239,7 @@ def test_mark_read_twice_moves_handout_to_already_read(coach, reader):
     assert visitor.post("/portal/h/1/read").status_code == 400
 
 
+@pytest.mark.slow
 def test_handouts_of_another_client_are_not_found(app, coach, reader):
     visitor, found = reader
     other, theirs = sign_in_client(app, coach, "Jonas Weber")

@@ -62,6 +62,7 @@ def submit(visitor, action="save", start=None, **answers):
     return visitor.post(f"{PAGE}/{action}", data=fields)
 
 
+@pytest.mark.slow
 def test_spanish_client_reads_shares_and_marks_a_worksheet_in_spanish(reader):
     page = page_text(reader.get(PAGE))
     assert "Marta no ve esto mientras escribes." in page
@@ -83,6 +84,7 @@ def test_spanish_client_reads_shares_and_marks_a_worksheet_in_spanish(reader):
     assert "Marcaste esto como leído el" in page_text(reader.get(PAGE))
 
 
+@pytest.mark.slow
 def test_spanish_client_gets_errors_in_spanish(reader):
     nothing = submit(reader, "share")
     assert nothing.status_code == 409

@@ -26,6 +26,7 @@ def send(visitor, pin=portal_client.PIN, new_pin=NEW_PIN, again=None):
     return visitor.post(OWN_PIN, data=data | {"again": new_pin if again is None else again})
 
 
+@pytest.mark.slow
 def test_changed_pin_opens_what_was_written_and_ends_the_other_sessions(app, reader):
     visitor, found = reader
     write(visitor, what_happened=CANARY)

@@ -76,6 +76,7 @@ def test_plan_that_is_barred_leaves_as_one_that_was_removed(app, coach, fact):
     assert after[FILE].startswith("404")
 
 
+@pytest.mark.slow
 def test_exit_plan_changes_nothing_in_the_portal(app, coach):
     visitor, found = sign_in_client(app, coach, "Ines Okafor")
     builders.screen(coach, found.client_id)

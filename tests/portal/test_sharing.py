@@ -113,6 +113,7 @@ def test_sent_file_is_unread_on_today_until_it_is_saved(app, coach, reader):
     assert f"{page}/answers" not in staff_browser.text("/today")
 
 
+@pytest.mark.slow
 def test_many_wrong_pins_are_on_today(app, coach, reader):
     _, found = reader
     other = app.test_client()

@@ -246,6 +246,7 @@ def test_wrong_pin_says_when_the_next_try_is_due_but_no_digits(coach, app):
     assert f"tel:{get_practice_info().help_lines.emergency.phone}" in text(waiting)
 
 
+@pytest.mark.slow
 def test_browser_that_was_in_before_is_not_held_up_and_keeps_no_trace(coach, app):
     visitor, found = sign_in_client(app, coach)
     cookie = visitor.get_cookie("__Host-device")

@@ -68,6 +68,7 @@ def test_long_single_line_field_has_two_rows_and_stays_one_line(reader):
     assert saved == ["One call, then tea. Then\tbed."]
 
 
+@pytest.mark.slow
 def test_save_from_an_older_window_keeps_both_versions(reader):
     visitor, _ = reader
     write(visitor, what_happened="From the phone.")
@@ -95,6 +96,7 @@ def test_autosave_responds_in_json(reader):
     assert "x" * 50 not in text(wrong)
 
 
+@pytest.mark.slow
 def test_save_with_invalid_answer_shows_the_error_at_the_field(reader):
     visitor, _ = reader
     answer = write(visitor, twenty_minutes="x" * 4001, what_happened="This stays.")

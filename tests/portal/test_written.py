@@ -39,6 +39,7 @@ def suspended(coach, found):
 leaves = pytest.mark.parametrize("leave", [withdrawn, suspended])
 
 
+@pytest.mark.slow
 @leaves
 def test_answers_in_a_handout_that_has_left_are_read_saved_unshared_and_deleted(
     coach, reader, leave

@@ -69,6 +69,7 @@ def test_refused_change_says_why_and_shows_no_password_again(own, changed, told)
     assert not any(f'value="{secret}"' in text for secret in fields.values() if secret)
 
 
+@pytest.mark.slow
 def test_tries_are_counted(own):
     fields = {"password": "wrong", "new_password": NEW}
     with at(now()):

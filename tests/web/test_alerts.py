@@ -60,6 +60,7 @@ def test_alert_page_shows_nothing_of_others_alerts(app, team, ines):
     assert the_alert().acknowledged_at is None
 
 
+@pytest.mark.slow
 def test_somebody_of_another_team_reads_whom_to_ring_and_what_has_to_be_done(app, team):
     admin = StaffBrowser(app, team["admin"])
     path = f"/settings/alerts/{team['coach2'].id}"
@@ -81,6 +82,7 @@ def test_somebody_of_another_team_reads_whom_to_ring_and_what_has_to_be_done(app
     assert owen.get(f"/case/{made.number}/hold").status_code == 404
 
 
+@pytest.mark.slow
 def test_today_leads_with_the_alerts_that_wait(app, team, ines):
     helen = StaffBrowser(app, team["supervisor"])
     page = helen.text("/today")
@@ -119,6 +121,7 @@ def test_page_says_when_nobody_could_be_alerted(app, team):
     assert "There is nobody to call." in text
 
 
+@pytest.mark.slow
 def test_deputy_acknowledges_on_the_page_of_the_alert_and_stays_there(app, team):
     made = builders.case(team["coach2"], "Ines Okafor", phone="07700 900123")
     builders.screen(team["coach2"], made.client_id, self_harm="urgent")

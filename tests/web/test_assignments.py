@@ -100,6 +100,7 @@ def test_recommendations_are_on_case_and_assign_pages(app):
     assert 'id="o-better-nights"' in desk.text(f"/case/{made.number}/handouts/assign?stage=all")
 
 
+@pytest.mark.slow
 def test_assigned_page_lists_weeks_and_skipped_handouts(app):
     team, made, desk = opened(app)
     with at(now() - timedelta(minutes=5)):
@@ -163,6 +164,7 @@ def test_assign_caution_asks_for_confirmation(app):
     assert sent.status_code == 303
 
 
+@pytest.mark.slow
 def test_assign_invalid_form_changes_nothing(app):
     _, made, desk = opened(app)
     path = f"/case/{made.number}/handouts/assign"
@@ -233,6 +235,7 @@ def test_foreign_cases_and_assignments_are_not_found(app):
     assert db.session.get(Assignment, assignment).withdrawn_at is None
 
 
+@pytest.mark.slow
 def test_long_list_is_paged_in_a_fixed_number_of_statements(app):
     team, made, desk = opened(app)
     slugs = [

@@ -37,6 +37,7 @@ def test_log_filters(app, team, admin):
     assert '<option value="client.create" selected>' in page
 
 
+@pytest.mark.slow
 def test_log_pages(team, admin):
     for _ in range(15):
         builders.case(team["coach"])
@@ -84,6 +85,7 @@ def test_every_action_has_a_label():
     assert set(ACTION_LABELS) == set(Action)
 
 
+@pytest.mark.slow
 def test_log_uses_a_fixed_number_of_statements(team, admin):
     def seen():
         with Statements() as asked:

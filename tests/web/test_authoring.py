@@ -150,6 +150,7 @@ def test_submit_of_incomplete_draft_lists_problems_and_keeps_the_text(browsers):
     assert "Just this." in browsers["supervisor"].text(f"{draft}/edit")
 
 
+@pytest.mark.slow
 def test_save_with_oversized_or_unknown_values_is_refused(browsers):
     draft = create_draft(browsers["supervisor"])
     assert save(browsers["supervisor"], draft, body="x" * 20_001).status_code == 422
@@ -226,6 +227,7 @@ def test_stale_save_is_refused_and_keeps_the_typed_text(browsers):
     assert db.session.get(HandoutDraft, get_draft_id(draft)).title == "Theirs"
 
 
+@pytest.mark.slow
 def test_changes_of_two_authors_are_merged(browsers):
     """Two people edit a draft: each one's fields are kept, and a table of rows is taken from one side as a whole."""
     draft = create_draft(browsers["supervisor"])
@@ -246,6 +248,7 @@ def test_changes_of_two_authors_are_merged(browsers):
     assert saved["answer_fields.0.label"] == ["Then"]
 
 
+@pytest.mark.slow
 def test_draft_in_review_is_read_only_and_stale_approval_is_refused(browsers):
     draft = create_draft(browsers["supervisor"])
     form = browsers["supervisor"].form(f"{draft}/edit")
@@ -319,6 +322,7 @@ def test_coach_is_refused_on_every_page(browsers):
     assert browsers["coach"].get("/handouts?shown=hidden").status_code == 403
 
 
+@pytest.mark.slow
 def test_history_shows_revisions_and_their_changes(browsers):
     draft = submit_draft(browsers["supervisor"])
     empty = run_action(browsers["admin"], draft, "return", reason="")
@@ -341,6 +345,7 @@ def test_history_shows_revisions_and_their_changes(browsers):
         assert browsers["admin"].get(f"{draft}/history?revision={wrong}").status_code == 404
 
 
+@pytest.mark.slow
 def test_hidden_handout_leaves_the_library_until_shown_again(browsers):
     page = browsers["supervisor"].text("/handouts/keep-the-day-running")
     assert "no longer be recommended after these screening answers" in page
@@ -388,6 +393,7 @@ def test_missing_second_approver_is_shown(app):
     assert "There is nobody else who can approve drafts" in browser.text("/handouts/own")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("payload", TEMPLATE_PAYLOADS)
 def test_template_syntax_is_never_evaluated(browsers, payload):
     draft = create_draft(browsers["supervisor"])

@@ -6,6 +6,7 @@ from tests.support import builders
 from tests.support.staff_pages import StaffBrowser
 
 
+@pytest.mark.slow
 def test_board_shows_counts_first_and_leads_to_each_group(app, team):
     coach = team["coach"]
     made = builders.case(coach, "Ines Okafor")
@@ -25,6 +26,7 @@ def test_board_shows_counts_first_and_leads_to_each_group(app, team):
     assert "No hold is waiting for a second person." in helen.text("/board?show=holds")
 
 
+@pytest.mark.slow
 def test_group_alone_is_paged_and_names_all_of_its_rows(app, team):
     bulk_rows.caseload(team["coach"], 30)
     helen = StaffBrowser(app, team["supervisor"])

@@ -80,6 +80,7 @@ def confirmation(desk, page):
     return {name: values for name, values in fields.items() if values}
 
 
+@pytest.mark.slow
 def test_choose_page_preselects_neither_client_nor_channel_and_validates(desk, cases):
     page = desk.text(CHOOSE)
     assert "All on this list (3)" in page
@@ -110,6 +111,7 @@ def test_confirm_page_groups_clients_with_reasons(desk, cases):
     assert count(BulkAssignment) == 0
 
 
+@pytest.mark.slow
 def test_bulk_assignment_from_selection_to_end(desk, cases, team):
     fields = confirmation(desk, look(desk, message="Take your time."))
     sent = desk.post(GIVE, fields | {f"confirmed.{cases[0].case_id}": "later_stage"})
@@ -165,6 +167,7 @@ def test_start_recalled_version_is_refused(desk, cases, team):
     assert count(BulkAssignment) == 0
 
 
+@pytest.mark.slow
 def test_progress_page_is_visible_to_creator_and_supervisor_only(app, desk, cases, team):
     fields = confirmation(desk, look(desk))
     sent = desk.post(GIVE, fields | {f"confirmed.{cases[0].case_id}": "later_stage"})

@@ -88,6 +88,7 @@ LOST = {
 }
 
 
+@pytest.mark.slow
 def test_case_with_a_safety_hold_is_closed_for_lost_contact_by_the_supervisor(
     team, coach, supervisor, ines
 ):

@@ -97,6 +97,7 @@ def test_unknown_fields_and_codes_are_refused(coach, ines, part, changed):
     assert f'href="#{next(iter(changed))}"' in answer.get_data(as_text=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("part", "field"), [("client", "preferred_name"), ("facts", "gender")])
 def test_stale_form_overwrites_nothing_and_keeps_answers(
     app, team, coach, supervisor, ines, part, field
@@ -133,6 +134,7 @@ def test_flag_of_other_kind_cannot_be_set_manually(coach, ines, kind):
     assert coach.send(page, f"/case/{ines.number}/flags", kind=kind).status_code == 422
 
 
+@pytest.mark.slow
 def test_supervisor_clears_flag_with_reason(coach, supervisor, ines):
     page = f"/case/{ines.number}/details"
     coach.send(page, f"/case/{ines.number}/flags", kind="withdrawal_risk")
@@ -170,6 +172,7 @@ def test_safe_contact_is_confirmed_on_the_details_page(team, coach, ines):
     assert f"by {team['coach'].name}" in text
 
 
+@pytest.mark.slow
 def test_header_names_only_ways_of_contact_that_may_be_used_now(team, coach):
     made = builders.case(
         team["coach"],

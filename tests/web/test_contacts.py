@@ -16,6 +16,7 @@ def case(coach):
     return builders.case(coach.actor, "Ines Okafor")
 
 
+@pytest.mark.slow
 def test_no_show_is_recorded_from_today_with_two_clicks(coach, case):
     path = f"/case/{case.number}/contacts"
     assert f'href="{path}"' in coach.text("/today")
@@ -37,6 +38,7 @@ def test_enter_in_a_field_records_nothing(coach, case):
     assert page.index('name="kind" value=""') < page.index('name="kind" value="contact"')
 
 
+@pytest.mark.slow
 def test_form_keeps_what_was_typed_when_it_is_refused(coach, case):
     path = f"/case/{case.number}/contacts"
     for fields, told in (
@@ -111,6 +113,7 @@ def test_attention_shows_a_no_show_during_a_hold(coach, case):
     assert page.index("Safety hold, day 1") < page.index("Every required action stays due.")
 
 
+@pytest.mark.slow
 def test_today_says_when_more_clients_did_not_come_than_it_looks_at(coach, case, monkeypatch):
     monkeypatch.setattr(no_shows, "MAX_NO_SHOWS", 0)
     assert "More clients did not come" not in coach.text("/today")

@@ -15,6 +15,7 @@ def ines(team):
     return builders.case(team["coach"], "Ines Okafor")
 
 
+@pytest.mark.slow
 def test_supervisor_records_somebody_by_case_number_and_ends_it(app, team, ines):
     helen = StaffBrowser(app, team["supervisor"])
     assert f'href="{PATH}"' in helen.text("/board")

@@ -2,12 +2,15 @@
 
 import re
 
+import pytest
+
 from tests.support import builders
 from tests.support.staff_pages import StaffBrowser
 
 PATH = "/emergency-access"
 
 
+@pytest.mark.slow
 def test_record_is_read_with_a_banner_and_every_form_of_it_is_refused(app, team):
     made = builders.case(team["coach"], "Ines Okafor")
     jonas, case = StaffBrowser(app, team["coach2"]), f"/case/{made.number}"

@@ -88,6 +88,7 @@ def test_invalid_value_creates_nothing_and_keeps_input(desk, case, field, value)
     assert tasks() == []
 
 
+@pytest.mark.slow
 def test_incomplete_result_completes_nothing(desk, case):
     add(desk, case)
     [task] = tasks()

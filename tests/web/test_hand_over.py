@@ -129,6 +129,7 @@ def test_clients_of_somebody_who_was_disabled_before_can_be_handed_over(app, tea
     assert left(team) == []
 
 
+@pytest.mark.slow
 def test_page_counts_follow_ups_of_another_team_and_its_supervisor_hands_them_over(app, team):
     ruth = staff.add("supervisor2")
     stranger = staff.add("coach4", role="coach", supervisor="supervisor2")

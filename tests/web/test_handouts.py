@@ -125,6 +125,7 @@ def test_handout_page_links_to_large_print(app):
     assert answer.data.startswith(b"%PDF-")
 
 
+@pytest.mark.slow
 def test_record_review_by_supervisor_is_saved_once_and_by_coach_forbidden(app):
     team, _, coach = opened(app)
     path = "/handouts/better-nights"
@@ -173,6 +174,7 @@ def test_sources_page_shows_what_was_left_out(app):
     assert "Left out on purpose: " in page
 
 
+@pytest.mark.slow
 def test_recall_by_supervisor_withdraws_version_and_by_coach_is_forbidden(app):
     team, made, coach = opened(app)
     given(team, made)
@@ -211,6 +213,7 @@ def test_recall_by_supervisor_withdraws_version_and_by_coach_is_forbidden(app):
     assert "better-nights" not in coach.text(f"/case/{made.number}/handouts/assign?stage=all")
 
 
+@pytest.mark.slow
 def test_replace_assignments_replaces_chosen_clients_and_lists_blocked_ones(app, monkeypatch):
     team, made, browser = opened(app)
     path, slug = "/handouts/first-days-pause", "first-days-pause"

@@ -73,6 +73,7 @@ def find_task(team, made, kind):
     return next(task for task in tasks if task.kind == kind)
 
 
+@pytest.mark.slow
 def test_required_action_is_completed_on_the_hold_page(team, coach, ines, address):
     builders.screen(team["coach"], ines.client_id, self_harm="urgent")
     task = find_task(team, ines, "tell_supervisor")
@@ -246,6 +247,7 @@ def test_hold_page_for_other_supervisor_is_not_found(app, team, ines, care_hold,
     assert desk.post(action, desk.token | REASON | {"version": 1}).status_code == 404
 
 
+@pytest.mark.slow
 def test_declined_plan_waits_for_the_supervisors_decision(team, coach, supervisor, ines, address):
     builders.screen(team["coach"], ines.client_id, self_harm="urgent")
     plan = find_task(team, ines, "safety_plan")

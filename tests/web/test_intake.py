@@ -208,6 +208,7 @@ def test_intake_for_coach_of_other_supervisor_is_refused(app, team, who):
     assert made() == [0, 0]
 
 
+@pytest.mark.slow
 def test_refused_intake_is_put_to_a_supervisor_and_opened_without_typing_again(
     team, coach, supervisor, spouse
 ):

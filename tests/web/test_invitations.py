@@ -88,6 +88,7 @@ def test_wrong_pins_are_told_with_the_way_to_new_codes(coach, ines, address):
     assert code(coach.send(address, reason="known"), "start-code")
 
 
+@pytest.mark.slow
 def test_supervisor_makes_the_card_for_a_start_code_of_the_coach_and_lists_the_new_codes(
     app, team, coach, ines, address
 ):

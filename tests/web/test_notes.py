@@ -93,6 +93,7 @@ def test_altered_note_says_so_on_every_page_and_supervisor_and_admin_are_told(
     assert "Signed note that isn’t as it was signed" in people
 
 
+@pytest.mark.slow
 def test_wrong_day_is_corrected_and_both_stand_on_the_page(app, team, coach_browser, coach, case):
     note_id = builders.note(coach, case.case_id)
     page = f"/note/{note_id}/addendum"

@@ -39,6 +39,7 @@ def add(own, device, name="Work laptop"):
     return own.post(ADD, own.form(PAGE, ADD).fields | fields)
 
 
+@pytest.mark.slow
 def test_passkey_is_added_named_listed_and_removed(own):
     device = Authenticator()
     answer = add(own, device)

@@ -56,6 +56,7 @@ def test_calm_screening_is_recorded_and_shown(coach, ines, address):
     assert found.asked_alone
 
 
+@pytest.mark.slow
 def test_circumstances_are_ticked_and_shown(team, coach, ines, address):
     text = coach.text(address)
     assert "A box that isn’t ticked means that the client didn’t mention it." in text
@@ -89,6 +90,7 @@ def test_circumstance_is_said_to_have_ended(coach, ines, address):
     assert "firearm" not in current
 
 
+@pytest.mark.slow
 def test_end_without_a_choice_or_a_reason_keeps_what_was_typed(coach, ines, address):
     coach.send(address, **NONE, circumstances=["weapons", "leaving"])
     form = f"{address}/circumstances"
@@ -231,6 +233,7 @@ def test_screening_page_for_other_users_is_refused(app, team, ines, address):
     assert get_safety_history(ines.client_id).screenings == []
 
 
+@pytest.mark.slow
 def test_table_is_paginated_with_constant_statement_count(team, coach, ines, address):
     counts = []
     for rows in (10, 40):
@@ -341,6 +344,7 @@ def test_incomplete_decision_is_refused_at_its_field(coach, tired, address, sent
     assert f'href="#{field}"' in answer.get_data(as_text=True)
 
 
+@pytest.mark.slow
 def test_closed_case_asks_for_no_decision(team, coach, tired, address):
     builders.screen(team["coach"], tired.client_id, sleep="watch")
     assert "decide-h" in coach.text("/today")
@@ -382,6 +386,7 @@ def test_screening_is_marked_as_recorded_in_error_and_stays_visible(team, coach,
     assert "Recorded in error" in page
 
 
+@pytest.mark.slow
 def test_supervisor_sees_what_was_recorded_in_error_until_acknowledged(app, team, ines, address):
     screening_id = builders.screen(team["coach"], ines.client_id, self_harm="urgent")
     StaffBrowser(app, team["coach"]).send(f"{address}/{screening_id}/error", reason=WHY)

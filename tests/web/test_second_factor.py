@@ -44,6 +44,7 @@ def sign_in(visitor, address="/sign-in"):
     return visitor.post(address, data={"csrf_token": staff.csrf(visitor.get(address)), **fields})
 
 
+@pytest.mark.slow
 def test_app_is_set_up_and_recovery_codes_are_shown_once(own, monkeypatch):
     monkeypatch.setattr("caseapp.domain.auth.second_factor.new_secret", lambda: staff.APP_SECRET)
     assert "<svg" in own.text(PAGE)
@@ -131,6 +132,7 @@ def test_whoever_must_have_one_is_led_to_it_first(own):
     assert own.post("/sign-out", form.fields).location == "/sign-in"
 
 
+@pytest.mark.slow
 def test_whoever_has_one_or_needs_none_goes_on(own):
     require_of("supervisor", "admin")
     assert own.get("/today").status_code == 200

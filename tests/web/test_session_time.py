@@ -58,6 +58,7 @@ def test_staying_uses_the_session(signed_in):
         assert browser.get(address, headers=SCRIPT).get_json()["seconds"] == 60
 
 
+@pytest.mark.slow
 def test_no_session_lasts_longer_than_twelve_hours(signed_in):
     browser, address, idle, _person = signed_in
     start = now()

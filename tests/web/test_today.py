@@ -41,6 +41,7 @@ def test_today_shows_unrecorded_concerns_then_holds(app, team):
     assert f"/case/{held.number}/follow-ups" in page
 
 
+@pytest.mark.slow
 def test_today_shows_a_new_safety_hold_above_shared_answers_and_an_older_one_below(app, team):
     coach = team["coach"]
     new, old, writer = (builders.case(coach, name) for name in ("New One", "Old One", "Writer One"))
@@ -71,6 +72,7 @@ def test_today_shows_a_new_safety_hold_above_shared_answers_and_an_older_one_bel
     assert sorted(names, key=page.index) == [*names]
 
 
+@pytest.mark.slow
 def test_today_shows_a_supervisor_the_age_of_a_draft_without_levels(app, team):
     coach = team["coach"]
     case = builders.case(coach, "Ines Okafor")

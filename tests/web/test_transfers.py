@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from caseapp.core.transaction import transaction
 from caseapp.domain.staffing.cover_queries import lock_caseload
 from caseapp.domain.staffing.transfer_operations import decline_transfer, offer_cases
@@ -11,6 +13,7 @@ from tests.support import builders
 from tests.support.staff_pages import StaffBrowser
 
 
+@pytest.mark.slow
 def test_coach_offers_cases_and_the_colleague_decides_about_each(app, team):
     coach, colleague = team["coach"], team["coach2"]
     made, kept = builders.case(coach, "Ines Okafor"), builders.case(coach, "Tomasz Held")

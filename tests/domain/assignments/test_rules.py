@@ -147,6 +147,7 @@ def test_client_never_reads_why_a_handout_is_not_there():
     assert not any("hold" in text or "safe" in text or "withdrawn" in text for text in texts)
 
 
+@pytest.mark.slow
 @given(contexts(kind=LockedCase), wishes, help_lines, st.booleans())
 def test_replacement_needs_a_newer_version_that_may_be_assigned(case, newest, lines, gone):
     older = replace(newest.item.handout, version=newest.item.handout.version - 1)

@@ -190,6 +190,7 @@ def test_wrong_current_passwords_are_counted_and_weak_new_ones_are_not(coach):
             change(actor)
 
 
+@pytest.mark.slow
 def test_colleagues_behind_one_address_and_strangers_block_nobody_who_confirms(coach):
     actor = actor_of(enter())
     for number in range(10):

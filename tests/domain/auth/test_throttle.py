@@ -81,6 +81,7 @@ def test_network_limit_counts_all_accounts_and_is_short(app):
         assert tries("marta@x", "198.51.100.7")
 
 
+@pytest.mark.slow
 def test_attacked_account_has_one_try_from_each_network_and_is_never_closed(app):
     with at(NOON):
         answers = [tries("marta@x", f"198.51.{n % 50}.1") for n in range(300)]

@@ -223,6 +223,7 @@ def test_stricter_copy_needs_no_clinician_and_keeps_what_it_inherits(team):
     assert "fear_unknown" in {bar.tag for bar in bars.conditions}
 
 
+@pytest.mark.slow
 def test_clinician_accepts_by_name_and_only_what_was_laxer(team):
     original = LIBRARY["small-joys-journal", "en"]
     changed = {"hold_ok": "safety", "stage": "rebuild", "channels": ("in_person", "print")}

@@ -44,6 +44,7 @@ from tests.support.staff_pages import Statements
 pytestmark = pytest.mark.both
 
 
+@pytest.mark.slow
 def test_job_repeated_assigns_once(team, cases):
     bulk_assignment_id = begin(team["coach"], cases)
     for _ in range(3):
@@ -74,6 +75,7 @@ class Cut:
         sa.event.remove(db.engine, "before_cursor_execute", self._hear)
 
 
+@pytest.mark.slow
 def test_job_killed_half_way_continues(team, cases):
     coach = team["coach"]
     bulk_assignment_id = begin(coach, cases)
@@ -88,6 +90,7 @@ def test_job_killed_half_way_continues(team, cases):
     assert count(Assignment) == 6
 
 
+@pytest.mark.slow
 def test_job_two_workers_assign_once(app, team, cases):
     bulk_assignment_id = begin(team["coach"], cases)
     payload = {"bulk_assignment": bulk_assignment_id.hex}
@@ -99,6 +102,7 @@ def test_job_two_workers_assign_once(app, team, cases):
     assert states(team["coach"], bulk_assignment_id) == dict.fromkeys(NAMES, ("assigned", []))
 
 
+@pytest.mark.slow
 def test_job_two_bulk_assignments_of_one_handout_assign_once(app, team, cases):
     ids = [begin(team["coach"], cases) for _ in range(2)]
     run_concurrently(
@@ -115,6 +119,7 @@ def test_job_two_bulk_assignments_of_one_handout_assign_once(app, team, cases):
         ]
 
 
+@pytest.mark.slow
 def test_job_new_hold_or_flag_skips_the_client(team, cases):
     coach = team["coach"]
     bulk_assignment_id = begin(coach, cases[:3], "first-days-pause", channel="portal")
@@ -190,6 +195,7 @@ def test_job_transferred_or_closed_case_is_skipped(team, cases):
     assert get_bulk_assignment(team["coach"], bulk_assignment_id).skipped == 1
 
 
+@pytest.mark.slow
 def test_job_failing_case_does_not_stop_others_and_is_skipped_at_last(team, cases):
     coach = team["coach"]
     bulk_assignment_id = begin(coach, cases[:3])

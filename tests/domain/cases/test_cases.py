@@ -113,6 +113,7 @@ def test_case_number_after_rollback_leaves_no_gap(team):
     assert db.session.scalar(sa.select(CaseCounter.last)) == 1
 
 
+@pytest.mark.slow
 def test_cases_opened_concurrently_get_different_numbers(team, app):
     with day(-1):
         clients = [builders.client(team["coach"]) for _ in range(8)]
@@ -404,6 +405,7 @@ def numbers(actor, limit=50, **wanted):
     return [item.number for item in list_cases(actor, CaseFilter(**wanted), None, limit).items]
 
 
+@pytest.mark.slow
 def test_list_cases_applies_filters_and_sorts_newest_first(team):
     with day(-3):
         old = builders.case(team["coach"], "Zoë Müller")
@@ -442,6 +444,7 @@ def statements(call):
     return len(seen)
 
 
+@pytest.mark.slow
 def test_statement_count_is_independent_of_row_count(team):
     first = builders.case(team["coach"])
 

@@ -62,6 +62,7 @@ def test_words_are_folded_to_ascii(text, folded):
     assert fold_word(text) == folded
 
 
+@pytest.mark.slow
 @given(st.text(LETTERS, max_size=30))
 def test_folding_again_keeps_ascii_letters_and_digits_only(text):
     folded = fold_word(text)

@@ -95,6 +95,7 @@ SEARCHES = [
 ]
 
 
+@pytest.mark.slow
 def test_search_matches_word_beginnings_or_exact_contact(found):
     assert [(q, found(q)) for q, _ in SEARCHES] == SEARCHES
 

@@ -57,6 +57,7 @@ def test_only_the_newest_link_works(mailbox, coach):
     assert come_in(new, HOME)
 
 
+@pytest.mark.slow
 def test_link_used_fifty_times_at_once_starts_one_session(mailbox, coach, app):
     found = invited(coach, safe=EMAIL_AND_PORTAL, address=ADDRESS)
     [token] = mailbox.tokens()

@@ -96,6 +96,7 @@ def test_entry_in_error_stays_with_its_reason_and_counts_nowhere(team):
     assert written in ([None, None], [{}, {}])
 
 
+@pytest.mark.slow
 def test_no_show_is_no_session_and_sessions_are_counted_by_signed_notes(team):
     coach, made = team["coach"], builders.case(team["coach"])
     add(coach, made.client_id, "no_show")
@@ -126,6 +127,7 @@ def test_followup_is_the_actors_own_and_due_in_a_day(team):
     assert task.due_at == now() + timedelta(days=1)
 
 
+@pytest.mark.slow
 def test_no_show_during_a_hold_waits_for_the_coach_and_changes_nothing_about_the_hold(team):
     coach, supervisor = team["coach"], team["supervisor"]
     held, calm = builders.case(coach, "Tomasz Held"), builders.case(coach, "Ines Calm")
@@ -147,6 +149,7 @@ def test_no_show_during_a_hold_waits_for_the_coach_and_changes_nothing_about_the
         assert waiting(coach) == ["Tomasz Held"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["contact", "session", "screening", "follow-up", "error"])
 def test_no_show_waits_until_somebody_is_in_contact(team, what):
     coach = team["coach"]
@@ -169,6 +172,7 @@ def test_no_show_waits_until_somebody_is_in_contact(team, what):
     assert waiting(coach) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["contact", "session"])
 def test_contact_in_the_minute_of_a_no_show_counts_as_after_it(team, what):
     coach = team["coach"]
@@ -188,6 +192,7 @@ def test_contact_in_the_minute_of_a_no_show_counts_as_after_it(team, what):
     assert met(coach, made).no_show is None
 
 
+@pytest.mark.slow
 def test_each_client_who_did_not_come_is_looked_at_once(team, monkeypatch):
     monkeypatch.setattr(no_shows, "MAX_NO_SHOWS", 2)
     coach = team["coach"]
@@ -211,6 +216,7 @@ def test_each_client_who_did_not_come_is_looked_at_once(team, monkeypatch):
     assert not get_today(team["supervisor"]).more_no_shows
 
 
+@pytest.mark.slow
 def test_contact_with_somebody_else_answers_no_no_show(team):
     coach = team["coach"]
     held, other = builders.case(coach, "Tomasz Held"), builders.case(coach, "Ines Calm")

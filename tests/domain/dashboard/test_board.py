@@ -63,6 +63,7 @@ def test_alert_that_the_supervisor_opened_is_listed_too(team):
     assert (row.client, row.addressed_to) == ("Own Client", ())
 
 
+@pytest.mark.slow
 def test_hold_waits_for_a_second_person_once_all_else_is_done(team):
     coach, supervisor = team["coach"], team["supervisor"]
     made, own = builders.case(coach, "Ines Okafor"), builders.case(coach, "Screened By Both")
@@ -167,6 +168,7 @@ def test_unsigned_notes_are_listed_by_age_without_content(team):
     assert not hasattr(found[0], "sections")
 
 
+@pytest.mark.slow
 def test_group_is_counted_whole_and_paged_to_its_end(team):
     coach, supervisor = team["coach"], team["supervisor"]
     bulk_rows.caseload(coach, SHOWN + 3)

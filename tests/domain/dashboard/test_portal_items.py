@@ -93,6 +93,7 @@ def test_shared_answers_are_on_today_until_somebody_has_opened_them(
     assert items(coach) == items(team["supervisor"]) == []
 
 
+@pytest.mark.slow
 def test_answers_that_are_shared_again_are_unread_again(team, made, assignment_id, client):
     coach = team["coach"]
     with at(now() - timedelta(minutes=2)):
@@ -160,6 +161,7 @@ def test_many_wrong_pins_are_on_today_for_a_week_or_until_new_codes_are_made(tea
         assert items(coach) == []
 
 
+@pytest.mark.slow
 def test_portal_items_are_the_oldest_first_whatever_they_say(team, monkeypatch):
     coach = team["coach"]
     with at(now() - timedelta(days=1)):

@@ -216,6 +216,7 @@ def correct(actor, screening_id, reason="Wrong key: she was never asked"):
     db.session.rollback()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [1, 4, 50])
 def test_correction_is_one_row_that_says_what_it_undid(team, limit):
     coach = team["coach"]

@@ -67,6 +67,7 @@ def test_holds_list_safety_before_older_care_with_next_followup(team):
     assert (found[1].number, found[1].coach) == (care.number, coach.name)
 
 
+@pytest.mark.slow
 def test_new_urgent_hold_comes_before_many_older_ones(team):
     coach = team["coach"]
     with at(now() - timedelta(days=30)):
@@ -165,6 +166,7 @@ def test_stage_count_of_a_supervisor_stops_at_its_cap(team):
     ]
 
 
+@pytest.mark.slow
 def test_suspended_handouts_are_counted_in_all_or_the_newest_cases(team):
     coach = team["coach"]
     with at(now() - timedelta(days=1)):
@@ -188,6 +190,7 @@ def test_suspended_handouts_are_counted_in_all_or_the_newest_cases(team):
     assert (found.suspended, found.suspended_scope) == (0, SUSPENDED_PAGE_SIZE)
 
 
+@pytest.mark.slow
 def test_supervisor_sees_holds_of_their_coaches_and_the_age_of_drafts(team):
     coach, other, supervisor = team["coach"], team["coach2"], team["supervisor"]
     mine, foreign = builders.case(coach, "Ines Okafor"), builders.case(other, "Not Theirs")

@@ -78,6 +78,7 @@ def test_client_in_need_whose_coach_has_left_is_listed_until_handed_over(team):
     )
 
 
+@pytest.mark.slow
 def test_client_without_a_second_person_is_listed(team):
     hold(team["coach2"], "Without Supervisor")
     hold(team["supervisor2"], "Of The Last Supervisor")
@@ -139,6 +140,7 @@ def test_client_without_any_need_is_listed_only_when_nobody_sees_them(team):
     assert unattended() == {"Seen By Nobody": RESPONSIBLE, "Quiet One": RESPONSIBLE}
 
 
+@pytest.mark.slow
 def test_open_action_of_somebody_who_cannot_do_it_is_listed(team):
     coach, helen = team["coach"], team["supervisor"]
     left = builders.case(coach, "Action Of A Leaver")

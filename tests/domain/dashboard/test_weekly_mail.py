@@ -53,6 +53,7 @@ def list_rows():
     return db.session.scalars(sa.select(OutboxRow).where(OutboxRow.kind == BOARD_MAIL)).all()
 
 
+@pytest.mark.slow
 def test_email_is_sent_once_a_week_to_each_supervisor_however_often_it_is_enqueued(
     app, monkeypatch
 ):

@@ -82,6 +82,7 @@ def listed(actor):
     return [one.id for one in list_intakes(actor, None, 10).items]
 
 
+@pytest.mark.slow
 def test_allowed_intake_is_opened_although_the_coach_asked_too_often(team, spouse):
     coach, supervisor = team["coach"], team["supervisor"]
     intake_id = ask(team)
@@ -128,6 +129,7 @@ def test_coach_reads_nothing_of_who_decided_and_the_supervisor_only_what_is_comp
     assert theirs.case == {}
 
 
+@pytest.mark.slow
 def test_whoever_must_not_see_a_client_sees_no_intake_that_fits_them(team, spouse):
     coach, supervisor, other = team["coach"], team["supervisor"], staff.add("supervisor2")
     intake_id, unlike = ask(team), intakes.ask(coach)
@@ -152,6 +154,7 @@ def test_whoever_must_not_see_a_client_sees_no_intake_that_fits_them(team, spous
     assert db.session.scalars(sa.select(PossibleConflict.decided_by)).all() == [other.id]
 
 
+@pytest.mark.slow
 def test_decision_holds_for_what_was_compared_and_for_the_clients_of_that_day(team, spouse):
     coach, supervisor = team["coach"], team["supervisor"]
     intake_id = ask(team)
@@ -182,6 +185,7 @@ def test_decision_is_only_about_clients_who_were_shown(team, spouse):
     assert about == {spouse.client_id, other}
 
 
+@pytest.mark.slow
 def test_intakes_of_a_disabled_account_and_past_ones_are_nobodys_work(team, spouse):
     coach, supervisor, asked_at = team["coach"], team["supervisor"], now()
     intake_id = ask(team)

@@ -130,6 +130,7 @@ def test_database_changes_a_signed_note_only_together_with_an_addendum(coach, ca
             session.execute(statement)
 
 
+@pytest.mark.slow
 def test_every_change_of_an_addendum_or_of_what_lists_use_shows(team, coach, case):
     note_id = builders.note(coach, case.case_id)
     add(coach, note_id, "addition", "She rang.")

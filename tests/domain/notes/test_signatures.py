@@ -120,6 +120,7 @@ def test_signature_says_who_signed_in_which_role_as_what_and_when(coach, case, n
             session.execute(statement)
 
 
+@pytest.mark.slow
 def test_every_change_in_the_database_shows(team, coach, case, note_id):
     without_triggers()
     note, other = read(coach, note_id), team["coach2"].id
@@ -205,6 +206,7 @@ def test_missing_or_foreign_signature_shows(coach, case, note_id):
     assert read(coach, other).is_as_signed
 
 
+@pytest.mark.slow
 def test_altered_note_is_in_the_log_and_on_today_until_a_week_after_it_was_read(
     team, coach, case, note_id, moment
 ):

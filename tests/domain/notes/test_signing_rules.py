@@ -103,6 +103,7 @@ def test_note_is_signed_only_complete_in_the_past_and_with_answered_or_untouched
         assert refused.value.fields == problems
 
 
+@pytest.mark.slow
 @given(notes())
 def test_draft_is_changed_while_unsigned_and_discarded_unless_it_holds_a_concern(note):
     locked = Locked(note, LockedClient(client(), KEY))

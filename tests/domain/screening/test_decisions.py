@@ -195,6 +195,7 @@ def test_declined_proposal_leaves_the_list_with_a_newer_answer(team, made):
         assert list_marks(team["supervisor"].id, [DECLINED]) == []
 
 
+@pytest.mark.slow
 def test_closed_case_asks_for_no_decision_and_a_reopened_one_does(team, made):
     coach = team["coach"]
     with day(15):

@@ -215,6 +215,7 @@ def act(team, client_id, what, value):
     return set()
 
 
+@pytest.mark.slow
 @pytest.mark.soak
 @settings(
     max_examples=times(30),

@@ -184,12 +184,14 @@ def facts_of(history):
             yield asked(on, eating=0)
 
 
+@pytest.mark.slow
 @given(histories, st.integers(0, 40))
 def test_rule_agrees_with_the_content_map_over_any_history(history, later):
     at = sum(gap for gap, _, _ in history) + later
     assert (proposed(at, *facts_of(history)) == ["sleep"]) == expect(history, at)
 
 
+@pytest.mark.slow
 @given(histories)
 def test_state_with_lasting_items_is_the_same_after_being_stored(history):
     state = fold_facts(*facts_of(history))

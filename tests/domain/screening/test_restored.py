@@ -89,6 +89,7 @@ def release_fear(team):
     return case, fear, calm
 
 
+@pytest.mark.slow
 @pytest.mark.both
 @pytest.mark.parametrize("who", ["coach", "supervisor"])
 def test_hold_whose_release_rests_on_a_screening_in_error_opens_again(team, who):
@@ -114,6 +115,7 @@ def test_hold_whose_release_rests_on_a_screening_in_error_opens_again(team, who)
         assert alerts[-1].kind == "safety"
 
 
+@pytest.mark.slow
 def test_restored_hold_needs_its_own_week_and_screening(team):
     case, _fear, calm = release_fear(team)
     coach, supervisor = team["coach"], team["supervisor"]
@@ -140,6 +142,7 @@ def test_restored_hold_and_flags_end_when_their_answers_are_in_error_too(team):
     assert open_kinds(team["coach"], case.client_id) == []
 
 
+@pytest.mark.slow
 def test_open_hold_gets_the_reason_that_counts_again(team):
     case, _fear, calm = release_fear(team)
     coach = team["coach"]

@@ -125,6 +125,7 @@ def test_whoever_is_no_longer_named_or_has_left_gets_no_mail(team, helper, made,
         assert not send_second_person_mail(helper.id)
 
 
+@pytest.mark.slow
 def test_supervisor_of_the_client_who_is_named_sees_it_at_the_hold_and_gets_no_mail_from_themselves(
     team,
 ):
@@ -185,6 +186,7 @@ def test_person_who_is_named_for_the_other_hold_stays_in_the_care_team(team, hel
             get_hold(helper, holds["safety"].id)
 
 
+@pytest.mark.slow
 def test_whoever_is_no_supervisor_any_more_sees_no_hold_and_can_be_named_again(team, helper, made):
     hold = only_hold(made.client_id)
     other = staff.add("supervisor3", role="supervisor")

@@ -383,6 +383,7 @@ def act(team, client_id, what, value, moment):
                     release_hold(supervisor, lock_hold(supervisor, hold.id), REASON, hold.version)
 
 
+@pytest.mark.slow
 @pytest.mark.soak
 @settings(
     max_examples=times(20),

@@ -95,6 +95,7 @@ def test_colleague_sees_the_chosen_clients_from_the_first_day_until_the_last_is_
             assert sees(coach, chosen)
 
 
+@pytest.mark.slow
 @pytest.mark.both
 def test_holds_follow_ups_and_alerts_reach_the_colleague_while_it_runs(team):
     coach, colleague = team["coach"], team["coach2"]
@@ -267,6 +268,7 @@ def test_whoever_covers_does_not_decide_that_somebody_else_has_the_same_name(tea
     assert [reason.code for reason in refused.value.reasons] == ["possible_conflict"]
 
 
+@pytest.mark.slow
 @pytest.mark.both
 @pytest.mark.parametrize("starts", [0, 1])
 def test_after_a_hand_over_the_new_coach_arranges_the_same_colleague(team, starts):

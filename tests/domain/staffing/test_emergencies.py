@@ -89,6 +89,7 @@ def test_record_is_read_for_an_hour_and_no_change_finds_it(team, who):
         assert count_waiting_alerts(reader).reading_until is None
 
 
+@pytest.mark.slow
 @pytest.mark.both
 def test_record_that_is_only_read_is_nobodys_work(team):
     made = builders.case(team["coach"], "Ines Okafor")
@@ -107,6 +108,7 @@ def test_record_that_is_only_read_is_nobodys_work(team):
     assert not any(count_board(reader).values())
 
 
+@pytest.mark.slow
 def test_coach_is_told_and_another_supervisor_reviews(team):
     made = builders.case(team["coach"], "Ines Okafor")
     reader = team["supervisor2"]

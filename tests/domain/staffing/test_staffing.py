@@ -195,6 +195,7 @@ def test_follow_up_about_somebody_elses_client_goes_to_whoever_sees_the_client(t
     assert get_case_context(coach, made.case_id).case.coach_id == coach.id
 
 
+@pytest.mark.slow
 def test_supervisor_is_not_disabled_before_their_people_have_another_one(team):
     supervisor, other = team["supervisor"], team["supervisor2"]
     made = builders.case(team["coach"], "Ines Okafor")
@@ -395,6 +396,7 @@ def test_one_of_two_supervisors_who_supervise_each_other_can_leave(team):
         supervise(team["coach"], None)
 
 
+@pytest.mark.slow
 def test_two_people_are_locked_in_one_order_whoever_is_named_first(app, team):
     supervisor, other = team["supervisor"], team["supervisor2"]
     db.session.rollback()

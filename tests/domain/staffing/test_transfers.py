@@ -134,6 +134,7 @@ def test_offer_waits_until_it_is_decided_or_expires_and_is_undone_within_a_day()
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.both
 def test_accepted_case_is_the_colleagues_and_no_longer_the_coachs(team):
     coach, colleague, supervisor = team["coach"], team["coach2"], team["supervisor"]
@@ -187,6 +188,7 @@ def test_accepted_case_is_the_colleagues_and_no_longer_the_coachs(team):
     assert all("workload" not in str(event.details) for event in events)
 
 
+@pytest.mark.slow
 @pytest.mark.both
 def test_transfer_is_undone_within_a_day_by_either_of_the_two(team):
     coach, colleague, supervisor = team["coach"], team["coach2"], team["supervisor"]
@@ -259,6 +261,7 @@ def test_offer_expires_and_the_case_can_be_offered_again(team):
         assert refused(accept_transfer, team["supervisor"], made) == ["decided"]
 
 
+@pytest.mark.slow
 def test_whoever_must_not_see_the_client_is_offered_nothing_and_accepts_nothing(team):
     coach, relative, supervisor = team["coach"], team["coach2"], team["supervisor"]
     made, other = builders.case(coach, "Ines Okafor"), builders.case(coach, "Tomasz Held")
@@ -309,6 +312,7 @@ def test_cases_are_offered_by_the_coach_or_their_supervisor_to_active_colleagues
     assert refused(accept_transfer, colleague, made) == ["decided"]
 
 
+@pytest.mark.slow
 @pytest.mark.both
 def test_whoever_leaves_offers_nothing_and_is_offered_nothing(team):
     coach, colleague = team["coach"], team["coach2"]

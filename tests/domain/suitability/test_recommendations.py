@@ -156,6 +156,7 @@ levels = st.fixed_dictionaries({item.key: st.sampled_from([None, 0, 1, 2, 3]) fo
 some = st.lists(st.sampled_from(ENGLISH), max_size=6, unique_by=lambda handout: handout.id)
 
 
+@pytest.mark.slow
 @given(st.sampled_from([stage.id for stage in stages()]), situations, levels, some)
 def test_recommend_never_suggests_blocked_or_assigned_or_overfills_the_week(
     stage, situation, levels, unread

@@ -282,6 +282,7 @@ def test_assess_worse_situation_never_allows_more(handout, situation, stage):
         assert {*after.channels} <= {*before.channels}
 
 
+@pytest.mark.slow
 @given(real, situations, st.sampled_from(CHANNELS), stage_ids)
 def test_every_refusal_of_a_handout_names_a_way_out(handout, situation, channel, stage):
     suitability = assess_suitability(handout, situation, stage=stage)
