@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import re
+from functools import cache
 
 import pytest
 import yaml
@@ -22,6 +24,8 @@ from tests.docs.documents import (
 )
 
 LINK = re.compile(r"\]\(([^)\s]+)\)")
+# `tests/core/test_vault.py::test_none_stays_none`
+TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 TOP = ("caseapp", "handouts", "templates", "migrations", "tests", "docs")
 # `core.vault.seal`, `clients.visibility.visible_to(actor)`: a module of ours, and what it holds.
 DOTTED = re.compile(r"^(?:caseapp\.)?([a-z_]+(?:\.\w+)+)(?:\(.*\))?$")
@@ -101,6 +105,18 @@ def test_every_dotted_name_is_in_a_module_or_an_endpoint(session_app, path):
         if not resolves(found[1]):
             unknown.append(code)
     assert unknown == []
+
+
+@documents()
+def test_every_named_test_exists(path):
+    named = TEST.findall(path.read_text(encoding="utf-8"))
+    assert [f"{file}::{name}" for file, name in named if name not in _list_tests(file)] == []
+
+
+@cache
+def _list_tests(file):
+    nodes = ast.walk(ast.parse(read(file))) if (ROOT / file).exists() else ()
+    return {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
 
 
 def test_diagram_names_every_package_and_only_packages():
