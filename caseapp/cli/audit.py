@@ -18,7 +18,7 @@ from caseapp.domain.audit.checkpoints import (
     write_checkpoint,
 )
 from caseapp.domain.audit.export import export_log, record_export
-from caseapp.domain.audit.verification import verify_log
+from caseapp.domain.audit.stored_log_verification import verify_log
 from caseapp.domain.audit.verifier import CheckpointBroken, describe_checkpoints, list_marks
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from caseapp.cli.check_result import FAULT, OK, WARNING, CheckResult
 from caseapp.core import mail, settings
 from caseapp.core.permissions import ACTIONS_BY_ROLE, Action, Role
-from caseapp.domain.alerts.escalation import list_alert_people
+from caseapp.domain.alerts.recipients import list_alert_people
 from caseapp.domain.dashboard.unattended import (
     ACTION,
     RESPONSIBLE,

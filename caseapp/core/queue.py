@@ -41,6 +41,18 @@ def open_queue(
         with context():
             outbox.deliver(UUID(hex=row))
 
+    schedule_periodic_tasks(queue, context, remove_expired)
+    outbox.set_dispatcher(lambda row_id: deliver(row_id.hex))
+    return queue
+
+
+def schedule_periodic_tasks(
+    queue: Huey,
+    context: Callable[[], AbstractContextManager[object]],
+    remove_expired: Callable[[], object],
+) -> None:
+    """Let the worker deliver what is due each minute, and delete twice an hour what has expired."""
+
     @queue.periodic_task(crontab(minute="*"), name="sweep")  # type: ignore[untyped-decorator]
     def sweep() -> None:
         with context():
@@ -56,6 +68,3 @@ def open_queue(
     def sweep_expired() -> None:
         with context():
             remove_expired()
-
-    outbox.set_dispatcher(lambda row_id: deliver(row_id.hex))
-    return queue

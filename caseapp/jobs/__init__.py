@@ -22,7 +22,7 @@ from caseapp.domain.staffing.emergency_operations import EMERGENCY_MAIL
 from caseapp.domain.staffing.operations import HAND_OVER_MAIL
 from caseapp.jobs.alerts import mail_alert, take_alert_step
 from caseapp.jobs.bulk_assignments import process_bulk_assignment
-from caseapp.jobs.comparison import compare_clients
+from caseapp.jobs.client_hashes import refresh_outdated_hashes
 from caseapp.jobs.expired_drafts import delete_expired_drafts
 from caseapp.jobs.expired_intakes import delete_expired_intakes
 from caseapp.jobs.expired_uploads import delete_expired_uploads
@@ -67,7 +67,7 @@ def register_handlers() -> None:
         (REPLACED_MAIL, mail_replaced),
         (SECOND_PERSON_MAIL, mail_second_person),
         (BULK_ASSIGNMENT, process_bulk_assignment),
-        (COMPARISON, compare_clients),
+        (COMPARISON, refresh_outdated_hashes),
     ):
         outbox.register_handler(kind, _recording(job))
 

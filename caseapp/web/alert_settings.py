@@ -9,8 +9,8 @@ from flask import render_template, url_for
 
 from caseapp.core.errors import NotFound
 from caseapp.core.permissions import Action
-from caseapp.domain.alerts.escalation import as_staff_member, get_alert_setting
 from caseapp.domain.alerts.operations import update_alert_settings, update_staff_contact
+from caseapp.domain.alerts.recipients import as_staff_member, get_alert_setting
 from caseapp.domain.alerts.rules import is_supervisor, list_deputy_faults
 from caseapp.domain.alerts.schemas import (
     AlertSettingsChange,

@@ -11,7 +11,7 @@ from caseapp.core import settings
 from caseapp.core.pagination import PAGE_SIZE, page_in_memory
 from caseapp.core.permissions import STAFF_ROLES, Action, Role
 from caseapp.core.transaction import transaction
-from caseapp.domain.alerts.escalation import as_staff_member
+from caseapp.domain.alerts.recipients import as_staff_member
 from caseapp.domain.alerts.rules import is_supervisor
 from caseapp.domain.audit.security_events import list_bursts
 from caseapp.domain.auth.operations import end_sessions_of

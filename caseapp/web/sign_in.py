@@ -54,7 +54,7 @@ def sign_in() -> ResponseReturnValue:
         attempt = read_form(SignInSchema())
         checked = passwords.check_password(attempt, request.remote_addr or "", sent_device())
         with transaction():
-            token = second_factor.sign_in(checked)
+            token = second_factor.sign_in_with_password(checked)
             waits = second_factor.has_second_factor(checked.actor.id)
     except Invalid as error:
         return _sign_in_page(submitted_form(error)), 422

@@ -21,7 +21,7 @@ from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
 from caseapp.core.vault import new_wrapped_key, seal, seal_json, unwrap_client_key, wrapping_key_id
 from caseapp.domain.cases.models import Case
-from caseapp.domain.clients.comparison import compare_name, searched_words
+from caseapp.domain.clients.comparison import make_comparable, searched_words
 from caseapp.domain.clients.matches import name_hashes
 from caseapp.domain.clients.models import (
     CareTeamMember,
@@ -220,7 +220,7 @@ def _people(cases: int, coach_of) -> Iterator[dict]:
             ],
             NameHash: [
                 {"hash": value, "client_id": client_id, "whose": "client"}
-                for value in name_hashes(compare_name(name))
+                for value in name_hashes(make_comparable(name))
             ],
             Case: [
                 {

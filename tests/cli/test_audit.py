@@ -26,7 +26,7 @@ from caseapp.domain.audit import verifier
 from caseapp.domain.audit.checkpoints import list_rollback_faults, sign, write_checkpoint
 from caseapp.domain.audit.models import STREAMS, AuditEvent
 from caseapp.domain.audit.operations import record_refusal
-from caseapp.domain.audit.verification import verify_log
+from caseapp.domain.audit.stored_log_verification import verify_log
 from caseapp.domain.audit.verifier import verify_export
 from caseapp.domain.users.queries import list_users
 from tests.domain.audit.test_chain import add_all_kinds, take_guards_off

@@ -16,7 +16,7 @@ from caseapp.core.database import configure_engine, db, list_append_only
 from caseapp.core.database_roles import list_stray_rights
 from caseapp.core.errors import RuleBroken
 from caseapp.domain.audit.start import refuse_unsafe_start
-from caseapp.domain.audit.verification import verify_log
+from caseapp.domain.audit.stored_log_verification import verify_log
 from tests.domain.audit.test_chain import add_all_kinds
 from tests.support import builders, safety_plans
 from tests.support.owner import owner_connection

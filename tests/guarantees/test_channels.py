@@ -52,7 +52,7 @@ NOT_THEIR_OWN = {
     "cli.demo_steps.do_invite": "makes the demo data's sessions, for which no mail is sent",
     "domain.auth.passkeys.sign_in": "begins a session of staff",
     "domain.auth.provider_sign_in.sign_in": "begins a session of staff",
-    "domain.auth.second_factor.sign_in": "begins a session of staff",
+    "domain.auth.second_factor.sign_in_with_password": "begins a session of staff",
     "domain.auth.portal_access._replace_session": "goes on with a session that a link or a card began",
     "domain.auth.portal_codes.request_link": "queues a mail without looking at anybody; `mail_link` decides",
     "jobs.__init__.register_handlers": "names the handler of the queued mail",

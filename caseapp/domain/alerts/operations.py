@@ -17,14 +17,14 @@ from caseapp.core.ids import new_id
 from caseapp.core.outbox import Task
 from caseapp.core.permissions import Action
 from caseapp.core.vault import seal_code
-from caseapp.domain.alerts.escalation import (
+from caseapp.domain.alerts.models import Alert, AlertRecipient, AlertStep
+from caseapp.domain.alerts.queries import LockedAlert, find_address
+from caseapp.domain.alerts.recipients import (
     Escalation,
     as_staff_member,
     get_alert_setting,
     get_escalation,
 )
-from caseapp.domain.alerts.models import Alert, AlertRecipient, AlertStep
-from caseapp.domain.alerts.queries import LockedAlert, find_address
 from caseapp.domain.alerts.rules import (
     READABLE_FOR,
     ends_alert,

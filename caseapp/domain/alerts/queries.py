@@ -15,13 +15,13 @@ from caseapp.core.pagination import Page, literal_limit, make_page, page_newest_
 from caseapp.core.permissions import Action
 from caseapp.core.vault import unseal_code
 from caseapp.domain.alerts.codes import KINDS, STEP_LABELS, STEPS
-from caseapp.domain.alerts.escalation import (
+from caseapp.domain.alerts.models import Alert, AlertRecipient, AlertStep
+from caseapp.domain.alerts.recipients import (
     ESCALATION,
     SEPARATOR,
     build_escalation,
     get_escalation,
 )
-from caseapp.domain.alerts.models import Alert, AlertRecipient, AlertStep
 from caseapp.domain.alerts.rules import list_people, list_second_people
 from caseapp.domain.alerts.schemas import (
     AlertedClient,

@@ -15,7 +15,7 @@ from caseapp.domain.cases.rules import CASE_CLOSED
 from caseapp.domain.handouts.printing import NOT_PERSONALIZED, Personalization
 from caseapp.domain.suitability.rules import (
     assess_for_practice,
-    assignment_blockers,
+    list_suitability_blockers,
     situation_in_case,
 )
 
@@ -83,7 +83,7 @@ def list_assignment_blockers(
     suitability = assess_for_practice(
         wanted.item.handout, situation, help_lines, context.case.stage
     )
-    return assignment_blockers(
+    return list_suitability_blockers(
         wanted.item,
         suitability,
         wanted.channel,

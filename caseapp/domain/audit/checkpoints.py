@@ -32,7 +32,7 @@ from caseapp.domain.audit.operations import (
     record,
     record_checkpoints,
 )
-from caseapp.domain.audit.verification import read_part
+from caseapp.domain.audit.stored_log_verification import read_part
 from caseapp.domain.audit.verifier import (
     CheckpointBroken,
     hash_lines,

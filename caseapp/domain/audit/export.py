@@ -23,7 +23,7 @@ from caseapp.domain.audit.checkpoints import (
 )
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.audit.operations import record
-from caseapp.domain.audit.verification import (
+from caseapp.domain.audit.stored_log_verification import (
     log_as_it_stands,
     read_part,
     read_shown,

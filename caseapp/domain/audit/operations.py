@@ -24,7 +24,7 @@ from caseapp.core.transaction import separate_transaction, write_at_end, write_s
 from caseapp.domain.audit.chain import append, is_recorded
 from caseapp.domain.audit.models import AuditEventClient
 from caseapp.domain.audit.security_events import count_in
-from caseapp.domain.audit.verification import log_as_it_stands, read_unchained
+from caseapp.domain.audit.stored_log_verification import log_as_it_stands, read_unchained
 from caseapp.domain.audit.verifier import UNCHAINED, hash_lines
 
 if TYPE_CHECKING:

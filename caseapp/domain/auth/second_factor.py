@@ -328,7 +328,7 @@ def _accept(checked: CheckedCode) -> None:
     clear_attempts(checked.limits)
 
 
-def sign_in(checked: CheckedPassword) -> str:
+def sign_in_with_password(checked: CheckedPassword) -> str:
     """Begin a session and return the token for the cookie; with a second factor it waits for a code, and opens nothing.
 
     Raises Unauthenticated when the password was changed or the account disabled since the check, and, in the same words

@@ -123,7 +123,7 @@ class ComparedName:
     parts: frozenset[str] = frozenset()
 
 
-def compare_name(name: str, preferred: str = "") -> ComparedName:
+def make_comparable(name: str, preferred: str = "") -> ComparedName:
     """Return a name in the form that is compared; it is empty for a name without letters and digits."""
     words = split_name(name)
     if not words:

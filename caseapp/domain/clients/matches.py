@@ -22,7 +22,7 @@ from caseapp.domain.clients.codes import COACH, MATCH_REASONS, QUESTION_HOURS
 from caseapp.domain.clients.comparison import (
     VERSION,
     ComparedName,
-    compare_name,
+    make_comparable,
     phone_numbers,
     similar_names,
 )
@@ -233,7 +233,7 @@ def _wanted_names(name: str, preferred: str = "") -> dict[str, bool]:
     A whole name is looked for among whole names and parts, a part and a similar name among whole names only: two people
     who share a middle name aren't alike.
     """
-    compared = compare_name(name, preferred)
+    compared = make_comparable(name, preferred)
     similar = {fingerprint("name", pair) for pair in compared.parts | similar_names(compared)}
     similar |= {fingerprint("name", PART + pair) for pair in compared.whole}
     return dict.fromkeys(similar, False) | {

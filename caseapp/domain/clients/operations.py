@@ -28,7 +28,7 @@ from caseapp.core.vault import (
 )
 from caseapp.domain.audit.operations import record
 from caseapp.domain.clients.codes import COACH, COACH_DECIDES, QUESTION_HOURS
-from caseapp.domain.clients.comparison import compare_name, searched_words
+from caseapp.domain.clients.comparison import make_comparable, searched_words
 from caseapp.domain.clients.matches import (
     count_questions,
     current_comparison,
@@ -333,8 +333,8 @@ def _write_hashes(client_id: UUID, identity: Identity) -> None:
         db.session.execute(sa.delete(table).where(table.client_id == client_id))
     words = searched_words(identity.name) | searched_words(identity.preferred_name)
     names = {
-        "client": compare_name(identity.name, identity.preferred_name),
-        "partner": compare_name(identity.partner_name or ""),
+        "client": make_comparable(identity.name, identity.preferred_name),
+        "partner": make_comparable(identity.partner_name or ""),
     }
     db.session.add_all(ClientNameWord(word=word, client_id=client_id) for word in words)
     db.session.add_all(

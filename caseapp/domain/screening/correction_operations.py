@@ -10,8 +10,8 @@ from caseapp.core.clock import now
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
 from caseapp.domain.alerts.codes import KINDS
-from caseapp.domain.alerts.escalation import get_escalation
 from caseapp.domain.alerts.operations import raise_alert
+from caseapp.domain.alerts.recipients import get_escalation
 from caseapp.domain.audit.operations import record
 from caseapp.domain.clients.operations import withdraw_contact_confirmation
 from caseapp.domain.clients.queries import find_coach_id

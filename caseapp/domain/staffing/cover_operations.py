@@ -18,8 +18,8 @@ from caseapp.core.ids import new_id
 from caseapp.core.outbox import Task
 from caseapp.core.permissions import Action
 from caseapp.core.vault import seal
-from caseapp.domain.alerts.escalation import as_staff_member
 from caseapp.domain.alerts.operations import readdress_alerts
+from caseapp.domain.alerts.recipients import as_staff_member
 from caseapp.domain.audit.operations import record
 from caseapp.domain.clients.codes import COVER
 from caseapp.domain.clients.memberships import INSERT_MEMBERSHIP, end_memberships

@@ -18,7 +18,7 @@ from caseapp.core.permissions import Action
 from caseapp.core.reads import note_shown
 from caseapp.core.transaction import locked_clients
 from caseapp.core.vault import unseal_column, unseal_text
-from caseapp.domain.alerts.escalation import as_staff_member
+from caseapp.domain.alerts.recipients import as_staff_member
 from caseapp.domain.clients.codes import COACH, COVER
 from caseapp.domain.clients.models import CareTeamMember, Client, Cover, CoveredClient
 from caseapp.domain.clients.queries import (

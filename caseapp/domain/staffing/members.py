@@ -12,8 +12,8 @@ from caseapp.core.database import db
 from caseapp.core.email_addresses import normalize_email
 from caseapp.core.errors import Invalid, NotFound, RuleBroken, refuse_for
 from caseapp.core.permissions import Action, Role
-from caseapp.domain.alerts.escalation import as_staff_member
 from caseapp.domain.alerts.operations import enqueue_alerts_of
+from caseapp.domain.alerts.recipients import as_staff_member
 from caseapp.domain.audit.operations import record
 from caseapp.domain.auth.address_changes import tell_old_address
 from caseapp.domain.auth.operations import add_user, find_member_errors

@@ -13,9 +13,9 @@ from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.errors import Invalid, NotFound, RuleBroken, refuse_for
 from caseapp.core.permissions import Action, Role
-from caseapp.domain.alerts.escalation import as_staff_member
 from caseapp.domain.alerts.operations import enqueue_alerts_of, readdress_alerts
 from caseapp.domain.alerts.queries import list_clients_with_alerts
+from caseapp.domain.alerts.recipients import as_staff_member
 from caseapp.domain.audit.operations import record
 from caseapp.domain.auth.passwords import end_access
 from caseapp.domain.auth.rules import require_reach

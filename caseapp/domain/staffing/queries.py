@@ -14,7 +14,7 @@ from caseapp.core.errors import Invalid, NotFound
 from caseapp.core.pagination import in_any
 from caseapp.core.permissions import Action, Role
 from caseapp.core.reads import note_shown
-from caseapp.domain.alerts.escalation import as_staff_member
+from caseapp.domain.alerts.recipients import as_staff_member
 from caseapp.domain.alerts.rules import is_supervisor
 from caseapp.domain.auth.queries import list_with_password
 from caseapp.domain.clients.codes import COACH, SECOND_PERSON

@@ -13,8 +13,8 @@ from caseapp.core.errors import Invalid, RuleBroken, refuse_for
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
 from caseapp.core.vault import seal_code
-from caseapp.domain.alerts.escalation import as_staff_member
 from caseapp.domain.alerts.operations import readdress_alerts
+from caseapp.domain.alerts.recipients import as_staff_member
 from caseapp.domain.audit.operations import record
 from caseapp.domain.clients.codes import COACH
 from caseapp.domain.clients.models import Transfer

@@ -16,7 +16,7 @@ from caseapp.core.errors import NotFound
 from caseapp.core.permissions import Action, Role
 from caseapp.core.reads import note_shown
 from caseapp.core.vault import unseal_code
-from caseapp.domain.alerts.escalation import as_staff_member
+from caseapp.domain.alerts.recipients import as_staff_member
 from caseapp.domain.assignments.models import Assignment
 from caseapp.domain.clients.codes import COACH
 from caseapp.domain.clients.models import CareTeamMember, Client, Transfer

@@ -248,7 +248,7 @@ def choose_channel(situation: Situation) -> str:
     return "print" if situation.portal_blockers else "portal"
 
 
-def assignment_blockers(
+def list_suitability_blockers(
     item: LibraryItem,
     suitability: Suitability,
     channel: str,

@@ -18,7 +18,7 @@ from caseapp.domain.audit.operations import (
     record_reads,
     record_refusal,
 )
-from caseapp.domain.audit.verification import verify_log
+from caseapp.domain.audit.stored_log_verification import verify_log
 from tests.support import builders
 from tests.support.concurrency import run_concurrently
 from tests.support.depth import times

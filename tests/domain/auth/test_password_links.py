@@ -37,7 +37,7 @@ from caseapp.domain.auth.passwords import (
 )
 from caseapp.domain.auth.queries import find_staff_session, find_token
 from caseapp.domain.auth.schemas import PasswordChange, SignIn
-from caseapp.domain.auth.second_factor import has_second_factor, sign_in
+from caseapp.domain.auth.second_factor import has_second_factor, sign_in_with_password
 from caseapp.domain.staffing.operations import disable_member
 from caseapp.domain.staffing.queries import lock_member
 from tests.support import staff
@@ -94,7 +94,7 @@ def is_refused(secret):
 def test_code_works_once_ends_sessions_and_tokens_keeps_the_factor_and_tells_the_owner(coach, sent):
     checked = check_password(SignIn("coach@practice.test", staff.PASSWORD), HERE)
     with transaction():
-        session = sign_in(checked)
+        session = sign_in_with_password(checked)
         _, token = create_token(operator(), "coach@practice.test", "laptop")
     code = make_code(coach)
     assert find_staff_session(session)

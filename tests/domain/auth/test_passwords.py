@@ -45,7 +45,7 @@ from caseapp.domain.auth.queries import (
     list_sessions,
 )
 from caseapp.domain.auth.schemas import PasswordChange, SignIn
-from caseapp.domain.auth.second_factor import sign_in
+from caseapp.domain.auth.second_factor import sign_in_with_password
 from caseapp.domain.keys.queries import get_ring_key
 from tests.support import builders, staff
 from tests.support.concurrency import run_concurrently
@@ -64,7 +64,7 @@ def coach(app):
 def enter(password=staff.PASSWORD, email="coach@practice.test"):
     checked = check_password(SignIn(email, password), HERE)
     with transaction():
-        return sign_in(checked)
+        return sign_in_with_password(checked)
 
 
 def actor_of(reference):

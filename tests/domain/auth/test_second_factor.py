@@ -58,7 +58,7 @@ def coach(app):
 def enter():
     checked = check_password(SignIn("coach@practice.test", staff.PASSWORD), HERE)
     with transaction():
-        return second_factor.sign_in(checked)
+        return second_factor.sign_in_with_password(checked)
 
 
 def waiting():
@@ -241,7 +241,7 @@ def test_sign_in_while_an_app_is_set_up_leaves_no_session_of_one_factor(coach, a
             if number:
                 second_factor.set_up(coach, secret, code)
             else:
-                second_factor.sign_in(checked)
+                second_factor.sign_in_with_password(checked)
 
     run_concurrently(app, 2, act)
     live = sa.select(Session.assurance_level).where(Session.ended_at.is_(None))

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from caseapp.domain.clients.comparison import (
     MAX_WORD_LENGTH,
     PARTICLES,
-    compare_name,
     fold_word,
+    make_comparable,
     phone_numbers,
     search_words,
     searched_words,
@@ -27,12 +27,12 @@ PLAIN = st.text(string.ascii_lowercase, min_size=4, max_size=9).filter(
 
 
 def are_same(one, other):
-    return not compare_name(one).whole.isdisjoint(compare_name(other).whole)
+    return not make_comparable(one).whole.isdisjoint(make_comparable(other).whole)
 
 
 def are_alike(one, other):
     """Tell whether two names are the same or similar, as `find_possible_matches` does with their hashes."""
-    first, second = compare_name(one), compare_name(other)
+    first, second = make_comparable(one), make_comparable(other)
     wanted = first.whole | first.parts | similar_names(first)
     return not (wanted.isdisjoint(second.whole) and first.whole.isdisjoint(second.parts))
 
@@ -138,8 +138,8 @@ def test_other_names_are_not_alike(one, other):
 
 
 def test_preferred_name_is_a_part_of_the_name():
-    called = compare_name("Katarzyna Nowak", "Kasia")
-    assert compare_name("Kasia Nowak").whole <= called.parts
+    called = make_comparable("Katarzyna Nowak", "Kasia")
+    assert make_comparable("Kasia Nowak").whole <= called.parts
 
 
 @given(st.lists(WORDS, min_size=2, max_size=4))

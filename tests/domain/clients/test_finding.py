@@ -32,7 +32,7 @@ from caseapp.domain.clients.operations import COMPARISON, enqueue_comparison, up
 from caseapp.domain.clients.queries import get_client_record, lock_client
 from caseapp.domain.clients.search import list_clients
 from caseapp.domain.keys.models import ClientKey
-from caseapp.jobs.comparison import compare_clients
+from caseapp.jobs.client_hashes import refresh_outdated_hashes
 from tests.support import builders, staff
 
 pytestmark = pytest.mark.both(every_set=True)
@@ -363,7 +363,7 @@ def test_possible_conflict_that_nobody_asked_about_is_found_and_waits_for_a_deci
         row.partner_name = seal(row, "partner_name", "In\u00e9s Okafor", client.key)
         row.compared_as = None
     for _ in range(2):
-        compare_clients(new_id(), {})
+        refresh_outdated_hashes(new_id(), {})
     db.session.rollback()
     found = list_undecided_conflicts(team["supervisor"], 10)
     assert {one.client_id for one in found} == {ines, other}
@@ -392,7 +392,7 @@ def test_decided_conflict_is_not_found_again(team, ines):
     other = builders.client(team["supervisor"], "Tomas Weber", agreed=True)
     with transaction() as session:
         session.execute(sa.update(Client).values(compared_as=None))
-    compare_clients(new_id(), {})
+    refresh_outdated_hashes(new_id(), {})
     db.session.rollback()
     assert list_outdated_clients(None, 10) == []
     assert list_undecided_conflicts(team["supervisor"], 10) == []
@@ -405,7 +405,7 @@ def test_record_that_does_not_open_does_not_stop_the_comparison(team, ines, capl
         session.execute(sa.update(Client).values(compared_as=None))
         key = sa.update(ClientKey).where(ClientKey.client_id == broken)
         session.execute(key.values(wrapped=b"x" * 60))
-    compare_clients(new_id(), {})
+    refresh_outdated_hashes(new_id(), {})
     db.session.expire_all()
     assert list_outdated_clients(None, 10) == [broken]
 

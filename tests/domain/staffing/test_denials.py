@@ -10,9 +10,9 @@ from caseapp.core.database import db
 from caseapp.core.errors import Invalid, NotFound, RuleBroken
 from caseapp.core.ids import new_id
 from caseapp.core.transaction import transaction
-from caseapp.domain.alerts.escalation import get_escalation
 from caseapp.domain.alerts.models import AlertRecipient
 from caseapp.domain.alerts.queries import list_acknowledged_alerts
+from caseapp.domain.alerts.recipients import get_escalation
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.clients.matches import (
     list_matches,

@@ -27,10 +27,10 @@ from caseapp.domain.suitability.rules import (
     PORTAL_NOT_SAFE,
     assess_for_practice,
     assess_suitability,
-    assignment_blockers,
     choose_channel,
     condition_applies,
     delivery_blockers,
+    list_suitability_blockers,
     situation_in_case,
 )
 from caseapp.domain.suitability.schemas import BLOCKED, CAUTION, ELIGIBLE, Situation, Suitability
@@ -290,7 +290,7 @@ def test_every_refusal_of_a_handout_names_a_way_out(handout, situation, channel,
     for recalled, (hidden, already_assigned, confirmed) in product(
         (None, NOW), product((False, True), repeat=3)
     ):
-        found = assignment_blockers(
+        found = list_suitability_blockers(
             replace(item, recalled_at=recalled, hidden=hidden),
             suitability,
             channel,
@@ -320,7 +320,7 @@ def test_every_reason_against_an_assignment_can_be_met():
         (item, replace(caution, channels=CHANNELS), False),
         (item, open_to_all, False),
     ):
-        reasons = assignment_blockers(
+        reasons = list_suitability_blockers(
             one, suitability, "portal", QUIET, already_assigned=already, confirmed=False
         )
         found |= {reason.code for reason in reasons[:1]}

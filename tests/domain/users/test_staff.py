@@ -22,7 +22,7 @@ from caseapp.domain.auth.operations import (
 from caseapp.domain.auth.passwords import check_password
 from caseapp.domain.auth.queries import find_staff_session, find_token
 from caseapp.domain.auth.schemas import SignIn
-from caseapp.domain.auth.second_factor import sign_in
+from caseapp.domain.auth.second_factor import sign_in_with_password
 from caseapp.domain.staffing.operations import disable_member
 from caseapp.domain.staffing.queries import lock_member
 from caseapp.domain.users.models import User
@@ -135,7 +135,7 @@ def enter(password):
     """Sign the coach in as the page does; return the reference of the session."""
     checked = check_password(SignIn("coach@practice.test", password), "192.0.2.1")
     with transaction():
-        return sign_in(checked)
+        return sign_in_with_password(checked)
 
 
 def test_sign_in_begins_a_session_of_that_user(app):
@@ -184,7 +184,7 @@ def test_sign_in_after_a_change_since_the_check_is_refused(app, change):
         else:
             staff.disable("coach@practice.test")
     with pytest.raises(Unauthenticated), transaction():
-        sign_in(checked)
+        sign_in_with_password(checked)
 
 
 def test_disabled_user_cannot_sign_in_but_keeps_their_name(app):

@@ -18,7 +18,7 @@ BATCH_SIZE = 100
 log = structlog.get_logger()
 
 
-def compare_clients(_row_id: UUID, payload: dict[str, Any]) -> None:
+def refresh_outdated_hashes(_row_id: UUID, payload: dict[str, Any]) -> None:
     """Refresh the next outdated clients, each in its own transaction; safe to repeat, interrupt or run concurrently.
 
     A client whose record doesn't open is left as it is; `caseapp keys check` names it.
