@@ -1,21 +1,28 @@
-"""API for session notes: list, start, read, change a draft, sign, add to a signed one."""
+"""API for session notes: list, start, read, change a draft, sign, add to a signed one, move to another record."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from caseapp.api.blueprint import ApiBlueprint, ListQuerySchema, ListRequest
+from caseapp.core.pagination import page_in_memory
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
+from caseapp.domain.cases.queries import get_case
 from caseapp.domain.notes import operations, queries
+from caseapp.domain.notes.move_operations import move_note as move
+from caseapp.domain.notes.move_queries import list_moved_away, lock_note_move
 from caseapp.domain.notes.queries import lock_case_for_note, lock_note
 from caseapp.domain.notes.schemas import (
     AddendumSchema,
     DraftChange,
     DraftSchema,
+    MovedAwayResponseSchema,
     NewAddendum,
     NewNote,
+    NewNoteMoveTo,
     NewNoteSchema,
+    NoteMoveToSchema,
     NoteResponseSchema,
 )
 from caseapp.http.guard import current_actor, needs
@@ -25,7 +32,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from caseapp.core.pagination import Page
-    from caseapp.domain.notes.records import NoteRecord
+    from caseapp.domain.notes.records import MovedAway, NoteRecord
 
 blueprint = ApiBlueprint(
     "notes", "Session notes: your own drafts, and signed notes by everyone on the care team."
@@ -109,3 +116,33 @@ def add_addendum(signed_note_id: UUID, body: NewAddendum) -> NoteRecord:
             lambda: operations.add_addendum(actor, lock_note(actor, signed_note_id), body),
             lambda note_id: queries.get_note(actor, note_id),
         )
+
+
+@blueprint.route("/cases/<uuid:case_id>/moved-notes")
+@needs(Action.NOTE_READ)
+@blueprint.list_response_schema(MovedAwayResponseSchema())
+@blueprint.query_params(ListQuerySchema())
+def list_moved_notes(case_id: UUID, query: ListRequest) -> Page[MovedAway]:
+    """List that notes were filed in a case in error and moved, oldest first: not where to, and not what they say."""
+    moved = list_moved_away(get_case(current_actor(), case_id).id)
+    return page_in_memory(
+        moved,
+        lambda one: (one.moved_at.isoformat(timespec="microseconds"), one.id.hex),
+        query.cursor,
+        query.limit,
+    )
+
+
+@blueprint.route("/notes/<uuid:note_id>/move", "POST", error_statuses=(409,))
+@needs(Action.NOTE_MOVE)
+@blueprint.response_schema(NoteResponseSchema())
+@blueprint.request_schema(NoteMoveToSchema())
+@blueprint.requires_if_match
+def move_note(note_id: UUID, body: NewNoteMoveTo, version: int) -> NoteRecord:
+    """Move a note that was filed in the wrong client's record, with its addenda, to a case of another client.
+
+    The reason names neither the former client nor their case: whoever reads the note reads it.
+    """
+    actor = current_actor()
+    with transaction():
+        return move(actor, lock_note_move(actor, note_id, body.case_id), body.move, version)

@@ -56,6 +56,7 @@ class Action(StrEnum):
     NOTE_WRITE = "note.write"
     NOTE_SIGN = "note.sign"
     NOTE_AMEND = "note.amend"
+    NOTE_MOVE = "note.move"
     SCREENING_READ = "screening.read"
     SCREENING_RECORD = "screening.record"
     SCREENING_CORRECT = "screening.correct"
@@ -114,6 +115,7 @@ CONFIRMED_ACTIONS = frozenset(
         Action.IDENTITY_LINK,
         Action.NOTE_SIGN,
         Action.NOTE_AMEND,
+        Action.NOTE_MOVE,
         Action.HOLD_RELEASE,
         Action.SCREENING_CORRECT,
         Action.PORTAL_INVITE,
@@ -162,6 +164,7 @@ _COACH = _ALL_STAFF | {
     Action.NOTE_WRITE,
     Action.NOTE_SIGN,
     Action.NOTE_AMEND,
+    Action.NOTE_MOVE,
     Action.SCREENING_READ,
     Action.SCREENING_RECORD,
     Action.SCREENING_CORRECT,

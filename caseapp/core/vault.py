@@ -221,6 +221,17 @@ def unseal_bytes(table: str, column: str, row_id: UUID, sealed: bytes, key: Data
     return _decrypt(key.secret, sealed, _binding(table, column, row_id, key.client_id))
 
 
+def reseal_bytes(
+    table: str, column: str, row_id: UUID, sealed: bytes, key: DataKey, other: DataKey
+) -> bytes:
+    """Encrypt for another client what was sealed under this key, in the same table, column and row.
+
+    Raises SealBroken when it was changed or comes from another place.
+    """
+    data = unseal_bytes(table, column, row_id, sealed, key)
+    return _encrypt(other.secret, data, _binding(table, column, row_id, other.client_id))
+
+
 def unseal_column(row: SealedRow, column: str, key: DataKey) -> str | None:
     """Decrypt one sealed column of a loaded row."""
     return unseal_text(row.__tablename__, column, row.id, getattr(row, column), key)

@@ -69,6 +69,7 @@ MESSAGES = {
     ),
     "note_signed": lazy_gettext("Note signed. It can no longer be changed."),
     "note_saved": lazy_gettext("Draft saved."),
+    "note_moved": lazy_gettext("Note moved. This is its record now."),
     "note_discarded": lazy_gettext("Draft discarded."),
     "case_moved": lazy_gettext("Stage changed."),
     "case_closed": lazy_gettext("Case closed."),

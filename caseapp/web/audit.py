@@ -58,6 +58,7 @@ ACTION_LABELS = {
     Action.NOTE_WRITE: "Edited a note",
     Action.NOTE_SIGN: "Signed a note",
     Action.NOTE_AMEND: "Added to a signed note",
+    Action.NOTE_MOVE: "Moved a note to another record",
     Action.SCREENING_READ: "Viewed a screening",
     Action.SCREENING_RECORD: "Recorded a screening",
     Action.SCREENING_CORRECT: "Marked a screening as recorded in error",

@@ -24,6 +24,7 @@ from caseapp.domain.notes.codes import (
     MODALITIES,
 )
 from caseapp.domain.notes.formats import FORMATS, SECTIONS
+from caseapp.domain.notes.move_queries import list_moved_away
 from caseapp.domain.notes.operations import (
     add_addendum,
     create_note,
@@ -125,7 +126,12 @@ def case_notes(number: str) -> ResponseReturnValue:
     actor, context = current_actor(), load_case_context(number)
     page = list_case_notes(actor, context.case.id, request.args.get("cursor"), PAGE_SIZE)
     return render_template(
-        "notes/case_notes.html", context=context, tab="Notes", page=page, modalities=MODALITIES
+        "notes/case_notes.html",
+        context=context,
+        tab="Notes",
+        page=page,
+        moved_away=list_moved_away(context.case.id),
+        modalities=MODALITIES,
     )
 
 
@@ -385,7 +391,8 @@ def _hold_page(sent: Sent) -> str:
 
 
 def _find_screening(note: NoteRecord) -> Any:  # noqa: ANN401 - a record, or nothing
-    return get_screening(current_actor(), note.screening_id) if note.screening_id else None
+    found = note.own_screening_id
+    return get_screening(current_actor(), found) if found else None
 
 
 def _render_editor(note: NoteRecord, forms: Forms) -> str:

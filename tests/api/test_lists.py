@@ -17,7 +17,7 @@ from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.practice.queries import today
 from caseapp.domain.safety_plans.codes import EXIT, SAFETY
 from caseapp.domain.screening.operations import set_manual_flag
-from tests.api.api_client import BASE, NOBODYS, assert_error
+from tests.api.api_client import BASE, NOBODYS, assert_error, etag
 from tests.support import builders, intakes, safety_plans
 from tests.support.staff_pages import StaffBrowser
 
@@ -89,6 +89,15 @@ def make_codes(coach, client_id):
         assert codes.status_code == 201
 
 
+def move_a_note(coach, case_id):
+    """Move a draft from a case to that of another client."""
+    other = builders.case(coach.actor)
+    there = {"case_id": str(other.case_id), "reason": "The wrong case was open."}
+    note_id = builders.draft(coach.actor, case_id)
+    moved = coach.post(f"/notes/{note_id}/move", there, version=etag({"version": 1}))
+    assert moved.status_code == 200
+
+
 @pytest.fixture
 def records(app, staff):
     """Create at least two records for every list."""
@@ -123,6 +132,7 @@ def records(app, staff):
     for hour in (10, 11):
         note = {"format": "free", "session_at": f"2026-11-20T{hour}:00:00Z"}
         assert coach.post(f"/cases/{made.case_id}/notes", note).status_code == 201
+        move_a_note(coach, made.case_id)
         assert admin.post("/exports", {"format": "csv"}).status_code == 201
     for person in (staff["coach2"], admin):
         wish = {"number": made.number, "user_id": str(person.actor.id), "reason": "relative"}

@@ -233,3 +233,23 @@ def test_addenda_stand_with_a_signed_note(staff, coach, case):
     assert assert_refused(coach.post(f"{here}/addenda", more)) == ["note_in_error"]
     draft = coach.post(f"/cases/{case.case_id}/notes", NEW).get_json()
     assert assert_refused(coach.post(f"/notes/{draft['id']}/addenda", more)) == ["note_not_signed"]
+
+
+def test_note_moves_to_another_clients_case(coach, case):
+    other = builders.case(coach.actor, "Tom Vale")
+    note_id = builders.note(coach.actor, case.case_id)
+    here, body = f"/notes/{note_id}/move", {"case_id": str(other.case_id)}
+    signed = etag({"version": 2})
+    wrong = [("reason", body), ("case_id", {"reason": "Wrong case open."})]
+    assert_refuses(coach, "POST", here, wrong, version=signed)
+    reason = {"reason": "I had the wrong case open."}
+    assert coach.post(here, {"case_id": str(note_id)} | reason, version=signed).status_code == 404
+    moved = coach.post(here, body | reason, version=signed)
+    assert moved.status_code == 200
+    note = moved.get_json()
+    assert (note["case_id"], note["client_id"]) == (str(other.case_id), str(other.client_id))
+    assert (note["is_as_signed"], note["version"]) == (True, 3)
+    [move] = note["moves"]
+    assert (move["reason"], move["role"]) == (reason["reason"], "coach")
+    again = coach.post(here, body | reason, version=etag(note))
+    assert assert_refused(again) == ["note_in_this_record"]

@@ -280,6 +280,11 @@ def accept_offer(world):
     change_transfer(world, from_id=from_id, state="accepted", decided_at=now())
 
 
+def open_another_case(world):
+    """Open a case of another client, to which the note can be moved."""
+    world.own = world.own | {"number": builders.case(world.actors["coach"]).number}
+
+
 REACHED_BY = {
     "account.remove_passkey": add_passkey,
     "account.link_identity": name_provider,
@@ -300,6 +305,7 @@ REACHED_BY = {
     "holds.release": meet_release_conditions,
     "holds.release_named": meet_release_conditions,
     "safety_plans.show": remove_plan,
+    "note_moves.move": open_another_case,
     "screenings.decide": let_sleep_last,
     "people.enable_person": let_colleague_leave,
     "people.remove_factor_of": set_up_app_of_coach,

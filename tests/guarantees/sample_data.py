@@ -405,6 +405,10 @@ BODIES: dict[str, dict[str, object]] = {
     f"PATCH {API}/cases/<uuid:case_id>": {"goal": "together"},
     f"PATCH {API}/notes/<uuid:note_id>": {"minutes": 45},
     f"POST {API}/notes/<uuid:signed_note_id>/addenda": {"kind": "addition", "text": "She rang."},
+    f"POST {API}/notes/<uuid:note_id>/move": {
+        "case_id": NOBODYS.hex,
+        "reason": "The wrong case was open.",
+    },
     f"PATCH {API}/followups/<uuid:followup_id>": {
         "result": "reached",
         "method": "call",

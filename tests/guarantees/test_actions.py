@@ -41,6 +41,7 @@ COACH = EVERY_MEMBER_OF_STAFF | {
     "note.write",
     "note.sign",
     "note.amend",
+    "note.move",
     "screening.read",
     "screening.record",
     "screening.correct",

@@ -54,6 +54,7 @@ def test_signing_releasing_exporting_and_settings_are_among_them():
     assert CONFIRMED.keys() >= {
         "notes.sign",
         "notes.amend",
+        "note_moves.move",
         "holds.release",
         "holds.release_named",
         "screenings.correct",

@@ -68,6 +68,7 @@ LATER_COLUMNS = {
     ("note", "addenda"),
     ("note", "has_unrecorded"),
     ("note", "in_error"),
+    ("note", "moves"),
     ("session", "authenticated_at"),
     ("session", "assurance_level"),
     ("session", "method"),
@@ -107,6 +108,7 @@ LATER_TABLES = {
     "intake",
     "key_ring",
     "note_addendum",
+    "note_move",
     "note_signature",
     "passkey",
     "portal_invitation",
@@ -436,11 +438,11 @@ def check_ways_in(after: dict[str, list[Row]]) -> None:
 
 
 def check_notes(notes):
-    """Check that each note counts with its own time and minutes, without an addendum."""
+    """Check that each note counts with its own time and minutes, without an addendum or a move."""
     for row in notes:
         assert row.pop("actual_session_at") == row["session_at"]
         assert row.pop("actual_minutes") == row["minutes"]
-        assert (row.pop("in_error"), row.pop("addenda")) in {(False, 0), (0, 0)}
+        assert (row.pop("in_error"), row.pop("addenda"), row.pop("moves")) == (False, 0, 0)
 
 
 def test_every_row_of_the_old_schema_comes_through_and_goes_back(old_database: sa.URL) -> None:

@@ -40,9 +40,11 @@ from caseapp.domain.intakes.operations import decide_intake
 from caseapp.domain.intakes.queries import lock_intake
 from caseapp.domain.keys.writing import keep_in_session
 from caseapp.domain.models import METADATA
+from caseapp.domain.notes.move_operations import move_note
+from caseapp.domain.notes.move_queries import lock_note_move
 from caseapp.domain.notes.operations import add_addendum
 from caseapp.domain.notes.queries import lock_note
-from caseapp.domain.notes.schemas import NewAddendum
+from caseapp.domain.notes.schemas import NewAddendum, NewNoteMove
 from caseapp.domain.practice.queries import today
 from caseapp.domain.process_notes.operations import save_process_note
 from caseapp.domain.process_notes.queries import lock_process_note
@@ -207,6 +209,14 @@ def offer_twice(coach, colleague, client_id):
             offer_cases(coach, lock_caseload(coach, coach.id), wanted)
 
 
+def move_a_note_here(coach, number):
+    """Move a note that was filed under another client."""
+    note_id = builders.note(coach, builders.case(coach).case_id)
+    with transaction():
+        new = NewNoteMove(f"{CANARY} is here")
+        move_note(coach, lock_note_move(coach, note_id, number), new, 2)
+
+
 @pytest.fixture
 def canaries(app, named_site):
     """Write the canary into every field whose words are sealed, through the operations."""
@@ -270,6 +280,7 @@ def canaries(app, named_site):
             lock_note(coach, note_id),
             NewAddendum("correction", CANARY, f"{CANARY} is right"),
         )
+    move_a_note_here(coach, made.number)
     builders.screen(coach, made.client_id)
     with transaction():
         assign_handout(

@@ -256,6 +256,17 @@ def list_matches(actor: Actor, client_id: UUID) -> list[ClientMatch]:
     ]
 
 
+def is_undecided(client_id: UUID, other_id: UUID) -> bool:
+    """Tell whether two clients may be one person or a couple and nobody has decided about it."""
+    pair = (client_id, other_id)
+    found = sa.exists().where(
+        PossibleConflict.client_id.in_(pair),
+        PossibleConflict.other_id.in_(pair),
+        PossibleConflict.decided_at.is_(None),
+    )
+    return db.session.scalar(sa.select(found)) or False
+
+
 def _list_decided(client_id: UUID) -> set[UUID]:
     """List the clients about whose possible conflict with this one somebody has decided."""
     pairs = db.session.execute(

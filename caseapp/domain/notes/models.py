@@ -1,4 +1,4 @@
-"""Tables: session notes, their signatures and addenda. Database triggers refuse every change of what was signed."""
+"""Tables: session notes, their signatures, addenda and moves. Triggers refuse every change of what was signed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Note(Model):
 
     `has_unrecorded` tells only that some of the answers are not recorded yet. `actual_session_at`, `actual_minutes` and
     `in_error` are what the newest addenda say, of which there are so many (`addenda`): lists and counts use them. Of a
-    signed note only these change, and only together with a new addendum.
+    signed note only these change, together with a new addendum, and where it is filed, together with a move (`moves`).
     """
 
     __tablename__ = "note"
@@ -79,6 +79,9 @@ class Note(Model):
     )
     in_error: Mapped[bool] = mapped_column(default=False)
     addenda: Mapped[int] = mapped_column(sa.SmallInteger, default=0, info=between(0))
+    moves: Mapped[int] = mapped_column(
+        sa.SmallInteger, default=0, server_default=sa.text("0"), info=between(0)
+    )
     version: Mapped[int] = mapped_column(default=1, info=between(1))
 
     __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 - SQLAlchemy's own form
@@ -112,13 +115,15 @@ class NoteSignature(Model):
 
 
 class NoteAddendum(Model):
-    """A signed correction of or addition to a signed note, or that it was entered in error; it never changes.
+    """A signed correction of or addition to a signed note, or that it was entered in error.
 
-    What it says is sealed in `content`. `seq` is its number in the note. Digest and `mac` are as in a signature.
+    What it says is sealed in `content`. `seq` is its number in the note. Digest and `mac` are as in a signature, and
+    bound to the client of that time. It changes only when it follows its note into another client's record, where it is
+    sealed under that client's key.
     """
 
     __tablename__ = "note_addendum"
-    __table_args__ = (sa.UniqueConstraint("note_id", "seq"), {"info": APPEND_ONLY})
+    __table_args__ = (sa.UniqueConstraint("note_id", "seq"),)
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     note_id: Mapped[UUID] = mapped_column(sa.ForeignKey("note.id"))
@@ -133,5 +138,39 @@ class NoteAddendum(Model):
     zone: Mapped[str] = mapped_column(sa.String(40))
     content: Mapped[bytes]
     digest: Mapped[str] = mapped_column(sa.String(64))
+    key_number: Mapped[int] = mapped_column(info=between(1))
+    mac: Mapped[bytes]
+
+
+class NoteMove(Model):
+    """That a note was filed in the wrong record and moved to another client's, by whom and why; it never changes.
+
+    `client_id` and `case_id` are where the note was moved to; the reason is sealed under that client's key. `seq` is
+    the move's number in the note, and `addenda` how many addenda the note had by then. `mac` is made of the other
+    columns, as in a signature.
+    """
+
+    __tablename__ = "note_move"
+    __table_args__ = (
+        sa.UniqueConstraint("note_id", "seq"),
+        sa.Index("ix_note_move_from_case", "from_case_id", "moved_at"),
+        {"info": APPEND_ONLY},
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    note_id: Mapped[UUID] = mapped_column(sa.ForeignKey("note.id"))
+    seq: Mapped[int] = mapped_column(sa.SmallInteger, info=between(1))
+    from_client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"))
+    from_case_id: Mapped[UUID] = mapped_column(sa.ForeignKey("coaching_case.id"))
+    client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"), index=True)
+    case_id: Mapped[UUID] = mapped_column(sa.ForeignKey("coaching_case.id"))
+    addenda: Mapped[int] = mapped_column(sa.SmallInteger, info=between(0))
+    moved_at: Mapped[datetime]
+    moved_by: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"))
+    role: Mapped[str] = mapped_column(
+        sa.String(12), info=one_of(role for role in Role if role in STAFF_ROLES)
+    )
+    zone: Mapped[str] = mapped_column(sa.String(40))
+    reason: Mapped[bytes]
     key_number: Mapped[int] = mapped_column(info=between(1))
     mac: Mapped[bytes]

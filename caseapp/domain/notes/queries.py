@@ -48,6 +48,7 @@ from caseapp.domain.notes.sealing import (
     build_records,
     draft_screening,
     load_addenda,
+    load_moves,
     unseal_note,
     was_signed,
 )
@@ -97,7 +98,8 @@ def get_note(actor: Actor, note_id: UUID) -> NoteRecord:
         raise NotFound
     # Also of a note that says it has none: they would show that it was changed.
     added = load_addenda([note_id] if was_signed(row) else [])
-    return build_record(row, added.get(note_id, ()))
+    moved = load_moves([note_id] if row.moves else [])
+    return build_record(row, added.get(note_id, ()), moved.get(note_id, ()))
 
 
 @cache

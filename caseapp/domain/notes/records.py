@@ -1,4 +1,4 @@
-"""Session notes as they are read: drafts with their answers, signed notes with their signatures and addenda."""
+"""Session notes as they are read: drafts with their answers, signed notes with signatures, addenda and moves."""
 
 from __future__ import annotations
 
@@ -231,6 +231,38 @@ class Addendum:
     author: str = ""
 
 
+@dataclass(frozen=True)
+class NoteMove:
+    """That a note was moved from the record of one client to that of another; `seq` is its number in the note.
+
+    `addenda` is how many the note had by then. The reason is known where the note is now.
+    """
+
+    id: UUID
+    note_id: UUID
+    seq: int
+    from_client_id: UUID
+    from_case_id: UUID
+    to_client_id: UUID
+    to_case_id: UUID
+    addenda: int
+    moved_at: datetime
+    moved_by: UUID
+    role: str
+    zone: str
+    reason: str = field(default="", repr=False)
+    mover: str = ""
+
+
+@dataclass(frozen=True)
+class MovedAway:
+    """That a note was moved from a case into another record: not which, and not what it says. `id` is the move's."""
+
+    id: UUID
+    moved_at: datetime
+    mover: str
+
+
 def addendum_to_json(addendum: Addendum) -> dict[str, Any]:
     """Return what an addendum says as plain data."""
     return {
@@ -274,6 +306,13 @@ class NoteRecord:
     signature: Signature | None = None
     is_as_signed: bool = True
     addenda: tuple[Addendum, ...] = ()
+    moves: tuple[NoteMove, ...] = ()
+
+    @property
+    def own_screening_id(self) -> UUID | None:
+        """Return the screening recorded with the note; None where it is another client's, since the note was moved."""
+        is_others = self.signature is not None and self.signature.client_id != self.client_id
+        return None if is_others else self.screening_id
 
     @property
     def is_late_entry(self) -> bool:

@@ -26,6 +26,7 @@ from caseapp.domain.screening.schemas import (
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from uuid import UUID
 
 MAX_NOTE_LENGTH = 100_000
 
@@ -253,6 +254,65 @@ class AddendumFormSchema(AddendumSchema):
     )
 
 
+LEAST_MOVE_REASON, MAX_MOVE_REASON = 10, 2000
+
+
+@dataclass(frozen=True)
+class NewNoteMove:
+    """Why a note is moved into another client's record."""
+
+    reason: str = field(repr=False)
+
+
+class NoteMoveSchema(Schema):
+    """Input of the form that moves a note."""
+
+    reason = WrittenReason(lazy_gettext("Write the reason"), LEAST_MOVE_REASON, MAX_MOVE_REASON)
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> NewNoteMove:
+        """Build the value."""
+        return NewNoteMove(data["reason"].replace("\r\n", "\n"))
+
+
+@dataclass(frozen=True)
+class NewNoteMoveTo:
+    """The case to which a note is moved, and why."""
+
+    case_id: UUID
+    move: NewNoteMove
+
+
+class NoteMoveToSchema(NoteMoveSchema):
+    """Input for moving a note, which names the case."""
+
+    case_id = fields.UUID(required=True)
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> NewNoteMoveTo:
+        """Build the value."""
+        reason = data["reason"].replace("\r\n", "\n")
+        return NewNoteMoveTo(data["case_id"], NewNoteMove(reason))
+
+
+class NoteMoveResponseSchema(Schema):
+    """A move of a note from another client's record in API responses; the reason only where the note is now."""
+
+    moved_at = fields.AwareDateTime(required=True)
+    moved_by = fields.UUID(required=True)
+    role = fields.String(required=True)
+    zone = fields.String(required=True)
+    reason = fields.String(required=True)
+
+
+class MovedAwayResponseSchema(Schema):
+    """That a note was moved from a case into another record, in API responses; the id is the move's."""
+
+    id = fields.UUID(required=True)
+    moved_at = fields.AwareDateTime(required=True)
+    mover = fields.String(required=True)
+
+
 class AddendumResponseSchema(Schema):
     """An addendum of a signed note in API responses."""
 
@@ -295,7 +355,7 @@ class NoteResponseSchema(Schema):
     modality = fields.String(required=True)
     status = fields.String(required=True)
     sections = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
-    screening_id = fields.UUID(required=True, allow_none=True)
+    screening_id = fields.UUID(attribute="own_screening_id", required=True, allow_none=True)
     unrecorded_level = fields.Integer(required=True, allow_none=True)
     updated_at = fields.AwareDateTime(required=True)
     signed_at = fields.AwareDateTime(required=True, allow_none=True)
@@ -307,4 +367,5 @@ class NoteResponseSchema(Schema):
     actual_minutes = fields.Integer(required=True, allow_none=True)
     in_error = fields.Boolean(required=True)
     addenda = fields.List(fields.Nested(AddendumResponseSchema), required=True)
+    moves = fields.List(fields.Nested(NoteMoveResponseSchema), required=True)
     version = fields.Integer(required=True)

@@ -1,4 +1,4 @@
-"""How rows of session notes become records: unsealed, and compared with their signatures and addenda."""
+"""How rows of session notes become records: unsealed, and compared with their signatures, addenda and moves."""
 
 from __future__ import annotations
 
@@ -17,14 +17,22 @@ from caseapp.domain.clients.models import Client
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_key
 from caseapp.domain.notes.models import Note, NoteAddendum, NoteSignature
+from caseapp.domain.notes.models import NoteMove as NoteMoveRow
+from caseapp.domain.notes.move_rules import find_signing_client, is_where_it_was_moved
 from caseapp.domain.notes.records import (
     NO_ANSWERS,
     Addendum,
+    NoteMove,
     NoteRecord,
     Signature,
     draft_from_json,
 )
-from caseapp.domain.notes.signatures import are_facts_as_signed, is_addendum_as_signed, is_as_signed
+from caseapp.domain.notes.signatures import (
+    are_facts_as_signed,
+    is_addendum_as_signed,
+    is_as_signed,
+    is_move_as_recorded,
+)
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
@@ -55,6 +63,7 @@ COLUMNS = (
     Note.actual_minutes,
     Note.in_error,
     Note.addenda,
+    Note.moves,
     Note.version,
     ClientKey.wrapped,
     User.name.label("author"),
@@ -93,18 +102,23 @@ def build_records(rows: Sequence[Any], keys: Mapping[UUID, DataKey] = NO_KEYS) -
     changed.
     """
     added = load_addenda([row.id for row in rows if was_signed(row)])
-    return [build_record(row, added.get(row.id, ()), keys.get(row.client_id)) for row in rows]
+    moved = load_moves([row.id for row in rows if row.moves])
+    return [
+        build_record(row, added.get(row.id, ()), moved.get(row.id, ()), keys.get(row.client_id))
+        for row in rows
+    ]
 
 
 def build_record(
     row: Any,  # noqa: ANN401 - a result row
     added: Sequence[Any] = (),
+    moved: Sequence[Any] = (),
     key: DataKey | None = None,
 ) -> NoteRecord:
-    """Unseal a note with its addenda, and compare a signed one with its signature and theirs.
+    """Unseal a note with its addenda and moves, and compare a signed one with its signature and theirs.
 
     One that was changed is noted for the log. A draft that was signed, and a note in the case of another client, were
-    changed: such a draft counts as signed.
+    changed: such a draft counts as signed. So was a note that is neither where it was signed nor where it was moved.
     """
     key = key or open_key(row.wrapped, row.client_id, "note", row.id)
     is_readable = True
@@ -115,10 +129,12 @@ def build_record(
             raise
         is_readable = False
         note = unseal_note(row, None, author=row.author, client=row.client, number=row.number)
+    moves = [_build_move(found, key) for found in moved]
+    note = replace(note, moves=tuple(each for each, _ in moves))
     if not was_signed(row):
         return note
     signature = _build_signature(row)
-    addenda = [_build_addendum(found, key) for found in added]
+    addenda = [_build_addendum(found, key, note.moves) for found in added]
     note = replace(
         note,
         status="signed",
@@ -130,7 +146,8 @@ def build_record(
         and row.client_id == row.case_client_id
         and is_readable
         and is_as_signed(note, signature, row.key_number, row.mac)
-        and all(is_right for _, is_right in addenda)
+        and all(is_right for _, is_right in (*addenda, *moves))
+        and is_where_it_was_moved(note, row.moves)
         and are_facts_as_signed(note, row.addenda)
     )
     if not is_same:
@@ -154,7 +171,54 @@ def load_addenda(note_ids: Sequence[UUID]) -> dict[UUID, list[Any]]:
     return found
 
 
-def _build_addendum(row: Any, key: DataKey) -> tuple[Addendum, bool]:  # noqa: ANN401 - a result row
+def load_moves(note_ids: Sequence[UUID]) -> dict[UUID, list[Any]]:
+    """Load the moves of notes as rows, by note and in their order."""
+    found: dict[UUID, list[Any]] = {}
+    if not note_ids:
+        return found
+    rows = db.session.execute(
+        sa.select(*NoteMoveRow.__table__.c, User.name.label("mover"))
+        .join(User, User.id == NoteMoveRow.moved_by)
+        .where(NoteMoveRow.note_id.in_(note_ids))
+        .order_by(NoteMoveRow.note_id, NoteMoveRow.seq)
+    )
+    for row in rows:
+        found.setdefault(row.note_id, []).append(row)
+    return found
+
+
+def _build_move(row: Any, key: DataKey) -> tuple[NoteMove, bool]:  # noqa: ANN401 - a result row
+    """Unseal a move; tell too whether it is as it was recorded. Only a move to where the note is has its reason."""
+    is_readable, reason = True, ""
+    if row.client_id == key.client_id:
+        try:
+            reason = unseal_text("note_move", "reason", row.id, row.reason, key) or ""
+        except SealBroken:
+            is_readable = False
+    move = NoteMove(
+        row.id,
+        row.note_id,
+        row.seq,
+        row.from_client_id,
+        row.from_case_id,
+        row.client_id,
+        row.case_id,
+        row.addenda,
+        row.moved_at,
+        row.moved_by,
+        row.role,
+        row.zone,
+        reason,
+        row.mover,
+    )
+    return move, is_readable and is_move_as_recorded(move, row.key_number, row.mac)
+
+
+def _build_addendum(
+    row: Any,  # noqa: ANN401 - a result row
+    key: DataKey,
+    moves: Sequence[NoteMove],
+) -> tuple[Addendum, bool]:
     """Unseal an addendum; tell too whether it is as it was signed. One that doesn't open has no texts."""
     try:
         content = _unseal_data(row, "content", key, NoteAddendum.__tablename__)
@@ -177,8 +241,9 @@ def _build_addendum(row: Any, key: DataKey) -> tuple[Addendum, bool]:  # noqa: A
         content.get("minutes"),
         row.author,
     )
-    is_right = is_addendum_as_signed(addendum, row.digest, row.key_number, row.mac)
-    return addendum, is_right
+    signed = replace(addendum, client_id=find_signing_client(moves, row.seq, row.client_id))
+    is_right = is_addendum_as_signed(signed, row.digest, row.key_number, row.mac)
+    return addendum, is_right and row.client_id == key.client_id
 
 
 def _build_signature(row: Any) -> Signature | None:  # noqa: ANN401 - a result row

@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-    from caseapp.domain.notes.records import Addendum, NoteRecord
+    from caseapp.domain.notes.records import Addendum, NoteMove, NoteRecord
 
 LABEL = "caseapp/note-signature/v1"
 ADDENDUM_LABEL = "caseapp/note-addendum/v1"
+MOVE_LABEL = "caseapp/note-move/v1"
 
 
 def make_signature(
@@ -80,6 +81,18 @@ def authenticate_addendum(addendum: Addendum) -> dict[str, Any]:
     return {"digest": digest, "key_number": key.number, "mac": mac}
 
 
+def authenticate_move(move: NoteMove) -> dict[str, Any]:
+    """Return the columns that authenticate a move, with the key in use."""
+    key = get_ring_key("signatures")
+    return {"key_number": key.number, "mac": make_mac(_canonical_move(move), MOVE_LABEL, key)}
+
+
+def is_move_as_recorded(move: NoteMove, number: int, mac: bytes) -> bool:
+    """Tell whether a move is what was authenticated with that key."""
+    key = find_key(number)
+    return key is not None and is_mac(mac, _canonical_move(move), MOVE_LABEL, key)
+
+
 def is_addendum_as_signed(addendum: Addendum, digest: str, number: int, mac: bytes) -> bool:
     """Tell whether an addendum is what was authenticated with that key."""
     key = find_key(number)
@@ -120,4 +133,27 @@ def _canonical(signature: Signature) -> bytes:
         signature.recorded_at.isoformat(),
         signature.digest,
     ]
+    return _to_bytes(values)
+
+
+def _canonical_move(move: NoteMove) -> bytes:
+    # As above. The reason is bound to its row by its own seal.
+    values = [
+        move.id.hex,
+        move.note_id.hex,
+        move.seq,
+        move.from_client_id.hex,
+        move.from_case_id.hex,
+        move.to_client_id.hex,
+        move.to_case_id.hex,
+        move.addenda,
+        move.moved_at.isoformat(),
+        move.moved_by.hex,
+        move.role,
+        move.zone,
+    ]
+    return _to_bytes(values)
+
+
+def _to_bytes(values: list[Any]) -> bytes:
     return json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode()

@@ -63,9 +63,11 @@ from caseapp.domain.contacts.schemas import NewContact
 from caseapp.domain.followups.operations import complete_followup, create_followup
 from caseapp.domain.followups.queries import lock_followup
 from caseapp.domain.followups.schemas import NewFollowUp
+from caseapp.domain.notes.move_operations import move_note
+from caseapp.domain.notes.move_queries import lock_note_move
 from caseapp.domain.notes.operations import add_addendum, discard_draft, sign_note
 from caseapp.domain.notes.queries import lock_note
-from caseapp.domain.notes.schemas import NewAddendum
+from caseapp.domain.notes.schemas import NewAddendum, NewNoteMove
 from caseapp.domain.practice.operations import add_help_line, confirm_help_lines
 from caseapp.domain.practice.schemas import NewHelpLine
 from caseapp.domain.reports.operations import create_export
@@ -281,6 +283,15 @@ def changes(team):
             "note.amend",
             lambda: add_addendum(
                 coach, lock_note(coach, signed), NewAddendum("addition", "She rang.")
+            ),
+        ),
+        (
+            "note.move",
+            lambda: move_note(
+                coach,
+                lock_note_move(coach, signed, moving.number),
+                NewNoteMove("Written for somebody else, Ring me."),
+                3,
             ),
         ),
         ("note.write", lambda: discard_draft(coach, lock_note(coach, thrown), 1)),

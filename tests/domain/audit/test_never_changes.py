@@ -117,7 +117,7 @@ def test_application_can_only_add_rows_that_never_change(app, database_url):
         db.session.scalars(
             sa.text(
                 "SELECT tbl_name FROM sqlite_master WHERE type = 'trigger' "
-                "AND sql LIKE '%BEFORE DELETE ON%' AND sql NOT LIKE '%WHEN%'"
+                "AND sql LIKE '%BEFORE UPDATE ON%' AND sql NOT LIKE '%WHEN%'"
             )
         )
     )

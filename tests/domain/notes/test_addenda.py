@@ -25,7 +25,7 @@ from tests.support.owner import owner_connection
 pytestmark = pytest.mark.both
 
 ADDENDA = METADATA.tables["note_addendum"]
-DERIVED = {"actual_session_at", "actual_minutes", "in_error", "addenda", "version"}
+DERIVED = {"actual_session_at", "actual_minutes", "in_error", "addenda", "moves", "version"}
 WHY = "I wrote the wrong day."
 
 

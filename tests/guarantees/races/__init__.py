@@ -8,7 +8,7 @@ from tests.guarantees.races.contacts import CONTACTS
 from tests.guarantees.races.form_drafts import MORE_DRAFTS
 from tests.guarantees.races.handouts import HANDOUTS
 from tests.guarantees.races.intakes import INTAKES, MORE_INTAKES
-from tests.guarantees.races.notes import NOTES
+from tests.guarantees.races.notes import MORE_NOTES, NOTES
 from tests.guarantees.races.safety_plans import SAFETY_PLANS
 from tests.guarantees.races.staffing import MORE as MORE_STAFFING
 from tests.guarantees.races.staffing import STAFFING
@@ -17,6 +17,6 @@ from tests.guarantees.races.worksheets import WORKSHEETS
 RACES = (
     ALERTS | CASES | CONTACTS | HANDOUTS | INTAKES | NOTES | SAFETY_PLANS | STAFFING | WORKSHEETS
 )
-MORE = MORE_DRAFTS | MORE_INTAKES | MORE_STAFFING
+MORE = MORE_DRAFTS | MORE_INTAKES | MORE_NOTES | MORE_STAFFING
 
 __all__ = ["MORE", "RACES"]

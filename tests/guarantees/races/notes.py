@@ -10,6 +10,9 @@ from caseapp.domain.cases import operations as cases
 from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.followups.operations import complete_followup
 from caseapp.domain.followups.queries import list_client_followups, lock_followup
+from caseapp.domain.notes.models import NoteMove
+from caseapp.domain.notes.move_operations import move_note
+from caseapp.domain.notes.move_queries import lock_note_move
 from caseapp.domain.notes.operations import (
     add_addendum,
     create_note,
@@ -21,7 +24,7 @@ from caseapp.domain.notes.operations import (
 )
 from caseapp.domain.notes.queries import lock_case_for_note, lock_note
 from caseapp.domain.notes.records import DraftScreening
-from caseapp.domain.notes.schemas import DraftChange, NewAddendum, NewNote
+from caseapp.domain.notes.schemas import DraftChange, NewAddendum, NewNote, NewNoteMove
 from caseapp.domain.process_notes.operations import save_process_note
 from caseapp.domain.process_notes.queries import lock_process_note
 from caseapp.domain.screening.protocol import ITEMS
@@ -34,7 +37,9 @@ if TYPE_CHECKING:
 
     from caseapp.domain.notes.queries import LockedNote
 
-from tests.guarantees.races.race import CLOSING, Race, Team, version
+from tests.guarantees.races.race import CLOSING, Race, Team, count, version
+
+WRONG_CASE = NewNoteMove("The wrong case was open.")
 
 
 def starting_a_note(team: Team) -> Race:
@@ -127,7 +132,35 @@ def adding_to_a_note(team: Team) -> Race:
     )
 
 
+def moving_to_a_closed_case(team: Team) -> Race:
+    """Move a note to a case that is being closed."""
+    coach, made = team["coach"], builders.case(team["coach"])
+    other = builders.steady_case(coach)
+    note_id = builders.note(coach, made.case_id)
+    return Race(
+        lambda: cases.close_case(coach, lock_case(coach, other.case_id), CLOSING, version(other)),
+        lambda: move_note(coach, lock_note_move(coach, note_id, other.number), WRONG_CASE, 2),
+        "case_closed",
+    )
+
+
+def moving_twice(team: Team) -> Race:
+    """Move a note to one client while somebody moves it to another one."""
+    coach, supervisor = team["coach"], team["supervisor"]
+    made, other, third = (builders.case(coach) for _ in range(3))
+    note_id = builders.note(coach, made.case_id)
+    return Race(
+        lambda: move_note(coach, lock_note_move(coach, note_id, other.number), WRONG_CASE, 2),
+        lambda: move_note(
+            supervisor, lock_note_move(supervisor, note_id, third.number), WRONG_CASE, 2
+        ),
+        "stale",
+        lambda: count(NoteMove, NoteMove.note_id == note_id) == 1,
+    )
+
+
 NOTES = {
+    "move_note": moving_to_a_closed_case,
     "add_addendum": adding_to_a_note,
     "mark_screening_in_error": marking_in_error,
     "create_note": starting_a_note,
@@ -137,3 +170,5 @@ NOTES = {
     "sign_note": signing,
     "discard_draft": discarding,
 }
+
+MORE_NOTES = {"move_note, twice": moving_twice}

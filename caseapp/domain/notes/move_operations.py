@@ -1,0 +1,112 @@
+"""The operation that moves a note into another client's record."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+from sqlalchemy.orm.attributes import set_committed_value
+
+from caseapp.core.actor import Actor, require
+from caseapp.core.clock import now
+from caseapp.core.database import db, run
+from caseapp.core.ids import new_id
+from caseapp.core.permissions import Action
+from caseapp.core.vault import reseal_bytes, seal
+from caseapp.domain.audit.operations import record
+from caseapp.domain.notes.models import Note, NoteAddendum
+from caseapp.domain.notes.models import NoteMove as NoteMoveRow
+from caseapp.domain.notes.move_queries import find_move_facts
+from caseapp.domain.notes.move_rules import check_move
+from caseapp.domain.notes.queries import get_note
+from caseapp.domain.notes.records import NoteMove, NoteRecord
+from caseapp.domain.notes.sealing import load_addenda
+from caseapp.domain.notes.signatures import authenticate_move
+from caseapp.domain.practice.queries import get_practice_info
+
+if TYPE_CHECKING:
+    from caseapp.core.vault import DataKey
+    from caseapp.domain.notes.move_queries import LockedNoteMove
+    from caseapp.domain.notes.schemas import NewNoteMove
+
+INSERT_MOVE = sa.insert(NoteMoveRow.__table__)  # type: ignore[arg-type]
+
+
+def move_note(
+    actor: Actor, move: LockedNoteMove, new: NewNoteMove, expected_version: int
+) -> NoteRecord:
+    """Move a note that was filed in the wrong client's record, with its addenda, to another client's case; return it.
+
+    All of it is sealed under the other client's key. What was signed stays as it is: the move, which is authenticated
+    like a signature, leads from the ids that were signed to the new ones. The log of both clients has an event, and
+    neither names the other client.
+
+    Raises RuleBroken, Invalid and Stale.
+    """
+    require(actor, Action.NOTE_MOVE)
+    row, former, case = move.note.row, move.note.client, move.case
+    # Read with its signature and its addenda: a note that was changed isn't moved.
+    found = get_note(actor, row.id)
+    facts = find_move_facts(found, case.client_id, case.status)
+    names = (former.record.name, former.record.preferred_name)
+    check_move(actor, move, found, facts, names, new)
+    moved = NoteMove(
+        new_id(),
+        row.id,
+        row.moves + 1,
+        former.id,
+        row.case_id,
+        case.client_id,
+        case.id,
+        row.addenda,
+        now(),
+        actor.id,
+        actor.role.value,
+        get_practice_info().practice.zone,
+    )
+    # The database lets a signed note change only for a move that it has.
+    _store_move(moved, new.reason, case.key)
+    set_committed_value(row, "version", expected_version)
+    for column in ("sections", "draft_screening"):
+        if (sealed := getattr(row, column)) is not None:
+            sealed = reseal_bytes(Note.__tablename__, column, row.id, sealed, former.key, case.key)
+            setattr(row, column, sealed)
+    row.client_id, row.case_id, row.moves = case.client_id, case.id, moved.seq
+    db.session.flush()
+    _take_addenda_along(moved, former.key, case.key)
+    for client_id, where in ((former.id, "away"), (case.client_id, "here")):
+        details = {"moved": where}
+        record(actor, Action.NOTE_MOVE, "note", row.id, client_id=client_id, details=details)
+    return get_note(actor, row.id)
+
+
+def _store_move(moved: NoteMove, reason: str, key: DataKey) -> None:
+    row = NoteMoveRow(id=moved.id, client_id=moved.to_client_id)
+    run(
+        INSERT_MOVE,
+        id=moved.id,
+        note_id=moved.note_id,
+        seq=moved.seq,
+        from_client_id=moved.from_client_id,
+        from_case_id=moved.from_case_id,
+        client_id=moved.to_client_id,
+        case_id=moved.to_case_id,
+        addenda=moved.addenda,
+        moved_at=moved.moved_at,
+        moved_by=moved.moved_by,
+        role=moved.role,
+        zone=moved.zone,
+        reason=seal(row, "reason", reason, key),
+        **authenticate_move(moved),
+    )
+
+
+def _take_addenda_along(moved: NoteMove, key: DataKey, other: DataKey) -> None:
+    for row in load_addenda([moved.note_id]).get(moved.note_id, ()):
+        table = NoteAddendum.__tablename__
+        content = reseal_bytes(table, "content", row.id, row.content, key, other)
+        db.session.execute(
+            sa.update(NoteAddendum)
+            .where(NoteAddendum.id == row.id)
+            .values(client_id=other.client_id, content=content)
+        )

@@ -1,0 +1,101 @@
+"""The rules of moving a note: who moves it where, what its reason may say, and where a moved note has to be."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from caseapp.domain.notes.move_rules import (
+    MoveFacts,
+    find_move_faults,
+    find_signing_client,
+    is_where_it_was_moved,
+    list_move_blockers,
+)
+
+AUTHOR, OTHER, HERE, THERE, BEYOND = (UUID(int=number) for number in range(1, 6))
+
+
+@pytest.mark.parametrize(
+    ("facts", "altered", "who", "is_supervisor", "codes"),
+    [
+        ({}, False, AUTHOR, False, []),
+        ({}, False, OTHER, True, []),
+        ({}, False, OTHER, False, ["not_author_of_note"]),
+        ({}, True, AUTHOR, True, ["note_altered"]),
+        ({"client_id": HERE}, False, AUTHOR, True, ["note_in_this_record"]),
+        ({"case_status": "closed"}, False, AUTHOR, True, ["case_closed"]),
+        ({"has_screening": True}, False, AUTHOR, True, ["note_has_screening"]),
+        ({"is_undecided": True}, False, AUTHOR, False, ["move_needs_supervisor"]),
+        ({"is_undecided": True}, False, OTHER, True, []),
+    ],
+)
+def test_author_or_supervisor_moves_a_note_without_a_screening_to_an_open_case(
+    facts, altered, who, is_supervisor, codes
+):
+    note: Any = SimpleNamespace(client_id=HERE, author_id=AUTHOR, is_as_signed=not altered)
+    plain = {"client_id": THERE, "case_status": "open", "has_screening": False}
+    about = MoveFacts(**plain | {"is_undecided": False} | facts)
+    found = list_move_blockers(note, about, who, is_supervisor=is_supervisor)
+    assert [reason.code for reason in found] == codes
+
+
+@pytest.mark.parametrize(
+    ("reason", "is_named"),
+    [
+        ("I had the wrong case open when I wrote this.", False),
+        ("Both are called Vale, and I mixed them up.", False),
+        ("This was in Ines’ record.", True),
+        ("Nessa and he were mixed up.", True),
+        ("It was in c-2026-0007 before.", True),
+        ("The inesperada session.", False),
+    ],
+)
+def test_reason_does_not_say_whose_record_the_note_was_in(reason, is_named):
+    faults = find_move_faults(reason, ("Ines Vale", "Nessa"), "C-2026-0007", "Tom Vale")
+    assert bool(faults) == is_named
+
+
+def place(number, *, to, addenda=0, before=HERE):
+    return SimpleNamespace(
+        seq=number,
+        from_client_id=before,
+        from_case_id=before,
+        to_client_id=to,
+        to_case_id=to,
+        addenda=addenda,
+    )
+
+
+def test_moves_lead_from_where_a_note_was_signed_to_where_it_is():
+    first, second = place(1, to=THERE, addenda=1), place(2, to=BEYOND, addenda=3, before=THERE)
+    signed = SimpleNamespace(client_id=HERE, case_id=HERE)
+
+    def fits(moves, number, where, signature=signed):
+        note: Any = SimpleNamespace(
+            signature=signature, moves=moves, client_id=where, case_id=where
+        )
+        return is_where_it_was_moved(note, number)
+
+    assert fits([], 0, HERE)
+    assert fits([first], 1, THERE)
+    assert fits([first, second], 2, BEYOND)
+    # Signed between the two moves: a draft was moved first.
+    assert fits([first, second], 2, BEYOND, SimpleNamespace(client_id=THERE, case_id=THERE))
+    for wrong in (
+        ([], 0, THERE),
+        ([first], 0, THERE),
+        ([], 1, HERE),
+        ([first], 1, BEYOND),
+        ([second], 1, BEYOND),
+        ([second, first], 2, THERE),
+    ):
+        assert not fits(*wrong), wrong
+    assert not fits([first], 1, THERE, None)
+    # Each addendum is bound to the client of its time.
+    moves: Any = [first, second]
+    owners = [find_signing_client(moves, seq, BEYOND) for seq in (1, 2, 3, 4)]
+    assert owners == [HERE, THERE, THERE, BEYOND]
