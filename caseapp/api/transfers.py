@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from caseapp.api.blueprint import ApiBlueprint, ListQuerySchema, ListRequest
 from caseapp.core.pagination import page_in_memory
@@ -10,9 +10,11 @@ from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.staffing import transfer_operations as operations
 from caseapp.domain.staffing.cover_queries import lock_caseload
+from caseapp.domain.staffing.transfer_briefs import get_brief as find_brief
 from caseapp.domain.staffing.transfer_queries import list_transfers as list_all
 from caseapp.domain.staffing.transfer_queries import lock_transfer
 from caseapp.domain.staffing.transfer_schemas import (
+    BriefResponseSchema,
     DecidedTransfer,
     DecidedTransferResponseSchema,
     MadeOffers,
@@ -111,3 +113,23 @@ def undo(transfer_id: UUID) -> DecidedTransfer:
     with transaction():
         operations.undo_transfer(actor, lock_transfer(actor, transfer_id))
     return DecidedTransfer(transfer_id, "undone")
+
+
+@blueprint.route("/transfers/<uuid:accepted_id>/brief")
+@needs(Action.CASE_READ)
+@blueprint.response_schema(BriefResponseSchema())
+def get_brief(accepted_id: UUID) -> dict[str, Any]:
+    """Get what to know about a case that you accepted, for 15 days and while you are the client's coach."""
+    brief = find_brief(current_actor(), accepted_id)
+    context = brief.context
+    return {
+        **{
+            name: getattr(brief, name) for name in ("id", "former", "accepted_at", "readable_until")
+        },
+        **{name: getattr(brief, name) for name in ("due", "drafts", "unread", "plan")},
+        "case_id": context.case.id,
+        "client_id": context.client.id,
+        "number": context.case.number,
+        "holds": context.safety.holds,
+        "flags": sorted(context.safety.flags),
+    }

@@ -52,6 +52,7 @@ class Action(StrEnum):
     CASE_MOVE = "case.move"
     CASE_CLOSE = "case.close"
     CASE_REOPEN = "case.reopen"
+    CASE_EXPORT = "case.export"
     NOTE_READ = "note.read"
     NOTE_WRITE = "note.write"
     NOTE_SIGN = "note.sign"
@@ -119,6 +120,7 @@ CONFIRMED_ACTIONS = frozenset(
         Action.HOLD_RELEASE,
         Action.SCREENING_CORRECT,
         Action.PORTAL_INVITE,
+        Action.CASE_EXPORT,
         Action.REPORT_EXPORT,
         Action.PRACTICE_EDIT,
         Action.USER_MANAGE,
@@ -160,6 +162,7 @@ _COACH = _ALL_STAFF | {
     Action.CASE_MOVE,
     Action.CASE_CLOSE,
     Action.CASE_REOPEN,
+    Action.CASE_EXPORT,
     Action.NOTE_READ,
     Action.NOTE_WRITE,
     Action.NOTE_SIGN,

@@ -54,6 +54,7 @@ ACTION_LABELS = {
     Action.CASE_MOVE: "Changed a case's stage",
     Action.CASE_CLOSE: "Closed a case",
     Action.CASE_REOPEN: "Reopened a case",
+    Action.CASE_EXPORT: "Downloaded the brief of a case",
     Action.NOTE_READ: "Viewed a note",
     Action.NOTE_WRITE: "Edited a note",
     Action.NOTE_SIGN: "Signed a note",

@@ -17,7 +17,7 @@ from caseapp.domain.staffing.transfer_queries import (
     list_transfers,
     lock_transfer,
 )
-from caseapp.domain.staffing.transfer_rules import OFFERED_FOR, UNDO_WITHIN
+from caseapp.domain.staffing.transfer_rules import BRIEF_FOR, OFFERED_FOR, UNDO_WITHIN
 from caseapp.domain.staffing.transfer_schemas import NewTransfer, TransferRecord, TransferSchema
 from caseapp.http.forms import BUTTON, Body, Done, FormPage, Forms, Sent
 from caseapp.http.guard import current_actor
@@ -58,6 +58,7 @@ def transfer_list(transfers: list[TransferRecord], forms: Forms) -> str:
         others=[one for one in team if one.id != actor.id and one.disabled_at is None],
         reasons=TRANSFER_REASONS,
         undo_hours=int(UNDO_WITHIN.total_seconds() // 3600),
+        brief_days=BRIEF_FOR.days,
         forms=forms,
     )
 

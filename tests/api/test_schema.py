@@ -102,6 +102,7 @@ def records(app, staff):
     emergency = {"number": foreign, "reason": "contact", "words": "She rang, Jonas is ill."}
     return {
         "intake_id": coach.post("/intakes", intakes.BODY).get_json()["id"],
+        "accepted_id": NOBODYS,
         "transfer_id": coach.get("/transfers").get_json()["items"][0]["id"],
         "denial_id": staff["supervisor"].post("/denied-access", denial).get_json()["id"],
         "emergency_id": coach.post("/emergency-access", emergency).get_json()["id"],

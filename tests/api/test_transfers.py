@@ -35,6 +35,10 @@ def test_cases_are_offered_listed_decided_and_undone(staff):
     assert colleague.post(f"{address}/accept").get_json()["state"] == "accepted"
     assert colleague.get(f"/clients/{made.client_id}").status_code == 200
     assert coach.get(f"/clients/{made.client_id}").status_code == 404
+    brief = colleague.get(f"{address}/brief").get_json()
+    found = [brief[name] for name in ("number", "former", "holds", "flags", "drafts", "plan")]
+    assert found == [made.number, coach.actor.name, [], [], [], None]
+    assert coach.get(f"{address}/brief").status_code == 404
     assert coach.post(f"{address}/undo").get_json()["state"] == "undone"
     assert coach.get(f"/clients/{made.client_id}").status_code == 200
     assert colleague.post(f"{address}/undo").status_code == 409

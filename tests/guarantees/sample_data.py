@@ -67,6 +67,7 @@ PROCESS_NOTE = "I dread the heron in her kitchen."
 
 # Every URL argument has a value here. OWNED arguments name somebody's record.
 OWNED = {
+    "accepted_id",
     "alert_id",
     "assignment_id",
     "case_id",
@@ -148,6 +149,25 @@ def _guard(number, admin, denied, reader):
     return denial_id, emergency_id
 
 
+def _offer(session, former, coach, client_id, moment, state="offered", **more):
+    """Let somebody offer a client to a coach, and return the transfer's id."""
+    transfer = Transfer(
+        id=new_id(),
+        client_id=client_id,
+        from_id=former.id,
+        to_id=coach.id,
+        state=state,
+        offered_at=moment,
+        offered_by=former.id,
+        expires_at=moment + timedelta(days=7),
+        **more,
+    )
+    key = get_client_key(client_id)
+    transfer.reason = seal_code("transfer", "reason", transfer.id, "other", key)
+    session.add(transfer)
+    return transfer.id
+
+
 def _belongings(app, coach, slugs, others):
     """Create one record of each kind for a coach; return the client's browser and a value for each argument.
 
@@ -211,20 +231,10 @@ def _belongings(app, coach, slugs, others):
         session.flush()
         session.add(CoveredClient(cover_id=cover.id, client_id=found.client_id))
         cover_id = cover.id
-        transfer = Transfer(
-            client_id=found.client_id,
-            from_id=coach.id,
-            to_id=coach.id,
-            state="offered",
-            offered_at=moment,
-            offered_by=coach.id,
-            expires_at=moment + timedelta(days=7),
-        )
-        transfer.id = new_id()
-        key = get_client_key(found.client_id)
-        transfer.reason = seal_code("transfer", "reason", transfer.id, "other", key)
-        session.add(transfer)
-        transfer_id = transfer.id
+        transfer_id = _offer(session, coach, coach, found.client_id, moment)
+        # Somebody else, who was a coach then.
+        former = (others[0], coach, found.client_id)
+        accepted_id = _offer(session, *former, moment, state="accepted", decided_at=moment)
     note_id = builders.draft(coach, found.case_id)
     with transaction():
         session_id = find_staff_session(begin_session("staff", coach.id)).actor.session_id
@@ -238,6 +248,7 @@ def _belongings(app, coach, slugs, others):
     context = get_case_context_by_number(coach, number)
     assignments = list_assignments(coach, context)
     return browser, {
+        "accepted_id": accepted_id,
         "alert_id": alert_id,
         "case_id": found.case_id,
         "client_id": found.client_id,

@@ -108,7 +108,7 @@ TO_SET_UP = {
 }
 # Arguments whose records only their author sees, what only that team's supervisor reaches, and what somebody reaches
 # who was named to release the hold.
-OF_AUTHOR = {"note_id", "session_id", "token_id"}
+OF_AUTHOR = {"accepted_id", "note_id", "session_id", "token_id"}
 # Arguments that are no part of a client's record: who has emergency access finds nothing of them.
 OF_PEOPLE = {"alert_id", "bulk_assignment_id", "coach_id", "cover_id", "intake_id", "transfer_id"}
 OF_TEAM = {"staffing.hand_over_page", "staffing.confirm_rest", "staffing.hand_over_rest"}

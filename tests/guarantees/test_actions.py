@@ -37,6 +37,7 @@ COACH = EVERY_MEMBER_OF_STAFF | {
     "case.move",
     "case.close",
     "case.reopen",
+    "case.export",
     "note.read",
     "note.write",
     "note.sign",

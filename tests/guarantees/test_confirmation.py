@@ -60,6 +60,7 @@ def test_signing_releasing_exporting_and_settings_are_among_them():
         "screenings.correct",
         "reports.create_report",
         "reports.download",
+        "briefs.download",
         "settings.save_practice",
         "settings.save_alerts",
     }

@@ -37,6 +37,7 @@ PAGES = {
     "authoring.edit_page": 5,
     "authoring.history_page": 8,
     "board.board_page": 24,
+    "briefs.brief_page": 11,
     "bulk_assignments.choose_page": 6,
     "bulk_assignments.progress_page": 6,
     "cases.case_list": 5,

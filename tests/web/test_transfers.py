@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-import pytest
+from datetime import timedelta
 
+import pytest
+import sqlalchemy as sa
+
+from caseapp.core.clock import at, now
+from caseapp.core.database import db
 from caseapp.core.transaction import transaction
+from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.staffing.cover_queries import lock_caseload
-from caseapp.domain.staffing.transfer_operations import decline_transfer, offer_cases
+from caseapp.domain.staffing.transfer_operations import (
+    accept_transfer,
+    decline_transfer,
+    offer_cases,
+    undo_transfer,
+)
 from caseapp.domain.staffing.transfer_queries import list_transfers, lock_transfer
+from caseapp.domain.staffing.transfer_rules import BRIEF_FOR
 from caseapp.domain.staffing.transfer_schemas import NewTransfer
 from tests.support import builders
+from tests.support.pdf_checks import extract_text
 from tests.support.staff_pages import StaffBrowser
 
 
@@ -69,3 +82,54 @@ def test_supervisor_reads_what_they_declined_as_an_offer_of_their_team(app, team
         decline_transfer(supervisor, lock_transfer(supervisor, found.id))
     page = theirs.text("/transfers")
     assert page.index("No case is offered to you.") < page.index("Declined")
+
+
+@pytest.mark.pdf
+def test_new_coach_alone_reads_the_brief_of_the_case_for_some_days(app, team):
+    coach, colleague, supervisor = team["coach"], team["coach2"], team["supervisor"]
+    made = builders.case(coach, "Ines Okafor")
+    builders.screen(coach, made.client_id, self_harm=3)
+    words = {"data": "She rang.", "assessment": "Calmer.", "plan": "A walk ☃ each day."}
+    builders.note(coach, made.case_id, words)
+    builders.draft(coach, made.case_id, {"plan": "Something that nobody else reads."})
+    with transaction():
+        wanted = NewTransfer(colleague.id, "workload", (made.client_id,), all=False)
+        offer_cases(coach, lock_caseload(coach, coach.id), wanted)
+    [found] = list_transfers(colleague)
+    path = f"/transfers/{found.id}/brief"
+    theirs = StaffBrowser(app, colleague)
+    assert (found.has_brief, theirs.get(path).status_code) == (False, 404)
+    with transaction():
+        accept_transfer(colleague, lock_transfer(colleague, found.id))
+    moment = now()
+    assert f'href="{path}"' in theirs.text("/transfers")
+    page = theirs.text(path)
+    answer = theirs.send(path, f"{path}/file")
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="brief.pdf"'
+    printed = extract_text(answer.data)
+    for text in ("Safety hold since", "One, begun today.", coach.name, "signed by"):
+        assert text in " ".join(page.split()), text
+        assert text in printed, text
+    assert "A walk ☃ each day." in page
+    assert "A walk ? each day." in printed
+    assert "Something that nobody" not in page + printed
+    assert made.number in printed
+    assert "Okafor" not in printed
+    read = sa.select(AuditEvent.action).where(
+        AuditEvent.actor_id == colleague.id, AuditEvent.client_id == made.client_id
+    )
+    assert {"case.read", "case.export"} <= set(db.session.scalars(read))
+    db.session.rollback()
+    for person in (coach, supervisor, team["admin"]):
+        other = StaffBrowser(app, person)
+        assert other.get(path).status_code in {403, 404}
+    with at(moment + BRIEF_FOR - timedelta(minutes=1)):
+        assert StaffBrowser(app, colleague).get(path).status_code == 200
+    with at(moment + BRIEF_FOR):
+        late = StaffBrowser(app, colleague)
+        assert late.get(path).status_code == 404
+        assert path not in late.text("/transfers")
+    with transaction():
+        undo_transfer(coach, lock_transfer(coach, found.id))
+    assert theirs.get(path).status_code == 404
+    assert path not in theirs.text("/transfers")

@@ -68,6 +68,7 @@ CLIENT_READS = frozenset(
     {
         *READ_ACTIONS.values(),
         Action.AUDIT_READ,
+        Action.CASE_EXPORT,
         Action.CONFLICT_READ,
         Action.PORTAL_READ,
         Action.REPORT_EXPORT,

@@ -315,15 +315,24 @@ def _find_unrecorded_level(row: sa.Row[*tuple[Any, ...]]) -> int | None:
 
 def find_previous_plan(actor: Actor, note: NoteRecord) -> NoteRecord | None:
     """Find the newest signed note with a plan from before this session."""
+    return _find_plan(actor, note.case_id, Note.actual_session_at <= note.session_at)
+
+
+def find_last_plan(actor: Actor, case_id: UUID) -> NoteRecord | None:
+    """Find the newest signed note of a case with a plan."""
+    return _find_plan(actor, case_id)
+
+
+def _find_plan(actor: Actor, case_id: UUID, *where: sa.ColumnElement[bool]) -> NoteRecord | None:
     require(actor, Action.NOTE_READ)
     rows = db.session.execute(
         _with_names(actor.role, actor.id)
         .where(
-            Note.case_id == note.case_id,
+            Note.case_id == case_id,
             Note.status == "signed",
             Note.format != "free",
             ~Note.in_error,
-            Note.actual_session_at <= note.session_at,
+            *where,
         )
         .order_by(Note.actual_session_at.desc(), Note.id.desc())
         .limit(1)

@@ -50,6 +50,18 @@ def count_unsigned_notes(actor: Actor) -> int:
     return db.session.scalars(sa.select(sa.func.count()).select_from(drafts)).one()
 
 
+def list_draft_times(actor: Actor, client_id: UUID, author_id: UUID) -> list[datetime]:
+    """List when somebody began the notes about a client that they haven't signed, oldest first, without their content.
+
+    The caller has already found the client for the actor.
+    """
+    require(actor, Action.NOTE_READ)
+    begun = sa.select(Note.created_at).where(
+        IS_DRAFT, Note.client_id == client_id, Note.author_id == author_id
+    )
+    return list(db.session.scalars(begun.order_by(Note.created_at)))
+
+
 def _select_unsigned(actor: Actor) -> sa.Select[UUID, datetime]:
     return sa.select(Note.id, Note.created_at).where(
         IS_DRAFT, looks_after_client(actor, Note.client_id)

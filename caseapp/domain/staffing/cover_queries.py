@@ -314,7 +314,7 @@ def get_cover(actor: Actor, cover_id: UUID) -> CoverView:
     rows = db.session.execute(join_safety(query)).all()
     note_shown(row.client_id for row in rows)
     keys = {row.client_id: open_listed_key(row.wrapped, row.client_id) for row in rows}
-    due = _list_due(keys)
+    due = list_due(keys)
     clients = []
     for row in rows:
         key = keys[row.client_id]
@@ -346,8 +346,11 @@ def _of_client(value: sa.ColumnElement[Any], client_id: Any) -> sa.Select[Any]: 
     return sa.select(value).where(client_id == Client.id).correlate(Client)
 
 
-def _list_due(keys: dict[UUID, Any]) -> dict[UUID, list[FollowUpRecord]]:
-    """List the open tasks of some clients that are due within a week, the first one first."""
+def list_due(keys: dict[UUID, Any]) -> dict[UUID, list[FollowUpRecord]]:
+    """List the open tasks of some clients that are due within a week, the first one first.
+
+    `keys` are the keys of the clients, whom the caller has found for an actor.
+    """
     ids: Collection[UUID] = keys.keys()
     rows = db.session.execute(
         sa.select(FollowUp, Client)

@@ -32,6 +32,7 @@ from caseapp.domain.clients.visibility import (
     in_role,
     is_denied_to,
     sees_client,
+    select_clients_of,
     select_denied_clients,
 )
 from caseapp.domain.dashboard.listed_clients import newest_case_number
@@ -42,7 +43,7 @@ from caseapp.domain.staffing.cover_queries import list_coached
 from caseapp.domain.staffing.cover_schemas import Caseload
 from caseapp.domain.staffing.queries import is_in_team
 from caseapp.domain.staffing.transfer_rules import (
-    UNDO_WITHIN,
+    BRIEF_FOR,
     list_recipient_faults,
     list_undo_faults,
     list_waiting_faults,
@@ -194,8 +195,8 @@ def _concerns(actor: Actor) -> sa.ColumnElement[bool]:
 def list_transfers(actor: Actor) -> list[TransferRecord]:
     """List the offers that concern the actor, the newest first; in one statement.
 
-    What somebody was offered is listed while they can decide, and while they can undo what they accepted; what was
-    offered by them, or by a coach whom they supervise, for LISTED_FOR.
+    What somebody was offered is listed while they can decide, and what they accepted for BRIEF_FOR; what was offered by
+    them, or by a coach whom they supervise, for LISTED_FOR.
     """
     require(actor, Action.CLIENT_READ)
     moment = now()
@@ -203,7 +204,7 @@ def list_transfers(actor: Actor) -> list[TransferRecord]:
         Transfer.to_id == actor.id,
         sa.or_(
             sa.and_(Transfer.state == "offered", Transfer.expires_at > moment),
-            sa.and_(Transfer.state == "accepted", Transfer.decided_at > moment - UNDO_WITHIN),
+            sa.and_(Transfer.state == "accepted", Transfer.decided_at > moment - BRIEF_FOR),
         ),
     )
     by_them = sa.and_(_is_offering(actor), Transfer.offered_at > moment - LISTED_FOR)
@@ -223,6 +224,7 @@ def list_transfers(actor: Actor) -> list[TransferRecord]:
             coach,
             colleague.name.label("colleague"),
             sees_client(actor, Client.id).label("is_seen"),
+            Client.id.in_(select_clients_of(actor.id, COACH)).label("is_coached"),
             _is_offering(actor).label("is_offering"),
             _is_as_left().label("is_as_left"),
             is_denied_to(Transfer.from_id, Transfer.client_id).label("from_is_denied"),
@@ -285,4 +287,9 @@ def _record(actor: Actor, row: Any) -> TransferRecord:  # noqa: ANN401 - a resul
             or row.from_is_denied
             or list_recipient_faults(as_staff_member(row.former), found.to_id)
         ),
+        has_brief=is_recipient
+        and bool(row.number and row.is_coached)
+        and found.state == "accepted"
+        and found.decided_at is not None
+        and moment - found.decided_at < BRIEF_FOR,
     )

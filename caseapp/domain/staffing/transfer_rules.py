@@ -20,6 +20,8 @@ OFFERED_FOR = timedelta(days=7)
 """How long a colleague has for deciding about an offer. Awaiting sign-off."""
 UNDO_WITHIN = timedelta(hours=24)
 """How long after it was accepted a transfer can be undone. Awaiting sign-off."""
+BRIEF_FOR = UNDO_WITHIN + timedelta(days=14)
+"""How long after the acceptance the new coach can open the brief of the case. Awaiting sign-off."""
 NOT_ACTIVE = Reason(
     "not_active",
     "Only a coach or supervisor with an active account can take over a case.",

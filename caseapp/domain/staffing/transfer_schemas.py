@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from marshmallow import Schema, fields, post_load, validate
 
+from caseapp.domain.assignments.schemas import AssignmentResponseSchema
 from caseapp.domain.clients.codes import TRANSFER_REASONS, TRANSFER_STATES
+from caseapp.domain.followups.schemas import FollowUpResponseSchema
+from caseapp.domain.notes.schemas import NoteResponseSchema
+from caseapp.domain.screening.response_schemas import HoldResponseSchema
 from caseapp.domain.staffing.cover_schemas import ChosenClientsSchema, require_clients
 
 if TYPE_CHECKING:
@@ -23,7 +27,8 @@ class TransferRecord:
     `unread` the handouts that the client has not read; they are None for whoever doesn't see the client and has nothing
     to decide. `reason` is a code of TRANSFER_REASONS, None for whoever doesn't see the client, and for the colleague
     until they have accepted. What the reader may do now is in `may_decide`, `may_withdraw` and `may_undo`, though
-    accepting and undoing are refused where nobody could then release an open hold.
+    accepting and undoing are refused where nobody could then release an open hold. `has_brief` says that they can open
+    the brief of the case.
     """
 
     id: UUID
@@ -44,6 +49,7 @@ class TransferRecord:
     may_decide: bool
     may_withdraw: bool
     may_undo: bool
+    has_brief: bool
 
 
 @dataclass(frozen=True)
@@ -99,6 +105,29 @@ class TransferResponseSchema(Schema):
     may_decide = fields.Boolean(required=True)
     may_withdraw = fields.Boolean(required=True)
     may_undo = fields.Boolean(required=True)
+    has_brief = fields.Boolean(required=True)
+
+
+class BriefResponseSchema(Schema):
+    """What the new coach of a transferred client has to know; `plan` is the newest signed note that has a plan.
+
+    `due` are the follow-ups due within a week, `drafts` when the former coach began each note that isn't signed, and
+    `unread` the handouts that the client hasn't read.
+    """
+
+    id = fields.UUID(required=True)
+    case_id = fields.UUID(required=True)
+    client_id = fields.UUID(required=True)
+    number = fields.String(required=True)
+    former = fields.String(required=True)
+    accepted_at = fields.AwareDateTime(required=True)
+    readable_until = fields.AwareDateTime(required=True)
+    holds = fields.List(fields.Nested(HoldResponseSchema), required=True)
+    flags = fields.List(fields.String(), required=True)
+    due = fields.List(fields.Nested(FollowUpResponseSchema), required=True)
+    drafts = fields.List(fields.AwareDateTime(), required=True)
+    unread = fields.List(fields.Nested(AssignmentResponseSchema), required=True)
+    plan = fields.Nested(NoteResponseSchema, required=True, allow_none=True)
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ from caseapp.domain.staffing.denials import lock_access
 from caseapp.domain.staffing.members import change_role
 from caseapp.domain.staffing.queries import lock_member
 from caseapp.domain.staffing.schemas import NewDenial
+from caseapp.domain.staffing.transfer_briefs import get_brief
 from caseapp.domain.staffing.transfer_operations import (
     accept_transfer,
     decline_transfer,
@@ -97,6 +98,15 @@ def sees(actor, made):
         return get_client_record(actor, made.client_id) is not None
     except NotFound:
         return False
+
+
+def read_brief(actor, made):
+    """Return the number of the case in its brief, None where there is none for an actor."""
+    transfers = sa.select(Transfer.id).where(Transfer.client_id == made.client_id)
+    try:
+        return get_brief(actor, db.session.scalars(transfers).one()).context.case.number
+    except NotFound:
+        return None
 
 
 def listed(actor):
@@ -205,7 +215,9 @@ def test_transfer_is_undone_within_a_day_by_either_of_the_two(team):
     assert {task.assigned_to for task in tasks} == {coach.id}
     assert refused(undo_transfer, coach, made) == ["not_accepted"]
     # Passed on since, it can't be undone; nor later.
+    assert read_brief(colleague, other) == other.number
     give(supervisor, other, colleague, supervisor)
+    assert (read_brief(colleague, other), read_brief(supervisor, other)) == (None, None)
     assert refused(undo_transfer, colleague, other) == ["passed_on"]
     offer(coach, coach, colleague, made)
     decide(accept_transfer, colleague, made)
