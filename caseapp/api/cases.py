@@ -29,10 +29,12 @@ from caseapp.domain.cases.schemas import (
 from caseapp.domain.cases.stages import stage_by_id
 from caseapp.domain.clients.operations import create_client
 from caseapp.domain.clients.queries import lock_client
+from caseapp.domain.consent.rules import derive_consent
 from caseapp.domain.dashboard.schemas import TimelineEvent, TimelineEventResponseSchema
 from caseapp.domain.dashboard.timeline import list_timeline
 from caseapp.domain.dashboard.timeline_events import EVENT_KINDS
 from caseapp.domain.followups.schemas import PLAUSIBLE_TIME
+from caseapp.domain.practice.queries import get_practice_info
 from caseapp.http.guard import current_actor, needs
 from caseapp.http.idempotency import run_api_once
 
@@ -91,6 +93,10 @@ def _record(context: CaseContext) -> dict[str, Any]:
         "updated_at": case.updated_at,
         "closed_at": case.closed_at,
         "hold": context.safety.hold,
+        "consent_withdrawn_on": context.client.consent_withdrawn_on,
+        "consent": derive_consent(
+            context.client, get_practice_info().practice.consent_version
+        ).state,
         "goal": case.goal,
         "goal_chosen_on": case.goal_chosen_on,
         "review_date": case.review_date,

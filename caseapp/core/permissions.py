@@ -42,6 +42,10 @@ class Action(StrEnum):
     CONTACT_CONFIRM = "contact.confirm"
     CONTACT_READ = "contact.read"
     CONTACT_WRITE = "contact.write"
+    CONSENT_READ = "consent.read"
+    CONSENT_WRITE = "consent.write"
+    CONSENT_TEXT_READ = "consent_text.read"
+    CONSENT_TEXT_PUBLISH = "consent_text.publish"
     CONFLICT_READ = "conflict.read"
     CONFLICT_ASK = "conflict.ask"
     CONFLICT_DECIDE = "conflict.decide"
@@ -121,6 +125,7 @@ CONFIRMED_ACTIONS = frozenset(
         Action.SCREENING_CORRECT,
         Action.PORTAL_INVITE,
         Action.CASE_EXPORT,
+        Action.CONSENT_TEXT_PUBLISH,
         Action.REPORT_EXPORT,
         Action.PRACTICE_EDIT,
         Action.USER_MANAGE,
@@ -143,6 +148,7 @@ _ALL_STAFF = frozenset(
         Action.SESSION_END,
         Action.FORM_DRAFT,
         Action.TODAY_READ,
+        Action.CONSENT_TEXT_READ,
         Action.HANDOUT_READ,
     }
 )
@@ -155,6 +161,8 @@ _COACH = _ALL_STAFF | {
     Action.CONTACT_CONFIRM,
     Action.CONTACT_READ,
     Action.CONTACT_WRITE,
+    Action.CONSENT_READ,
+    Action.CONSENT_WRITE,
     Action.PORTAL_INVITE,
     Action.CASE_OPEN,
     Action.CASE_READ,
@@ -200,6 +208,7 @@ ACTIONS_BY_ROLE: dict[Role, frozenset[Action]] = {
             Action.CONFLICT_DECIDE,
             Action.HAND_OVER,
             Action.DENIAL_MANAGE,
+            Action.CONSENT_TEXT_PUBLISH,
             Action.EMERGENCY_REVIEW,
             Action.HOLD_RELEASE,
             Action.HOLD_ALLOW,
@@ -221,6 +230,7 @@ ACTIONS_BY_ROLE: dict[Role, frozenset[Action]] = {
             Action.SIGNATURES_BEGIN,
             Action.ROLLBACK_ACCEPT,
             Action.PRACTICE_EDIT,
+            Action.CONSENT_TEXT_PUBLISH,
             Action.USER_MANAGE,
             Action.DENIAL_MANAGE,
             Action.ACCESS_EXPLAIN,
@@ -258,6 +268,8 @@ AREAS: dict[str, tuple[str, ...]] = {
             "hold",
             "alert",
             "followup",
+            "consent",
+            "consent_text",
             "assignment",
             "form",
             "today",

@@ -10,6 +10,7 @@ from caseapp.domain.authoring import models as authoring
 from caseapp.domain.bulk_assignments import models as bulk_assignments
 from caseapp.domain.cases import models as cases
 from caseapp.domain.clients import models as clients
+from caseapp.domain.consent import models as consent
 from caseapp.domain.contacts import models as contacts
 from caseapp.domain.followups import models as followups
 from caseapp.domain.form_drafts import models as form_drafts
@@ -34,6 +35,7 @@ MODULES = (
     bulk_assignments,
     cases,
     clients,
+    consent,
     contacts,
     followups,
     form_drafts,

@@ -99,6 +99,11 @@ MESSAGES = {
     "followup_added": lazy_gettext("Follow-up added."),
     "own_words_saved": lazy_gettext("Saved. Only you can see it."),
     "contact_recorded": lazy_gettext("Recorded."),
+    "consent_recorded": lazy_gettext("Recorded."),
+    "consent_withdrawn": lazy_gettext(
+        "Withdrawal recorded. Handouts, email and reports have stopped for this client."
+    ),
+    "consent_text_published": lazy_gettext("Text published."),
     "contact_in_error": lazy_gettext("Marked as recorded in error."),
     "result_recorded": lazy_gettext("Result recorded."),
     "handouts_assigned": lazy_gettext("Handouts assigned."),

@@ -9,10 +9,12 @@ from caseapp.core.errors import NotFound
 from caseapp.domain.cases.queries import get_case_context_by_number, lock_case
 from caseapp.domain.cases.stages import stages
 from caseapp.domain.clients.rules import is_contact_frozen, list_usable_channels
+from caseapp.domain.consent.codes import EARLIER_TEXT, MISSING, WITHDRAWN
+from caseapp.domain.consent.rules import derive_consent
 from caseapp.domain.dashboard.case_page import get_case_page
 from caseapp.domain.screening.protocol import FLAG_LABELS, ITEMS_BY_KEY, LEVEL_LABELS, Level
 from caseapp.http.guard import current_actor
-from caseapp.http.template_helpers import local, today
+from caseapp.http.template_helpers import current_practice, local, long_day, today
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from caseapp.core.actor import Actor
     from caseapp.domain.cases.queries import CaseContext, LockedCase
     from caseapp.domain.clients.queries import ClientRecord
+    from caseapp.domain.consent.rules import ConsentState
     from caseapp.domain.dashboard.case_page import CasePage
     from caseapp.domain.screening.proposals import Proposal
     from caseapp.domain.screening.records import Hold
@@ -113,6 +116,24 @@ def describe_safe_contact(client: ClientRecord, flags: Collection[str]) -> tuple
     return f"{', '.join(parts).rstrip('.')}.", " ".join(notes)
 
 
+def consent_of(client: ClientRecord) -> ConsentState:
+    """Tell how a client's consent stands."""
+    return derive_consent(client, current_practice().consent_version)
+
+
+def describe_consent(client: ClientRecord) -> str:
+    """Describe in a sentence how a client's consent stands."""
+    found = consent_of(client)
+    if found.state == WITHDRAWN and found.withdrawn_on:
+        return f"The client withdrew consent on {long_day(found.withdrawn_on)}."
+    if found.state == EARLIER_TEXT:
+        published = current_practice().consent_version
+        return f"The client hasn’t agreed to the practice’s present text yet (version {published})."
+    if found.state == MISSING:
+        return "No consent is recorded yet."
+    return "The client has given consent."
+
+
 def stage_dates(context: CasePage) -> dict[int, str]:
     """Describe when the case was in each stage so far, by stage number."""
     entered: dict[str, datetime] = {}
@@ -196,6 +217,8 @@ def hold_day(hold: Hold) -> int:
 def register_template_globals(blueprint: Blueprint) -> None:
     """Make these functions available to every staff template."""
     for function in (
+        consent_of,
+        describe_consent,
         describe_safe_contact,
         stage_dates,
         flag_tags,

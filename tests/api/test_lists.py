@@ -98,6 +98,16 @@ def move_a_note(coach, case_id):
     assert moved.status_code == 200
 
 
+def make_consents(coach, supervisor, client_id):
+    """Publish two texts, and record that a client gave consent twice."""
+    for _ in range(2):
+        consent = {"given_on": today().isoformat(), "method": "written"}
+        assert coach.post(f"/clients/{client_id}/consents", consent).status_code == 201
+    for language in ("en-GB", "es"):
+        text = {"language": language, "words": "We keep notes about what you tell us."}
+        assert supervisor.post("/consent-texts", text).status_code == 201
+
+
 @pytest.fixture
 def records(app, staff):
     """Create at least two records for every list."""
@@ -129,6 +139,7 @@ def records(app, staff):
     for kind in ("no_show", "cancelled"):
         answer = coach.post(f"/clients/{made.client_id}/contacts", {"kind": kind})
         assert answer.status_code == 201
+    make_consents(coach, supervisor, made.client_id)
     for hour in (10, 11):
         note = {"format": "free", "session_at": f"2026-11-20T{hour}:00:00Z"}
         assert coach.post(f"/cases/{made.case_id}/notes", note).status_code == 201

@@ -441,6 +441,15 @@ BODIES: dict[str, dict[str, object]] = {
     f"POST {API}/assignments/<uuid:assignment_id>/replace": {"message": ""},
     f"POST {API}/clients/<uuid:client_id>/contact-confirmation": {"in_person": True},
     f"POST {API}/clients/<uuid:client_id>/contacts": {"kind": "no_show"},
+    f"POST {API}/clients/<uuid:client_id>/consents": {
+        "given_on": "2026-05-14",
+        "method": "written",
+    },
+    f"POST {API}/clients/<uuid:client_id>/consents/withdrawal": {
+        "withdrawn_on": "2026-05-14",
+        "withdrawn_method": "spoken",
+        "told": "She told me.",
+    },
     f"POST {API}/contacts/<uuid:contact_id>/error": {"reason": "Another client."},
     f"POST {API}/clients/<uuid:client_id>/safety-plans": {
         "kind": "safety",

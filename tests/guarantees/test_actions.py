@@ -22,6 +22,7 @@ EVERY_MEMBER_OF_STAFF = {
     "form.draft",
     "today.read",
     "handout.read",
+    "consent_text.read",
 }
 COACH = EVERY_MEMBER_OF_STAFF | {
     "client.create",
@@ -50,6 +51,8 @@ COACH = EVERY_MEMBER_OF_STAFF | {
     "flag.set",
     "contact.read",
     "contact.write",
+    "consent.read",
+    "consent.write",
     "plan.read",
     "plan.write",
     "hold.read",
@@ -70,6 +73,7 @@ SUPERVISOR = COACH | {
     "board.read",
     "client.hand_over",
     "denial.manage",
+    "consent_text.publish",
     "emergency.review",
     "conflict.read",
     "conflict.decide",
@@ -84,6 +88,7 @@ SUPERVISOR = COACH | {
 }
 ADMIN = EVERY_MEMBER_OF_STAFF | {
     "denial.manage",
+    "consent_text.publish",
     "report.export",
     "audit.read",
     "chain.begin",

@@ -25,6 +25,7 @@ from caseapp.domain.assignments.operations import (
 )
 from caseapp.domain.assignments.queries import get_assignment_record, lock_assignment
 from caseapp.domain.assignments.reading import get_reading_list, get_reading_list_item
+from caseapp.domain.assignments.rules import NOT_AVAILABLE
 from caseapp.domain.assignments.schemas import NewAssignments
 from caseapp.domain.auth import portal_codes
 from caseapp.domain.bulk_assignments.models import BulkAssignmentItem
@@ -34,7 +35,10 @@ from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.clients.operations import confirm_contact, update_client
 from caseapp.domain.clients.queries import get_client_record, lock_client
 from caseapp.domain.clients.schemas import SafeContact
+from caseapp.domain.consent.operations import record_consent, withdraw_consent
+from caseapp.domain.consent.schemas import ConsentWithdrawal, NewConsent
 from caseapp.domain.handouts.operations import publish_version
+from caseapp.domain.practice.queries import today
 from caseapp.domain.screening.operations import set_manual_flag
 from tests.domain.clients.portal_visitor import come_in, request_link
 from tests.support import builders, staff
@@ -284,6 +288,39 @@ def test_assignment_is_hidden_while_its_channel_is_unsafe(
     make_safe_again(world)
     db.session.rollback()
     assert len(get_reading_list(client)) == 1
+
+
+def test_nothing_reaches_a_client_who_withdrew_consent_until_they_give_it_again(
+    world: World,
+) -> None:
+    wanted = NewAssignments(("enough-to-eat",), "portal", "", "en", confirmed=True)
+    with transaction():
+        assign_handouts(world.coach, lock_case(world.coach, world.made.case_id), wanted)
+    # It delivers whatever waits.
+    ask_for_link(world)
+    start_bulk(world)
+    with transaction():
+        told = ConsentWithdrawal(today(), "spoken", "She told me.")
+        withdraw_consent(world.coach, lock_client(world.coach, world.made.client_id), told)
+    before = world.count()
+    process_bulk(world)
+    send_mail(world)
+    for channel in ("portal", "print", "in_person"):
+        with pytest.raises(RuleBroken, match="withdrawn consent"), transaction():
+            case = lock_case(world.coach, world.made.case_id)
+            assign_handout(world.coach, case, SLUG, message="", channel=channel, confirmed=True)
+    assert world.count() == before
+    client = Actor(world.made.client_id, Role.CLIENT, "Ines", "portal")
+    assert get_reading_list(client) == []
+    with pytest.raises(RuleBroken) as refused:
+        get_reading_list_item(client, 1)
+    assert refused.value.reasons == (NOT_AVAILABLE,)
+    with transaction():
+        again = NewConsent(today(), "written")
+        record_consent(world.coach, lock_client(world.coach, world.made.client_id), again)
+    assert len(get_reading_list(client)) == 1
+    assign(world)
+    assert world.count() > before
 
 
 @UNSAFE

@@ -44,6 +44,7 @@ UNLOCKED = {
     "LockedPortalAccess": "caseapp.domain.auth.models.PortalAccess",
     "LockedProcessNote": "caseapp.domain.process_notes.schemas.ProcessNoteRecord",
     "LockedScreening": "caseapp.domain.screening.records.ScreeningRecord",
+    "LockedTexts": "caseapp.domain.consent.schemas.ConsentTextRecord",
     "LockedTransfer": "caseapp.domain.staffing.transfer_schemas.TransferRecord",
     "LockedWorksheet": "caseapp.domain.assignments.schemas.AssignmentRecord",
 }

@@ -78,6 +78,9 @@ LATER_COLUMNS = {
     ("token", "used_at"),
     ("session", "wrapped_writing_key"),
     ("portal_access", "pin_chosen_at"),
+    ("client", "consent_version"),
+    ("client", "consent_withdrawn_on"),
+    ("practice", "consent_version"),
     ("practice", "requires_single_sign_on"),
     ("practice", "second_factor_roles"),
     ("practice", "language"),
@@ -98,6 +101,8 @@ LATER_TABLES = {
     "audit_event_client",
     "client_safety",
     "conflict_question",
+    "consent",
+    "consent_text",
     "contact",
     "cover",
     "covered_client",
@@ -423,9 +428,10 @@ def old_database(app: object, database_url: sa.URL) -> sa.URL:
 
 
 def check_ways_in(after: dict[str, list[Row]]) -> None:
-    """Check what is new of sessions, tokens and the settings of signing in, and take it out."""
+    """Check what is new of sessions, tokens and settings, and take it out."""
     for row in after["practice"]:
         assert (row.pop("second_factor_roles"), row.pop("requires_single_sign_on")) == ([], False)
+        assert row.pop("consent_version") == 0
     for row in after["session"]:
         assert (row.pop("assurance_level"), row.pop("method")) == (1, None)
         assert row.pop("wrapped_writing_key") is None
@@ -485,7 +491,8 @@ def test_every_row_of_the_old_schema_comes_through_and_goes_back(old_database: s
         (None, None)
     }
     assert {row.pop("language") for row in after["client"]} <= {None, "es"}
-    for column in ("compared_as", "contact_confirmed_at", "contact_confirmed_by"):
+    consent = ("consent_version", "consent_withdrawn_on")
+    for column in ("compared_as", "contact_confirmed_at", "contact_confirmed_by", *consent):
         assert {row.pop(column) for row in after["client"]} == {None}
     coaches = {(row.pop("from_coach_id"), row.pop("to_coach_id")) for row in after["case_event"]}
     assert coaches == {(None, None)}

@@ -133,6 +133,11 @@ PLAIN = {
     "Who the client is, how they are spoken to and what they agreed to.": {
         "client.compared_as",
         "client.consent_method",
+        "client.consent_version",
+        "consent.kind",
+        "consent_text.language",
+        "consent_text.version",
+        "consent_text.words",
         "client.language",
         "client.name",
         "client.preferred_name",

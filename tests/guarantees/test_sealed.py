@@ -29,6 +29,8 @@ from caseapp.domain.cases.stages import criteria_between, next_stage
 from caseapp.domain.clients.memberships import withdraw_offers
 from caseapp.domain.clients.queries import get_client_record, lock_client
 from caseapp.domain.clients.schemas import SafeContact
+from caseapp.domain.consent.operations import record_consent, withdraw_consent
+from caseapp.domain.consent.schemas import ConsentWithdrawal, NewConsent
 from caseapp.domain.contacts.operations import record_contact
 from caseapp.domain.contacts.schemas import NewContact
 from caseapp.domain.followups.codes import PLAN_REVIEW
@@ -98,7 +100,7 @@ SEALED = [
 
 
 def tell_of_an_end(coach, client_id):
-    """Record a circumstance, and with the canary that it has ended and that the client did not come."""
+    """Record a circumstance, and with the canary that it has ended, that the client did not come, and left."""
     builders.screen(coach, client_id, circumstances=["leaving"])
     with transaction():
         [(circumstance, mentioned_at)] = get_safety_state(client_id).circumstances.items()
@@ -106,6 +108,11 @@ def tell_of_an_end(coach, client_id):
         end_circumstance(coach, lock_client(coach, client_id), ended)
         missed = NewContact("no_show", words=CANARY)
         record_contact(coach, lock_client(coach, client_id), missed)
+        told = ConsentWithdrawal(today(), "spoken", CANARY)
+        withdraw_consent(coach, lock_client(coach, client_id), told)
+    with transaction():
+        again = NewConsent(today(), "written")
+        record_consent(coach, lock_client(coach, client_id), again)
 
 
 def add_people():

@@ -48,6 +48,8 @@ PAGES = {
     "cases.intake_page": 5,
     "cases.new_case_page": 4,
     "cases.stage_page": 10,
+    "consent.consent_page": 11,
+    "consent.texts_page": 5,
     "contacts.contact_log": 10,
     "denials.denial_list": 6,
     "emergency.access_page": 5,

@@ -58,6 +58,7 @@ READ_ACTIONS = {
     "assignment": Action.ASSIGNMENT_READ,
     "case": Action.CASE_READ,
     "client": Action.CLIENT_READ,
+    "consent": Action.CONSENT_READ,
     "contact": Action.CONTACT_READ,
     "followup": Action.FOLLOWUP_READ,
     "hold": Action.HOLD_READ,

@@ -91,6 +91,7 @@ LIST_COLUMNS = (
     Case.stage,
     Case.opened_at,
     Case.updated_at,
+    Client.consent_withdrawn_on,
 )
 
 

@@ -13,6 +13,7 @@ from caseapp.core.schemas import RequiredText, WholeNumber, WrittenReason, expla
 from caseapp.domain.cases.facts import CLOSE_REASONS, FACTS, FINAL_SCREENING, GOALS, OUTCOMES, Fact
 from caseapp.domain.cases.stages import stage_by_id
 from caseapp.domain.clients.schemas import EnteredClient, EnteredClientSchema
+from caseapp.domain.consent.codes import STATES
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -214,6 +215,7 @@ class CaseListItem:
     stage: str
     opened_at: datetime
     updated_at: datetime
+    consent_withdrawn_on: date | None
     hold: str | None
 
 
@@ -229,6 +231,11 @@ class CaseListItemResponseSchema(Schema):
     stage = fields.String(required=True)
     opened_at = fields.AwareDateTime(required=True)
     updated_at = fields.AwareDateTime(required=True)
+    consent_withdrawn_on = fields.Date(
+        required=True,
+        allow_none=True,
+        metadata={"description": "When the client withdrew consent, until they give it again."},
+    )
     hold = fields.String(required=True, allow_none=True)
 
 
@@ -236,6 +243,14 @@ class _CaseResponse(CaseListItemResponseSchema):
     """A case in full; the presenting facts are fields beside the others, with the names used in requests."""
 
     coach = fields.String(required=True)
+    consent = fields.String(
+        required=True,
+        validate=validate.OneOf(STATES),
+        metadata={
+            "description": "How the client's consent stands: `given`, given to an `earlier_text` than the practice's "
+            "present one, `missing` or `withdrawn`."
+        },
+    )
     goal = fields.String(required=True)
     goal_chosen_on = fields.Date(required=True, allow_none=True)
     review_date = fields.Date(required=True, allow_none=True)

@@ -27,7 +27,15 @@ class Client(Model):
     """A person who is coached. The name is stored in clear text because it is searched; contact details are sealed."""
 
     __tablename__ = "client"
-    __table_args__ = (sa.Index("ix_client_created", "created_at", "id"),)
+    __table_args__ = (
+        sa.Index("ix_client_created", "created_at", "id"),
+        sa.Index(
+            "ix_client_withdrawn",
+            "id",
+            sqlite_where=sa.text("consent_withdrawn_on IS NOT NULL"),
+            postgresql_where=sa.text("consent_withdrawn_on IS NOT NULL"),
+        ),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     name: Mapped[str] = mapped_column(sa.String(120))
@@ -50,6 +58,11 @@ class Client(Model):
     consent_method: Mapped[str] = mapped_column(
         sa.String(12), default="", info=one_of(("", *CONSENT_METHODS))
     )
+    consent_version: Mapped[int | None] = mapped_column(info=between(0))
+    """The newest version of the practice's text that the client agreed to, 0 where there was none; None if only intake
+    recorded consent, or nobody. The entries of `consent` say when and how."""
+    consent_withdrawn_on: Mapped[date | None]
+    """When the client withdrew consent, until they give it again."""
     contact_confirmed_at: Mapped[datetime | None]
     """When the client last said in person which ways of contact are safe; None since something unsafe was recorded."""
     contact_confirmed_by: Mapped[UUID | None] = mapped_column(

@@ -66,6 +66,8 @@ class ClientRecord:
     contact_confirmed_by: UUID | None
     created_at: datetime
     version: int
+    consent_version: int | None = None
+    consent_withdrawn_on: date | None = None
 
     @property
     def safe_phone(self) -> str | None:
@@ -287,6 +289,8 @@ def unseal_client(client: Client, key: DataKey) -> ClientRecord:
         contact_confirmed_by=client.contact_confirmed_by,
         created_at=client.created_at,
         version=client.version,
+        consent_version=client.consent_version,
+        consent_withdrawn_on=client.consent_withdrawn_on,
     )
 
 

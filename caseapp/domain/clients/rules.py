@@ -46,6 +46,11 @@ CONTACT_FROZEN = Reason(
     "Nothing may be sent to this client until the safe ways of contact are confirmed again in person.",
     "Ask the client in person, with nobody else present, which ways are still safe, and confirm them under Details.",
 )
+CONSENT_WITHDRAWN = Reason(
+    "consent_withdrawn",
+    "The client has withdrawn consent, so they get no handouts and no email.",
+    "If they give consent again, record it under Details, Consent.",
+)
 NO_VOICEMAIL = Reason(
     "no_voicemail",
     "There is violence at home, so don’t leave a voicemail: somebody else may listen to it.",
@@ -147,7 +152,9 @@ def describe_unsafe_channel(channel: str) -> Reason:
 
 
 def may_be_mailed(client: ClientRecord, flags: Collection[str]) -> bool:
-    """Tell whether mail may be sent to a client now: there is an address, and email is safe for them."""
+    """Tell whether mail may be sent to a client now: they have an address, email is safe, and consent stands."""
+    if client.consent_withdrawn_on is not None:
+        return False
     return bool(client.email) and not list_channel_blockers(client, flags, "email")
 
 

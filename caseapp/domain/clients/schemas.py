@@ -245,6 +245,19 @@ class ClientResponseSchema(Schema):
     safe_warning = fields.String(required=True)
     consent_on = fields.Date(required=True, allow_none=True)
     consent_method = fields.String(required=True)
+    consent_version = fields.Integer(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "The newest version of the practice's text that the client agreed to; 0 where the practice "
+            "had none, null if only intake recorded consent, or nobody."
+        },
+    )
+    consent_withdrawn_on = fields.Date(
+        required=True,
+        allow_none=True,
+        metadata={"description": "When the client withdrew consent, until they give it again."},
+    )
     contact_confirmed_at = fields.AwareDateTime(
         required=True,
         allow_none=True,
@@ -264,6 +277,7 @@ class ClientListItemResponseSchema(Schema):
     name = fields.String(required=True)
     preferred_name = fields.String(required=True)
     pronouns = fields.String(required=True)
+    consent_withdrawn_on = fields.Date(required=True, allow_none=True)
 
 
 class SignInLinkSchema(Schema):

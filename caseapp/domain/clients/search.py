@@ -29,7 +29,7 @@ from caseapp.domain.practice.queries import get_practice_info
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
+    from datetime import date, datetime
 
 # Up to so many clients are gathered; a more common name is looked for in the newest records.
 FEW_CLIENTS = 1000
@@ -45,6 +45,7 @@ class ClientListItem:
     preferred_name: str
     pronouns: str
     created_at: datetime
+    consent_withdrawn_on: date | None
 
 
 def list_clients(
@@ -56,7 +57,14 @@ def list_clients(
     page = chosen.select_page(sa.select(Client.id, Client.created_at), Client.id, cursor, limit)
     shown = page.subquery("page")
     rows = db.session.execute(
-        sa.select(Client.id, Client.name, Client.preferred_name, Client.pronouns, Client.created_at)
+        sa.select(
+            Client.id,
+            Client.name,
+            Client.preferred_name,
+            Client.pronouns,
+            Client.created_at,
+            Client.consent_withdrawn_on,
+        )
         .join(shown, shown.c.id == Client.id)
         .order_by(shown.c.created_at.desc(), shown.c.id.desc())
     ).all()

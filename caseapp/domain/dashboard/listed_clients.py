@@ -28,7 +28,7 @@ from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-    from datetime import datetime
+    from datetime import date, datetime
     from uuid import UUID
 
     from sqlalchemy.orm import InstrumentedAttribute
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from caseapp.domain.screening.current import SafetyState
 
 MAX_RECENT_CASES = 10
+MAX_WITHDRAWN = 25
 # An episode has up to eight required actions.
 MAX_OVERDUE_ACTIONS = 200
 # Inlined, so that the planner can use the partial indexes with a cached plan.
@@ -58,7 +59,7 @@ class ListedCase:
 
 @dataclass(frozen=True)
 class ListedClient:
-    """A client whom Today shows: with an open hold, a proposed concern or one of the recent cases.
+    """A client whom Today shows: with an open hold, a proposed concern, withdrawn consent or one of the recent cases.
 
     `number` and `coach` are those of the client's newest case. Of a client whom somebody doesn't see (`is_seen`), Today
     shows only the hold that they were named to release. `missed_at` is when they did not come, unless contact or a
@@ -74,6 +75,7 @@ class ListedClient:
     has_open_case: bool
     is_seen: bool
     missed_at: datetime | None
+    consent_withdrawn_on: date | None
 
 
 def list_clients(actor: Actor, marked: Collection[UUID], moment: datetime) -> list[ListedClient]:
@@ -81,7 +83,8 @@ def list_clients(actor: Actor, marked: Collection[UUID], moment: datetime) -> li
 
     They are the `marked` ones, who have an open hold or a proposed concern, those with an action of a hold that was
     overdue last at `moment`, those who did not come and with whom nobody was in contact since, those of the open cases
-    with the most recent session or change, and those with a hold that the actor was named to release.
+    with the most recent session or change, those in coaching who have withdrawn consent, and those with a hold that
+    the actor was named to release.
     """
     recent = _select_recent_cases(actor)
     coach = (
@@ -115,6 +118,7 @@ def list_clients(actor: Actor, marked: Collection[UUID], moment: datetime) -> li
             sa.exists().where(Case.client_id == Client.id, IS_OPEN).label("has_open_case"),
             looks_after_client(actor, Client.id).label("is_seen"),
             select_missed_at(Client.id, moment).label("missed_at"),
+            Client.consent_withdrawn_on,
             *recent.c[1:],
             ClientKey.wrapped,
             *SAFETY_COLUMNS,
@@ -128,6 +132,7 @@ def list_clients(actor: Actor, marked: Collection[UUID], moment: datetime) -> li
                 overdue,
                 sa.select(select_missed(actor, moment).subquery().c.client_id),
                 sa.select(recent.c.client_id),
+                _select_withdrawn(actor),
                 select_clients_of(actor.id, SECOND_PERSON),
             )
         )
@@ -154,6 +159,7 @@ def list_clients(actor: Actor, marked: Collection[UUID], moment: datetime) -> li
             row.has_open_case,
             row.is_seen,
             row.missed_at,
+            row.consent_withdrawn_on,
         )
         for row in rows
     ]
@@ -186,6 +192,21 @@ def _select_recent_cases(actor: Actor) -> sa.CTE:
         .order_by(last_activity.desc(), Case.id.desc())
         .limit(literal_limit(MAX_RECENT_CASES))
         .cte("recent")
+    )
+
+
+def _select_withdrawn(actor: Actor) -> sa.Select[UUID]:
+    """Select the clients in coaching who have withdrawn consent, up to one more than Today lists."""
+    has_open = sa.exists().where(Case.client_id == Client.id, IS_OPEN)
+    return (
+        sa.select(Client.id)
+        .where(
+            Client.consent_withdrawn_on.is_not(None),
+            has_open,
+            looks_after_client(actor, Client.id),
+        )
+        .order_by(Client.id.desc())
+        .limit(literal_limit(MAX_WITHDRAWN + 1))
     )
 
 

@@ -29,6 +29,7 @@ from caseapp.domain.clients.visibility import looked_after_by, looks_after_clien
 from caseapp.domain.dashboard.emergencies import list_reads
 from caseapp.domain.dashboard.listed_clients import (
     IS_OPEN,
+    MAX_WITHDRAWN,
     ListedCase,
     ListedClient,
     list_clients,
@@ -45,6 +46,7 @@ from caseapp.domain.dashboard.schemas import (
     RecentCase,
     StageCount,
     Today,
+    WithdrawnConsent,
 )
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.queries import IS_REQUIRED, is_own_task, unseal_followup
@@ -104,6 +106,7 @@ def get_today(actor: Actor) -> Today:
     holds = _list_open_holds(actor, clients, tasks, moment)
     shown = max(MAX_HOLDS, sum(is_pressing(hold, moment) for hold in holds))
     proposed = _list_proposed(marks, clients)
+    withdrawn = _list_withdrawn(clients)
     due = [task for task in tasks if task.is_due]
     cases_by_stage, intakes = _count_by_stage(actor)
     recent = _list_recent_cases(clients)
@@ -132,6 +135,8 @@ def get_today(actor: Actor) -> Today:
         more_holds=len(holds) > shown,
         no_shows=choose_unanswered(clients, missed, completed),
         more_no_shows=are_more_missed(clients),
+        withdrawn=withdrawn[:MAX_WITHDRAWN],
+        more_withdrawn=len(withdrawn) > MAX_WITHDRAWN,
         proposed=proposed[:MAX_HOLDS],
         more_proposed=len(proposed) > MAX_HOLDS,
         followups=[task.record for task in due[:MAX_FOLLOWUPS]],
@@ -189,6 +194,16 @@ def _list_proposed(
         if (proposals := client.safety.proposals)
     ]
     return sorted(found, key=lambda each: (each.proposals[0].proposed_at, each.client_id))
+
+
+def _list_withdrawn(clients: Iterable[ListedClient]) -> list[WithdrawnConsent]:
+    """List the clients in coaching who have withdrawn consent, the last to do so first."""
+    found = [
+        WithdrawnConsent(client.id, client.name, client.number or "", client.consent_withdrawn_on)
+        for client in clients
+        if client.consent_withdrawn_on and client.has_open_case
+    ]
+    return sorted(found, key=lambda each: (each.since, each.client_id), reverse=True)
 
 
 def _build_hold(

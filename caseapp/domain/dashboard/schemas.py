@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from marshmallow import Schema, fields
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import date, datetime
     from uuid import UUID
 
     from caseapp.domain.alerts.schemas import AlertRecord
@@ -162,6 +162,16 @@ class UnansweredNoShow:
 
 
 @dataclass(frozen=True)
+class WithdrawnConsent:
+    """A client in coaching who has withdrawn consent: since when, and the number of the newest case."""
+
+    client_id: UUID
+    client: str = field(repr=False)
+    number: str
+    since: date
+
+
+@dataclass(frozen=True)
 class RecentCase:
     """An open case with recent activity."""
 
@@ -223,6 +233,8 @@ class Today:
     more_holds: bool = False
     no_shows: list[UnansweredNoShow] = field(default_factory=list)
     more_no_shows: bool = False
+    withdrawn: list[WithdrawnConsent] = field(default_factory=list)
+    more_withdrawn: bool = False
     proposed: list[ProposedConcerns] = field(default_factory=list)
     more_proposed: bool = False
     followups: list[FollowUpRecord] = field(default_factory=list)

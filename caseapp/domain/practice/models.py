@@ -55,6 +55,10 @@ class Practice(Model):
     """The roles of the staff who must have a second factor."""
     requires_single_sign_on: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
     """Whether staff who have linked an account at the provider sign in only there."""
+    consent_version: Mapped[int] = mapped_column(
+        default=0, server_default=sa.text("0"), info=between(0)
+    )
+    """The newest version of the practice's consent text; 0 until it publishes one."""
     exit_url: Mapped[str] = mapped_column(sa.String(200))
     help_lines_confirmed_on: Mapped[date | None]
     help_lines_confirmed_by: Mapped[UUID | None] = mapped_column(

@@ -22,7 +22,7 @@ def create_export(actor: Actor, filters: ReportFilter, fmt: str) -> UUID:
     """Create an export of the whole practice's cases, in coded values, and return its id.
 
     `visible_to` does not apply: an admin sees no clients or notes, and the report has no names. Clients whom the actor
-    must not see are left out all the same.
+    must not see, and those who have withdrawn consent, are left out all the same.
     """
     require(actor, Action.REPORT_EXPORT)
     rows = count_cases(actor, filters)

@@ -24,6 +24,7 @@ from caseapp.domain.assignments.models import Assignment
 from caseapp.domain.cases.facts import GOALS, OUTCOMES
 from caseapp.domain.cases.models import Case, CaseEvent
 from caseapp.domain.cases.stages import stage_by_id, stages
+from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.visibility import select_denied_clients
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_key
@@ -129,9 +130,14 @@ def count_cases(actor: Actor, filters: ReportFilter) -> int:
 def _build_conditions(
     actor: Actor, filters: ReportFilter, zone: ZoneInfo
 ) -> list[sa.ColumnElement[bool]]:
-    """Build the conditions for the cases of a report, without the clients whom the actor must not see."""
+    """Build the conditions for the cases of a report.
+
+    It has no clients whom the actor must not see, and none who have withdrawn consent.
+    """
+    withdrawn = sa.select(Client.id).where(Client.consent_withdrawn_on.is_not(None))
     conditions: list[sa.ColumnElement[bool]] = [
-        Case.client_id.not_in(select_denied_clients(actor.id))
+        Case.client_id.not_in(select_denied_clients(actor.id)),
+        Case.client_id.not_in(withdrawn),
     ]
     if filters.since:
         still_open = sa.or_(

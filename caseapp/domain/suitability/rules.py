@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from caseapp.core.errors import Reason, refuse_for
 from caseapp.domain.cases.stages import stage_by_id
 from caseapp.domain.clients.rules import (
+    CONSENT_WITHDRAWN,
     CONTACT_FROZEN,
     describe_unsafe_channel,
     list_channel_blockers,
@@ -104,6 +105,7 @@ def derive_situation(
         in_person_only=IN_PERSON_ONLY in client.safe.channels,
         contact_confirmed_at=client.contact_confirmed_at,
         portal_blockers=tuple(list_channel_blockers(client, flags, "portal")),
+        consent_withdrawn=client.consent_withdrawn_on is not None,
     )
 
 
@@ -308,11 +310,14 @@ def _channel_blockers(suitability: Suitability, channel: str, situation: Situati
 def _blockers(
     bars: Bars, situation: Situation, met: list[Bar], *, is_allowed: bool
 ) -> tuple[Reason, ...]:
-    """List what blocks a handout: an open hold and the blocking conditions that are met.
+    """List what blocks a handout: withdrawn consent, an open hold and the blocking conditions that are met.
 
-    With `is_allowed` a supervisor has allowed it during the care hold; every other condition stands.
+    With `is_allowed` a supervisor has allowed it during the care hold; every other condition stands. Withdrawn consent
+    blocks every handout, also one that is meant for use during a hold. Awaiting sign-off.
     """
     found: dict[str, Reason] = {}
+    if situation.consent_withdrawn:
+        found[CONSENT_WITHDRAWN.code] = CONSENT_WITHDRAWN
     barred = situation.hold is not None and bars.hold_ok not in ALLOWED_IN_HOLD[situation.hold]
     if barred and not is_allowed:
         found["hold_open"] = Reason(

@@ -50,6 +50,7 @@ class Situation:
     contact_confirmed_at: datetime | None = None
     portal_blockers: tuple[Reason, ...] = ()
     """Why nothing may reach the client through the portal, by the rule about safe contact."""
+    consent_withdrawn: bool = False
 
     @property
     def contact_blocked(self) -> bool:

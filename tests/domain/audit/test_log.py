@@ -58,6 +58,8 @@ from caseapp.domain.cases.schemas import CaseClosing, CaseDetails, StageMove
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.operations import confirm_contact, create_client, update_client
 from caseapp.domain.clients.queries import lock_client
+from caseapp.domain.consent.operations import record_consent
+from caseapp.domain.consent.schemas import NewConsent
 from caseapp.domain.contacts.operations import record_contact
 from caseapp.domain.contacts.schemas import NewContact
 from caseapp.domain.followups.operations import complete_followup, create_followup
@@ -249,6 +251,12 @@ def changes(team):
         (
             "contact.write",
             lambda: record_contact(coach, lock_client(coach, bare), NewContact("no_show")),
+        ),
+        (
+            "consent.write",
+            lambda: record_consent(
+                coach, lock_client(coach, bare), NewConsent(NOON.date(), "written")
+            ),
         ),
         ("flag.set", lambda: set_manual_flag(coach, lock_client(coach, bare), "contact_block")),
         (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.guarantees.races.alerts import ALERTS
 from tests.guarantees.races.cases import CASES
+from tests.guarantees.races.consent import CONSENT
 from tests.guarantees.races.contacts import CONTACTS
 from tests.guarantees.races.form_drafts import MORE_DRAFTS
 from tests.guarantees.races.handouts import HANDOUTS
@@ -15,7 +16,16 @@ from tests.guarantees.races.staffing import STAFFING
 from tests.guarantees.races.worksheets import WORKSHEETS
 
 RACES = (
-    ALERTS | CASES | CONTACTS | HANDOUTS | INTAKES | NOTES | SAFETY_PLANS | STAFFING | WORKSHEETS
+    ALERTS
+    | CASES
+    | CONSENT
+    | CONTACTS
+    | HANDOUTS
+    | INTAKES
+    | NOTES
+    | SAFETY_PLANS
+    | STAFFING
+    | WORKSHEETS
 )
 MORE = MORE_DRAFTS | MORE_INTAKES | MORE_NOTES | MORE_STAFFING
 

@@ -1,0 +1,126 @@
+"""Rules about consent: how it stands, and what an entry must say. Pure functions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from caseapp.core.errors import Reason, refuse_for
+from caseapp.domain.consent.codes import EARLIER_TEXT, GIVEN, MISSING, WITHDRAWN
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from datetime import date
+
+    from caseapp.domain.clients.queries import ClientRecord, LockedClient
+    from caseapp.domain.consent.queries import LockedTexts
+    from caseapp.domain.consent.schemas import (
+        ConsentTextRecord,
+        ConsentWithdrawal,
+        NewConsent,
+        NewConsentText,
+    )
+
+ALREADY_WITHDRAWN = Reason(
+    "consent_already_withdrawn",
+    "This client’s withdrawal is already recorded.",
+    "If they have agreed again since, record that first.",
+)
+NO_VERSION = Reason(
+    "no_consent_text",
+    "There is no published text that this could be a translation of.",
+    "Publish it as a new version.",
+)
+IN_FUTURE = "This day is in the future."
+
+
+@dataclass(frozen=True)
+class ConsentState:
+    """How a client's consent stands: one of `STATES`, and for a withdrawal the day of it."""
+
+    state: str
+    withdrawn_on: date | None = None
+
+    @property
+    def is_given(self) -> bool:
+        """Tell whether nothing is missing."""
+        return self.state == GIVEN
+
+
+def derive_consent(client: ClientRecord, published: int) -> ConsentState:
+    """Derive how a client's consent stands; `published` is the practice's newest version, 0 when it has none.
+
+    What intake recorded counts until the practice publishes a text.
+    """
+    if client.consent_withdrawn_on is not None:
+        return ConsentState(WITHDRAWN, client.consent_withdrawn_on)
+    if client.consent_version is None and client.consent_on is None:
+        return ConsentState(MISSING)
+    return ConsentState(EARLIER_TEXT if (client.consent_version or 0) < published else GIVEN)
+
+
+def find_consent_faults(
+    new: NewConsent, client: ClientRecord, known: Collection[object], today: date
+) -> dict[str, list[str]]:
+    """Find what is wrong with a consent to record: messages by field, empty when all is right.
+
+    `known` are the ids of the published texts. What was given before a withdrawal doesn't end it.
+    """
+    faults = {}
+    if known and new.text_id is None:
+        faults["text_id"] = ["Choose the text that the client agreed to."]
+    elif new.text_id is not None and new.text_id not in known:
+        faults["text_id"] = ["Choose one of the published texts."]
+    if new.given_on > today:
+        faults["given_on"] = [IN_FUTURE]
+    elif client.consent_withdrawn_on is not None and new.given_on < client.consent_withdrawn_on:
+        faults["given_on"] = [
+            "The client withdrew consent after this day. Enter the day on which they gave it again."
+        ]
+    return faults
+
+
+def find_withdrawal_faults(new: ConsentWithdrawal, today: date) -> dict[str, list[str]]:
+    """Find what is wrong with a withdrawal to record: messages by field, empty when all is right."""
+    return {"withdrawn_on": [IN_FUTURE]} if new.withdrawn_on > today else {}
+
+
+def check_withdraw(client: LockedClient) -> None:
+    """Check that a withdrawal can be recorded for a client.
+
+    Raises RuleBroken when one is already.
+    """
+    if client.record.consent_withdrawn_on is not None:
+        refuse_for([ALREADY_WITHDRAWN])
+
+
+def check_publish(texts: LockedTexts, new: NewConsentText) -> int:
+    """Check that a text can be published, and return the number of its version.
+
+    Raises RuleBroken for a translation when there is no version, or when the newest one has a text in that language.
+    """
+    if not new.is_translation:
+        return texts.newest + 1
+    if not texts.newest:
+        refuse_for([NO_VERSION])
+    if new.language in texts.languages:
+        refuse_for(
+            [
+                Reason(
+                    "consent_text_published",
+                    f"Version {texts.newest} already has a text in this language.",
+                    "A published text never changes. Publish another one as a new version.",
+                )
+            ]
+        )
+    return texts.newest
+
+
+def choose_text(texts: Sequence[ConsentTextRecord], language: str) -> ConsentTextRecord | None:
+    """Choose the text that a form proposes: the newest version, in a client's language if it has one.
+
+    `texts` are those published, the newest version first.
+    """
+    newest = [text for text in texts if text.version == texts[0].version]
+    same = [text for text in newest if text.language == language]
+    return next(iter((*same, *newest)), None)

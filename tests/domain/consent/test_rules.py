@@ -1,0 +1,123 @@
+from dataclasses import replace
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from caseapp.core.errors import RuleBroken
+from caseapp.domain.clients.queries import LockedClient
+from caseapp.domain.clients.rules import may_be_mailed
+from caseapp.domain.consent.queries import LockedTexts
+from caseapp.domain.consent.rules import (
+    check_publish,
+    check_withdraw,
+    choose_text,
+    derive_consent,
+    find_consent_faults,
+    find_withdrawal_faults,
+)
+from caseapp.domain.consent.schemas import (
+    ConsentTextRecord,
+    ConsentWithdrawal,
+    NewConsent,
+    NewConsentText,
+)
+from caseapp.domain.handouts.library import library
+from caseapp.domain.suitability.rules import assess_suitability, derive_situation
+from tests.support import contexts
+from tests.support.contexts import KEY, NOW, TODAY
+
+DAY = timedelta(days=1)
+TEXT, OTHER = UUID(int=11), UUID(int=12)
+
+
+def client(**changed):
+    return replace(contexts.client(email="ines@example.test", channels=("email",)), **changed)
+
+
+@pytest.mark.parametrize(
+    ("changed", "published", "state"),
+    [
+        ({}, 0, "given"),
+        ({}, 1, "earlier_text"),
+        ({"consent_version": 0}, 1, "earlier_text"),
+        ({"consent_version": 1}, 1, "given"),
+        ({"consent_version": 1}, 2, "earlier_text"),
+        ({"consent_on": None}, 0, "missing"),
+        ({"consent_on": None}, 1, "missing"),
+        ({"consent_on": None, "consent_version": 0}, 0, "given"),
+        ({"consent_version": 1, "consent_withdrawn_on": TODAY}, 1, "withdrawn"),
+        ({"consent_on": None, "consent_withdrawn_on": TODAY}, 1, "withdrawn"),
+    ],
+)
+def test_consent_counts_until_another_text_is_published(changed, published, state):
+    found = derive_consent(client(**changed), published)
+    assert (found.state, found.is_given) == (state, state == "given")
+    assert found.withdrawn_on == (TODAY if state == "withdrawn" else None)
+
+
+@pytest.mark.parametrize(
+    ("new", "known", "withdrawn_on", "faults"),
+    [
+        (NewConsent(TODAY, "written"), (), None, set()),
+        (NewConsent(TODAY, "written"), (TEXT,), None, {"text_id"}),
+        (NewConsent(TODAY, "written", OTHER), (TEXT,), None, {"text_id"}),
+        (NewConsent(TODAY, "written", OTHER), (), None, {"text_id"}),
+        (NewConsent(TODAY, "written", TEXT), (TEXT,), TODAY, set()),
+        (NewConsent(TODAY - DAY, "written", TEXT), (TEXT,), TODAY, {"given_on"}),
+        (NewConsent(TODAY + DAY, "written", TEXT), (TEXT,), None, {"given_on"}),
+    ],
+)
+def test_consent_names_a_published_text_and_a_day_after_a_withdrawal(
+    new, known, withdrawn_on, faults
+):
+    found = find_consent_faults(new, client(consent_withdrawn_on=withdrawn_on), known, TODAY)
+    assert {*found} == faults
+
+
+def test_withdrawal_is_not_in_the_future_and_recorded_once():
+    assert find_withdrawal_faults(ConsentWithdrawal(TODAY, "spoken", "She told Sam."), TODAY) == {}
+    tomorrow = ConsentWithdrawal(TODAY + DAY, "spoken", "She told Sam.")
+    assert {*find_withdrawal_faults(tomorrow, TODAY)} == {"withdrawn_on"}
+    check_withdraw(LockedClient(client(), KEY))
+    with pytest.raises(RuleBroken) as refused:
+        check_withdraw(LockedClient(client(consent_withdrawn_on=TODAY), KEY))
+    assert refused.value.reasons[0].code == "consent_already_withdrawn"
+
+
+def test_text_is_a_new_version_or_a_translation_into_a_further_language():
+    none, one = LockedTexts(0, frozenset()), LockedTexts(1, frozenset({"en-GB"}))
+    text = NewConsentText("en-GB", "We keep notes about what you tell us.")
+    assert [check_publish(none, text), check_publish(one, text)] == [1, 2]
+    assert check_publish(one, replace(text, language="es", is_translation=True)) == 1
+    for texts, code in ((none, "no_consent_text"), (one, "consent_text_published")):
+        with pytest.raises(RuleBroken) as refused:
+            check_publish(texts, replace(text, is_translation=True))
+        assert refused.value.reasons[0].code == code
+
+
+def test_form_proposes_the_newest_text_in_the_clients_language():
+    def text(version, language):
+        return ConsentTextRecord(UUID(int=version), version, language, "", NOW, TEXT, "")
+
+    texts = [text(2, "en-GB"), text(2, "en-US"), text(1, "es")]
+    assert choose_text(texts, "en-US") == texts[1]
+    assert choose_text(texts, "es") == texts[0]
+    assert choose_text([], "es") is None
+
+
+def test_withdrawal_stops_every_handout_and_mail_and_nothing_else_does():
+    state = contexts.safety(last=contexts.screening())
+    for withdrawn_on in (None, TODAY):
+        person = client(consent_withdrawn_on=withdrawn_on)
+        situation = derive_situation(person, state, {})
+        codes = [
+            {reason.code for reason in assess_suitability(handout, situation).reasons}
+            for handout in library().values()
+        ]
+        stopped = ["consent_withdrawn" in found for found in codes]
+        assert (all(stopped), any(stopped)) == (bool(withdrawn_on), bool(withdrawn_on))
+        assert may_be_mailed(person, ()) == (withdrawn_on is None)
+    missing = derive_situation(client(consent_on=None), state, {})
+    assert not missing.consent_withdrawn
+    assert may_be_mailed(client(consent_on=None), ())

@@ -1,0 +1,49 @@
+import pytest
+
+from tests.support import builders
+from tests.support.staff_pages import StaffBrowser
+
+TEXT = "We keep notes about what you tell us, and you can see them."
+
+
+@pytest.fixture
+def case(coach):
+    return builders.case(coach.actor, "Ines Okafor")
+
+
+def test_published_text_is_missing_until_the_client_agrees_and_a_withdrawal_shows(
+    app, coach, team, case
+):
+    path, overview = f"/case/{case.number}/consent", f"/case/{case.number}"
+    note_id = builders.draft(
+        coach.actor, case.case_id, {"data": "Slept.", "assessment": "Calm.", "plan": "Walk."}
+    )
+    sign, missing = f"/note/{note_id}/sign", "hasn’t agreed to the practice’s present text yet"
+    assert missing not in coach.text(overview) + coach.text(sign)
+    answer = StaffBrowser(app, team["supervisor"]).send(
+        "/settings/consent", language="en-GB", words=TEXT
+    )
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/settings/consent")
+    for page in (overview, sign):
+        assert missing in coach.text(page)
+    assert "You can sign the note all the same." in coach.text(sign)
+
+    answer = coach.send(path, method="")
+    assert answer.status_code == 422
+    assert "Choose how consent was given." in answer.get_data(as_text=True)
+    assert coach.send(path, method="written").headers["Location"] == path
+    assert missing not in coach.text(overview) + coach.text(sign)
+    assert "Version 1, English (United Kingdom)" in coach.text(path)
+
+    answer = coach.send(
+        path, f"{path}/withdrawal", withdrawn_method="spoken", told="She told me on the phone."
+    )
+    assert answer.headers["Location"] == path
+    assert "She told me on the phone." in coach.text(path)
+    for page in (overview, "/cases", "/today"):
+        assert "Consent withdrawn" in coach.text(page)
+    assert "The client withdrew consent on" in coach.text(sign)
+    assert coach.send(sign).status_code == 303
+    assert coach.send(path, method="spoken").headers["Location"] == path
+    for page in (overview, "/cases", "/today"):
+        assert "Consent withdrawn" not in coach.text(page)
