@@ -129,7 +129,8 @@ OF_NAMED = {
 # What nobody reaches for another reason than access.
 NOT_THERE = {
     "api_me.unlink": "missing",  # nobody has linked an account
-    "api_screenings.allow_handout": "missing",  # the body names nobody's case
+    "api_notes.move_note": "missing",  # the body names nobody's case
+    "api_screenings.allow_handout": "missing",
     "emergency.end_access": "missing",  # it has ended
     "api_emergency.end_access": "missing",
     "portal_sign_in.first_visit_page": "sent back",  # the PIN comes first
