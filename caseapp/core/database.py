@@ -81,6 +81,8 @@ def unconstrained(reason: str) -> dict[str, Any]:
 
 APPEND_ONLY = {"append_only": True}
 """Says in a table's `info` that its rows never change: triggers refuse it, and so do the rights of the application."""
+GUARDED = {"guarded": True}
+"""Says in a table's `info` that triggers judge each change of its rows, which the application has the right to make."""
 VERSION_TABLE = "alembic_version"
 """Alembic's own table, which only migrations change."""
 
@@ -89,6 +91,12 @@ def list_append_only() -> list[str]:
     """List the names of the tables whose rows never change."""
     tables = Model.metadata.tables.items()
     return sorted(name for name, table in tables if table.info.get("append_only"))
+
+
+def list_guarded() -> list[str]:
+    """List the names of the tables whose rows triggers keep as they are, always or but for some changes."""
+    tables = Model.metadata.tables.items()
+    return sorted({*list_append_only(), *(name for name, one in tables if one.info.get("guarded"))})
 
 
 PRINTED = {"printed": True}

@@ -12,7 +12,7 @@ import psycopg
 import sqlalchemy as sa
 from sqlalchemy.exc import ProgrammingError
 
-from caseapp.core.database import VERSION_TABLE, Model, list_append_only
+from caseapp.core.database import VERSION_TABLE, Model, list_append_only, list_guarded
 from caseapp.core.errors import Reason, RuleBroken
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ STRAY_RIGHTS = (
         AND (has_table_privilege(r.oid, pg_class.oid, 'INSERT, UPDATE, DELETE, TRUNCATE, TRIGGER')
             OR has_any_column_privilege(r.oid, pg_class.oid, 'INSERT, UPDATE')))""",
     """SELECT 'is not always held back by triggers of ' || string_agg(relname, ', ' ORDER BY relname)
-    FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relname = ANY (:append_only)
+    FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relname = ANY (:guarded)
     AND (SELECT count(*) FILTER (WHERE tgenabled = 'A') = 0 OR bool_or(tgenabled <> 'A')
         FROM pg_trigger WHERE tgrelid = pg_class.oid AND NOT tgisinternal) HAVING count(*) > 0""",
 )
@@ -109,6 +109,7 @@ def list_stray_rights(connection: Connection, role: str | None = None) -> list[s
     given = {
         "role": role,
         "append_only": list_append_only(),
+        "guarded": list_guarded(),
         "every": sorted(Model.metadata.tables),
         "version": VERSION_TABLE,
     }

@@ -8,7 +8,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from caseapp.core.database import APPEND_ONLY, Model, between, one_of
+from caseapp.core.database import APPEND_ONLY, GUARDED, Model, between, one_of
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import STAFF_ROLES, Role
 from caseapp.domain.notes.codes import (
@@ -46,6 +46,7 @@ class Note(Model):
             sqlite_where=sa.text("status = 'signed'"),
             postgresql_where=sa.text("status = 'signed'"),
         ),
+        {"info": GUARDED},
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
@@ -123,7 +124,7 @@ class NoteAddendum(Model):
     """
 
     __tablename__ = "note_addendum"
-    __table_args__ = (sa.UniqueConstraint("note_id", "seq"),)
+    __table_args__ = (sa.UniqueConstraint("note_id", "seq"), {"info": GUARDED})
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     note_id: Mapped[UUID] = mapped_column(sa.ForeignKey("note.id"))
