@@ -17,7 +17,6 @@ from caseapp.domain.cases.schemas import (
     CaseClosing,
     CaseClosingSchema,
     CaseDetailsSchema,
-    CaseListItem,
     CaseListItemResponseSchema,
     CaseResponseSchema,
     NewCase,
@@ -30,16 +29,21 @@ from caseapp.domain.cases.stages import stage_by_id
 from caseapp.domain.clients.operations import create_client
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.consent.rules import derive_consent
+from caseapp.domain.dashboard.record_printing import make_record_pdf
 from caseapp.domain.dashboard.schemas import TimelineEvent, TimelineEventResponseSchema
 from caseapp.domain.dashboard.timeline import list_timeline
-from caseapp.domain.dashboard.timeline_events import EVENT_KINDS
+from caseapp.domain.dashboard.timeline_filter import TimelineFilterSchema, build_filter
 from caseapp.domain.followups.schemas import PLAUSIBLE_TIME
+from caseapp.domain.notes.sessions import NO_SESSIONS, SessionCount, count_sessions
 from caseapp.domain.practice.queries import get_practice_info
+from caseapp.http.downloads import pdf_response
 from caseapp.http.guard import current_actor, needs
 from caseapp.http.idempotency import run_api_once
 
 if TYPE_CHECKING:
     from uuid import UUID
+
+    from flask import Response
 
     from caseapp.core.pagination import Page
 
@@ -67,10 +71,8 @@ class CaseQuery(ListQuerySchema):
     updated_since = fields.AwareDateTime(validate=PLAUSIBLE_TIME)
 
 
-class TimelineQuery(ListQuerySchema):
+class TimelineQuery(TimelineFilterSchema, ListQuerySchema):
     """Filters of a timeline."""
-
-    kind = fields.String(validate=validate.OneOf(EVENT_KINDS))
 
 
 def _record(context: CaseContext) -> dict[str, Any]:
@@ -105,6 +107,15 @@ def _record(context: CaseContext) -> dict[str, Any]:
         "final_screening": case.final_screening,
         "follow_up_on": case.follow_up_on,
         "version": case.version,
+        **_sessions(count_sessions([case.id]).get(case.id, NO_SESSIONS)),
+    }
+
+
+def _sessions(counted: SessionCount) -> dict[str, Any]:
+    return {
+        "sessions": counted.sessions,
+        "session_minutes": counted.minutes,
+        "last_session_at": counted.last,
     }
 
 
@@ -112,10 +123,12 @@ def _record(context: CaseContext) -> dict[str, Any]:
 @needs(Action.CASE_READ)
 @blueprint.list_response_schema(CaseListItemResponseSchema())
 @blueprint.query_params(CaseQuery())
-def list_cases(query: ListRequest) -> Page[CaseListItem]:
-    """List the cases of your clients, newest first."""
+def list_cases(query: ListRequest) -> Page[dict[str, Any]]:
+    """List the cases of your clients, newest first; sessions and their minutes are counted by signed notes."""
     actor = current_actor()
-    return queries.list_cases(actor, CaseFilter(**query.filters), query.cursor, query.limit)
+    page = queries.list_cases(actor, CaseFilter(**query.filters), query.cursor, query.limit)
+    counted = count_sessions([item.id for item in page.items])
+    return page.map(lambda item: {**vars(item), **_sessions(counted.get(item.id, NO_SESSIONS))})
 
 
 @blueprint.route("/cases", "POST", error_statuses=(404,))
@@ -215,6 +228,20 @@ def list_timeline_events(case_id: UUID, query: ListRequest) -> Page[TimelineEven
     """List a case's timeline events, newest first."""
     actor = current_actor()
     context = get_case_context(actor, case_id)
-    return list_timeline(
-        actor, context, kind=query.filters.get("kind"), cursor=query.cursor, limit=query.limit
-    )
+    filters = build_filter(query.filters)
+    return list_timeline(actor, context, filters, cursor=query.cursor, limit=query.limit)
+
+
+@blueprint.route("/cases/<uuid:case_id>/record", error_statuses=(409,))
+@needs(Action.RECORD_EXPORT)
+@blueprint.file_response("application/pdf")
+@blueprint.query_params(TimelineFilterSchema())
+def get_record(case_id: UUID, query: dict[str, Any]) -> Response:
+    """Get the record of a case as a PDF: its timeline, the oldest first, with the full text of every signed note.
+
+    Drafts are left out. One PDF holds at most 40 notes and 200 events. Every copy is recorded.
+    """
+    actor = current_actor()
+    context = get_case_context(actor, case_id)
+    content = make_record_pdf(actor, context, build_filter(query))
+    return pdf_response(content, f"record-{context.case.number}.pdf")

@@ -92,10 +92,14 @@ def newest_before(
 
 @dataclass(frozen=True)
 class Window:
-    """A part of a list that is ordered newest first: at most `rows` rows before a position; None is the start."""
+    """A part of a list that is ordered newest first: at most `rows` rows before a position; None is the start.
+
+    With `since`, no row is earlier than that.
+    """
 
     before: tuple[datetime, UUID] | None
     rows: int
+    since: datetime | None = None
 
     def select(
         self,
@@ -104,12 +108,28 @@ class Window:
         *where: sa.ColumnElement[bool],
     ) -> sa.Select[UUID]:
         """Select the keys of these rows among those that meet some conditions."""
-        return newest_before(sa.select(key).where(*where), moment, key, self.before, self.rows)
+        return self.narrow(sa.select(key).where(*where), moment, key)
+
+    def narrow(
+        self,
+        query: sa.Select[*Columns],
+        moment: Any,  # noqa: ANN401 - a column of any kind of row
+        key: Any,  # noqa: ANN401
+    ) -> sa.Select[*Columns]:
+        """Narrow a query to these rows, newest first."""
+        if self.since is not None:
+            query = query.where(moment >= sa.literal(self.since, moment.type))
+        return newest_before(query, moment, key, self.before, self.rows)
 
     def pick(self, items: Iterable[T], position: Callable[[T], tuple[datetime, UUID]]) -> list[T]:
         """Pick these rows among items that hold at least them, in any order."""
-        earlier = (item for item in items if not self.before or position(item) < self.before)
-        return sorted(earlier, key=position, reverse=True)[: self.rows]
+        found = (
+            item
+            for item in items
+            if (self.before is None or position(item) < self.before)
+            and (self.since is None or position(item)[0] >= self.since)
+        )
+        return sorted(found, key=position, reverse=True)[: self.rows]
 
     def make_page(
         self, items: Iterable[T], position: Callable[[T], tuple[datetime, UUID]]

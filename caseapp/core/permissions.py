@@ -91,6 +91,7 @@ class Action(StrEnum):
     ASSIGNMENT_WITHDRAW = "assignment.withdraw"
     ASSIGNMENT_MARK = "assignment.mark"
     REPORT_EXPORT = "report.export"
+    RECORD_EXPORT = "record.export"
     AUDIT_READ = "audit.read"
     CHAIN_BEGIN = "chain.begin"
     CHECKPOINT_BEGIN = "checkpoint.begin"
@@ -127,6 +128,7 @@ CONFIRMED_ACTIONS = frozenset(
         Action.CASE_EXPORT,
         Action.CONSENT_TEXT_PUBLISH,
         Action.REPORT_EXPORT,
+        Action.RECORD_EXPORT,
         Action.PRACTICE_EDIT,
         Action.USER_MANAGE,
         Action.DENIAL_MANAGE,
@@ -196,6 +198,7 @@ _COACH = _ALL_STAFF | {
     Action.ASSIGNMENT_WITHDRAW,
     Action.ASSIGNMENT_MARK,
     Action.EMERGENCY_OPEN,
+    Action.RECORD_EXPORT,
 }
 
 ACTIONS_BY_ROLE: dict[Role, frozenset[Action]] = {
@@ -275,6 +278,7 @@ AREAS: dict[str, tuple[str, ...]] = {
             "today",
             "board",
             "emergency",
+            "record",
         ),
     ),
     "handouts": ("handout",),

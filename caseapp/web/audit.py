@@ -91,6 +91,7 @@ ACTION_LABELS = {
     Action.ASSIGNMENT_WITHDRAW: "Withdrew a handout",
     Action.ASSIGNMENT_MARK: "Marked a handout as read",
     Action.REPORT_EXPORT: "Created or downloaded a report",
+    Action.RECORD_EXPORT: "Saved the record of a case as a PDF",
     Action.AUDIT_READ: "Viewed the audit log",
     Action.CHAIN_BEGIN: "Noted down the audit log of earlier releases",
     Action.CHECKPOINT_BEGIN: "Began to write checkpoints of the log",

@@ -42,6 +42,7 @@ from caseapp.domain.clients.schemas import (
     EnteredClientSchema,
 )
 from caseapp.domain.dashboard.case_page import get_case_overview
+from caseapp.domain.notes.sessions import count_sessions
 from caseapp.domain.screening.operations import set_manual_flag
 from caseapp.domain.screening.protocol import FLAG_LABELS, MANUAL_FLAGS
 from caseapp.domain.screening.queries import list_flags
@@ -67,16 +68,6 @@ blueprint = Blueprint("cases", __name__)
 register_template_globals(blueprint)
 
 MAX_SEARCH_LENGTH = 120
-EVENT_KINDS = {
-    "session": "Sessions",
-    "contact": "Contact",
-    "screening": "Screening",
-    "hold": "Holds",
-    "plan": "Safety plans",
-    "handout": "Handouts",
-    "stage": "Stage",
-    "followup": "Follow-ups",
-}
 HOLDS = {"any": "Any hold", "safety": "Safety hold", "care": "Care hold"}
 STATUSES = {"open": "Open", "closed": "Closed", "any": "Open and closed"}
 
@@ -111,6 +102,7 @@ def case_list() -> ResponseReturnValue:
         is_filtered=any(args.get(name) for name in ("stage", "status", "coach", "hold", "q")),
         coaches=list_assignable_coaches(actor) if actor.role is Role.SUPERVISOR else [],
         names=get_user_names({item.coach_id for item in page.items}),
+        sessions=count_sessions([item.id for item in page.items]),
         holds=HOLDS,
         statuses=STATUSES,
     )
@@ -119,18 +111,14 @@ def case_list() -> ResponseReturnValue:
 @blueprint.get("/case/<string:number>")
 @needs(Action.CASE_READ)
 def case_page(number: str) -> ResponseReturnValue:
-    """Show a case: its timeline, safety, handouts and open follow-ups."""
-    actor, kind = current_actor(), request.args.get("kind") or None
-    cursor = request.args.get("cursor")
-    overview = get_case_overview(actor, number, kind=kind, cursor=cursor, limit=PAGE_SIZE)
+    """Show a case: what happened last, safety, handouts and open follow-ups."""
+    overview = get_case_overview(current_actor(), number, limit=PAGE_SIZE)
     return render_template(
         "cases/overview.html",
         context=overview.page,
         tab="Overview",
         move_back=propose_move_back(overview.page),
         overview=overview,
-        kind=kind,
-        kinds=EVENT_KINDS,
         outcomes=OUTCOMES,
     )
 

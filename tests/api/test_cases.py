@@ -289,7 +289,11 @@ def test_timeline_lists_all_event_kinds(coach, made):
     page = coach.get(f"{path}?limit=1").get_json()
     rest = coach.get(f"{path}?cursor={page['next']}").get_json()["items"]
     assert page["items"] + rest == items
+    only = coach.get(f"{path}?kind=hold&kind=plan&since=2020-01-01").get_json()["items"]
+    assert {item["kind"] for item in only} == {"hold", "plan"}
+    assert coach.get(f"{path}?until=2020-01-01").get_json()["items"] == []
     assert assert_error(coach.get(f"{path}?kind=moon"), 422)["fields"].keys() == {"kind"}
+    assert assert_error(coach.get(f"{path}?since=soon"), 422)["fields"].keys() == {"since"}
 
 
 def test_case_of_other_coach_is_not_found(stranger, case):

@@ -68,6 +68,7 @@ COACH = EVERY_MEMBER_OF_STAFF | {
     "assignment.mark",
     "assignment.withdraw",
     "emergency.open",
+    "record.export",
 }
 SUPERVISOR = COACH | {
     "board.read",

@@ -28,6 +28,7 @@ FETCHED = {
     "GET /portal/reading-plan.pdf": "client",
     "GET /api/v1/assignments/<uuid:assignment_id>/pdf": "coach",
     "GET /api/v1/cases/<uuid:case_id>/assignments/packet": "coach",
+    "GET /api/v1/cases/<uuid:case_id>/record": "coach",
     "GET /api/v1/exports/<uuid:export_id>/file": "admin",
     "GET /api/v1/handouts/<string:slug>/pdf": "coach",
 }

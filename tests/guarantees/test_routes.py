@@ -11,6 +11,7 @@ from caseapp.core.permissions import ACTIONS_BY_ROLE, Role
 from caseapp.domain.cases.queries import get_case_context_by_number
 from caseapp.http.guard import UndeclaredView, check_declared
 from tests.guarantees import sample_data as w
+from tests.guarantees.test_access_matrix import READING
 from tests.support import builders
 
 NAMED = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "PROPFIND", "TRACE")
@@ -285,7 +286,7 @@ def test_emergency_access_changes_nothing(world, routes):
         owned = w.OWNED & route.rule.arguments - w.NOT_OF_ONE_CLIENT - {"emergency_id"}
         if route.safe or not owned or route.action not in ACTIONS_BY_ROLE[Role.SUPERVISOR]:
             continue
-        if route.interface != "portal":
+        if route.interface != "portal" and route.rule.endpoint not in READING:
             answer = w.send(world, route, who, own, body=w.BODIES.get(route.name))
             looked += 1
             if answer.status_code != 404:

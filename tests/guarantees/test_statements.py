@@ -40,7 +40,7 @@ PAGES = {
     "briefs.brief_page": 11,
     "bulk_assignments.choose_page": 6,
     "bulk_assignments.progress_page": 6,
-    "cases.case_list": 5,
+    "cases.case_list": 6,
     "cases.case_page": 15,
     "cases.close_page": 8,
     "cases.details_page": 12,
@@ -110,6 +110,7 @@ PAGES = {
     "sign_in.sign_in_page": 1,
     "staffing.hand_over_page": 8,
     "staffing.team_page": 4,
+    "timeline.timeline_page": 16,
     "today.today": 13,
     "transfers.choose_page": 8,
     "transfers.transfer_list": 5,
@@ -127,8 +128,11 @@ MET = 1
 EMERGENCIES = 1
 # Whatever shows signed notes reads their addenda, also where a note says that it has none.
 ADDENDA = 1
+# The timeline of a case shows with each move to another stage what the coach attested.
+EVIDENCE = 1
 LIMITS = {
     "cases.case_page": 12 + ALERTS + MET + ADDENDA,
+    "timeline.timeline_page": 12 + ALERTS + MET + ADDENDA + EVIDENCE,
     "today.today": 11 + ALERTS + COVERS + EMERGENCIES,
     "holds.hold_page": 10 + 2 * ALERTS + MET,
     "assignments.assign_page": 12 + ALERTS,
@@ -238,8 +242,9 @@ def test_today_sends_its_number_of_statements_to_every_role(world):
 
 @pytest.mark.parametrize("query", ["", "?kind=screening", "?kind=session"])
 def test_every_page_of_a_timeline_stays_within_the_limit(world, query):
-    (page,) = (route for route in page_routes(world) if route.rule.endpoint == "cases.case_page")
-    path, limit = page.path(world.own) + query, LIMITS["cases.case_page"]
+    endpoint = "timeline.timeline_page"
+    (page,) = (route for route in page_routes(world) if route.rule.endpoint == endpoint)
+    path, limit = page.path(world.own) + query, LIMITS[endpoint]
     seen = 0
     while path:
         with Statements() as statements:

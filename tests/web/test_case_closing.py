@@ -68,7 +68,7 @@ def test_closing_sent_twice_closes_once(team, coach, ines):
     second = coach.post(form.action, form.fields | CLOSING)
     assert (first.status_code, first.location) == (303, second.location)
     coach.text(first.location)
-    assert coach.text(f"/case/{ines.number}?kind=stage").count("Case closed") == 1
+    assert coach.text(f"/case/{ines.number}/timeline?kind=stage").count("Case closed") == 1
 
 
 def test_stale_closing_changes_nothing(team, coach, ines):

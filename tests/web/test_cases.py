@@ -5,6 +5,7 @@ from uuid import uuid4
 
 import pytest
 
+from caseapp.core import pdf
 from caseapp.core.clock import now
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import assign_handout
@@ -155,16 +156,34 @@ def test_timeline_lists_events_and_filters_by_kind(team, coach, ines):
     assert "Awake at four." in page
     assert "Care hold opened" in page
     assert "Case opened" in page
-    only = coach.text(f"/case/{ines.number}?kind=stage")
+    path = f"/case/{ines.number}/timeline"
+    assert f'href="{path}"' in page
+    only = coach.text(f"{path}?kind=stage&kind=coach")
     assert "Case opened" in only
     assert "Awake at four." not in only
-    assert "No events of this type yet." in coach.text(f"/case/{ines.number}?kind=session")
-    assert coach.get(f"/case/{ines.number}?kind=rumour").status_code == 422
+    assert "Nothing matches." in coach.text(f"{path}?kind=session")
+    assert "Nothing matches." in coach.text(f"{path}?until=2020-01-31")
+    assert "Awake at four." in coach.text(f"{path}?since={today()}&until={today()}")
+    for query in ("kind=rumour", "since=soon", "since=2020-02-01&until=2020-01-31"):
+        answer = coach.get(f"{path}?{query}")
+        assert (answer.status_code, "error-summary" in answer.text) == (422, True)
+    assert coach.get(f"{path}?cursor=made-up").status_code == 422
+
+
+def test_timeline_is_saved_as_a_pdf_as_its_filter_says(coach, ines, monkeypatch):
+    printed = []
+    monkeypatch.setattr(pdf, "render", lambda html, **_more: printed.append(html) or b"%PDF-1.7")
+    path = f"/case/{ines.number}/timeline"
+    query = f"?kind=stage&since={today()}"
+    answer = coach.send(f"{path}{query}", f"{path}/pdf{query}")
+    assert (answer.mimetype, answer.data) == ("application/pdf", b"%PDF-1.7")
+    assert answer.headers["Content-Disposition"].startswith('attachment; filename="record-C-')
+    assert "Only stages, without drafts; 1 entry" in printed[0]
 
 
 def test_timeline_leads_to_the_plan_that_it_shows(team, coach, ines):
     safety_plans.write(team["coach"], ines.client_id)
-    page = coach.text(f"/case/{ines.number}?kind=plan")
+    page = coach.text(f"/case/{ines.number}/timeline?kind=plan")
     assert "Safety plan: first written" in page
     plan_id = get_plan_id(SAFETY, get_client_key(ines.client_id))
     assert f'href="/case/{ines.number}/plan/{plan_id}"' in page
@@ -188,7 +207,7 @@ def test_trend_says_what_changed_and_has_text_equivalents(team, coach, ines):
         assert "Awaiting sign-off by a licensed clinician" in page
 
 
-def test_trend_marks_sessions_and_handouts_on_every_page_of_the_timeline(team, coach, ines):
+def test_trend_marks_sessions_and_handouts(team, coach, ines):
     builders.screen(team["coach"], ines.client_id, days_ago=8, sleep="watch")
     builders.note(team["coach"], ines.case_id, days_ago=2)
     with transaction():
@@ -199,12 +218,11 @@ def test_trend_marks_sessions_and_handouts_on_every_page_of_the_timeline(team, c
             message="",
             channel="print",
         )
-    for kind in ("", "?kind=hold", "?kind=session"):
-        page = coach.text(f"/case/{ines.number}{kind}")
-        assert 'aria-label="Sessions: 1"' in page
-        assert 'aria-label="Handouts: 1"' in page
-        assert "<td>Session</td>" in page
-        assert "<td>Handout assigned: The first days" in page
+    page = coach.text(f"/case/{ines.number}")
+    assert 'aria-label="Sessions: 1"' in page
+    assert 'aria-label="Handouts: 1"' in page
+    assert "<td>Session</td>" in page
+    assert "<td>Handout assigned: The first days" in page
 
 
 def test_calm_trend_has_no_chart_but_its_table(team, coach, ines):

@@ -27,7 +27,7 @@ def test_no_show_is_recorded_from_today_with_two_clicks(coach, case):
     assert "No session in this case so far, by signed notes." in page
     assert "Get in touch after the no-show" in coach.text(f"/case/{case.number}/follow-ups")
     assert "No-show" in coach.text("/today")
-    overview = coach.text(f"/case/{case.number}?kind=contact")
+    overview = coach.text(f"/case/{case.number}/timeline?kind=contact")
     assert "Her phone was off." in overview
     assert "<dt>No-show</dt>" in overview
 

@@ -73,6 +73,7 @@ CLIENT_READS = frozenset(
         Action.CONFLICT_READ,
         Action.PORTAL_READ,
         Action.REPORT_EXPORT,
+        Action.RECORD_EXPORT,
         Action.TODAY_READ,
     }
 )
@@ -186,7 +187,7 @@ def _list_reads(actor: Actor | None, action: Action | None, taken: Reads) -> lis
         )
         # A page about one client may show that client in a list too.
         for key, shown in taken.lists.items():
-            if key in {None, action} and shown.client_ids <= {client_id}:
+            if key in {None, action} and not shown.always and shown.client_ids <= {client_id}:
                 del lists[key]
     elif opened:
         shown = lists.pop(None, reads.List())

@@ -24,7 +24,7 @@ from caseapp.core.pagination import (
 from caseapp.core.permissions import Action
 from caseapp.core.reads import note_shown
 from caseapp.core.vault import DataKey, unseal_column, unseal_json
-from caseapp.domain.cases.models import Attestation, Case, CaseEvent
+from caseapp.domain.cases.models import EVENT_KINDS, Attestation, Case, CaseEvent
 from caseapp.domain.cases.rules import Progress, assess_stage_gate, is_case_number
 from caseapp.domain.cases.schemas import CaseListItem
 from caseapp.domain.cases.stages import Stage, next_stage, stage_by_id
@@ -59,7 +59,7 @@ from caseapp.domain.screening.rules import list_episodes
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from datetime import date, datetime
     from uuid import UUID
 
@@ -347,14 +347,23 @@ _SELECT_CASE_EVENTS = (
 )
 
 
-def list_case_events(context: CaseContext, *windows: Window) -> list[CaseEventRecord]:
-    """List the events of a case that are in at least one of some windows, newest first, in one statement.
+def list_case_events(
+    context: CaseContext,
+    newest: int = MAX_CASE_EVENTS,
+    window: Window | None = None,
+    kinds: Collection[str] = EVENT_KINDS,
+) -> list[CaseEventRecord]:
+    """List so many of the newest events of a case, and those of some kinds in a window, in one statement.
 
-    Without a window these are the newest MAX_CASE_EVENTS.
+    All of them stand newest first.
     """
-    windows = windows or (Window(None, MAX_CASE_EVENTS),)
     of_case = CaseEvent.case_id == context.case.id
-    wanted = [window.select(CaseEvent.occurred_at, CaseEvent.id, of_case) for window in windows]
+    columns, wanted = (CaseEvent.occurred_at, CaseEvent.id), []
+    if newest:
+        wanted.append(Window(None, newest).select(*columns, of_case))
+    if window:
+        of_kinds = [] if len(kinds) == len(EVENT_KINDS) else [CaseEvent.kind.in_(kinds)]
+        wanted.append(window.select(*columns, of_case, *of_kinds))
     rows = db.session.execute(_SELECT_CASE_EVENTS.where(in_any(CaseEvent.id, *wanted)))
     return [
         CaseEventRecord(

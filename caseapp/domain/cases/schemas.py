@@ -237,6 +237,9 @@ class CaseListItemResponseSchema(Schema):
         metadata={"description": "When the client withdrew consent, until they give it again."},
     )
     hold = fields.String(required=True, allow_none=True)
+    sessions = fields.Integer(required=True)
+    session_minutes = fields.Integer(required=True)
+    last_session_at = fields.AwareDateTime(required=True, allow_none=True)
 
 
 class _CaseResponse(CaseListItemResponseSchema):

@@ -20,8 +20,8 @@ from caseapp.domain.dashboard.timeline import (
     Panels,
     build_timeline,
     load_records,
-    make_window,
 )
+from caseapp.domain.dashboard.timeline_filter import EVERYTHING
 from caseapp.domain.dashboard.trend import Mark, Trend, build_trend
 from caseapp.domain.followups.queries import list_page_followups
 from caseapp.domain.followups.rules import list_unfinished
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from caseapp.core.pagination import Page
     from caseapp.domain.assignments.schemas import AssignmentRecord
     from caseapp.domain.dashboard.schemas import LastMet, TimelineEvent
+    from caseapp.domain.dashboard.timeline_filter import TimelineFilter
     from caseapp.domain.followups.schemas import FollowUpRecord
     from caseapp.domain.screening.records import Hold
     from caseapp.domain.suitability.schemas import Recommendation
@@ -92,7 +93,7 @@ def _is_completed(task: FollowUpRecord) -> bool:
 
 @dataclass(frozen=True)
 class CaseOverview:
-    """What the overview of a case shows: its timeline, the trend, what the client has and what is to do."""
+    """What the overview of a case shows: what happened last, the trend, what the client has and what is to do."""
 
     page: CasePage
     timeline: Page[TimelineEvent]
@@ -120,27 +121,59 @@ def get_case_page(actor: Actor, number: str) -> CasePage:
     return CasePage(**vars(context), events=tuple(events), met=met, followups=tuple(followups))
 
 
-def get_case_overview(
-    actor: Actor, number: str, *, kind: str | None, cursor: str | None, limit: int
-) -> CaseOverview:
-    """Load the overview of a case by its number; `kind` and `cursor` choose the page of the timeline.
+@dataclass(frozen=True)
+class CaseTimeline:
+    """A page of the timeline of a case."""
 
-    Raises NotFound, and Invalid for an unknown kind or an invalid cursor.
+    page: CasePage
+    timeline: Page[TimelineEvent]
+
+
+def get_case_timeline(
+    actor: Actor, number: str, filters: TimelineFilter, *, cursor: str | None, limit: int
+) -> CaseTimeline:
+    """Load a page of the timeline of a case by its number.
+
+    Raises NotFound, and Invalid for an invalid cursor.
     """
-    window = make_window(kind, cursor, limit)
-    panels = Panels(MAX_CASE_EVENTS, safety=True, followups=limit, handouts=True, marks=MAX_MARKS)
+    window = filters.make_window(cursor, limit)
     context = get_case_context_by_number(actor, number)
-    records = load_records(actor, context, window, kind, panels)
+    records = load_records(actor, context, window, filters.kinds, Panels(MAX_CASE_EVENTS))
+    return CaseTimeline(
+        _build_page(context, records), build_timeline(context, records, window, filters.kinds)
+    )
+
+
+def _build_page(context: CaseContext, records: CaseRecords) -> CasePage:
+    return CasePage(
+        **vars(context),
+        events=tuple(records.case_events[:MAX_CASE_EVENTS]),
+        met=get_last_met(context.case.id, context.case.client_id),
+        followups=tuple(records.followups),
+    )
+
+
+def get_case_overview(actor: Actor, number: str, *, limit: int) -> CaseOverview:
+    """Load the overview of a case by its number; `limit` is how much each of its lists shows.
+
+    Raises NotFound.
+    """
+    window = EVERYTHING.make_window(None, limit)
+    panels = Panels(
+        MAX_CASE_EVENTS,
+        evidence=False,
+        safety=True,
+        followups=limit,
+        handouts=True,
+        marks=MAX_MARKS,
+    )
+    context = get_case_context_by_number(actor, number)
+    records = load_records(actor, context, window, EVERYTHING.kinds, panels)
     rows = [row for row in records.assignments if row.withdrawn_at is None]
     current = assignment_records(rows, recipient_in_case(context))
     return CaseOverview(
-        page=CasePage(
-            **vars(context),
-            events=tuple(records.case_events[:MAX_CASE_EVENTS]),
-            met=get_last_met(context.case.id, context.case.client_id),
-            followups=tuple(records.followups),
-        ),
-        timeline=build_timeline(context, records, window, kind),
+        page=_build_page(context, records),
+        timeline=build_timeline(context, records, window, EVERYTHING.kinds),
         trend=build_trend(records.safety, _list_marks(context, records), context.safety.as_of)
         if records.safety
         else None,

@@ -12,11 +12,15 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from caseapp.domain.alerts.schemas import AlertRecord
+    from caseapp.domain.cases.evidence import Evidence
     from caseapp.domain.cases.stages import Stage
     from caseapp.domain.clients.care_team import RunningCover
     from caseapp.domain.followups.schemas import FollowUpRecord
     from caseapp.domain.notes.records import CoachDraft, DraftListItem
     from caseapp.domain.screening.proposals import Proposal
+
+MAX_TEXT_LENGTH = 280
+"""Characters of an event's text that lists show."""
 
 
 @dataclass(frozen=True)
@@ -280,19 +284,41 @@ class TimelineEvent:
     text: str = field(default="", repr=False)
     badge: str = ""
     levels: dict[str, int | None] | None = None
+    evidence: tuple[Evidence, ...] = ()
+
+    @property
+    def excerpt(self) -> str:
+        """Return the text as lists show it, cut between words where it is long."""
+        return shorten(self.text)
+
+
+def shorten(text: str) -> str:
+    """Cut a text between words to MAX_TEXT_LENGTH characters, without its line breaks."""
+    plain = " ".join(text.split())
+    if len(plain) <= MAX_TEXT_LENGTH:
+        return plain
+    return f"{plain[:MAX_TEXT_LENGTH].rsplit(' ', 1)[0]} …"
+
+
+class EvidenceResponseSchema(Schema):
+    """What a coach wrote when they attested a criterion, in API responses."""
+
+    criterion = fields.String(required=True)
+    text = fields.String(required=True)
 
 
 class TimelineEventResponseSchema(Schema):
-    """A timeline event in API responses."""
+    """A timeline event in API responses; a long text is cut, and `evidence` is that of a move to another stage."""
 
     id = fields.UUID(required=True)
     occurred_at = fields.AwareDateTime(required=True)
     kind = fields.String(required=True)
     title = fields.String(required=True)
     byline = fields.String(required=True)
-    text = fields.String(required=True)
+    text = fields.String(required=True, attribute="excerpt")
     badge = fields.String(required=True)
     levels = fields.Dict(required=True, allow_none=True)
+    evidence = fields.List(fields.Nested(EvidenceResponseSchema), required=True)
     link_kind = fields.String(required=True)
     link_id = fields.UUID(required=True)
 

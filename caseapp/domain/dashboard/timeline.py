@@ -9,14 +9,14 @@ import sqlalchemy as sa
 
 from caseapp.core.actor import Actor, require
 from caseapp.core.database import db
-from caseapp.core.errors import Invalid
-from caseapp.core.pagination import Page, Window, in_any, newest_before, page_window
+from caseapp.core.pagination import Page, Window, in_any
 from caseapp.core.permissions import Action
 from caseapp.domain.assignments.models import Assignment
 from caseapp.domain.assignments.queries import is_current, select_assignments
+from caseapp.domain.cases.evidence import list_evidence
 from caseapp.domain.cases.queries import list_case_events
 from caseapp.domain.contacts.queries import list_contacts_in
-from caseapp.domain.dashboard.timeline_events import EVENT_KINDS, list_events
+from caseapp.domain.dashboard.timeline_events import CASE_EVENT_KINDS, list_events
 from caseapp.domain.followups.queries import list_page_followups
 from caseapp.domain.handouts.models import HandoutVersion
 from caseapp.domain.handouts.queries import list_newest_versions
@@ -37,16 +37,18 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from uuid import UUID
 
+    from caseapp.domain.cases.evidence import Evidence
     from caseapp.domain.cases.queries import CaseContext, CaseEventRecord
     from caseapp.domain.contacts.schemas import ContactRecord
     from caseapp.domain.dashboard.schemas import TimelineEvent
+    from caseapp.domain.dashboard.timeline_filter import TimelineFilter
     from caseapp.domain.followups.schemas import FollowUpRecord
     from caseapp.domain.notes.records import NoteRecord
     from caseapp.domain.safety_plans.schemas import PlanVersion
     from caseapp.domain.screening.events import Fact
     from caseapp.domain.screening.history import SafetyHistory
 
-FROM_SAFETY = {None, "screening", "hold", "followup"}
+FROM_SAFETY = frozenset({"screening", "hold", "followup"})
 """The kinds of a page that need a client's safety events: a correction says which follow-ups it ended."""
 
 
@@ -54,10 +56,13 @@ FROM_SAFETY = {None, "screening", "hold", "followup"}
 class Panels:
     """How much the panels beside a timeline show, from the same statements.
 
-    `marks` is how many of the newest sessions and handouts the trend may show.
+    `case_events` is how many of the newest the header shows, which names the tasks of open holds too. `marks` is how
+    many of the newest sessions and handouts the trend may show. With `evidence`, moves to another stage show what the
+    coach attested, which takes a statement more.
     """
 
     case_events: int = 0
+    evidence: bool = True
     safety: bool = False
     followups: int = 0
     handouts: bool = False
@@ -80,74 +85,64 @@ class CaseRecords:
     assignments: Sequence[Any]
     returned: Sequence[Any]
     case_events: list[CaseEventRecord]
+    evidence: list[Evidence]
     followups: list[FollowUpRecord]
 
 
 def list_timeline(
-    actor: Actor, context: CaseContext, *, kind: str | None, cursor: str | None, limit: int
+    actor: Actor, context: CaseContext, filters: TimelineFilter, *, cursor: str | None, limit: int
 ) -> Page[TimelineEvent]:
     """List the events of a case, newest first, with one statement for each table.
 
-    The caller has already found the case for this actor. Raises Invalid for an unknown kind or an invalid cursor.
+    The caller has already found the case for this actor. Raises Invalid for an invalid cursor.
     """
     require(actor, Action.CASE_READ)
-    window = make_window(kind, cursor, limit)
-    records = load_records(actor, context, window, kind, Panels())
-    return build_timeline(context, records, window, kind)
-
-
-def make_window(kind: str | None, cursor: str | None, limit: int) -> Window:
-    """Return the window of a page of the timeline, one row longer than the page.
-
-    Raises Invalid for an unknown kind or an invalid cursor.
-    """
-    if kind is not None and kind not in EVENT_KINDS:
-        raise Invalid({"kind": [f"Choose one of: {', '.join(EVENT_KINDS)}."]})
-    return page_window(cursor, limit)
+    window = filters.make_window(cursor, limit)
+    records = load_records(actor, context, window, filters.kinds, Panels())
+    return build_timeline(context, records, window, filters.kinds)
 
 
 def load_records(
-    actor: Actor, context: CaseContext, window: Window, kind: str | None, panels: Panels
+    actor: Actor, context: CaseContext, window: Window, kinds: Collection[str], panels: Panels
 ) -> CaseRecords:
-    """Load what a page of the timeline and its panels show; `kind` leaves out the tables of other events."""
+    """Load what a page of the timeline and its panels show; tables of events of no such kind are left out."""
     client_id, key = context.case.client_id, context.key
-
-    def windows(of_kind: str, newest: int = 0) -> list[Window]:
-        if kind not in {None, of_kind}:
-            return [Window(None, newest)] if newest else []
-        if window.before is None:
-            return [Window(None, max(window.rows, newest))]
-        return [window, Window(None, newest)] if newest else [window]
-
-    case_events = windows("stage", panels.case_events)
-    sessions = windows("session", panels.marks)
-    shows_handouts = kind in {None, "handout"}
-    safety = get_safety_history(client_id) if panels.safety or kind in FROM_SAFETY else None
-    facts = [event.fact for event in safety.events] if safety and kind in FROM_SAFETY else []
+    sessions = [window] if "session" in kinds else []
+    if panels.marks:
+        sessions.append(Window(None, panels.marks))
+    of_case = [kind for each in kinds for kind in CASE_EVENT_KINDS.get(each, ())]
+    is_safety_shown = not FROM_SAFETY.isdisjoint(kinds)
+    safety = get_safety_history(client_id) if panels.safety or is_safety_shown else None
+    facts = [event.fact for event in safety.events] if safety and is_safety_shown else []
     tasks_of = _list_corrected(facts)
-    if panels.followups:
+    if panels.case_events:
         tasks_of |= {hold.id: list_episodes(hold) for hold in context.safety.holds}
     return CaseRecords(
         notes=list_notes_in(actor, context.case.id, *sessions) if sessions else [],
-        contacts=list_contacts_in(client_id, key, window) if kind in {None, "contact"} else [],
+        contacts=list_contacts_in(client_id, key, window) if "contact" in kinds else [],
         safety=safety,
         names=_get_names(facts),
         titles=_get_titles(facts),
-        plans=list_versions(client_id, key) if kind in {None, "plan"} else [],
+        plans=list_versions(client_id, key) if "plan" in kinds else [],
         assignments=_list_assignments(
             context,
-            window if shows_handouts else None,
+            window if "handout" in kinds else None,
             current=panels.handouts,
             newest=panels.marks,
         ),
-        returned=_list_returned(context, window) if shows_handouts else [],
-        case_events=list_case_events(context, *case_events) if case_events else [],
+        returned=_list_returned(context, window, kinds),
+        case_events=list_case_events(
+            context, panels.case_events, window if of_case else None, of_case
+        )
+        if panels.case_events or of_case
+        else [],
+        evidence=list_evidence(context) if panels.evidence and "stage" in kinds else [],
         followups=list_page_followups(
             context.client,
             key,
             tasks_of,
             open_limit=panels.followups,
-            completed=window if kind in {None, "followup"} else None,
+            completed=window if "followup" in kinds else None,
         ),
     )
 
@@ -201,12 +196,13 @@ def _list_assignments(
     ).all()
 
 
-def _list_returned(context: CaseContext, window: Window) -> Sequence[Any]:
+def _list_returned(context: CaseContext, window: Window, kinds: Collection[str]) -> Sequence[Any]:
     """List what the client has shared or sent back; answers they have not shared are left out."""
     parts = [
         sa.select(
             table.id,
             moment.label("occurred_at"),
+            sa.literal(kind).label("kind"),
             sa.literal(title).label("title"),
             Assignment.id.label("assignment_id"),
             HandoutVersion.sha256,
@@ -214,20 +210,28 @@ def _list_returned(context: CaseContext, window: Window) -> Sequence[Any]:
         .join(Assignment, Assignment.id == table.assignment_id)
         .join(HandoutVersion, HandoutVersion.id == Assignment.handout_version_id)
         .where(Assignment.case_id == context.case.id, moment.is_not(None))
-        for table, moment, title in (
-            (WorksheetResponse, WorksheetResponse.shared_at, "Shared a worksheet with you"),
-            (WorksheetUpload, WorksheetUpload.sent_at, "Sent back a PDF"),
+        for table, moment, kind, title in (
+            (
+                WorksheetResponse,
+                WorksheetResponse.shared_at,
+                "handout",
+                "Shared a worksheet with you",
+            ),
+            (WorksheetUpload, WorksheetUpload.sent_at, "file", "Sent back a PDF"),
         )
+        if kind in kinds
     ]
-    both = sa.union_all(*parts).subquery()
+    if not parts:
+        return []
+    found = sa.union_all(*parts).subquery()
     return db.session.execute(
-        newest_before(sa.select(both), both.c.occurred_at, both.c.id, window.before, window.rows)
+        window.narrow(sa.select(found), found.c.occurred_at, found.c.id)
     ).all()
 
 
 def build_timeline(
-    context: CaseContext, records: CaseRecords, window: Window, kind: str | None
+    context: CaseContext, records: CaseRecords, window: Window, kinds: Collection[str]
 ) -> Page[TimelineEvent]:
     """Build a page of the timeline; causes no database query."""
-    events = (event for event in list_events(context, records) if kind in {None, event.kind})
+    events = (event for event in list_events(context, records) if event.kind in kinds)
     return window.make_page(events, lambda event: (event.occurred_at, event.id))

@@ -7,6 +7,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 from uuid import uuid5
 
+from caseapp.domain.cases.evidence import pick_evidence
 from caseapp.domain.cases.stages import stage_by_id
 from caseapp.domain.dashboard.schemas import TimelineEvent
 from caseapp.domain.followups.codes import IN_ERROR, RESULT_LABELS
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
+    from caseapp.domain.cases.evidence import Evidence
     from caseapp.domain.cases.queries import CaseContext, CaseEventRecord
     from caseapp.domain.contacts.schemas import ContactRecord
     from caseapp.domain.dashboard.timeline import CaseRecords
@@ -43,8 +45,11 @@ if TYPE_CHECKING:
     from caseapp.domain.screening.history import SafetyHistory
     from caseapp.domain.screening.records import Hold
 
-EVENT_KINDS = ("session", "contact", "screening", "hold", "plan", "handout", "stage", "followup")
-MAX_TEXT_LENGTH = 280
+CASE_EVENT_KINDS = {
+    "stage": ("opened", "moved", "closed", "reopened"),
+    "coach": ("handed_over",),
+}
+"""The kinds of a case's own events that a kind of the timeline shows."""
 NO_PERSON = "the practice"
 HOLD_LABELS = {"safety": "Safety hold", "care": "Care hold"}
 CHANNEL_LABELS = {"portal": "in the portal", "print": "on paper", "in_person": "in person"}
@@ -62,28 +67,23 @@ def list_events(context: CaseContext, records: CaseRecords) -> Iterator[Timeline
         if row.case_id == context.case.id:
             yield from _list_assignment_events(context, row, texts[row.sha256])
     for row in records.returned:
-        yield _about_handout(
-            row.id,
-            row.occurred_at,
-            row.title,
-            context.client.preferred_name,
-            texts[row.sha256],
-            ("answers", row.assignment_id),
+        yield replace(
+            _about_handout(
+                row.id,
+                row.occurred_at,
+                row.title,
+                context.client.preferred_name,
+                texts[row.sha256],
+                ("answers", row.assignment_id),
+            ),
+            kind=row.kind,
         )
     for event in records.case_events:
-        yield _case_event(context, event)
+        yield _case_event(context, event, pick_evidence(event, records.evidence))
     for task in records.followups:
         # What a correction ended stands in its own row.
         if task.completed_at and task.result != IN_ERROR:
             yield _completed_followup(task, task.completed_at)
-
-
-def shorten(text: str) -> str:
-    """Cut a long text between words, for one line of a timeline."""
-    plain = " ".join(text.split())
-    if len(plain) <= MAX_TEXT_LENGTH:
-        return plain
-    return f"{plain[:MAX_TEXT_LENGTH].rsplit(' ', 1)[0]} …"
 
 
 def _session(note: NoteRecord) -> TimelineEvent:
@@ -96,7 +96,7 @@ def _session(note: NoteRecord) -> TimelineEvent:
         f"{note.author}, {MODALITIES.get(note.modality, note.modality).lower()}{length}",
         "note",
         note.id,
-        shorten(next((text for _, _, text in note.ordered_sections if text), "")),
+        next((text for _, _, text in note.ordered_sections if text), ""),
         _describe_state(note),
     )
 
@@ -112,8 +112,7 @@ def _describe_state(note: NoteRecord) -> str:
 
 
 def _contact(entry: ContactRecord) -> TimelineEvent:
-    words = shorten(entry.words)
-    error = f"Recorded in error: {shorten(entry.error_reason)}" if entry.in_error_at else ""
+    error = f"Recorded in error: {entry.error_reason}" if entry.in_error_at else ""
     return TimelineEvent(
         entry.id,
         entry.happened_at,
@@ -122,7 +121,7 @@ def _contact(entry: ContactRecord) -> TimelineEvent:
         entry.recorded_by_name or NO_PERSON,
         "contact",
         entry.id,
-        " ".join(filter(None, (entry.details, words, error))),
+        " ".join(filter(None, (entry.details, entry.words, error))),
         "Recorded in error" if entry.in_error_at else "",
     )
 
@@ -155,7 +154,7 @@ def _list_safety_events(history: SafetyHistory, records: CaseRecords) -> Iterato
             badge = "Recorded in error" if hold.in_error else badge
             yield _about_hold(event, hold, " opened", _describe_reasons(hold), badge)
         elif isinstance(fact, HoldReleased):
-            yield _about_hold(event, history.holds[fact.hold_id], " released", shorten(fact.reason))
+            yield _about_hold(event, history.holds[fact.hold_id], " released", fact.reason)
         elif isinstance(fact, SecondPersonNamed):
             name = records.names.get(fact.user_id, "A former member of staff")
             yield _about_hold(
@@ -170,7 +169,7 @@ def _list_safety_events(history: SafetyHistory, records: CaseRecords) -> Iterato
                 event,
                 history.holds[fact.hold_id],
                 ": one handout allowed",
-                f"“{title}”: {shorten(fact.reason)}",
+                f"“{title}”: {fact.reason}",
             )
 
 
@@ -205,7 +204,7 @@ def _circumstance_ended(event: RecordedEvent, fact: CircumstanceEnded) -> Timeli
         event.recorded_by_name or NO_PERSON,
         "circumstance",
         event.id,
-        f"“{CIRCUMSTANCES[fact.circumstance].label}”: {shorten(fact.reason)}",
+        f"“{CIRCUMSTANCES[fact.circumstance].label}”: {fact.reason}",
     )
 
 
@@ -234,8 +233,7 @@ def _exception_ended(event: RecordedEvent, hold: Hold, records: CaseRecords) -> 
 
 
 def _sentence(text: str) -> str:
-    plain = shorten(text)
-    return plain if plain.endswith((".", "?", "!", "…")) else f"{plain}."
+    return text if text.endswith((".", "?", "!", "…")) else f"{text}."
 
 
 def _describe_undone(
@@ -292,7 +290,7 @@ def _plan(version: PlanVersion) -> TimelineEvent:
         version.created_by_name or NO_PERSON,
         "plan",
         version.plan_id,
-        shorten(version.note),
+        version.note,
         f"Version {version.number}",
     )
 
@@ -326,18 +324,21 @@ def _about_handout(
     return TimelineEvent(record_id, occurred_at, "handout", title, byline, *link, text, badge)
 
 
-def _case_event(context: CaseContext, event: CaseEventRecord) -> TimelineEvent:
+def _case_event(
+    context: CaseContext, event: CaseEventRecord, evidence: tuple[Evidence, ...]
+) -> TimelineEvent:
     return TimelineEvent(
         event.id,
         event.occurred_at,
-        "stage",
+        "coach" if event.kind in CASE_EVENT_KINDS["coach"] else "stage",
         _describe_case_event(event),
         event.recorded_by_name or NO_PERSON,
         "case",
         context.case.id,
         f"Until then {event.from_coach} was responsible."
         if event.from_coach
-        else shorten(event.reason or ""),
+        else event.reason or "",
+        evidence=evidence,
     )
 
 
@@ -359,6 +360,6 @@ def _completed_followup(task: FollowUpRecord, completed_at: datetime) -> Timelin
         task.completed_by_name or NO_PERSON,
         "followup",
         task.id,
-        shorten(task.note or ""),
+        task.note or "",
         RESULT_LABELS[task.result or "done"],
     )

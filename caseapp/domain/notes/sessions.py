@@ -5,15 +5,19 @@ A draft is none yet, a note entered in error is none, and an entry of the contac
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 
+from caseapp.core.database import db
 from caseapp.domain.notes.models import Note
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime
+    from uuid import UUID
 
 SIGNED = sa.literal("signed", literal_execute=True)
 """The status of the note of a session, inlined, so that the planner can use the partial index with a cached plan."""
@@ -32,3 +36,45 @@ def select_last_session(case_id: Any) -> sa.ScalarSelect[datetime]:  # noqa: ANN
         .where(note.case_id == case_id, is_session(note))
         .scalar_subquery()
     )
+
+
+@dataclass(frozen=True)
+class SessionCount:
+    """How many sessions there were, how many minutes they took as far as somebody said, and when the last one began."""
+
+    sessions: int = 0
+    minutes: int = 0
+    last: datetime | None = None
+
+
+NO_SESSIONS = SessionCount()
+
+
+def select_sessions(since: datetime | None, until: datetime | None) -> sa.Select[*tuple[Any, ...]]:
+    """Select number, minutes and last beginning of the sessions that began in a period; None means any time."""
+    query = sa.select(
+        sa.func.count(),
+        sa.func.coalesce(sa.func.sum(Note.actual_minutes), 0),
+        sa.func.max(Note.actual_session_at, type_=Note.actual_session_at.type),
+    ).where(is_session())
+    if since is not None:
+        query = query.where(Note.actual_session_at >= since)
+    if until is not None:
+        query = query.where(Note.actual_session_at < until)
+    return query
+
+
+def count_sessions(
+    case_ids: Collection[UUID], since: datetime | None = None, until: datetime | None = None
+) -> dict[UUID, SessionCount]:
+    """Count the sessions of each of some cases in a period; cases without a session are left out.
+
+    Access was already checked.
+    """
+    if not case_ids:
+        return {}
+    query = select_sessions(since, until).add_columns(Note.case_id)
+    rows = db.session.execute(query.where(Note.case_id.in_(case_ids)).group_by(Note.case_id))
+    return {
+        case_id: SessionCount(sessions, minutes, last) for sessions, minutes, last, case_id in rows
+    }

@@ -54,6 +54,8 @@ class ReportRow:
     safety_holds: int
     handouts_assigned: int
     handouts_read: int
+    sessions: int
+    session_minutes: int
 
 
 COLUMNS = (
@@ -73,6 +75,8 @@ COLUMNS = (
     "safety_holds",
     "handouts_assigned",
     "handouts_read",
+    "sessions",
+    "session_minutes",
     "outcome",
     "close_reason",
     "final_screening",
@@ -112,6 +116,8 @@ def row_cells(row: ReportRow) -> list[str]:
             row.safety_holds,
             row.handouts_assigned,
             row.handouts_read,
+            row.sessions,
+            row.session_minutes,
             row.outcome,
             row.close_reason,
             row.final_screening,

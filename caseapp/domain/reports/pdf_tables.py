@@ -79,6 +79,13 @@ def format_total(count: int, *, to_share: bool) -> str:
     return FEW if to_share and count < MIN_SHOWN else f"{count:,}"
 
 
+def format_sessions(sessions: int, minutes: int, cases: int, *, to_share: bool) -> str:
+    """Format how many sessions the cases had, and their minutes; in a report to share, withhold them where few."""
+    if to_share and min(sessions, cases) < MIN_SHOWN:
+        return WITHHELD
+    return f"{sessions:,} {'session' if sessions == 1 else 'sessions'} with {minutes:,} minutes"
+
+
 def format_date(day: date) -> str:
     """Format a date in full."""
     return f"{day.day} {day:%B %Y}"

@@ -28,6 +28,8 @@ from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.visibility import select_denied_clients
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_key
+from caseapp.domain.notes.models import Note
+from caseapp.domain.notes.sessions import NO_SESSIONS, count_sessions, select_sessions
 from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.reports import pdf_tables
 from caseapp.domain.reports.csv_table import EXPORTED_ITEMS, ReportRow, coach_code, write_csv
@@ -166,7 +168,8 @@ def list_report_rows(
 
     Only cases of these clients are read, whom the log names: it is written before the first row leaves.
 
-    Each batch of BATCH_SIZE cases takes four statements; one batch is in memory at a time.
+    Sessions are counted by signed notes, as far as they began in the period. Each batch of BATCH_SIZE cases takes five
+    statements; one batch is in memory at a time.
     """
     zone = ZoneInfo(get_practice_info().practice.zone)
     # A case whose client's key was destroyed still counts; its sealed facts can no longer be read.
@@ -181,13 +184,24 @@ def list_report_rows(
         found: Page[Any] = make_page(
             db.session.execute(page).all(), BATCH_SIZE, lambda row: (row.opened_at, row.id)
         )
-        yield from _rows([case for case in found.items if case.client_id in client_ids], zone)
+        cases = [case for case in found.items if case.client_id in client_ids]
+        yield from _rows(cases, zone, _find_period(filters, zone))
         if found.next is None:
             return
         cursor = found.next
 
 
-def _rows(cases: Sequence[Any], zone: ZoneInfo) -> Iterator[ReportRow]:
+def _find_period(filters: ReportFilter, zone: ZoneInfo) -> tuple[datetime | None, datetime | None]:
+    """Find the beginning of a report's period and its end, which is no longer part of it; None without one."""
+    return (
+        _start_of_day(filters.since, zone) if filters.since else None,
+        _start_of_day(filters.until + timedelta(days=1), zone) if filters.until else None,
+    )
+
+
+def _rows(
+    cases: Sequence[Any], zone: ZoneInfo, period: tuple[datetime | None, datetime | None]
+) -> Iterator[ReportRow]:
     ids = [case.id for case in cases]
     clients = {case.client_id for case in cases}
     case_events = _grouped(
@@ -201,6 +215,7 @@ def _rows(cases: Sequence[Any], zone: ZoneInfo) -> Iterator[ReportRow]:
             Assignment.case_id.in_(ids), Assignment.withdrawn_at.is_(None)
         )
     )
+    counted = count_sessions(ids, *period)
     for case in cases:
         history = histories.get(case.client_id)
         screenings = history.screenings[::-1] if history else []
@@ -239,6 +254,8 @@ def _rows(cases: Sequence[Any], zone: ZoneInfo) -> Iterator[ReportRow]:
             safety_holds=kinds["safety"],
             handouts_assigned=len(assigned),
             handouts_read=sum(row.read_at is not None for row in assigned),
+            sessions=counted.get(case.id, NO_SESSIONS).sessions,
+            session_minutes=counted.get(case.id, NO_SESSIONS).minutes,
         )
 
 
@@ -283,6 +300,11 @@ def _render_pdf(actor: Actor, filters: ReportFilter) -> bytes:
         by_outcome[outcome] += cases
         by_goal[goal] += cases
         by_coach[coach_code(coach_id)] += cases
+    sessions, minutes, _ = db.session.execute(
+        select_sessions(*_find_period(filters, zone))
+        .join(Case, Case.id == Note.case_id)
+        .where(*_build_conditions(actor, filters, zone))
+    ).one()
     table = partial(pdf_tables.build_table, to_share=filters.to_share)
     tables = (
         table("By stage", [(stage.title, by_stage[stage.id]) for stage in stages()]),
@@ -303,6 +325,9 @@ def _render_pdf(actor: Actor, filters: ReportFilter) -> bytes:
                 "made_on": _local_day(now(), zone),
                 "filters": describe_filters(filters),
                 "total": pdf_tables.format_total(by_stage.total(), to_share=filters.to_share),
+                "sessions": pdf_tables.format_sessions(
+                    sessions, minutes, by_stage.total(), to_share=filters.to_share
+                ),
                 "tables": tables,
                 "smallest": pdf_tables.MIN_SHOWN,
                 "to_share": filters.to_share,

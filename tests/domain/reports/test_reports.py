@@ -219,7 +219,7 @@ def test_export_audit_event_has_filters_and_rows(cast):
     assert shown.filters == ReportFilter(stage="steady", since=date(2026, 1, 1))
 
 
-def test_report_rows_take_four_statements_for_each_batch(cast, monkeypatch):
+def test_report_rows_take_five_statements_for_each_batch(cast, monkeypatch):
     for _ in range(7):
         builders.case(cast["coach"], facts=FACTS)
 
@@ -236,9 +236,26 @@ def test_report_rows_take_four_statements_for_each_batch(cast, monkeypatch):
     pieces, more = statements(3)
     assert pieces == whole
     assert len(set(whole)) == 7
-    # One for the practice, which is then kept, and four for each piece.
-    assert few == 1 + 4
-    assert more == 3 * 4
+    # One for the practice, which is then kept, and five for each piece.
+    assert few == 1 + 5
+    assert more == 3 * 5
+
+
+def test_sessions_and_minutes_are_counted_by_signed_notes_in_the_period(cast):
+    coach = cast["coach"]
+    made = builders.case(coach)
+    for days in (1, 9):
+        builders.note(coach, made.case_id, days_ago=days)
+    builders.draft(coach, made.case_id)
+    [row] = export_rows(cast["admin"])[0]
+    assert (row["sessions"], row["session_minutes"]) == ("2", "100")
+    [row] = export_rows(cast["admin"], ReportFilter(since=today() - timedelta(days=5)))[0]
+    assert (row["sessions"], row["session_minutes"]) == ("1", "50")
+    assert pdf_tables.format_sessions(12, 600, 9, to_share=True) == "12 sessions with 600 minutes"
+    for sessions, cases in ((4, 9), (12, 4)):
+        told = pdf_tables.format_sessions(sessions, 600, cases, to_share=True)
+        assert told == pdf_tables.WITHHELD
+    assert pdf_tables.format_sessions(1, 50, 1, to_share=False) == "1 session with 50 minutes"
 
 
 @pytest.mark.parametrize(

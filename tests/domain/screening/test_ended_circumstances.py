@@ -15,6 +15,7 @@ from caseapp.domain.audit.queries import AuditFilter, list_audit_events
 from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.dashboard.timeline import list_timeline
+from caseapp.domain.dashboard.timeline_filter import TimelineFilter
 from caseapp.domain.notes.operations import save_draft, sign_note
 from caseapp.domain.notes.queries import lock_note
 from caseapp.domain.notes.records import DraftScreening
@@ -173,7 +174,8 @@ def test_end_keeps_holds_flags_and_levels_and_is_in_the_history(team, made):
         assert gone.ended.reason == "The child lives with her sister now."
         assert gone.ended.reason not in repr(gone)
         context = get_case_context(coach, made.case_id)
-        row = list_timeline(coach, context, kind="screening", cursor=None, limit=10).items[0]
+        filters = TimelineFilter(frozenset({"screening"}))
+        row = list_timeline(coach, context, filters, cursor=None, limit=10).items[0]
         assert (row.title, row.byline) == ("Circumstance ended", coach.name)
         assert row.text == (
             "“A child is hurt or may be at risk at home”: The child lives with her sister now."

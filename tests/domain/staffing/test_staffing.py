@@ -20,6 +20,7 @@ from caseapp.domain.clients.memberships import join_care_team
 from caseapp.domain.clients.queries import get_client_record, lock_client
 from caseapp.domain.dashboard.queries import get_today
 from caseapp.domain.dashboard.timeline import list_timeline
+from caseapp.domain.dashboard.timeline_filter import TimelineFilter
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.queries import list_client_followups
 from caseapp.domain.notes.queries import list_own_drafts
@@ -92,7 +93,9 @@ def test_client_moves_with_case_follow_ups_marks_and_alerts(team):
 
 def hand_overs(reader, made):
     context = get_case_context(reader, made.case_id)
-    page = list_timeline(reader, context, kind="stage", cursor=None, limit=9)
+    page = list_timeline(
+        reader, context, TimelineFilter(frozenset({"stage", "coach"})), cursor=None, limit=9
+    )
     return [(item.title, item.text, item.byline) for item in page.items]
 
 

@@ -25,6 +25,7 @@ from caseapp.domain.cases.queries import get_case_context, lock_case
 from caseapp.domain.cases.schemas import CaseClosing, CaseDetails
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.dashboard.timeline import list_timeline
+from caseapp.domain.dashboard.timeline_filter import TimelineFilter
 from caseapp.domain.screening.current import get_safety_state
 from caseapp.domain.screening.operations import set_manual_flag
 from caseapp.domain.screening.queries import list_holds
@@ -125,7 +126,9 @@ def test_screening_that_renews_the_hold_ends_it_until_it_is_allowed_again(team, 
 def listed(team, made):
     db.session.rollback()
     context = get_case_context(team["coach"], made.case_id)
-    page = list_timeline(team["coach"], context, kind="hold", cursor=None, limit=25)
+    page = list_timeline(
+        team["coach"], context, TimelineFilter(frozenset({"hold"})), cursor=None, limit=25
+    )
     return [(event.title, event.text) for event in reversed(page.items)]
 
 

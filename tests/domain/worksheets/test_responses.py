@@ -18,6 +18,7 @@ from caseapp.domain.assignments.queries import lock_assignment
 from caseapp.domain.assignments.reading import get_reading_list_item
 from caseapp.domain.cases.queries import get_case_context, lock_case
 from caseapp.domain.dashboard.timeline import list_timeline
+from caseapp.domain.dashboard.timeline_filter import TimelineFilter
 from caseapp.domain.worksheets import rules
 from caseapp.domain.worksheets.operations import (
     delete_answers,
@@ -271,9 +272,8 @@ def test_timeline_shows_only_shared_answers_and_sent_uploads(team, assigned, cli
 
     def timeline_titles():
         db.session.rollback()
-        page = list_timeline(
-            coach, get_case_context(coach, made.case_id), kind="handout", cursor=None, limit=50
-        )
+        context, kinds = get_case_context(coach, made.case_id), frozenset({"handout", "file"})
+        page = list_timeline(coach, context, TimelineFilter(kinds), cursor=None, limit=50)
         return [(item.title, item.link_kind) for item in page.items]
 
     run(save_answers, client, 1, ANSWERS, 0)

@@ -1,0 +1,147 @@
+"""A case as a chronological record on paper: its timeline, the oldest first, with every signed note in full."""
+
+from __future__ import annotations
+
+import html as markup
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from caseapp.core import pdf
+from caseapp.core.actor import Actor, require
+from caseapp.core.clock import now
+from caseapp.core.database import db
+from caseapp.core.errors import Reason, RuleBroken
+from caseapp.core.fonts import find_missing_glyphs
+from caseapp.core.i18n import format_date
+from caseapp.core.permissions import Action
+from caseapp.core.reads import List, note_list
+from caseapp.core.templating import render_text
+from caseapp.domain.clients.models import Client
+from caseapp.domain.clients.visibility import looks_after_client
+from caseapp.domain.dashboard.timeline import Panels, build_timeline, load_records
+from caseapp.domain.dashboard.timeline_filter import EVENT_KINDS, KIND_LABELS
+from caseapp.domain.notes.codes import ADDENDUM_LABELS, FORMAT_LABELS
+from caseapp.domain.practice.queries import get_practice
+from caseapp.domain.screening.protocol import ITEMS_BY_KEY, LEVEL_LABELS, Level
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from caseapp.domain.cases.queries import CaseContext
+    from caseapp.domain.dashboard.schemas import TimelineEvent
+    from caseapp.domain.dashboard.timeline_filter import TimelineFilter
+    from caseapp.domain.notes.records import NoteRecord
+
+MAX_NOTES = 40
+"""So many notes take about four seconds to lay out; the design of the record has the figures."""
+MAX_EVENTS = 200
+MAX_PAGES = 200
+TOO_LONG = Reason(
+    "record_too_long",
+    f"This is more than {MAX_NOTES} notes or {MAX_EVENTS} events, which is too much for one PDF.",
+    "Choose fewer days above, such as one year after another, or fewer kinds.",
+)
+ONLY_READING = Reason(
+    "emergency_access",
+    "Emergency access is for reading the record, so you can’t save a copy of it.",
+    "Ask the client’s coach or their supervisor for one.",
+)
+
+
+@dataclass(frozen=True)
+class RecordEntry:
+    """An event as the record shows it; `note` is the signed note of a session, `levels` are those of a screening."""
+
+    event: TimelineEvent
+    when: str
+    note: NoteRecord | None
+    levels: list[tuple[str, str]]
+
+
+def make_record_pdf(actor: Actor, context: CaseContext, filters: TimelineFilter) -> bytes:
+    """Make the record of a case that the actor sees, as far as the filters say; it is made anew and never stored.
+
+    Drafts are no part of it. Every copy is an event of its own that names the filters. A character that no font of ours
+    has stands as its code point. Raises RuleBroken when it is too long, or when the actor only reads the record by
+    emergency access, and what `core.pdf` raises.
+    """
+    require(actor, Action.RECORD_EXPORT)
+    case = context.case
+    if not _looks_after(actor, context):
+        raise RuleBroken(ONLY_READING)
+    entries = _list_entries(actor, context, filters)
+    codes = {name: str(day) for name, day in vars(filters).items() if name != "kinds" and day}
+    details = {"format": "pdf", "kinds": sorted(filters.kinds), **codes}
+    note_list(Action.RECORD_EXPORT, List({case.client_id}, "record", case.id, details, always=True))
+    return pdf.render(
+        _render_html(actor, context, filters, entries), style="report.css", max_pages=MAX_PAGES
+    )
+
+
+def _looks_after(actor: Actor, context: CaseContext) -> bool:
+    of_client = sa.select(Client.id).where(Client.id == context.case.client_id)
+    return db.session.scalar(of_client.where(looks_after_client(actor, Client.id))) is not None
+
+
+def _list_entries(actor: Actor, context: CaseContext, filters: TimelineFilter) -> list[RecordEntry]:
+    zone = get_practice().zone
+    window = filters.make_window(None, MAX_EVENTS)
+    records = load_records(actor, context, window, filters.kinds, Panels())
+    page = build_timeline(context, records, window, filters.kinds)
+    notes = {note.id: note for note in records.notes if note.status == "signed"}
+    shown = [event for event in page.items if event.kind != "session" or event.id in notes]
+    if page.next or sum(event.kind == "session" for event in shown) > MAX_NOTES:
+        raise RuleBroken(TOO_LONG)
+    return [
+        RecordEntry(
+            event,
+            format_moment(event.occurred_at, zone),
+            notes.get(event.id),
+            [
+                (
+                    ITEMS_BY_KEY[key].label,
+                    "Not asked" if level is None else LEVEL_LABELS[Level(level)],
+                )
+                for key, level in (event.levels or {}).items()
+            ],
+        )
+        for event in reversed(shown)
+    ]
+
+
+def format_moment(moment: datetime, zone: str) -> str:
+    """Format a day with a time of day, in the time zone `zone`."""
+    local = moment.astimezone(ZoneInfo(zone))
+    return f"{format_date(local.date())}, {local:%H:%M}"
+
+
+def _render_html(
+    actor: Actor, context: CaseContext, filters: TimelineFilter, entries: list[RecordEntry]
+) -> str:
+    practice = get_practice()
+    values = {
+        "practice": practice,
+        "client": context.client.name,
+        "number": context.case.number,
+        "coach": context.coach,
+        "printed_by": actor.name,
+        "printed_at": format_moment(now(), practice.zone),
+        "since": format_date(filters.since) if filters.since else "",
+        "until": format_date(filters.until) if filters.until else "",
+        "kinds": [KIND_LABELS[kind].lower() for kind in EVENT_KINDS if kind in filters.kinds]
+        if len(filters.kinds) < len(EVENT_KINDS)
+        else [],
+        "entries": entries,
+        "formats": FORMAT_LABELS,
+        "addenda": ADDENDUM_LABELS,
+        "format_moment": lambda moment: format_moment(moment, practice.zone),
+        "has_replaced": False,
+    }
+    html = render_text("pdf/record.html", values)
+    if not (missing := find_missing_glyphs(markup.unescape(html))):
+        return html
+    html = render_text("pdf/record.html", values | {"has_replaced": True})
+    return html.translate({ord(char): f"[U+{ord(char):04X}]" for char in missing})

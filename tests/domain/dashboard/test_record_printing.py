@@ -1,0 +1,92 @@
+"""The record of a case on paper: everything of the timeline, the oldest first, and each signed note in full."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from caseapp.core import pdf
+from caseapp.core.database import db
+from caseapp.core.errors import Forbidden, RuleBroken
+from caseapp.core.permissions import Action
+from caseapp.core.transaction import transaction
+from caseapp.domain.audit.models import AuditEvent
+from caseapp.domain.audit.operations import reads_recorded
+from caseapp.domain.cases.queries import get_case_context
+from caseapp.domain.dashboard import record_printing
+from caseapp.domain.dashboard.record_printing import make_record_pdf
+from caseapp.domain.dashboard.timeline_filter import EVERYTHING, TimelineFilter
+from caseapp.domain.notes.operations import add_addendum
+from caseapp.domain.notes.queries import lock_note
+from caseapp.domain.notes.schemas import NewAddendum
+from caseapp.domain.practice.queries import today
+from tests.support import builders
+
+pytestmark = [pytest.mark.both, pytest.mark.slow]
+
+LONG = "She counted the chestnut trees. " * 20
+
+
+@pytest.fixture
+def printed(monkeypatch):
+    """Return what is laid out as a PDF instead."""
+    monkeypatch.setattr(pdf, "render", lambda html, **_more: html.encode())
+
+    def make(actor, made, filters=EVERYTHING):
+        db.session.rollback()
+        with reads_recorded(actor):
+            context = get_case_context(actor, made.case_id)
+            return make_record_pdf(actor, context, filters).decode()
+
+    return make
+
+
+def test_record_holds_every_signed_note_in_full_and_no_draft(team, printed, monkeypatch):
+    coach = team["coach"]
+    made = builders.case(coach, "Ines Okafor")
+    texts = {"data": f"{LONG}\nThe end ☃.", "assessment": "Calmer.", "plan": "Walk."}
+    note = builders.note(coach, made.case_id, texts, days_ago=400)
+    builders.note(coach, made.case_id, days_ago=1)
+    builders.draft(coach, made.case_id, {"data": "Only a thought.", "assessment": "", "plan": ""})
+    builders.screen(coach, made.client_id, sleep="concern", comment=LONG)
+    with transaction():
+        add_addendum(
+            coach, lock_note(coach, note), NewAddendum("correction", "Five trees.", "Lost count.")
+        )
+    html = printed(coach, made)
+    assert html.count(LONG.strip()) == 2
+    assert "The end [U+2603]." in html
+    assert "Some can’t be printed." in html
+    for words in ("Ines Okafor", "Five trees.", "Reason: Lost count.", "Sleep: Concern", "SHA-256"):
+        assert words in html
+    assert "Only a thought." not in html
+    assert html.index("The end") < html.index("Case opened") < html.index("Care hold opened")
+    year = TimelineFilter(frozenset({"session"}), until=today() - timedelta(days=300))
+    html = printed(coach, made, year)
+    assert "The end" in html
+    assert "Case opened" not in html
+    assert "Slept six hours." not in html
+    events = db.session.scalars(
+        sa.select(AuditEvent)
+        .where(AuditEvent.action == Action.RECORD_EXPORT.value, AuditEvent.object_kind == "record")
+        .order_by(AuditEvent.occurred_at, AuditEvent.id)
+    ).all()
+    assert [event.details.get("until") for event in events] == [None, str(year.until)]
+    assert events[1].details["kinds"] == ["session"]
+    monkeypatch.setattr(record_printing, "MAX_NOTES", 1)
+    with pytest.raises(RuleBroken) as caught:
+        printed(coach, made)
+    assert caught.value.reasons[0].code == "record_too_long"
+    assert "The end" in printed(coach, made, year)
+
+
+def test_whoever_only_reads_a_record_takes_no_copy(team, printed):
+    made, reader = builders.case(team["coach"]), team["coach2"]
+    builders.read_in_emergency(reader, made.number)
+    with pytest.raises(RuleBroken) as caught:
+        printed(reader, made)
+    assert caught.value.reasons[0].code == "emergency_access"
+    with pytest.raises(Forbidden):
+        make_record_pdf(team["admin"], get_case_context(team["coach"], made.case_id), EVERYTHING)
