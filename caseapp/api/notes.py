@@ -25,6 +25,13 @@ from caseapp.domain.notes.schemas import (
     NoteMoveToSchema,
     NoteResponseSchema,
 )
+from caseapp.domain.notes.search_schemas import (
+    FoundNotes,
+    FoundNotesResponseSchema,
+    NoteSearch,
+    NoteSearchRequestSchema,
+)
+from caseapp.domain.notes.searching import search_notes
 from caseapp.http.guard import current_actor, needs
 from caseapp.http.idempotency import create_api_once
 
@@ -146,3 +153,16 @@ def move_note(note_id: UUID, body: NewNoteMoveTo, version: int) -> NoteRecord:
     actor = current_actor()
     with transaction():
         return move(actor, lock_note_move(actor, note_id, body.case_id), body.move, version)
+
+
+@blueprint.route("/notes/search", "POST", error_statuses=(404,))
+@needs(Action.NOTE_READ)
+@blueprint.response_schema(FoundNotesResponseSchema())
+@blueprint.request_schema(NoteSearchRequestSchema())
+def search(body: NoteSearch) -> FoundNotes:
+    """Find notes that hold some words, newest session first: signed ones and your own drafts.
+
+    What you look for is in the body, so that no address and no log holds it. One request looks through at most 1,000
+    notes: with `next`, the following one goes on from there.
+    """
+    return search_notes(current_actor(), body)

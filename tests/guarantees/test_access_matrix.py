@@ -69,7 +69,7 @@ def at_both(name, person):
 COACH_OF_CASE = Person(Role.COACH, sees="own", is_author=True)
 UNKNOWN = Person()
 # Forms that change nothing: they are sent only so that no address holds what was typed, or the form asks who sends it.
-READING = {"timeline.print_record"}
+READING = {"note_search.case_search", "timeline.print_record"}
 READER_OF_RECORD = "supervisor with emergency access"
 PEOPLE = {
     "nobody": UNKNOWN,

@@ -71,6 +71,8 @@ PAGES = {
     "invitations.new_codes_page": 5,
     "note_moves.choose_record": 5,
     "note_moves.move_page": 8,
+    "note_search.case_search_page": 8,
+    "note_search.search_page": 4,
     "notes.addendum_page": 8,
     "notes.case_notes": 10,
     "notes.choose_case": 4,

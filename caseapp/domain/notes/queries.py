@@ -75,7 +75,8 @@ def _is_readable(role: Role, who: UUID | sa.BindParameter[UUID]) -> sa.ColumnEle
     )
 
 
-def _with_names(role: Role, who: UUID | sa.BindParameter[UUID]) -> sa.Select[*tuple[Any, ...]]:
+def select_readable(role: Role, who: UUID | sa.BindParameter[UUID]) -> sa.Select[*tuple[Any, ...]]:
+    """Select the notes that a person may read, each with what it takes to open and check it."""
     return (
         sa.select(*COLUMNS)
         .join(ClientKey, ClientKey.client_id == Note.client_id)
@@ -104,7 +105,7 @@ def get_note(actor: Actor, note_id: UUID) -> NoteRecord:
 
 @cache
 def _select_note(role: Role) -> sa.Select[*tuple[Any, ...]]:
-    return _with_names(role, sa.bindparam("asks")).where(Note.id == sa.bindparam("note"))
+    return select_readable(role, sa.bindparam("asks")).where(Note.id == sa.bindparam("note"))
 
 
 @dataclass(frozen=True)
@@ -218,7 +219,7 @@ def list_case_notes(
     """
     require(actor, Action.NOTE_READ)
     if cursor:
-        query = _with_names(actor.role, actor.id).where(Note.case_id == case_id)
+        query = select_readable(actor.role, actor.id).where(Note.case_id == case_id)
         rows = db.session.execute(
             page_newest_first(query, Note.actual_session_at, Note.id, cursor, limit)
         ).all()
@@ -238,7 +239,7 @@ def list_case_notes(
 def _select_first_page(role: Role, number: int) -> sa.Select[*tuple[Any, ...]]:
     """Build the query for the first page of a case's notes, once for each role and length: the most frequent read."""
     return (
-        _with_names(role, sa.bindparam("asks"))
+        select_readable(role, sa.bindparam("asks"))
         .where(Note.case_id == sa.bindparam("case"))
         .order_by(Note.actual_session_at.desc(), Note.id.desc())
         .limit(literal_limit(number))
@@ -253,7 +254,7 @@ def list_notes_in(actor: Actor, case_id: UUID, *windows: Window) -> list[NoteRec
     readable = (Note.case_id == case_id, _is_readable(actor.role, actor.id))
     wanted = [window.select(Note.actual_session_at, Note.id, *readable) for window in windows]
     rows = db.session.execute(
-        _with_names(actor.role, actor.id)
+        select_readable(actor.role, actor.id)
         .where(in_any(Note.id, *wanted))
         .order_by(Note.actual_session_at.desc(), Note.id.desc())
     ).all()
@@ -263,7 +264,7 @@ def list_notes_in(actor: Actor, case_id: UUID, *windows: Window) -> list[NoteRec
 def list_own_signed_notes(actor: Actor, cursor: str | None, limit: int) -> Page[NoteRecord]:
     """List the notes that the actor has signed, most recently signed first."""
     require(actor, Action.NOTE_READ)
-    query = _with_names(actor.role, actor.id).where(
+    query = select_readable(actor.role, actor.id).where(
         Note.author_id == actor.id, Note.status == "signed"
     )
     rows = db.session.execute(
@@ -326,7 +327,7 @@ def find_last_plan(actor: Actor, case_id: UUID) -> NoteRecord | None:
 def _find_plan(actor: Actor, case_id: UUID, *where: sa.ColumnElement[bool]) -> NoteRecord | None:
     require(actor, Action.NOTE_READ)
     rows = db.session.execute(
-        _with_names(actor.role, actor.id)
+        select_readable(actor.role, actor.id)
         .where(
             Note.case_id == case_id,
             Note.status == "signed",

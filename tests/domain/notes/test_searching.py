@@ -1,0 +1,100 @@
+"""Searching notes: whose are looked through, how far, and what the log says of it."""
+
+from __future__ import annotations
+
+import pytest
+import sqlalchemy as sa
+
+from caseapp.core import reads
+from caseapp.core.database import db
+from caseapp.core.errors import Invalid, NotFound
+from caseapp.core.permissions import Action
+from caseapp.core.transaction import transaction
+from caseapp.domain.audit.models import AuditEvent
+from caseapp.domain.audit.operations import reads_recorded
+from caseapp.domain.notes import searching
+from caseapp.domain.notes.search_schemas import NoteSearch
+from caseapp.domain.notes.searching import search_notes
+from caseapp.domain.process_notes.operations import save_process_note
+from caseapp.domain.process_notes.queries import lock_process_note
+from tests.support import builders
+
+pytestmark = [pytest.mark.both, pytest.mark.slow]
+
+WORD = "Kastanienallee"
+
+
+def sections(text):
+    return {"data": text, "assessment": "Calmer.", "plan": "Walk."}
+
+
+def search(actor, **more):
+    db.session.rollback()
+    with reads.collecting():
+        return search_notes(actor, NoteSearch(WORD.lower(), **more))
+
+
+def ids(page):
+    return [found.note.id for found in page.items]
+
+
+def test_notes_of_a_case_or_of_ones_own_clients_are_found_and_the_log_names_whose(team):
+    coach, other = team["coach"], team["coach2"]
+    ines, sam, foreign = builders.case(coach), builders.case(coach), builders.case(other)
+    first = builders.note(coach, ines.case_id, sections(f"At {WORD}."), days_ago=3)
+    builders.note(coach, ines.case_id, days_ago=2)
+    draft = builders.draft(coach, ines.case_id, sections(WORD), days_ago=1)
+    second = builders.note(coach, sam.case_id, sections(f"{WORD} again."))
+    builders.note(other, foreign.case_id, sections(WORD))
+    with transaction():
+        save_process_note(coach, lock_process_note(coach, ines.number), f"{WORD} worries me.", 0)
+    found = search(coach, case_id=ines.case_id)
+    assert (ids(found), found.looked_at, found.next) == ([draft, first], 3, None)
+    assert found.items[1].excerpts[0].found == WORD
+    assert ids(search(team["supervisor"], case_id=ines.case_id)) == [first]
+    with pytest.raises(NotFound):
+        search(other, case_id=ines.case_id)
+    with pytest.raises(Invalid):
+        search(coach, cursor="made-up")
+    db.session.rollback()
+    with reads_recorded(coach):
+        found = search_notes(coach, NoteSearch(WORD))
+    assert ids(found) == [second, draft, first]
+    events = db.session.scalars(
+        sa.select(AuditEvent).where(
+            AuditEvent.action == Action.NOTE_READ.value, AuditEvent.object_kind == "note_search"
+        )
+    ).all()
+    assert [event.details["shown"] for event in events] == [
+        sorted([ines.client_id.hex, sam.client_id.hex])
+    ]
+    assert [event.details["notes"] for event in events] == [4]
+    assert WORD.lower() not in str(events[0].details).lower()
+
+
+def test_one_request_looks_through_a_limited_number_and_the_next_goes_on(team, monkeypatch):
+    coach = team["coach"]
+    made = builders.case(coach)
+    notes = [
+        builders.note(
+            coach, made.case_id, sections(WORD if day in {0, 3, 4} else "Slept."), days_ago=day
+        )
+        for day in range(5)
+    ]
+    monkeypatch.setattr(searching, "BATCH_SIZE", 2)
+    monkeypatch.setattr(searching, "MAX_NOTES", 2)
+    first = search(coach)
+    assert (ids(first), first.looked_at) == ([notes[0]], 2)
+    second = search(coach, cursor=first.next)
+    assert (ids(second), second.looked_at) == ([notes[3]], 2)
+    third = search(coach, cursor=second.next)
+    assert (ids(third), third.looked_at, third.next) == ([notes[4]], 1, None)
+    monkeypatch.setattr(searching, "MAX_NOTES", 100)
+    found, cursor = [], None
+    while True:
+        page = search(coach, cursor=cursor, limit=1)
+        found += ids(page)
+        cursor = page.next
+        if cursor is None:
+            break
+    assert found == [notes[0], notes[3], notes[4]]
