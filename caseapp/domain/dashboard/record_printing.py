@@ -50,6 +50,12 @@ ONLY_READING = Reason(
     "Ask the client’s coach or their supervisor for one.",
 )
 
+WITHDRAWN = Reason(
+    "consent_withdrawn",
+    "The client has withdrawn consent, so no copy of the record is made.",
+    "If they give it again, record that on the page Consent.",
+)
+
 
 @dataclass(frozen=True)
 class RecordEntry:
@@ -65,13 +71,15 @@ def make_record_pdf(actor: Actor, context: CaseContext, filters: TimelineFilter)
     """Make the record of a case that the actor sees, as far as the filters say; it is made anew and never stored.
 
     Drafts are no part of it. Every copy is an event of its own that names the filters. A character that no font of ours
-    has stands as its code point. Raises RuleBroken when it is too long, or when the actor only reads the record by
-    emergency access, and what `core.pdf` raises.
+    has stands as its code point. Raises RuleBroken if it is too long, if the client has withdrawn consent, or if the
+    actor only reads the record by emergency access, and what `core.pdf` raises.
     """
     require(actor, Action.RECORD_EXPORT)
     case = context.case
     if not _looks_after(actor, context):
         raise RuleBroken(ONLY_READING)
+    if context.client.consent_withdrawn_on is not None:
+        raise RuleBroken(WITHDRAWN)
     entries = _list_entries(actor, context, filters)
     codes = {name: str(day) for name, day in vars(filters).items() if name != "kinds" and day}
     details = {"format": "pdf", "kinds": sorted(filters.kinds), **codes}

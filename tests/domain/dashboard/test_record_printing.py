@@ -15,6 +15,7 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.audit.operations import reads_recorded
 from caseapp.domain.cases.queries import get_case_context
+from caseapp.domain.clients.models import Client
 from caseapp.domain.dashboard import record_printing
 from caseapp.domain.dashboard.record_printing import make_record_pdf
 from caseapp.domain.dashboard.timeline_filter import EVERYTHING, TimelineFilter
@@ -82,11 +83,16 @@ def test_record_holds_every_signed_note_in_full_and_no_draft(team, printed, monk
     assert "The end" in printed(coach, made, year)
 
 
-def test_whoever_only_reads_a_record_takes_no_copy(team, printed):
+def test_nobody_takes_a_copy_by_emergency_access_or_after_consent_was_withdrawn(team, printed):
     made, reader = builders.case(team["coach"]), team["coach2"]
     builders.read_in_emergency(reader, made.number)
     with pytest.raises(RuleBroken) as caught:
         printed(reader, made)
     assert caught.value.reasons[0].code == "emergency_access"
+    with transaction() as session:
+        session.get(Client, made.client_id).consent_withdrawn_on = today()
+    with pytest.raises(RuleBroken) as caught:
+        printed(team["coach"], made)
+    assert caught.value.reasons[0].code == "consent_withdrawn"
     with pytest.raises(Forbidden):
         make_record_pdf(team["admin"], get_case_context(team["coach"], made.case_id), EVERYTHING)
