@@ -17,11 +17,13 @@ from caseapp.domain.staffing.members import (
     change_role,
     enable_member,
     invite_member,
+    set_cosignature,
     update_member,
 )
 from caseapp.domain.staffing.operations import disable_member
 from caseapp.domain.staffing.queries import lock_member, lock_with_others
 from caseapp.domain.staffing.schemas import (
+    CosignatureSchema,
     MemberCodeResponseSchema,
     MemberDetailsSchema,
     MemberResponseSchema,
@@ -58,6 +60,7 @@ def _describe(account: Account) -> dict[str, Any]:
         "email": user.email,
         "role": user.role,
         "supervisor_id": user.supervisor_id,
+        "needs_cosignature": user.needs_cosignature,
         "state": account.state,
         "invited_at": account.invited_at,
         "created_at": user.created_at,
@@ -141,6 +144,17 @@ def update_role(user_id: UUID, body: RoleChoice) -> dict[str, Any]:
             user_id, supervisor_id=body.supervisor_id, successor_id=body.people_to
         )
         change_role(current_actor(), member, body.role, supervisor, successor)
+    return _describe(get_account(user_id))
+
+
+@blueprint.route("/people/<uuid:user_id>/cosignature", "POST", error_statuses=(409,))
+@needs(Action.USER_MANAGE)
+@blueprint.response_schema(MemberResponseSchema())
+@blueprint.request_schema(CosignatureSchema())
+def update_cosignature(user_id: UUID, body: bool) -> dict[str, Any]:  # noqa: FBT001 - what the schema loads
+    """Set whether a supervisor co-signs each note that this coach signs from now on."""
+    with transaction():
+        set_cosignature(current_actor(), lock_member(user_id), needed=body)
     return _describe(get_account(user_id))
 
 

@@ -26,6 +26,7 @@ from caseapp.domain.staffing.members import (
     change_role,
     enable_member,
     invite_member,
+    set_cosignature,
     update_member,
 )
 from caseapp.domain.staffing.operations import change_supervisor, disable_member
@@ -155,6 +156,17 @@ def change_role_command(
         )
         change_role(actor, member, role, new_supervisor, successor)
     click.echo(f"{email} is {role} now.")
+
+
+@user.command("cosignature")
+@click.argument("email")
+@click.option("--needed/--not-needed", required=True, help="Whether a supervisor co-signs.")
+@click.pass_obj
+def set_cosignature_command(context: CommandContext, email: str, *, needed: bool) -> None:
+    """Set whether a supervisor co-signs each note that a coach signs from now on."""
+    with context.open_as() as actor, transaction():
+        set_cosignature(actor, lock_member(get_user_by_email(email).id), needed=needed)
+    click.echo(f"Notes of {email} need {'a' if needed else 'no'} co-signature.")
 
 
 @user.command()

@@ -62,6 +62,8 @@ class Action(StrEnum):
     NOTE_SIGN = "note.sign"
     NOTE_AMEND = "note.amend"
     NOTE_MOVE = "note.move"
+    NOTE_COSIGN = "note.cosign"
+    NOTE_RETURN = "note.return"
     SCREENING_READ = "screening.read"
     SCREENING_RECORD = "screening.record"
     SCREENING_CORRECT = "screening.correct"
@@ -122,6 +124,7 @@ CONFIRMED_ACTIONS = frozenset(
         Action.NOTE_SIGN,
         Action.NOTE_AMEND,
         Action.NOTE_MOVE,
+        Action.NOTE_COSIGN,
         Action.HOLD_RELEASE,
         Action.SCREENING_CORRECT,
         Action.PORTAL_INVITE,
@@ -210,6 +213,8 @@ ACTIONS_BY_ROLE: dict[Role, frozenset[Action]] = {
             Action.CONFLICT_READ,
             Action.CONFLICT_DECIDE,
             Action.HAND_OVER,
+            Action.NOTE_COSIGN,
+            Action.NOTE_RETURN,
             Action.DENIAL_MANAGE,
             Action.CONSENT_TEXT_PUBLISH,
             Action.EMERGENCY_REVIEW,

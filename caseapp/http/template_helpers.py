@@ -67,6 +67,8 @@ MESSAGES = {
     "addendum_signed": lazy_gettext(
         "Addendum signed. It stands with the note, which stays as it was."
     ),
+    "note_cosigned": lazy_gettext("Note co-signed."),
+    "note_returned": lazy_gettext("Note returned to its author. It stays as it was signed."),
     "note_signed": lazy_gettext("Note signed. It can no longer be changed."),
     "note_saved": lazy_gettext("Draft saved."),
     "note_moved": lazy_gettext("Note moved. This is its record now."),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from caseapp.web import (
     account,
+    addenda,
     alert_settings,
     alerts,
     assignments,
@@ -18,6 +19,7 @@ from caseapp.web import (
     cases,
     consent,
     contacts,
+    cosigning,
     cover,
     demo_mail,
     denials,
@@ -89,6 +91,8 @@ def init_app(app: Flask) -> None:
         notes,
         note_moves,
         note_search,
+        addenda,
+        cosigning,
         process_notes,
         followups,
         consent,

@@ -64,6 +64,8 @@ ACTION_LABELS = {
     Action.NOTE_SIGN: "Signed a note",
     Action.NOTE_AMEND: "Added to a signed note",
     Action.NOTE_MOVE: "Moved a note to another record",
+    Action.NOTE_COSIGN: "Co-signed a note",
+    Action.NOTE_RETURN: "Returned a note to its author",
     Action.SCREENING_READ: "Viewed a screening",
     Action.SCREENING_RECORD: "Recorded a screening",
     Action.SCREENING_CORRECT: "Marked a screening as recorded in error",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Blueprint, jsonify, redirect, render_template, request, url_for
 
 from caseapp.core.clock import now
-from caseapp.core.errors import Invalid, NotFound, RuleBroken, Stale
+from caseapp.core.errors import Invalid, RuleBroken, Stale
 from caseapp.core.pagination import PAGE_SIZE
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
@@ -19,14 +19,13 @@ from caseapp.domain.cases.queries import (
 )
 from caseapp.domain.notes.codes import (
     ADDENDUM_LABELS,
-    CHOSEN_KINDS,
     FORMAT_LABELS,
     MODALITIES,
 )
+from caseapp.domain.notes.cosign_queries import get_review_of
 from caseapp.domain.notes.formats import FORMATS, SECTIONS
 from caseapp.domain.notes.move_queries import list_moved_away
 from caseapp.domain.notes.operations import (
-    add_addendum,
     create_note,
     discard_draft,
     record_draft_screening,
@@ -38,7 +37,6 @@ from caseapp.domain.notes.queries import (
     LockedNote,
     find_previous_plan,
     get_note,
-    list_blockers_of_addenda,
     list_case_notes,
     list_own_drafts,
     list_own_signed_notes,
@@ -48,10 +46,8 @@ from caseapp.domain.notes.queries import (
 )
 from caseapp.domain.notes.rules import missing_for_signature
 from caseapp.domain.notes.schemas import (
-    AddendumFormSchema,
     DraftChange,
     DraftFormSchema,
-    NewAddendum,
     NewNote,
     NewNoteSchema,
 )
@@ -428,6 +424,7 @@ def _render_signed(note: NoteRecord, forms: Forms) -> str:
     return render_template(
         "notes/read.html",
         note=note,
+        review=get_review_of(note),
         forms=forms,
         context=get_case_context(current_actor(), note.case_id),
         recorded=_find_screening(note),
@@ -435,52 +432,3 @@ def _render_signed(note: NoteRecord, forms: Forms) -> str:
         format_labels=FORMAT_LABELS,
         addendum_labels=ADDENDUM_LABELS,
     )
-
-
-def load_signed_note(signed_note_id: UUID) -> NoteRecord:
-    """Load a signed note and record that it was read.
-
-    Raises NotFound, also for a draft.
-    """
-    note = load_note(signed_note_id)
-    if note.status != "signed":
-        raise NotFound
-    return note
-
-
-amending = FormPage(
-    blueprint,
-    "/note/<uuid:signed_note_id>/addendum",
-    Action.NOTE_AMEND,
-    load_signed_note,
-    client_of=lambda note: note.client_id,
-)
-
-
-@amending.show
-def addendum_page(note: NoteRecord, forms: Forms) -> str:
-    """Show a signed note and the form that corrects it or adds to it."""
-    return render_template(
-        "notes/addendum.html",
-        note=note,
-        forms=forms,
-        context=get_case_context(current_actor(), note.case_id),
-        blockers=list_blockers_of_addenda(current_actor(), note),
-        kinds=CHOSEN_KINDS,
-        modalities=MODALITIES,
-        format_labels=FORMAT_LABELS,
-        addendum_labels=ADDENDUM_LABELS,
-    )
-
-
-@amending.form(
-    Action.NOTE_AMEND,
-    Body(AddendumFormSchema, NewAddendum),
-    lock=lock_note,
-    refused="The addendum was not signed",
-)
-def amend(note: LockedNote, new: NewAddendum, sent: Sent) -> Done:
-    """Sign an addendum to a signed note."""
-    add_addendum(sent.actor, note, new)
-    page = url_for("notes.note_page", note_id=sent.args["signed_note_id"])
-    return Done(page, "addendum_signed")

@@ -38,6 +38,7 @@ from caseapp.domain.staffing.members import (
     change_role,
     enable_member,
     invite_member,
+    set_cosignature,
     update_member,
 )
 from caseapp.domain.staffing.operations import disable_member
@@ -48,6 +49,7 @@ from caseapp.domain.staffing.queries import (
     lock_with_others,
 )
 from caseapp.domain.staffing.schemas import (
+    CosignatureSchema,
     MemberDetails,
     MemberDetailsSchema,
     NewMember,
@@ -275,6 +277,18 @@ def save_role(choice: RoleChoice, sent: Sent) -> ResponseReturnValue:
         change_role(sent.actor, member, choice.role, supervisor, successor)
     flash("person_saved")
     return redirect(_address(sent), code=303)
+
+
+@person.form(
+    Action.USER_MANAGE,
+    Body(CosignatureSchema, bool),
+    lock=lock_person,
+    rule="/people/<uuid:user_id>/cosignature",
+)
+def save_cosignature(member: LockedMember, needed: bool, sent: Sent) -> Done:  # noqa: FBT001 - what the schema loads
+    """Save whether a supervisor co-signs their notes."""
+    set_cosignature(sent.actor, member, needed=needed)
+    return Done(_address(sent), "person_saved")
 
 
 @person.post(

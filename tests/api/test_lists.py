@@ -145,6 +145,10 @@ def records(app, staff):
         assert coach.post(f"/cases/{made.case_id}/notes", note).status_code == 201
         move_a_note(coach, made.case_id)
         assert admin.post("/exports", {"format": "csv"}).status_code == 201
+        with builders.supervised(coach.actor):
+            signed = builders.note(coach.actor, made.case_id)
+        comment = {"comment": "Say who was in the room."}
+        assert supervisor.post(f"/notes/{signed}/return", comment).status_code == 200
     for person in (staff["coach2"], admin):
         wish = {"number": made.number, "user_id": str(person.actor.id), "reason": "relative"}
         assert supervisor.post("/denied-access", wish).status_code == 201

@@ -133,7 +133,10 @@ def who_asks(operation):
     """Choose a person whose role includes the action."""
     if operation.tags[0] in ADMINS:
         return "admin"
-    supervisors = ("/release", "/recall", "/hand-over", "/decision", "/review", "/consent-texts")
+    supervisors = (
+        *("/release", "/recall", "/hand-over", "/decision", "/review"),
+        *("/cosign", "/return", "/consent-texts"),
+    )
     is_supervisors = operation.path.endswith(supervisors)
     return "supervisor" if is_supervisors or operation.tags[0] in {"board", "denials"} else "coach"
 

@@ -148,7 +148,7 @@ def remove_plan(world):
         remove_from_portal(coach, plan, plan.version)
 
 
-def let_coach_leave(world):
+def open_page_of_coach(world):
     """Open the page of the coach, whose client has an open hold."""
     world.own = world.own | {"user_id": world.actors["coach"].id}
 
@@ -313,9 +313,10 @@ REACHED_BY = {
     "screenings.end": tick_circumstance,
     "settings.end_program": make_program_of_admin,
     "settings.remove_logo": add_logo,
-    "staffing.hand_over": let_coach_leave,
-    "staffing.confirm_rest": let_coach_leave,
-    "staffing.hand_over_rest": let_coach_leave,
+    "people.save_cosignature": open_page_of_coach,
+    "staffing.hand_over": open_page_of_coach,
+    "staffing.confirm_rest": open_page_of_coach,
+    "staffing.hand_over_rest": open_page_of_coach,
     "portal_handouts.send_upload": take_back_file,
     "emergency.end_access": read_now,
     "transfers.undo": accept_offer,

@@ -236,6 +236,8 @@ def _belongings(app, coach, slugs, others):
         former = (others[0], coach, found.client_id)
         accepted_id = _offer(session, *former, moment, state="accepted", decided_at=moment)
     note_id = builders.draft(coach, found.case_id)
+    with builders.supervised(coach):
+        signed_note_id = builders.note(coach, found.case_id)
     with transaction():
         session_id = find_staff_session(begin_session("staff", coach.id)).actor.session_id
         token_id, _ = create_token(operator(), staff.email_of(coach), "spare")
@@ -260,7 +262,7 @@ def _belongings(app, coach, slugs, others):
         "followup_id": followup_id,
         "screening_id": screening_id,
         "note_id": note_id,
-        "signed_note_id": builders.note(coach, found.case_id),
+        "signed_note_id": signed_note_id,
         "bulk_assignment_id": bulk_assignment_id,
         "intake_id": intakes.keep(coach),
         "hold_id": list_holds(coach, found.client_id)[0].id,
@@ -420,6 +422,8 @@ BODIES: dict[str, dict[str, object]] = {
         "case_id": NOBODYS.hex,
         "reason": "The wrong case was open.",
     },
+    f"POST {API}/notes/<uuid:signed_note_id>/return": {"comment": "Say who was in the room."},
+    f"POST {API}/people/<uuid:user_id>/cosignature": {"needs_cosignature": True},
     f"PATCH {API}/followups/<uuid:followup_id>": {
         "result": "reached",
         "method": "call",

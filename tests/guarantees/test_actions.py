@@ -81,6 +81,8 @@ SUPERVISOR = COACH | {
     "hold.allow",
     "hold.release",
     "flag.clear",
+    "note.cosign",
+    "note.return",
     "handout.review",
     "handout.recall",
     "handout.write",

@@ -53,8 +53,9 @@ def test_every_change_of_the_pages_that_asks_for_it_is_a_declared_form(session_a
 def test_signing_releasing_exporting_and_settings_are_among_them():
     assert CONFIRMED.keys() >= {
         "notes.sign",
-        "notes.amend",
         "note_moves.move",
+        "addenda.amend",
+        "cosigning.cosign",
         "holds.release",
         "holds.release_named",
         "screenings.correct",

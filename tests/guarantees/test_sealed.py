@@ -42,6 +42,7 @@ from caseapp.domain.intakes.operations import decide_intake
 from caseapp.domain.intakes.queries import lock_intake
 from caseapp.domain.keys.writing import keep_in_session
 from caseapp.domain.models import METADATA
+from caseapp.domain.notes.cosign_operations import return_note
 from caseapp.domain.notes.move_operations import move_note
 from caseapp.domain.notes.move_queries import lock_note_move
 from caseapp.domain.notes.operations import add_addendum
@@ -224,6 +225,20 @@ def move_a_note_here(coach, number):
         move_note(coach, lock_note_move(coach, note_id, number), new, 2)
 
 
+def sign_and_correct(coach, supervisor, made, words):
+    """Sign a note that needs a co-signature, return it and correct it."""
+    with builders.supervised(coach):
+        note_id = builders.note(coach, made.case_id, words)
+    with transaction():
+        return_note(supervisor, lock_note(supervisor, note_id), f"{CANARY} is missing")
+    with transaction():
+        add_addendum(
+            coach,
+            lock_note(coach, note_id),
+            NewAddendum("correction", CANARY, f"{CANARY} is right"),
+        )
+
+
 @pytest.fixture
 def canaries(app, named_site):
     """Write the canary into every field whose words are sealed, through the operations."""
@@ -280,13 +295,7 @@ def canaries(app, named_site):
             3,
         )
     words = {"data": CANARY, "assessment": CANARY, "plan": CANARY}
-    note_id = builders.note(coach, made.case_id, words)
-    with transaction():
-        add_addendum(
-            coach,
-            lock_note(coach, note_id),
-            NewAddendum("correction", CANARY, f"{CANARY} is right"),
-        )
+    sign_and_correct(coach, supervisor, made, words)
     move_a_note_here(coach, made.number)
     builders.screen(coach, made.client_id)
     with transaction():

@@ -55,6 +55,9 @@ PAGES = {
     "emergency.access_page": 5,
     "emergency.review_access_page": 5,
     "cover.choose_page": 7,
+    "addenda.addendum_page": 8,
+    "cosigning.cosign_page": 8,
+    "cosigning.review_list": 4,
     "cover.cover_list": 4,
     "cover.cover_page": 7,
     "followups.case_followups": 10,
@@ -73,7 +76,6 @@ PAGES = {
     "note_moves.move_page": 8,
     "note_search.case_search_page": 8,
     "note_search.search_page": 4,
-    "notes.addendum_page": 8,
     "notes.case_notes": 10,
     "notes.choose_case": 4,
     "notes.new_note_page": 8,
@@ -113,12 +115,12 @@ PAGES = {
     "staffing.hand_over_page": 8,
     "staffing.team_page": 4,
     "timeline.timeline_page": 16,
-    "today.today": 13,
+    "today.today": 14,
     "transfers.choose_page": 8,
     "transfers.transfer_list": 5,
     "worksheets.shared_answers_page": 10,
 }
-TODAY = {"coach": 13, "supervisor": 14, "admin": 2}
+TODAY = {"coach": 14, "supervisor": 15, "admin": 2}
 SAVED_ANSWERS = 11
 # Issue 10 sets these limits; Today has one more for what comes from the portal, and one for whom the actor covers. Of
 # alerts, every page may read one more, and the page of a hold whom to ring.
@@ -132,10 +134,12 @@ EMERGENCIES = 1
 ADDENDA = 1
 # The timeline of a case shows with each move to another stage what the coach attested.
 EVIDENCE = 1
+# Which notes need a co-signature.
+REVIEWS = 1
 LIMITS = {
     "cases.case_page": 12 + ALERTS + MET + ADDENDA,
     "timeline.timeline_page": 12 + ALERTS + MET + ADDENDA + EVIDENCE,
-    "today.today": 11 + ALERTS + COVERS + EMERGENCIES,
+    "today.today": 11 + ALERTS + COVERS + EMERGENCIES + REVIEWS,
     "holds.hold_page": 10 + 2 * ALERTS + MET,
     "assignments.assign_page": 12 + ALERTS,
 }

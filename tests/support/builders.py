@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import count
 from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
 
 from caseapp.core.clock import at, now
 from caseapp.core.permissions import Action
@@ -30,6 +32,7 @@ from caseapp.domain.screening.schemas import LEVEL_NAMES, NewScreening
 from caseapp.domain.staffing.denials import lock_access
 from caseapp.domain.staffing.emergency_operations import open_emergency_access
 from caseapp.domain.staffing.schemas import NewEmergencyAccess
+from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -184,3 +187,17 @@ def second_version(monkeypatch, slug, language="en"):
     monkeypatch.setattr("caseapp.domain.handouts.operations.library", lambda: changed)
     with transaction():
         assert publish_library() == 1
+
+
+@contextmanager
+def supervised(actor):
+    """Let the notes that a coach signs meanwhile need a co-signature."""
+
+    def need(needed):
+        with transaction() as session:
+            change = sa.update(User).where(User.id == actor.id).values(needs_cosignature=needed)
+            session.execute(change)
+
+    need(needed=True)
+    yield
+    need(needed=False)

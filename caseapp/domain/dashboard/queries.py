@@ -54,6 +54,7 @@ from caseapp.domain.followups.rules import DueState, get_due_state
 from caseapp.domain.intakes.queries import count_notices, select_notices
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_key
+from caseapp.domain.notes.cosign_queries import list_reviews
 from caseapp.domain.notes.queries import list_own_drafts
 from caseapp.domain.notes.unsigned import list_coaches_drafts
 from caseapp.domain.screening.marks import HOLD_KINDS, PROPOSED, list_marks
@@ -70,6 +71,7 @@ if TYPE_CHECKING:
 MAX_HOLDS = 25
 """Today lists so many holds and proposals at the most, but every pressing hold that it finds."""
 MAX_DRAFTS = 50
+MAX_REVIEWS = 25
 MAX_FOLLOWUPS = 8
 MAX_OVERDUE = 100
 """Today looks for overdue actions among so many that are required and due, however many other tasks a person has."""
@@ -129,6 +131,7 @@ def get_today(actor: Actor) -> Today:
         more_portal_items=len(portal_items) > MAX_PORTAL_ITEMS,
         drafts=list_own_drafts(actor, MAX_DRAFTS),
         coaches_drafts=list_coaches_drafts(actor) if actor.role is Role.SUPERVISOR else [],
+        reviews=list_reviews(actor, None, MAX_REVIEWS).items,
         read_records=[read for read in reads if not read.is_own],
         reading_until=max((read.ends_at for read in reads if read.is_own), default=None),
         holds=holds[:shown],

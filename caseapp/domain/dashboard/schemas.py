@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from caseapp.domain.cases.stages import Stage
     from caseapp.domain.clients.care_team import RunningCover
     from caseapp.domain.followups.schemas import FollowUpRecord
-    from caseapp.domain.notes.records import CoachDraft, DraftListItem
+    from caseapp.domain.notes.records import CoachDraft, DraftListItem, ReviewItem
     from caseapp.domain.screening.proposals import Proposal
 
 MAX_TEXT_LENGTH = 280
@@ -216,7 +216,8 @@ class Today:
     """What needs one person's attention now; an admin's has nothing about clients.
 
     `followups` are the person's own tasks that are due first, `overdue` all of their overdue required actions; those of
-    coaches for whom they cover are among them. `waiting_transfers` counts the cases that a colleague offers them.
+    coaches for whom they cover are among them. `reviews` are the notes of others that need the person's co-signature,
+    and their own that were returned. `waiting_transfers` counts the cases that a colleague offers them.
     `intakes` counts those that wait for a supervisor's decision, or a coach's own about which one has decided lately.
     `suspended` counts the suspended handouts in all open cases, or in the `suspended_scope` newest ones.
     """
@@ -231,6 +232,7 @@ class Today:
     more_portal_items: bool = False
     drafts: list[DraftListItem] = field(default_factory=list)
     coaches_drafts: list[CoachDraft] = field(default_factory=list)
+    reviews: list[ReviewItem] = field(default_factory=list)
     read_records: list[ReadRecord] = field(default_factory=list)
     reading_until: datetime | None = None
     holds: list[OpenHold] = field(default_factory=list)

@@ -7,8 +7,10 @@ from datetime import timedelta
 MAX_SESSION_MINUTES = 600
 MODALITIES = {"video": "Video", "phone": "Phone", "in_person": "In person", "messages": "Messages"}
 FORMAT_LABELS = {"dap": "DAP", "soap": "SOAP", "free": "Free text"}
-MEANINGS = {"author": "As the author"}
+MEANINGS = {"author": "As the author", "cosign": "As the supervisor"}
 """What a signature means."""
+REVIEW_STATES = {"waiting": "Waits for a co-signature", "returned": "Returned to the author"}
+"""The states of a signed note that nobody has co-signed yet."""
 LATE_ENTRY_AFTER = timedelta(hours=72)
 """What is written about a session later than this is a late entry; the issue about the record, awaiting sign-off."""
 CHOSEN_KINDS = {

@@ -1,4 +1,7 @@
-"""Tables: session notes, their signatures, addenda and moves. Triggers refuse every change of what was signed."""
+"""Tables: session notes, their signatures, addenda, moves and co-signing.
+
+Database triggers refuse every change of what was signed.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from caseapp.domain.notes.codes import (
     MAX_SESSION_MINUTES,
     MEANINGS,
     MODALITIES,
+    REVIEW_STATES,
 )
 
 
@@ -175,3 +179,33 @@ class NoteMove(Model):
     reason: Mapped[bytes]
     key_number: Mapped[int] = mapped_column(info=between(1))
     mac: Mapped[bytes]
+
+
+class NoteReview(Model):
+    """That a signed note waits for a co-signature, or was returned to its author; the co-signature removes it.
+
+    `waits_since` is when it was signed, returned or last added to.
+    """
+
+    __tablename__ = "note_review"
+    __table_args__ = (sa.Index("ix_note_review_waits_since", "waits_since", "note_id"),)
+
+    note_id: Mapped[UUID] = mapped_column(sa.ForeignKey("note.id"), primary_key=True)
+    client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"), index=True)
+    state: Mapped[str] = mapped_column(sa.String(8), info=one_of(REVIEW_STATES))
+    waits_since: Mapped[datetime]
+
+
+class NoteReturn(Model):
+    """That a supervisor returned a signed note to its author; it never changes. Their comment is sealed."""
+
+    __tablename__ = "note_return"
+    __table_args__ = (sa.UniqueConstraint("note_id", "seq"), {"info": APPEND_ONLY})
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    note_id: Mapped[UUID] = mapped_column(sa.ForeignKey("note.id"))
+    client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"), index=True)
+    seq: Mapped[int] = mapped_column(sa.SmallInteger, info=between(1))
+    created_at: Mapped[datetime]
+    created_by: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"))
+    comment: Mapped[bytes]

@@ -18,6 +18,11 @@ from caseapp.core.vault import seal_json
 from caseapp.domain.audit.chain import is_recorded
 from caseapp.domain.audit.operations import record, record_once
 from caseapp.domain.clients.queries import find_coach_id
+from caseapp.domain.notes.cosign_operations import (
+    INSERT_SIGNATURE,
+    ask_for_cosignature,
+    follow_addendum,
+)
 from caseapp.domain.notes.models import Note, NoteAddendum, NoteSignature
 from caseapp.domain.notes.queries import (
     find_opening,
@@ -74,7 +79,6 @@ SIGNED_AT_ONCE = 500
 SIGNATURES = "signatures"
 """The `dedup_key` of the event which says that the notes of earlier releases were signed."""
 INSERT_ADDENDUM = sa.insert(NoteAddendum.__table__)  # type: ignore[arg-type]
-INSERT_SIGNATURE = sa.insert(NoteSignature.__table__)  # type: ignore[arg-type]
 
 
 def create_note(actor: Actor, case: LockedCaseForNote, new: NewNote) -> NoteRecord:
@@ -194,7 +198,8 @@ def record_draft_screening(actor: Actor, note: LockedNote, expected_version: int
 def sign_note(actor: Actor, note: LockedNote, expected_version: int) -> None:
     """Sign and lock the actor's own draft; record an unrecorded screening in it in the same transaction.
 
-    From then on database triggers refuse every change. Raises RuleBroken for a signed note, Invalid naming every
+    From then on database triggers refuse every change. The note of a coach whose notes need a co-signature then waits
+    for one. Raises RuleBroken for a signed note, Invalid naming every
     missing part, Stale.
     """
     require(actor, Action.NOTE_SIGN)
@@ -214,7 +219,8 @@ def sign_note(actor: Actor, note: LockedNote, expected_version: int) -> None:
     zone = get_practice_info().practice.zone
     signature = make_signature(signed, "author", actor.id, actor.role.value, zone, moment)
     run(INSERT_SIGNATURE, **signature_row(signature))
-    _record(actor, Action.NOTE_SIGN, note, {"sha256": row.sha256})
+    needs = {"needs_cosignature": True} if ask_for_cosignature(note, moment) else {}
+    _record(actor, Action.NOTE_SIGN, note, {"sha256": row.sha256} | needs)
 
 
 def add_addendum(actor: Actor, note: LockedNote, new: NewAddendum) -> NoteRecord:
@@ -265,6 +271,7 @@ def add_addendum(actor: Actor, note: LockedNote, new: NewAddendum) -> NoteRecord
     )
     row.addenda = addendum.seq
     db.session.flush()
+    follow_addendum(found, addendum.kind, moment)
     details = {"addendum": str(addendum.id), "kind": addendum.kind}
     _record(actor, Action.NOTE_AMEND, note, details)
     return get_note(actor, row.id)

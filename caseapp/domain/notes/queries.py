@@ -47,6 +47,7 @@ from caseapp.domain.notes.sealing import (
     build_record,
     build_records,
     draft_screening,
+    join_signatures,
     load_addenda,
     load_moves,
     unseal_note,
@@ -77,15 +78,14 @@ def _is_readable(role: Role, who: UUID | sa.BindParameter[UUID]) -> sa.ColumnEle
 
 def select_readable(role: Role, who: UUID | sa.BindParameter[UUID]) -> sa.Select[*tuple[Any, ...]]:
     """Select the notes that a person may read, each with what it takes to open and check it."""
-    return (
+    named = (
         sa.select(*COLUMNS)
         .join(ClientKey, ClientKey.client_id == Note.client_id)
         .join(User, User.id == Note.author_id)
         .join(Client, Client.id == Note.client_id)
         .join(Case, Case.id == Note.case_id)
-        .outerjoin(NoteSignature, IS_AUTHORS)
-        .where(_is_readable(role, who))
     )
+    return join_signatures(named).where(_is_readable(role, who))
 
 
 def get_note(actor: Actor, note_id: UUID) -> NoteRecord:

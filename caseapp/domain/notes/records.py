@@ -278,7 +278,8 @@ class NoteRecord:
     """A session note in draft or signed, unsealed.
 
     A signed note that isn't `is_as_signed` was changed in the database: what it says can't be relied on. `session_at`
-    and `minutes` are as they were signed; the actual ones and `in_error` are what the newest addenda say.
+    and `minutes` are as they were signed; the actual ones and `in_error` are what the newest addenda say. `review` is a
+    code of REVIEW_STATES while it needs a co-signature.
     """
 
     id: UUID
@@ -307,6 +308,9 @@ class NoteRecord:
     is_as_signed: bool = True
     addenda: tuple[Addendum, ...] = ()
     moves: tuple[NoteMove, ...] = ()
+    cosignature: Signature | None = None
+    cosigner: str = ""
+    review: str | None = None
 
     @property
     def own_screening_id(self) -> UUID | None:
@@ -364,3 +368,37 @@ class CoachDraft:
     number: str
     client: str = field(repr=False)
     created_at: datetime
+
+
+@dataclass(frozen=True)
+class ReviewItem:
+    """A signed note without its content that needs a co-signature: it waits for one, or was returned to its author."""
+
+    id: UUID
+    client_id: UUID
+    number: str
+    client: str = field(repr=False)
+    author_id: UUID
+    author: str
+    session_at: datetime
+    state: str
+    since: datetime
+
+
+@dataclass(frozen=True)
+class ReturnRecord:
+    """That a supervisor returned a note to its author, unsealed."""
+
+    created_at: datetime
+    created_by: UUID
+    by: str
+    comment: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class NoteReviewRecord:
+    """What became of a signed note that needs or needed a co-signature; `returns` are in their order."""
+
+    note_id: UUID
+    state: str | None
+    returns: tuple[ReturnRecord, ...]

@@ -363,7 +363,7 @@ def addendum_digest(addendum: Addendum) -> str:
         "session_at": addendum.session_at.isoformat() if addendum.session_at else None,
         "minutes": addendum.minutes,
     }
-    return _hash(canonical)
+    return hash_canonical(canonical)
 
 
 def note_digest(note: NoteRecord) -> str:
@@ -382,9 +382,10 @@ def note_digest(note: NoteRecord) -> str:
         "screening": str(note.screening_id) if note.screening_id else None,
         "signed_at": note.signed_at.isoformat() if note.signed_at else None,
     }
-    return _hash(canonical)
+    return hash_canonical(canonical)
 
 
-def _hash(canonical: dict[str, object]) -> str:
+def hash_canonical(canonical: object) -> str:
+    """Return the SHA-256 of plain data, written as JSON in one way, in hexadecimal."""
     text = json.dumps(canonical, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

@@ -343,6 +343,7 @@ class NoteResponseSchema(Schema):
     """A note in API responses; `is_as_signed` is false for a signed note that was changed in the database.
 
     `session_at` and `minutes` are as they were signed; the actual ones and `in_error` are what the newest addenda say.
+    `review` is `waiting` or `returned` while it needs a co-signature.
     """
 
     id = fields.UUID(required=True)
@@ -361,6 +362,8 @@ class NoteResponseSchema(Schema):
     signed_at = fields.AwareDateTime(required=True, allow_none=True)
     sha256 = fields.String(required=True, allow_none=True)
     signature = fields.Nested(SignatureResponseSchema, required=True, allow_none=True)
+    cosignature = fields.Nested(SignatureResponseSchema, required=True, allow_none=True)
+    review = fields.String(required=True, allow_none=True)
     is_as_signed = fields.Boolean(required=True)
     is_late_entry = fields.Boolean(required=True)
     actual_session_at = fields.AwareDateTime(required=True)

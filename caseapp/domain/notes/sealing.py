@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+from sqlalchemy.orm import aliased
 
 from caseapp.core.database import db
 from caseapp.core.reads import note_altered
@@ -16,7 +17,7 @@ from caseapp.domain.cases.models import Case
 from caseapp.domain.clients.models import Client
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_key
-from caseapp.domain.notes.models import Note, NoteAddendum, NoteSignature
+from caseapp.domain.notes.models import Note, NoteAddendum, NoteReview, NoteSignature
 from caseapp.domain.notes.models import NoteMove as NoteMoveRow
 from caseapp.domain.notes.move_rules import find_signing_client, is_where_it_was_moved
 from caseapp.domain.notes.records import (
@@ -31,6 +32,7 @@ from caseapp.domain.notes.signatures import (
     are_facts_as_signed,
     is_addendum_as_signed,
     is_as_signed,
+    is_cosigned,
     is_move_as_recorded,
 )
 from caseapp.domain.users.models import User
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from caseapp.domain.notes.records import DraftScreening
 
 
+Cosignature, Cosigner = aliased(NoteSignature), aliased(User)
 COLUMNS = (
     Note.id,
     Note.case_id,
@@ -70,21 +73,30 @@ COLUMNS = (
     Client.name.label("client"),
     Case.number,
     Case.client_id.label("case_client_id"),
-    NoteSignature.meaning,
-    NoteSignature.signed_client_id,
-    NoteSignature.signed_case_id,
-    NoteSignature.signed_by,
-    NoteSignature.role,
-    NoteSignature.signed_at.label("signature_at"),
-    NoteSignature.zone,
-    NoteSignature.recorded_at,
-    NoteSignature.digest,
-    NoteSignature.key_number,
-    NoteSignature.mac,
+    *(column.label(f"signature_{column.key}") for column in NoteSignature.__table__.c),
+    *(
+        getattr(Cosignature, column.key).label(f"cosign_{column.key}")
+        for column in NoteSignature.__table__.c
+    ),
+    Cosigner.name.label("cosigner"),
+    NoteReview.state.label("review"),
 )
 
 
 IS_AUTHORS = sa.and_(NoteSignature.note_id == Note.id, NoteSignature.meaning == "author")
+
+
+def join_signatures(query: sa.Select[*tuple[Any, ...]]) -> sa.Select[*tuple[Any, ...]]:
+    """Join the signatures of notes, and what their co-signing waits for, to a query of COLUMNS."""
+    return (
+        query.outerjoin(NoteSignature, IS_AUTHORS)
+        .outerjoin(
+            Cosignature,
+            sa.and_(Cosignature.note_id == Note.id, Cosignature.meaning == "cosign"),
+        )
+        .outerjoin(Cosigner, Cosigner.id == Cosignature.signed_by)
+        .outerjoin(NoteReview, NoteReview.note_id == Note.id)
+    )
 
 
 NO_KEYS: Mapping[UUID, DataKey] = {}
@@ -92,7 +104,7 @@ NO_KEYS: Mapping[UUID, DataKey] = {}
 
 def was_signed(row: Any) -> bool:  # noqa: ANN401 - a result row
     """Tell whether a note is signed, or was until somebody made it a draft again in the database."""
-    return row.status == "signed" or bool(row.mac or row.sha256 or row.addenda)
+    return row.status == "signed" or bool(row.signature_mac or row.sha256 or row.addenda)
 
 
 def build_records(rows: Sequence[Any], keys: Mapping[UUID, DataKey] = NO_KEYS) -> list[NoteRecord]:
@@ -133,22 +145,30 @@ def build_record(
     note = replace(note, moves=tuple(each for each, _ in moves))
     if not was_signed(row):
         return note
-    signature = _build_signature(row)
+    signature, cosignature = _build_signature(row, "signature"), _build_signature(row, "cosign")
     addenda = [_build_addendum(found, key, note.moves) for found in added]
     note = replace(
         note,
         status="signed",
         signature=signature,
         addenda=tuple(each for each, _ in addenda),
+        cosignature=cosignature,
+        cosigner=row.cosigner or "",
+        review=row.review,
     )
+    digests = [found.digest for found in added]
     is_same = (
         row.status == "signed"
         and row.client_id == row.case_client_id
         and is_readable
-        and is_as_signed(note, signature, row.key_number, row.mac)
+        and is_as_signed(note, signature, row.signature_key_number, row.signature_mac)
         and all(is_right for _, is_right in (*addenda, *moves))
         and is_where_it_was_moved(note, row.moves)
         and are_facts_as_signed(note, row.addenda)
+        and (
+            cosignature is None
+            or is_cosigned(note, cosignature, row.cosign_key_number, row.cosign_mac, digests)
+        )
     )
     if not is_same:
         note_altered("note", note.id, note.client_id)
@@ -246,20 +266,23 @@ def _build_addendum(
     return addendum, is_right and row.client_id == key.client_id
 
 
-def _build_signature(row: Any) -> Signature | None:  # noqa: ANN401 - a result row
-    if row.mac is None:
+def _build_signature(row: Any, which: str) -> Signature | None:  # noqa: ANN401 - a result row
+    def get(name: str) -> Any:  # noqa: ANN401 - a value of the row
+        return getattr(row, f"{which}_{name}")
+
+    if get("mac") is None:
         return None
     return Signature(
         row.id,
-        row.meaning,
-        row.signed_client_id,
-        row.signed_case_id,
-        row.signed_by,
-        row.role,
-        row.signature_at,
-        row.zone,
-        row.recorded_at,
-        row.digest,
+        get("meaning"),
+        get("signed_client_id"),
+        get("signed_case_id"),
+        get("signed_by"),
+        get("role"),
+        get("signed_at"),
+        get("zone"),
+        get("recorded_at"),
+        get("digest"),
     )
 
 

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from caseapp.core.vault import RingKey, is_mac, make_mac
 from caseapp.domain.keys.queries import get_ring_key
+from caseapp.domain.notes.cosign_rules import cosigned_digest
 from caseapp.domain.notes.records import Signature
 from caseapp.domain.notes.rules import addendum_digest, apply_addenda, note_digest
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -39,6 +41,46 @@ def make_signature(
         moment,
         note_digest(note),
     )
+
+
+def make_cosignature(
+    note: NoteRecord,
+    digests: Sequence[str],
+    signed_by: UUID,
+    role: str,
+    zone: str,
+    moment: datetime,
+) -> Signature:
+    """Make the co-signature of a signed note and of its addenda, which have these digests, at `moment`."""
+    assert note.sha256 is not None  # noqa: S101 - the note is signed
+    digest = cosigned_digest(note.sha256, digests)
+    return Signature(
+        note.id,
+        "cosign",
+        note.client_id,
+        note.case_id,
+        signed_by,
+        role,
+        moment,
+        zone,
+        moment,
+        digest,
+    )
+
+
+def is_cosigned(
+    note: NoteRecord, cosignature: Signature, number: int, mac: bytes, digests: Sequence[str]
+) -> bool:
+    """Tell whether a co-signature is what was recorded with that key, and is that of the note.
+
+    `digests` are those of its addenda, of which the first ones may have been there already.
+    """
+    key = find_key(number)
+    if key is None or not is_mac(mac, _canonical(cosignature), LABEL, key):
+        return False
+    return note.sha256 is not None and cosignature.digest in {
+        cosigned_digest(note.sha256, digests[:count]) for count in range(len(digests) + 1)
+    }
 
 
 def signature_row(signature: Signature) -> dict[str, Any]:

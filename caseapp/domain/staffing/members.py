@@ -24,7 +24,12 @@ from caseapp.domain.clients.codes import SECOND_PERSON
 from caseapp.domain.clients.memberships import leave_everywhere, withdraw_offers_of
 from caseapp.domain.staffing.operations import change_supervisor, place_people
 from caseapp.domain.staffing.queries import list_hidden
-from caseapp.domain.staffing.rules import ACTIVE, check_role, list_supervisor_faults
+from caseapp.domain.staffing.rules import (
+    ACTIVE,
+    check_cosignature,
+    check_role,
+    list_supervisor_faults,
+)
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
@@ -111,7 +116,7 @@ def change_role(
     `successor` supervises from now on whom they have supervised, if they stop being a supervisor. Raises RuleBroken
     while they have clients or people in the way of the new role, for the last admin, and for somebody who can't
     supervise them, and Forbidden for an admin by a token. Whoever is no supervisor any more sees no hold as its second
-    person, and offers of cases from and to a new admin are withdrawn.
+    person, offers of cases from and to a new admin are withdrawn, and only a coach's notes need a co-signature.
     """
     require(actor, Action.USER_MANAGE)
     user, before = member.user, member.user.role
@@ -129,6 +134,8 @@ def change_role(
         change_supervisor(actor, member, supervisor)
     if role == before:
         return
+    if role != Role.COACH:
+        user.needs_cosignature = False
     if role != Role.SUPERVISOR:
         user.deputy_id = None
         # Only a supervisor releases a hold as the second person, so nobody else sees one for that.
@@ -139,6 +146,22 @@ def change_role(
     enqueue_alerts_of(user.id)
     end_access(user.id)
     record(actor, Action.USER_MANAGE, "user", user.id, details={"role": role, "before": before})
+
+
+def set_cosignature(actor: Actor, member: LockedMember, *, needed: bool) -> None:
+    """Set whether a supervisor co-signs each note that a coach signs from now on.
+
+    Raises RuleBroken for somebody who isn't a coach.
+    """
+    require(actor, Action.USER_MANAGE)
+    check_cosignature(member, needed=needed)
+    user = member.user
+    if user.needs_cosignature == needed:
+        return
+    user.needs_cosignature = needed
+    db.session.flush()
+    details = {"needs_cosignature": needed}
+    record(actor, Action.USER_MANAGE, "user", user.id, details=details)
 
 
 def enable_member(actor: Actor, member: LockedMember) -> None:

@@ -74,6 +74,11 @@ LAST_ADMIN = Reason(
     "Nobody else is an admin who can sign in.",
     "Make somebody else an admin first.",
 )
+NO_COACH = Reason(
+    "not_a_coach",
+    "Only the notes of a coach can need a co-signature.",
+    "Leave this as it is, or give them the role of a coach first.",
+)
 ACTIVE = Reason("active", "The account is not disabled.", "There is nothing to do.")
 
 
@@ -107,6 +112,14 @@ def list_role_blockers(
     if before == Role.SUPERVISOR:
         return [reason for reason in leaving if reason.code != "clients_left"]
     return []
+
+
+def check_cosignature(member: LockedMember, *, needed: bool) -> None:
+    """Check that the notes of a member of staff can need a co-signature, or none.
+
+    Raises RuleBroken.
+    """
+    refuse_for([NO_COACH] if needed and member.user.role != Role.COACH else [])
 
 
 def check_disable(member: LockedMember, hidden: Collection[UUID], *, has_successor: bool) -> None:

@@ -222,6 +222,23 @@ class RoleChoiceSchema(Schema):
         return RoleChoice(**data)
 
 
+class CosignatureSchema(Schema):
+    """Input of whether a supervisor co-signs each note that a coach signs."""
+
+    needs_cosignature = fields.Boolean(
+        required=True,
+        error_messages={
+            "required": "Choose whether they need a co-signature.",
+            "invalid": "Choose whether they need a co-signature.",
+        },
+    )
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> bool:
+        """Return whether they need one."""
+        return bool(data["needs_cosignature"])
+
+
 class SuccessorSchema(Schema):
     """Input of who supervises the people of somebody who leaves; nobody where they supervise nobody."""
 
@@ -241,6 +258,7 @@ class MemberResponseSchema(Schema):
     email = fields.String(required=True)
     role = fields.String(required=True)
     supervisor_id = fields.UUID(required=True, allow_none=True)
+    needs_cosignature = fields.Boolean(required=True)
     state = fields.String(required=True, validate=validate.OneOf(STATES))
     invited_at = fields.AwareDateTime(required=True, allow_none=True)
     created_at = fields.AwareDateTime(required=True)

@@ -31,6 +31,8 @@ class User(Model):
     on_call_hours: Mapped[str] = mapped_column(
         sa.String(60), default="", server_default=sa.text("''")
     )
+    needs_cosignature: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
+    """Whether a supervisor co-signs each note that this coach signs."""
     created_at: Mapped[datetime]
     disabled_at: Mapped[datetime | None]
     version: Mapped[int] = mapped_column(default=1, info=between(1))

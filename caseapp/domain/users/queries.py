@@ -87,6 +87,12 @@ def find_supervisor_id(user_id: UUID) -> UUID | None:
     return db.session.scalar(sa.select(User.supervisor_id).where(User.id == user_id))
 
 
+def needs_cosignature(user_id: UUID) -> bool:
+    """Tell whether a supervisor co-signs the notes of a member of staff."""
+    found = sa.select(User.needs_cosignature).where(User.id == user_id)
+    return db.session.scalars(found).one()
+
+
 def select_visible_coaches(actor: Actor) -> sa.Select[UUID]:
     """Select the staff whose clients the actor may see: the actor, and for a supervisor their coaches."""
     return select_visible_coaches_for(actor.role, actor.id)

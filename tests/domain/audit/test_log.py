@@ -65,6 +65,7 @@ from caseapp.domain.contacts.schemas import NewContact
 from caseapp.domain.followups.operations import complete_followup, create_followup
 from caseapp.domain.followups.queries import lock_followup
 from caseapp.domain.followups.schemas import NewFollowUp
+from caseapp.domain.notes.cosign_operations import cosign_note, return_note
 from caseapp.domain.notes.move_operations import move_note
 from caseapp.domain.notes.move_queries import lock_note_move
 from caseapp.domain.notes.operations import add_addendum, discard_draft, sign_note
@@ -194,6 +195,8 @@ def changes(team):
     draft = builders.draft(coach, made.case_id)
     thrown = builders.draft(coach, made.case_id)
     signed = builders.note(coach, made.case_id)
+    with builders.supervised(coach):
+        waiting = builders.note(coach, made.case_id)
     hold = list_holds(supervisor, held.client_id)[0]
     flag = list_flags(supervisor, made.client_id)[0]
     evidence = {
@@ -302,6 +305,13 @@ def changes(team):
                 3,
             ),
         ),
+        (
+            "note.return",
+            lambda: return_note(
+                supervisor, lock_note(supervisor, waiting), "Say what she thinks herself."
+            ),
+        ),
+        ("note.cosign", lambda: cosign_note(supervisor, lock_note(supervisor, waiting), 2)),
         ("note.write", lambda: discard_draft(coach, lock_note(coach, thrown), 1)),
         ("portal.invite", lambda: invite_client(coach, lock_client(coach, made.client_id))),
         ("practice.edit", lambda: confirm_help_lines(admin)),
@@ -370,7 +380,17 @@ def test_every_change_is_recorded_without_its_text(team):
             missing.append(action)
     assert missing == []
     rows = db.session.execute(sa.select(AuditEvent.details)).scalars().all()
-    for word in ("Ring", "Rang", "Okafor", "Blum", "friends", "Talked", "Refuge", "phrase"):
+    for word in (
+        "Ring",
+        "Rang",
+        "Okafor",
+        "Blum",
+        "friends",
+        "Talked",
+        "Refuge",
+        "phrase",
+        "herself",
+    ):
         assert word not in str(rows)
 
 

@@ -10,6 +10,7 @@ from caseapp.domain.cases import operations as cases
 from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.followups.operations import complete_followup
 from caseapp.domain.followups.queries import list_client_followups, lock_followup
+from caseapp.domain.notes.cosign_operations import cosign_note, return_note
 from caseapp.domain.notes.models import NoteMove
 from caseapp.domain.notes.move_operations import move_note
 from caseapp.domain.notes.move_queries import lock_note_move
@@ -159,9 +160,35 @@ def moving_twice(team: Team) -> Race:
     )
 
 
+def cosigned_meanwhile(team: Team, change: Callable[[LockedNote], object]) -> Race:
+    """Do something with a note that needs a co-signature while its supervisor co-signs it in another window."""
+    coach, supervisor = team["coach"], team["supervisor"]
+    made = builders.steady_case(coach)
+    with builders.supervised(coach):
+        note_id = builders.note(coach, made.case_id)
+    return Race(
+        lambda: cosign_note(supervisor, lock_note(supervisor, note_id), 2),
+        lambda: change(lock_note(supervisor, note_id)),
+        "already_cosigned",
+    )
+
+
+def cosigning(team: Team) -> Race:
+    """Co-sign a note while it is being co-signed."""
+    return cosigned_meanwhile(team, lambda note: cosign_note(team["supervisor"], note, 2))
+
+
+def returning(team: Team) -> Race:
+    """Return a note to its author while it is being co-signed."""
+    comment = "Say who was in the room."
+    return cosigned_meanwhile(team, lambda note: return_note(team["supervisor"], note, comment))
+
+
 NOTES = {
     "move_note": moving_to_a_closed_case,
     "add_addendum": adding_to_a_note,
+    "cosign_note": cosigning,
+    "return_note": returning,
     "mark_screening_in_error": marking_in_error,
     "create_note": starting_a_note,
     "save_process_note": saving_a_process_note,

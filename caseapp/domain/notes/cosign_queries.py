@@ -1,0 +1,104 @@
+"""Queries for notes that need a co-signature: which wait or were returned, and with which comments."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+from sqlalchemy.orm import aliased
+
+from caseapp.core.actor import Actor, require
+from caseapp.core.database import db
+from caseapp.core.pagination import Page, make_page, page_soonest_first
+from caseapp.core.permissions import Action
+from caseapp.core.reads import note_shown
+from caseapp.core.vault import unseal_bytes
+from caseapp.domain.cases.models import Case
+from caseapp.domain.clients.models import Client
+from caseapp.domain.clients.visibility import looks_after_client
+from caseapp.domain.keys.models import ClientKey
+from caseapp.domain.keys.queries import open_key
+from caseapp.domain.notes.models import Note, NoteReturn, NoteReview
+from caseapp.domain.notes.queries import get_note
+from caseapp.domain.notes.records import NoteReviewRecord, ReturnRecord, ReviewItem
+from caseapp.domain.users.models import User
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from caseapp.domain.notes.records import NoteRecord
+
+
+def list_reviews(actor: Actor, cursor: str | None, limit: int) -> Page[ReviewItem]:
+    """List notes that need a co-signature, the longest waiting first, without their content.
+
+    They are the actor's own ones that were returned, and for a supervisor all of other people about their clients.
+    """
+    require(actor, Action.NOTE_READ)
+    is_own = Note.author_id == actor.id
+    wanted = sa.and_(is_own, NoteReview.state == "returned")
+    if actor.may(Action.NOTE_COSIGN):
+        wanted = sa.or_(wanted, ~is_own)
+    query = (
+        sa.select(
+            Note.id,
+            NoteReview.client_id,
+            Case.number,
+            Client.name,
+            Note.author_id,
+            User.name.label("author"),
+            Note.actual_session_at,
+            NoteReview.state,
+            NoteReview.waits_since,
+        )
+        .select_from(NoteReview)
+        .join(Note, Note.id == NoteReview.note_id)
+        .join(Case, Case.id == Note.case_id)
+        .join(Client, Client.id == NoteReview.client_id)
+        .join(User, User.id == Note.author_id)
+        .where(wanted, looks_after_client(actor, NoteReview.client_id))
+    )
+    rows = db.session.execute(
+        page_soonest_first(query, NoteReview.waits_since, NoteReview.note_id, cursor, limit)
+    ).all()
+    page = make_page([ReviewItem(*row) for row in rows], limit, lambda item: (item.since, item.id))
+    note_shown(item.client_id for item in page.items)
+    return page
+
+
+def get_review(actor: Actor, note_id: UUID) -> NoteReviewRecord:
+    """Return what became of a signed note that needs or needed a co-signature, with the comments of its returns.
+
+    Raises NotFound.
+    """
+    return get_review_of(get_note(actor, note_id))
+
+
+def get_review_of(note: NoteRecord) -> NoteReviewRecord:
+    """Do the same for a note that the actor has read; nothing is loaded for one that never needed a co-signature.
+
+    Comments that a note got in another record, before it was moved here, stay there.
+    """
+    if note.review is None and note.cosignature is None:
+        return NoteReviewRecord(note.id, None, ())
+    supervisor = aliased(User)
+    rows = db.session.execute(
+        sa.select(
+            NoteReturn.id,
+            NoteReturn.created_at,
+            NoteReturn.created_by,
+            NoteReturn.comment,
+            supervisor.name,
+            ClientKey.wrapped,
+        )
+        .join(supervisor, supervisor.id == NoteReturn.created_by)
+        .join(ClientKey, ClientKey.client_id == NoteReturn.client_id)
+        .where(NoteReturn.note_id == note.id, NoteReturn.client_id == note.client_id)
+        .order_by(NoteReturn.seq)
+    ).all()
+    returns = []
+    for row in rows:
+        key = open_key(row.wrapped, note.client_id, "note", note.id)
+        comment = unseal_bytes(NoteReturn.__tablename__, "comment", row.id, row.comment, key)
+        returns.append(ReturnRecord(row.created_at, row.created_by, row.name, comment.decode()))
+    return NoteReviewRecord(note.id, note.review, tuple(returns))

@@ -1,0 +1,28 @@
+from tests.api.api_client import assert_hidden, assert_refused
+from tests.support import builders
+
+
+def test_supervisor_lists_returns_and_cosigns_notes(staff, coach):
+    admin, supervisor = staff["admin"], staff["supervisor"]
+    person = f"/people/{coach.actor.id}"
+    answer = admin.post(f"{person}/cosignature", {"needs_cosignature": True})
+    assert answer.get_json()["needs_cosignature"]
+    note_id = builders.note(coach.actor, builders.case(coach.actor, "Ines Okafor").case_id)
+    note = f"/notes/{note_id}"
+    assert coach.get(note).get_json()["review"] == "waiting"
+    [item] = supervisor.get("/note-reviews").get_json()["items"]
+    assert (item["id"], item["author"], item["state"]) == (
+        str(note_id),
+        coach.actor.name,
+        "waiting",
+    )
+    comment = {"comment": "Say who was in the room."}
+    assert supervisor.post(f"{note}/return", comment).get_json()["review"] == "returned"
+    assert assert_refused(supervisor.post(f"{note}/return", comment)) == ["already_returned"]
+    assert len(coach.get("/note-reviews").get_json()["items"]) == 1
+    review = coach.get(f"{note}/review").get_json()
+    assert (review["state"], review["returns"][0]["comment"]) == ("returned", comment["comment"])
+    assert_hidden(staff["coach2"], "GET", "/notes/{}/review", note_id)
+    signed = supervisor.post(f"{note}/cosign", version=coach.get(note).get_json()).get_json()
+    assert signed["cosignature"]["signed_by"] == str(supervisor.actor.id)
+    assert (signed["review"], signed["is_as_signed"]) == (None, True)

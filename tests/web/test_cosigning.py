@@ -1,0 +1,38 @@
+import pytest
+
+from tests.support import builders
+from tests.support.staff_pages import StaffBrowser
+
+
+@pytest.mark.slow
+def test_supervisor_returns_a_note_and_cosigns_it_and_pages_show_both_signatures(app, team):
+    coach, supervisor, admin = (
+        StaffBrowser(app, team[who]) for who in ("coach", "supervisor", "admin")
+    )
+    person = f"/people/{team['coach'].id}"
+    answer = admin.send(person, f"{person}/cosignature", needs_cosignature="yes")
+    assert answer.status_code == 303
+    case = builders.case(team["coach"], "Ines Okafor")
+    note_id = builders.note(team["coach"], case.case_id)
+    page, note = f"/note/{note_id}/co-sign", f"/note/{note_id}"
+    assert "Notes waiting for your signature" in supervisor.text("/today")
+    assert page in supervisor.text("/today")
+    assert page in supervisor.text("/notes/co-signing")
+    assert page in supervisor.text(note)
+    assert page not in coach.text(note)
+    assert "needs a co-signature" in coach.text(f"/case/{case.number}/notes")
+    back = f"/note/{note_id}/return"
+    refused = supervisor.send(page, back, comment="No.")
+    assert "in 10 characters or more" in refused.get_data(as_text=True)
+    answer = supervisor.send(page, back, comment="Say who was in the room.")
+    assert answer.headers["Location"] == note
+    assert "Notes returned to you" in coach.text("/today")
+    assert "Say who was in the room." in coach.text(note)
+    coach.send(f"{note}/addendum", kind="addition", text="Her sister was.")
+    answer = supervisor.send(page)
+    assert answer.headers["Location"] == note
+    shown = coach.text(note)
+    assert "coach, as the author" in shown
+    assert "supervisor, co-signed it" in shown
+    assert "Say who was in the room." in shown
+    assert "co-signed already" in supervisor.text(page)
