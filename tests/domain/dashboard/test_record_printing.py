@@ -15,7 +15,9 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.audit.operations import reads_recorded
 from caseapp.domain.cases.queries import get_case_context
-from caseapp.domain.clients.models import Client
+from caseapp.domain.clients.queries import lock_client
+from caseapp.domain.consent.operations import withdraw_consent
+from caseapp.domain.consent.schemas import ConsentWithdrawal
 from caseapp.domain.dashboard import record_printing
 from caseapp.domain.dashboard.record_printing import make_record_pdf
 from caseapp.domain.dashboard.timeline_filter import EVERYTHING, TimelineFilter
@@ -89,8 +91,9 @@ def test_nobody_takes_a_copy_by_emergency_access_or_after_consent_was_withdrawn(
     with pytest.raises(RuleBroken) as caught:
         printed(reader, made)
     assert caught.value.reasons[0].code == "emergency_access"
-    with transaction() as session:
-        session.get(Client, made.client_id).consent_withdrawn_on = today()
+    with transaction():
+        withdrawn = ConsentWithdrawal(today(), "spoken", "She wants no more of it.")
+        withdraw_consent(team["coach"], lock_client(team["coach"], made.client_id), withdrawn)
     with pytest.raises(RuleBroken) as caught:
         printed(team["coach"], made)
     assert caught.value.reasons[0].code == "consent_withdrawn"
