@@ -17,7 +17,8 @@ from caseapp.domain.bulk_assignments.operations import BULK_ASSIGNMENT
 from caseapp.domain.clients.operations import COMPARISON
 from caseapp.domain.dashboard.weekly_mail import BOARD_MAIL
 from caseapp.domain.screening.hold_operations import SECOND_PERSON_MAIL
-from caseapp.domain.staffing.cover_operations import COVER_ALERTS
+from caseapp.domain.staffing.coach_news import COACH_NEWS
+from caseapp.domain.staffing.cover_operations import COVER_ALERTS, COVER_MAIL
 from caseapp.domain.staffing.emergency_operations import EMERGENCY_MAIL
 from caseapp.domain.staffing.operations import HAND_OVER_MAIL
 from caseapp.jobs.alerts import mail_alert, take_alert_step
@@ -36,11 +37,13 @@ from caseapp.jobs.passwords import (
 from caseapp.jobs.portal_links import mail_link
 from caseapp.jobs.staffing import (
     mail_board,
+    mail_cover,
     mail_emergency,
     mail_hand_over,
     mail_removal,
     mail_second_person,
     readdress_alerts,
+    tell_of_coach,
 )
 
 if TYPE_CHECKING:
@@ -59,7 +62,9 @@ def register_handlers() -> None:
         (BOARD_MAIL, mail_board),
         (FORGOTTEN_MAIL, offer_password_reset),
         (EMERGENCY_MAIL, mail_emergency),
+        (COACH_NEWS, tell_of_coach),
         (COVER_ALERTS, readdress_alerts),
+        (COVER_MAIL, mail_cover),
         (HAND_OVER_MAIL, mail_hand_over),
         (LINK_MAIL, mail_link),
         (PASSWORD_MAIL, mail_password_link),

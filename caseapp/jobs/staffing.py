@@ -10,7 +10,12 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.auth.second_factor import send_removal_mail
 from caseapp.domain.dashboard.weekly_mail import send_board_mail
 from caseapp.domain.screening.hold_operations import send_second_person_mail
-from caseapp.domain.staffing.cover_operations import list_covered_ids, readdress_covered
+from caseapp.domain.staffing.coach_news import add_telling_task, is_coach_news, mail_coach_news
+from caseapp.domain.staffing.cover_operations import (
+    list_covered_ids,
+    readdress_covered,
+    send_cover_mail,
+)
 from caseapp.domain.staffing.emergency_operations import send_emergency_mail
 from caseapp.domain.staffing.operations import send_hand_over_mail
 
@@ -22,9 +27,25 @@ def readdress_alerts(_row_id: UUID, payload: dict[str, Any]) -> None:
             readdress_covered(worker(), client_id)
 
 
+def mail_cover(_row_id: UUID, payload: dict[str, Any]) -> None:
+    """Mail one person that they cover for a coach now."""
+    send_cover_mail(UUID(hex=payload["cover"]))
+
+
 def mail_hand_over(_row_id: UUID, payload: dict[str, Any]) -> None:
     """Mail one person that a client was handed over to them."""
     send_hand_over_mail(UUID(hex=payload["user"]))
+
+
+def tell_of_coach(row_id: UUID, payload: dict[str, Any]) -> None:
+    """Mail one client who coaches them now, or give the coach a follow-up to tell them; safe to repeat or interrupt."""
+    with transaction():
+        if not is_coach_news(payload):
+            return
+    client_id, coach_id = UUID(hex=payload["client"]), UUID(hex=payload["coach"])
+    if not mail_coach_news(client_id):
+        with transaction():
+            add_telling_task(worker(), row_id, client_id, coach_id)
 
 
 def mail_emergency(_row_id: UUID, payload: dict[str, Any]) -> None:

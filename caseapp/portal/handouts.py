@@ -48,6 +48,7 @@ from caseapp.portal.reading_list import (
     build_reading_list,
     format_position,
     get_coach_name,
+    get_new_coach_name,
     list_help_lines,
 )
 
@@ -100,6 +101,7 @@ def reading_list_page() -> ResponseReturnValue:
         ),
         reading_list=reading_list,
         coach_name=get_coach_name(actor),
+        new_coach=get_new_coach_name(actor),
         emergency=help_numbers.emergency,
         lines=list_help_lines("crisis_block", help_numbers),
         max_handouts=MAX_HANDOUTS,

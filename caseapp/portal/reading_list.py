@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 from flask import url_for
 
-from caseapp.core.clock import get_week_start
+from caseapp.core.clock import get_week_start, now
 from caseapp.core.i18n import format_day, gettext, lazy_gettext
 from caseapp.domain.cases.queries import find_coach_name
+from caseapp.domain.clients.coach_changes import find_new_coach
 from caseapp.domain.handouts.printing import get_language_tag
 from caseapp.domain.handouts.rendering import list_help_line_entries, plain_text
+from caseapp.domain.practice.queries import get_practice_info
 from caseapp.http.template_helpers import today
 
 if TYPE_CHECKING:
@@ -130,6 +132,14 @@ def get_coach_name(actor: Actor) -> str:
     """Return the first name of the client's coach; empty without one."""
     name = find_coach_name(actor.id)
     return name.split(maxsplit=1)[0] if name else ""
+
+
+def get_new_coach_name(actor: Actor) -> str:
+    """Return the first name of whoever coaches the client instead of somebody else; empty if nobody says so now."""
+    if not get_practice_info().practice.tells_new_coach:
+        return ""
+    coach = find_new_coach(actor.id)
+    return coach.name.split(maxsplit=1)[0] if coach and coach.is_shown_at(now()) else ""
 
 
 def list_help_lines(block: str, known: HelpLines) -> list[HelpLineEntry]:

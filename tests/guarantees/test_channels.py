@@ -28,6 +28,7 @@ from caseapp.domain.assignments.reading import get_reading_list, get_reading_lis
 from caseapp.domain.assignments.rules import NOT_AVAILABLE
 from caseapp.domain.assignments.schemas import NewAssignments
 from caseapp.domain.auth import portal_codes
+from caseapp.domain.auth.models import PortalAccess
 from caseapp.domain.bulk_assignments.models import BulkAssignmentItem
 from caseapp.domain.bulk_assignments.operations import process_item, start_bulk_assignment
 from caseapp.domain.bulk_assignments.schemas import NewBulkAssignment
@@ -40,6 +41,7 @@ from caseapp.domain.consent.schemas import ConsentWithdrawal, NewConsent
 from caseapp.domain.handouts.operations import publish_version
 from caseapp.domain.practice.queries import today
 from caseapp.domain.screening.operations import set_manual_flag
+from caseapp.domain.staffing.coach_news import mail_coach_news
 from tests.domain.clients.portal_visitor import come_in, request_link
 from tests.support import builders, staff
 from tests.support.portal_client import ADDRESS, EMAIL_AND_PORTAL, mailbox_server
@@ -155,6 +157,17 @@ def use_link(world: World) -> None:
     come_in(world.prepared["link"])
 
 
+def enter_portal(world: World) -> None:
+    invite(world)
+    outbox.sweep()
+    with transaction():
+        db.session.execute(sa.update(PortalAccess).values(pin_hash="chosen"))
+
+
+def tell_of_coach(world: World) -> None:
+    mail_coach_news(world.made.client_id)
+
+
 def nothing(_world: World) -> None:
     """Prepare nothing."""
 
@@ -167,6 +180,7 @@ CASES: dict[str, tuple[Callable[[World], None], Callable[[World], None]]] = {
     "domain.bulk_assignments.operations._assign_or_explain": (start_bulk, process_bulk),
     "domain.auth.portal_codes.invite_client": (nothing, invite),
     "domain.auth.portal_access.redeem_link_or_card": (invite_by_mail, use_link),
+    "domain.staffing.coach_news.mail_coach_news": (enter_portal, tell_of_coach),
     "jobs.portal_links.mail_link": (ask_for_link, send_mail),
 }
 

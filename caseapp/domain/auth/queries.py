@@ -410,6 +410,14 @@ def list_link_recipients(payload: dict[str, Any]) -> Sequence[UUID]:
     return db.session.scalars(invited.where(Client.email_hash == payload["email"])).all()
 
 
+def enters_portal(client_id: UUID) -> bool:
+    """Tell whether a client has a PIN for the portal."""
+    chosen = sa.exists().where(
+        PortalAccess.client_id == client_id, PortalAccess.pin_hash.is_not(None)
+    )
+    return bool(db.session.scalar(sa.select(chosen)))
+
+
 def get_sign_in_step(actor: Actor) -> SignInStep:
     """Return the next sign-in step.
 

@@ -110,10 +110,23 @@ class RunningCover:
 
 
 @dataclass(frozen=True)
+class LostCover:
+    """That somebody no longer covers for a coach, who was to be away until `planned_end_at`."""
+
+    colleague: str
+    planned_end_at: datetime
+
+
+@dataclass(frozen=True)
 class Arrangements:
-    """What colleagues have arranged with somebody: the covers that run now, and how many cases they are offered."""
+    """What colleagues have arranged with somebody.
+
+    These are the covers by them that run now, the covers for them that have ended because whoever covered has left, and
+    how many cases they are offered.
+    """
 
     covers: list[RunningCover]
+    lost_covers: list[LostCover]
     waiting_transfers: int
 
 
@@ -136,15 +149,28 @@ def get_arrangements(user_id: UUID) -> Arrangements:
     )
     # There is one row without any cover, for the number.
     one = sa.select(waiting.label("waiting")).subquery()
-    runs = (Cover.user_id == user_id, Cover.ends_at > moment, Cover.starts_at <= moment)
-    covers = one.outerjoin(Cover, sa.and_(*runs)).outerjoin(User, User.id == Cover.coach_id)
+    runs = sa.and_(Cover.user_id == user_id, Cover.ends_at > moment, Cover.starts_at <= moment)
+    is_lost = sa.and_(Cover.coach_id == user_id, Cover.planned_end_at > moment)
+    other = sa.case((is_lost, Cover.user_id), else_=Cover.coach_id)
+    covers = one.outerjoin(Cover, sa.or_(runs, is_lost)).outerjoin(User, User.id == other)
     rows = db.session.execute(
-        sa.select(one.c.waiting, Cover.id, Cover.coach_id, User.name, Cover.ends_at)
+        sa.select(one.c.waiting, Cover, User.name)
         .select_from(covers)
         .order_by(Cover.ends_at, Cover.id)
     ).all()
+    found = [(row.Cover, row.name) for row in rows if row.Cover is not None]
     return Arrangements(
-        [RunningCover(*cover) for _, *cover in rows if cover[0] is not None], rows[0].waiting
+        [
+            RunningCover(cover.id, cover.coach_id, name, cover.ends_at)
+            for cover, name in found
+            if cover.planned_end_at is None
+        ],
+        [
+            LostCover(name, cover.planned_end_at)
+            for cover, name in found
+            if cover.planned_end_at is not None
+        ],
+        rows[0].waiting,
     )
 
 

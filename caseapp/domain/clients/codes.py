@@ -52,6 +52,11 @@ TRANSFER_REASONS = {
     "other": "Another reason",
 }
 """Why a coach offers a case to a colleague. Awaiting sign-off."""
+UNDO_HOURS = 24
+"""For how many hours after the acceptance a transfer can be undone; as many after any change the client is told of the
+new coach. Awaiting sign-off."""
+NEW_COACH_DAYS = 30
+"""For how many days the portal says then who the new coach is. Awaiting sign-off."""
 EMERGENCY_REASONS = {
     "danger": "The client or somebody else is in danger now",
     "contact": "The client has contacted me and their coach can’t be reached",

@@ -178,7 +178,8 @@ class EmergencyAccess(Model):
 class Cover(Model):
     """That a colleague covers for a coach who is away, from `starts_at` until before `ends_at`.
 
-    For each of its clients the colleague has a membership of the care team for the same time.
+    For each of its clients the colleague has a membership of the care team for the same time. `planned_end_at` is until
+    when it was to run, if it ended because whoever covered left or became an admin.
     """
 
     __tablename__ = "cover"
@@ -192,6 +193,7 @@ class Cover(Model):
     user_id: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"))
     starts_at: Mapped[datetime]
     ends_at: Mapped[datetime]
+    planned_end_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
     created_by: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"))
 

@@ -118,6 +118,7 @@ def get_today(actor: Actor) -> Today:
     return Today(
         now=moment,
         covers=arranged.covers,
+        lost_covers=arranged.lost_covers,
         intakes=count_notices(actor, intakes),
         waiting_transfers=arranged.waiting_transfers,
         alerts=list_waiting_alerts(actor),

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from caseapp.domain.alerts.schemas import AlertRecord
     from caseapp.domain.cases.evidence import Evidence
     from caseapp.domain.cases.stages import Stage
-    from caseapp.domain.clients.care_team import RunningCover
+    from caseapp.domain.clients.care_team import LostCover, RunningCover
     from caseapp.domain.followups.schemas import FollowUpRecord
     from caseapp.domain.notes.records import CoachDraft, DraftListItem, ReviewItem
     from caseapp.domain.screening.proposals import Proposal
@@ -217,13 +217,15 @@ class Today:
 
     `followups` are the person's own tasks that are due first, `overdue` all of their overdue required actions; those of
     coaches for whom they cover are among them. `reviews` are the notes of others that need the person's co-signature,
-    and their own that were returned. `waiting_transfers` counts the cases that a colleague offers them.
+    and their own that were returned. `lost_covers` are those for the person that have ended because whoever covered has
+    left. `waiting_transfers` counts the cases that a colleague offers them.
     `intakes` counts those that wait for a supervisor's decision, or a coach's own about which one has decided lately.
     `suspended` counts the suspended handouts in all open cases, or in the `suspended_scope` newest ones.
     """
 
     now: datetime
     covers: list[RunningCover] = field(default_factory=list)
+    lost_covers: list[LostCover] = field(default_factory=list)
     intakes: int = 0
     waiting_transfers: int = 0
     alerts: list[AlertRecord] = field(default_factory=list)

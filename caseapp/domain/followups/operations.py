@@ -67,13 +67,20 @@ INSERT_FOLLOWUPS = sa.insert(FollowUp.__table__)  # type: ignore[arg-type]
 def create_followup(actor: Actor, client: LockedClient, new: NewFollowUp) -> UUID:
     """Create a task for the actor about one of their clients."""
     require(actor, Action.FOLLOWUP_WRITE)
+    return add_followup(actor, client, new, actor.id, new_id())
+
+
+def add_followup(
+    actor: Actor, client: LockedClient, new: NewFollowUp, person_id: UUID, followup_id: UUID
+) -> UUID:
+    """Add a task for a person about a client whom they see."""
     row = FollowUp(
-        id=new_id(),
+        id=followup_id,
         client_id=client.id,
         due_at=new.due_at,
-        assigned_to=actor.id,
+        assigned_to=person_id,
         created_at=now(),
-        created_by=actor.id,
+        created_by=person_id,
     )
     row.kind = _seal_kind(row.id, CUSTOM, client.key)
     row.title = seal(row, "title", new.title, client.key)

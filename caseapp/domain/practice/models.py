@@ -59,6 +59,8 @@ class Practice(Model):
         default=0, server_default=sa.text("0"), info=between(0)
     )
     """The newest version of the practice's consent text; 0 until it publishes one."""
+    tells_new_coach: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
+    """Whether a client is told when somebody else coaches them."""
     exit_url: Mapped[str] = mapped_column(sa.String(200))
     help_lines_confirmed_on: Mapped[date | None]
     help_lines_confirmed_by: Mapped[UUID | None] = mapped_column(

@@ -46,6 +46,7 @@ class PracticeChange:
     language: str = SOURCE_LANGUAGE
     second_factor_roles: list[str] = field(default_factory=list)
     requires_single_sign_on: bool = False
+    tells_new_coach: bool = False
 
 
 class PracticeSchema(Schema):
@@ -75,6 +76,7 @@ class PracticeSchema(Schema):
         fields.String(validate=validate.OneOf(sorted(STAFF_ROLES))), load_default=list
     )
     requires_single_sign_on = fields.Boolean(load_default=False)
+    tells_new_coach = fields.Boolean(load_default=False)
 
     @validates("country")
     def _known_country(self, value: str, **_: object) -> None:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 from sqlalchemy.orm.attributes import set_committed_value
 
-from caseapp.core import outbox
+from caseapp.core import outbox, urls
 from caseapp.core.actor import Actor, require
 from caseapp.core.clock import now
 from caseapp.core.database import db, run_for_each
@@ -35,6 +35,7 @@ from caseapp.domain.staffing.cover_rules import (
     list_last_day_faults,
 )
 from caseapp.domain.users.models import User
+from caseapp.domain.users.staff_mail import send_staff_mail
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from caseapp.domain.staffing.cover_schemas import CoverableClient, NewCover
 
 COVER_ALERTS = "cover_alerts"
+COVER_MAIL = "cover_mail"
 INSERT_COVERED = sa.insert(CoveredClient.__table__)  # type: ignore[arg-type]
 
 
@@ -115,7 +117,12 @@ def arrange_cover(actor: Actor, caseload: LockedCaseload, wanted: NewCover) -> U
         ],
     )
     payload = {"cover": cover.id.hex}
-    outbox.enqueue_all([Task(COVER_ALERTS, payload, moment) for moment in (starts_at, ends_at)])
+    outbox.enqueue_all(
+        [
+            *(Task(COVER_ALERTS, payload, moment) for moment in (starts_at, ends_at)),
+            *([] if cover.user_id == actor.id else [Task(COVER_MAIL, payload, starts_at)]),
+        ]
+    )
     _record(actor, cover, (one.client_id for one in chosen), "arranged")
     return cover.id
 
@@ -182,6 +189,45 @@ def end_cover(actor: Actor, cover: LockedCover) -> None:
     db.session.flush()
     outbox.enqueue(COVER_ALERTS, {"cover": row.id.hex})
     _record(actor, row, cover.client_ids, "ended")
+
+
+def end_covers_by(actor: Actor, user_id: UUID) -> None:
+    """End every cover by a member of staff whose account is locked, also those that have not begun.
+
+    The coaches for whom they cover read it on Today until the day until which they were to be covered.
+    """
+    moment = now()
+    covers = db.session.scalars(
+        sa.select(Cover)
+        .where(Cover.user_id == user_id, Cover.ends_at > moment)
+        .order_by(Cover.id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).all()
+    ends = {cover.id: list_covered_ids(cover.id) for cover in covers}
+    end_memberships(
+        (
+            CareTeamMember.user_id == user_id,
+            CareTeamMember.role == COVER,
+            CareTeamMember.ends_at > moment,
+        ),
+        moment,
+    )
+    for cover in covers:
+        cover.planned_end_at, cover.ends_at = cover.ends_at, moment
+        _record(actor, cover, ends[cover.id], "ended")
+    db.session.flush()
+    outbox.enqueue_all([Task(COVER_ALERTS, {"cover": cover.id.hex}) for cover in covers])
+
+
+def send_cover_mail(cover_id: UUID) -> bool:
+    """Mail somebody that they cover for a coach now, naming nobody, unless it has ended; return whether it was sent."""
+    address = db.session.scalar(
+        sa.select(User.email)
+        .join(Cover, Cover.user_id == User.id)
+        .where(Cover.id == cover_id, Cover.ends_at > now(), User.disabled_at.is_(None))
+    )
+    return send_staff_mail(address, "cover", {"link": urls.today_url()})
 
 
 def _record(actor: Actor, cover: Cover, client_ids: Iterable[UUID], what: str) -> None:

@@ -247,9 +247,12 @@ def _select_covers(actor: Actor) -> sa.Select[Any]:
 
 def _summary(row: Any) -> CoverSummary:  # noqa: ANN401 - a result row
     cover, moment = row.Cover, now()
-    running = "coming" if cover.starts_at > moment else "running"
-    if row.disabled_at is not None:
-        running = "disabled"
+    state = "coming" if cover.starts_at > moment else "running"
+    is_disabled = row.disabled_at is not None and cover.ends_at > moment
+    if is_disabled or (cover.planned_end_at is not None and cover.planned_end_at > moment):
+        state = "left"
+    elif cover.ends_at <= moment:
+        state = "ended"
     return CoverSummary(
         cover.id,
         cover.coach_id,
@@ -259,7 +262,7 @@ def _summary(row: Any) -> CoverSummary:  # noqa: ANN401 - a result row
         cover.starts_at,
         cover.ends_at,
         row.clients,
-        running if cover.ends_at > moment else "ended",
+        state,
     )
 
 

@@ -50,7 +50,7 @@ class CoverSummary:
     ends_at: datetime
     clients: int
     state: str
-    """`coming`, `running`, `ended`, or `disabled`: the account of whoever covers is, so nobody does."""
+    """`coming`, `running`, `ended`, or `left`: whoever covers has left before the day until which it was arranged."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ class LineSchema(Schema):
 
 
 class CoverResponseSchema(Schema):
-    """A cover; `clients` counts its clients who weren’t handed over. `disabled` is the account of whoever covers."""
+    """A cover; `clients` counts its clients who weren’t handed over. `left` says that whoever covers can’t any more."""
 
     id = fields.UUID(required=True)
     coach_id = fields.UUID(required=True)

@@ -22,6 +22,7 @@ from caseapp.domain.auth.passwords import end_access
 from caseapp.domain.auth.rules import require_reach
 from caseapp.domain.clients.codes import SECOND_PERSON
 from caseapp.domain.clients.memberships import leave_everywhere, withdraw_offers_of
+from caseapp.domain.staffing.cover_operations import end_covers_by
 from caseapp.domain.staffing.operations import change_supervisor, place_people
 from caseapp.domain.staffing.queries import list_hidden
 from caseapp.domain.staffing.rules import (
@@ -116,7 +117,8 @@ def change_role(
     `successor` supervises from now on whom they have supervised, if they stop being a supervisor. Raises RuleBroken
     while they have clients or people in the way of the new role, for the last admin, and for somebody who can't
     supervise them, and Forbidden for an admin by a token. Whoever is no supervisor any more sees no hold as its second
-    person, offers of cases from and to a new admin are withdrawn, and only a coach's notes need a co-signature.
+    person. Offers of cases from and to a new admin are withdrawn, cover by them ends, and only a coach's notes need a
+    co-signature.
     """
     require(actor, Action.USER_MANAGE)
     user, before = member.user, member.user.role
@@ -142,6 +144,7 @@ def change_role(
         leave_everywhere(user.id, SECOND_PERSON)
     if role == Role.ADMIN:
         withdraw_offers_of(actor, user.id)
+        end_covers_by(actor, user.id)
     db.session.flush()
     enqueue_alerts_of(user.id)
     end_access(user.id)

@@ -42,6 +42,8 @@ from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.keys.queries import get_client_key
 from caseapp.domain.screening.current import get_current_safety
 from caseapp.domain.screening.marks import KINDS, add_marks, list_marked, list_marks, remove_marks
+from caseapp.domain.staffing.coach_news import tell_of_coach_later
+from caseapp.domain.staffing.cover_operations import end_covers_by
 from caseapp.domain.staffing.queries import (
     has_supervised_heir,
     is_in_team,
@@ -89,6 +91,7 @@ def hand_over(
             moved = swap_coach(actor, client, leaver_id, heir, by=actor.id)
         except RuleBroken as broken:
             raise _at_heir(broken.reasons) from None
+        tell_of_coach_later(client.id, heir_id)
     elif not is_responsible_for(Role(heir.role), heir.id, client.id):
         message = "This person can’t see the client. Choose the coach or their supervisor."
         raise Invalid({"heir_id": [message]})
@@ -198,7 +201,7 @@ def disable_member(actor: Actor, member: LockedMember, successor: LockedMember |
     """Disable a member of staff and end their sessions, tokens and invitation at once; their records stay.
 
     `successor` supervises from now on whom they have supervised. Alerts that wait for them go on to others at once, and
-    offers of cases from and to them are withdrawn.
+    offers of cases from and to them are withdrawn. Cover by them ends.
     Raises RuleBroken while they are responsible for clients with an open hold, flag or follow-up, or supervise
     somebody and there is no successor, and for the last admin who can sign in, and Forbidden for an admin by a token.
     """
@@ -212,6 +215,7 @@ def disable_member(actor: Actor, member: LockedMember, successor: LockedMember |
     db.session.flush()
     end_access(user.id)
     withdraw_offers_of(actor, user.id)
+    end_covers_by(actor, user.id)
     enqueue_alerts_of(user.id)
     record(actor, Action.USER_MANAGE, "user", user.id, details={"disabled": True})
 

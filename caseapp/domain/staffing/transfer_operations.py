@@ -23,6 +23,7 @@ from caseapp.domain.dashboard.second_people import list_without_second
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_listed_key
 from caseapp.domain.screening.marks import HOLD_KINDS, list_marks
+from caseapp.domain.staffing.coach_news import tell_of_coach_later
 from caseapp.domain.staffing.operations import lock_account, swap_coach
 from caseapp.domain.staffing.queries import has_supervised_heir
 from caseapp.domain.staffing.rules import list_hold_faults
@@ -120,6 +121,7 @@ def accept_transfer(actor: Actor, transfer: LockedTransfer) -> None:
     check_acceptance(transfer, _as_person(person), now())
     _decide(row, "accepted")
     _swap(actor, row, row.from_id, person, by=row.offered_by)
+    tell_of_coach_later(row.client_id, row.to_id)
 
 
 def decline_transfer(actor: Actor, transfer: LockedTransfer) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from caseapp.core.errors import Reason, refuse_for
 from caseapp.core.permissions import Role
+from caseapp.domain.clients.codes import UNDO_HOURS
 from caseapp.domain.staffing.rules import NO_SECOND
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 OFFERED_FOR = timedelta(days=7)
 """How long a colleague has for deciding about an offer. Awaiting sign-off."""
-UNDO_WITHIN = timedelta(hours=24)
+UNDO_WITHIN = timedelta(hours=UNDO_HOURS)
 """How long after it was accepted a transfer can be undone. Awaiting sign-off."""
 BRIEF_FOR = UNDO_WITHIN + timedelta(days=14)
 """How long after the acceptance the new coach can open the brief of the case. Awaiting sign-off."""

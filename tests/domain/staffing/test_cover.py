@@ -7,7 +7,7 @@ from datetime import date, timedelta
 import pytest
 import sqlalchemy as sa
 
-from caseapp.core import outbox
+from caseapp.core import mail, outbox
 from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.errors import Invalid, NotFound, RuleBroken
@@ -20,7 +20,12 @@ from caseapp.domain.clients.queries import get_client_record, lock_client
 from caseapp.domain.dashboard.queries import get_today
 from caseapp.domain.practice.queries import today
 from caseapp.domain.screening.marks import HOLD_KINDS, list_marks
-from caseapp.domain.staffing.cover_operations import arrange_cover, end_cover, write_line
+from caseapp.domain.staffing.cover_operations import (
+    COVER_MAIL,
+    arrange_cover,
+    end_cover,
+    write_line,
+)
 from caseapp.domain.staffing.cover_queries import (
     get_caseload,
     get_cover,
@@ -305,12 +310,38 @@ def test_first_and_last_days_of_all_are_refused(team, first, last, fields):
     assert refused.value.fields.keys() == fields
 
 
-def test_list_says_that_the_account_of_whoever_covers_is_disabled(team):
+def test_cover_ends_when_whoever_covers_leaves_and_the_coach_reads_it(team):
+    coach, colleague = team["coach"], team["coach2"]
+    made = builders.case(coach)
+    builders.screen(coach, made.client_id, self_harm=3)
+    arrange(coach, coach, colleague)
+    outbox.sweep()
+    assert sees(colleague, made)
+    assert list_waiting_alerts(colleague)
+    disable(colleague)
+    assert not sees(colleague, made)
+    outbox.sweep()
+    assert list_waiting_alerts(colleague) == []
+    [cover] = list_covers(coach)
+    assert (cover.state, cover.ends_at <= now()) == ("left", True)
+    [lost] = get_today(coach).lost_covers
+    assert lost.colleague == colleague.name
+    assert get_today(team["supervisor"]).lost_covers == []
+    with at(lost.planned_end_at):
+        assert get_today(coach).lost_covers == []
+        assert [one.state for one in list_covers(coach)] == ["ended"]
+
+
+def test_whoever_covers_is_mailed_when_it_begins(team):
     coach, colleague = team["coach"], team["coach2"]
     builders.case(coach)
+    before = set(mail.mail_folder().glob("*.eml"))
     arrange(coach, coach, colleague)
-    disable(colleague)
-    assert [one.state for one in list_covers(coach)] == ["disabled"]
+    outbox.sweep(kind=COVER_MAIL)
+    [sent] = set(mail.mail_folder().glob("*.eml")) - before
+    text = sent.read_text("utf-8")
+    assert f"To: {staff.email_of(colleague)}" in text
+    assert coach.name not in text
 
 
 def test_draft_of_a_covered_client_is_no_session(team):
