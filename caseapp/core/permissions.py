@@ -46,6 +46,8 @@ class Action(StrEnum):
     CONSENT_WRITE = "consent.write"
     CONSENT_TEXT_READ = "consent_text.read"
     CONSENT_TEXT_PUBLISH = "consent_text.publish"
+    DISCLOSURE_READ = "disclosure.read"
+    DISCLOSURE_WRITE = "disclosure.write"
     CONFLICT_READ = "conflict.read"
     CONFLICT_ASK = "conflict.ask"
     CONFLICT_DECIDE = "conflict.decide"
@@ -168,6 +170,8 @@ _COACH = _ALL_STAFF | {
     Action.CONTACT_WRITE,
     Action.CONSENT_READ,
     Action.CONSENT_WRITE,
+    Action.DISCLOSURE_READ,
+    Action.DISCLOSURE_WRITE,
     Action.PORTAL_INVITE,
     Action.CASE_OPEN,
     Action.CASE_READ,
@@ -278,6 +282,7 @@ AREAS: dict[str, tuple[str, ...]] = {
             "followup",
             "consent",
             "consent_text",
+            "disclosure",
             "assignment",
             "form",
             "today",

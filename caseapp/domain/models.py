@@ -12,6 +12,7 @@ from caseapp.domain.cases import models as cases
 from caseapp.domain.clients import models as clients
 from caseapp.domain.consent import models as consent
 from caseapp.domain.contacts import models as contacts
+from caseapp.domain.disclosures import models as disclosures
 from caseapp.domain.followups import models as followups
 from caseapp.domain.form_drafts import models as form_drafts
 from caseapp.domain.handouts import models as handouts
@@ -37,6 +38,7 @@ MODULES = (
     clients,
     consent,
     contacts,
+    disclosures,
     followups,
     form_drafts,
     handouts,

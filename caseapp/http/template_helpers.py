@@ -102,6 +102,7 @@ MESSAGES = {
     "own_words_saved": lazy_gettext("Saved. Only you can see it."),
     "contact_recorded": lazy_gettext("Recorded."),
     "consent_recorded": lazy_gettext("Recorded."),
+    "disclosure_recorded": lazy_gettext("Recorded."),
     "consent_withdrawn": lazy_gettext(
         "Withdrawal recorded. Handouts, email and reports have stopped for this client."
     ),

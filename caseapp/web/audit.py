@@ -48,6 +48,8 @@ ACTION_LABELS = {
     Action.CONSENT_WRITE: "Recorded that consent was given or withdrawn",
     Action.CONSENT_TEXT_READ: "Viewed the consent texts",
     Action.CONSENT_TEXT_PUBLISH: "Published a consent text",
+    Action.DISCLOSURE_READ: "Viewed the disclosure log",
+    Action.DISCLOSURE_WRITE: "Recorded a disclosure",
     Action.CONFLICT_READ: "Viewed a possible conflict",
     Action.CONFLICT_ASK: "Put an intake to a supervisor",
     Action.CONFLICT_DECIDE: "Decided about an intake",

@@ -103,6 +103,9 @@ def make_consents(coach, supervisor, client_id):
     for _ in range(2):
         consent = {"given_on": today().isoformat(), "method": "written"}
         assert coach.post(f"/clients/{client_id}/consents", consent).status_code == 201
+        given = {"disclosed_on": consent["given_on"], "recipient": "The client"}
+        given |= {"what": "Two notes.", "why": "She asked."}
+        assert coach.post(f"/clients/{client_id}/disclosures", given).status_code == 201
     for language in ("en-GB", "es"):
         text = {"language": language, "words": "We keep notes about what you tell us."}
         assert supervisor.post("/consent-texts", text).status_code == 201

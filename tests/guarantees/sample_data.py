@@ -445,6 +445,12 @@ BODIES: dict[str, dict[str, object]] = {
     f"POST {API}/assignments/<uuid:assignment_id>/replace": {"message": ""},
     f"POST {API}/clients/<uuid:client_id>/contact-confirmation": {"in_person": True},
     f"POST {API}/clients/<uuid:client_id>/contacts": {"kind": "no_show"},
+    f"POST {API}/clients/<uuid:client_id>/disclosures": {
+        "disclosed_on": "2026-05-14",
+        "recipient": "The client",
+        "what": "Two notes.",
+        "why": "She asked.",
+    },
     f"POST {API}/clients/<uuid:client_id>/consents": {
         "given_on": "2026-05-14",
         "method": "written",

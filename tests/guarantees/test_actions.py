@@ -53,6 +53,8 @@ COACH = EVERY_MEMBER_OF_STAFF | {
     "contact.write",
     "consent.read",
     "consent.write",
+    "disclosure.read",
+    "disclosure.write",
     "plan.read",
     "plan.write",
     "hold.read",

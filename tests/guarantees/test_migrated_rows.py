@@ -109,6 +109,7 @@ LATER_TABLES = {
     "cover",
     "covered_client",
     "credential",
+    "disclosure",
     "emergency_access",
     "failure_count",
     "form_draft",

@@ -33,6 +33,8 @@ from caseapp.domain.consent.operations import record_consent, withdraw_consent
 from caseapp.domain.consent.schemas import ConsentWithdrawal, NewConsent
 from caseapp.domain.contacts.operations import record_contact
 from caseapp.domain.contacts.schemas import NewContact
+from caseapp.domain.disclosures.operations import record_disclosure
+from caseapp.domain.disclosures.schemas import NewDisclosure
 from caseapp.domain.followups.codes import PLAN_REVIEW
 from caseapp.domain.followups.operations import create_followup
 from caseapp.domain.followups.queries import list_client_followups, lock_followup
@@ -111,6 +113,8 @@ def tell_of_an_end(coach, client_id):
         record_contact(coach, lock_client(coach, client_id), missed)
         told = ConsentWithdrawal(today(), "spoken", CANARY)
         withdraw_consent(coach, lock_client(coach, client_id), told)
+        given = NewDisclosure(today(), CANARY, CANARY, CANARY)
+        record_disclosure(coach, lock_client(coach, client_id), given)
     with transaction():
         again = NewConsent(today(), "written")
         record_consent(coach, lock_client(coach, client_id), again)

@@ -52,6 +52,7 @@ PAGES = {
     "consent.texts_page": 5,
     "contacts.contact_log": 10,
     "denials.denial_list": 6,
+    "disclosures.disclosure_log": 10,
     "emergency.access_page": 5,
     "emergency.review_access_page": 5,
     "cover.choose_page": 7,

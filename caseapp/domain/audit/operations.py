@@ -60,6 +60,7 @@ READ_ACTIONS = {
     "client": Action.CLIENT_READ,
     "consent": Action.CONSENT_READ,
     "contact": Action.CONTACT_READ,
+    "disclosure": Action.DISCLOSURE_READ,
     "followup": Action.FOLLOWUP_READ,
     "hold": Action.HOLD_READ,
     "note": Action.NOTE_READ,

@@ -62,6 +62,8 @@ from caseapp.domain.consent.operations import record_consent
 from caseapp.domain.consent.schemas import NewConsent
 from caseapp.domain.contacts.operations import record_contact
 from caseapp.domain.contacts.schemas import NewContact
+from caseapp.domain.disclosures.operations import record_disclosure
+from caseapp.domain.disclosures.schemas import NewDisclosure
 from caseapp.domain.followups.operations import complete_followup, create_followup
 from caseapp.domain.followups.queries import lock_followup
 from caseapp.domain.followups.schemas import NewFollowUp
@@ -259,6 +261,14 @@ def changes(team):
             "consent.write",
             lambda: record_consent(
                 coach, lock_client(coach, bare), NewConsent(NOON.date(), "written")
+            ),
+        ),
+        (
+            "disclosure.write",
+            lambda: record_disclosure(
+                coach,
+                lock_client(coach, bare),
+                NewDisclosure(NOON.date(), "The client", "Two notes.", "She asked."),
             ),
         ),
         ("flag.set", lambda: set_manual_flag(coach, lock_client(coach, bare), "contact_block")),

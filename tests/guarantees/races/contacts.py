@@ -1,4 +1,4 @@
-"""Races of changes of the contact log."""
+"""Races of changes of the contact log and of the disclosure log."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ from caseapp.domain.contacts.models import Contact
 from caseapp.domain.contacts.operations import mark_contact_in_error, record_contact
 from caseapp.domain.contacts.queries import lock_contact
 from caseapp.domain.contacts.schemas import NewContact
+from caseapp.domain.disclosures.models import Disclosure
+from caseapp.domain.disclosures.operations import record_disclosure
+from caseapp.domain.disclosures.schemas import NewDisclosure
+from caseapp.domain.practice.queries import today
 from tests.guarantees.races.race import Race, Team, count
 from tests.support import builders
 
@@ -43,7 +47,20 @@ def recording(team: Team) -> Race:
     return Race(add, add, holds=lambda: count(Contact, Contact.client_id == client_id) == 2)
 
 
+def disclosing(team: Team) -> Race:
+    """Record a disclosure while the same is being recorded: both are kept, since it may have happened twice."""
+    coach = team["coach"]
+    client_id: UUID = builders.client(coach)
+
+    def add() -> None:
+        given = NewDisclosure(today(), "The client", "Two notes.", "She asked.")
+        record_disclosure(coach, lock_client(coach, client_id), given)
+
+    return Race(add, add, holds=lambda: count(Disclosure, Disclosure.client_id == client_id) == 2)
+
+
 CONTACTS = {
     "record_contact": recording,
+    "record_disclosure": disclosing,
     "mark_contact_in_error": correcting,
 }

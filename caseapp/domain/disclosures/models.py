@@ -1,0 +1,32 @@
+"""Table: the disclosure log."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from caseapp.core.database import APPEND_ONLY, Model
+from caseapp.core.ids import new_id
+
+
+class Disclosure(Model):
+    """An entry in a client's disclosure log. Triggers refuse every change; a correction is another entry.
+
+    To whom, what and why are sealed together in `content`.
+    """
+
+    __tablename__ = "disclosure"
+    __table_args__ = (
+        sa.Index("ix_disclosure_client", "client_id", "recorded_at", "id"),
+        {"info": APPEND_ONLY},
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"))
+    disclosed_on: Mapped[date]
+    recorded_at: Mapped[datetime]
+    recorded_by: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"))
+    content: Mapped[bytes]
