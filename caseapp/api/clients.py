@@ -12,15 +12,19 @@ from caseapp.core.pagination import page_in_memory
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth.portal_codes import Invitation, invite_client, make_card
+from caseapp.domain.auth.remembered_devices import forget_devices_of
 from caseapp.domain.auth.schemas import (
     ClientCardResponseSchema,
     ClientCodesResponseSchema,
+    ForgottenDevicesResponseSchema,
     NewCodesSchema,
     NewCodesWish,
+    RememberedDeviceResponseSchema,
 )
 from caseapp.domain.clients import operations, search
 from caseapp.domain.clients.care_team import MembershipResponseSchema, list_care_team
 from caseapp.domain.clients.queries import get_client_record, lock_client
+from caseapp.domain.clients.remembered_devices import list_devices
 from caseapp.domain.clients.rules import list_usable_channels
 from caseapp.domain.clients.schemas import (
     ClientListItemResponseSchema,
@@ -39,6 +43,7 @@ if TYPE_CHECKING:
     from caseapp.core.actor import Actor
     from caseapp.core.pagination import Page
     from caseapp.domain.clients.care_team import Membership
+    from caseapp.domain.clients.models import RememberedDevice
     from caseapp.domain.clients.search import ClientListItem
 
 blueprint = ApiBlueprint(
@@ -167,6 +172,32 @@ def make_client_card(client_id: UUID) -> dict[str, str]:
     with transaction():
         code = make_card(actor, lock_client(actor, client_id))
     return {"card_code": code}
+
+
+@blueprint.route("/clients/<uuid:client_id>/portal-devices")
+@needs(Action.CLIENT_READ)
+@blueprint.list_response_schema(RememberedDeviceResponseSchema())
+@blueprint.query_params(ListQuerySchema())
+def read_devices(client_id: UUID, query: ListRequest) -> Page[RememberedDevice]:
+    """List the devices on which a client comes into the portal with their PIN alone, oldest first."""
+    client = get_client_record(current_actor(), client_id)
+    return page_in_memory(
+        list_devices(client.id),
+        lambda one: (one.created_at.isoformat(timespec="microseconds"), one.id.hex),
+        query.cursor,
+        query.limit,
+    )
+
+
+@blueprint.route("/clients/<uuid:client_id>/portal-devices/forget", "POST")
+@needs(Action.DEVICE_FORGET)
+@blueprint.response_schema(ForgottenDevicesResponseSchema())
+def forget_client_devices(client_id: UUID) -> dict[str, int]:
+    """Forget all remembered devices of a client and sign the client out; they come in with a link or a card."""
+    actor = current_actor()
+    with transaction():
+        forgotten = forget_devices_of(actor, lock_client(actor, client_id))
+    return {"forgotten": forgotten}
 
 
 @blueprint.route("/clients/<uuid:client_id>/care-team")

@@ -117,6 +117,8 @@ class Action(StrEnum):
     PORTAL_WRITE = "portal.write"
     PORTAL_PIN = "portal.pin"
     PIN_CHANGE = "pin.change"
+    DEVICE_MANAGE = "device.manage"
+    DEVICE_FORGET = "device.forget"
 
 
 CONFIRMED_ACTIONS = frozenset(
@@ -173,6 +175,7 @@ _COACH = _ALL_STAFF | {
     Action.DISCLOSURE_READ,
     Action.DISCLOSURE_WRITE,
     Action.PORTAL_INVITE,
+    Action.DEVICE_FORGET,
     Action.CASE_OPEN,
     Action.CASE_READ,
     Action.CASE_EDIT,
@@ -262,6 +265,7 @@ ACTIONS_BY_ROLE: dict[Role, frozenset[Action]] = {
             Action.PORTAL_MARK,
             Action.PORTAL_WRITE,
             Action.PIN_CHANGE,
+            Action.DEVICE_MANAGE,
             Action.SESSION_END,
             Action.FORM_DRAFT,
         }
@@ -283,6 +287,7 @@ AREAS: dict[str, tuple[str, ...]] = {
             "consent",
             "consent_text",
             "disclosure",
+            "device",
             "assignment",
             "form",
             "today",

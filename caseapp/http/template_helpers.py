@@ -129,6 +129,13 @@ MESSAGES = {
     "pin_changed": lazy_gettext(
         "Your PIN was changed. Wherever else this list was open, it is closed now."
     ),
+    "device_remembered": lazy_gettext("Remembered. Here, you only need your PIN to come back."),
+    "devices_forgotten": lazy_gettext(
+        "Forgotten. Wherever else this list was open, it is closed now."
+    ),
+    "client_devices_forgotten": lazy_gettext(
+        "Forgotten. The client is signed out and comes in with a link or a card."
+    ),
     "answers_read": lazy_gettext(
         "We read your answers from the file and saved them. Only you can see them. Check that they are "
         "right."

@@ -25,6 +25,7 @@ from caseapp.domain.assignments.reading import (
     lock_own_assignment,
 )
 from caseapp.domain.assignments.rules import list_reading_blockers, select_readable
+from caseapp.domain.auth.queries import get_own_access
 from caseapp.domain.form_drafts.queries import list_draft_paths
 from caseapp.domain.handouts.packets import MAX_HANDOUTS
 from caseapp.domain.handouts.rendering import (
@@ -102,6 +103,7 @@ def reading_list_page() -> ResponseReturnValue:
         reading_list=reading_list,
         coach_name=get_coach_name(actor),
         new_coach=get_new_coach_name(actor),
+        access=get_own_access(actor),
         emergency=help_numbers.emergency,
         lines=list_help_lines("crisis_block", help_numbers),
         max_handouts=MAX_HANDOUTS,

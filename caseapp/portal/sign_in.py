@@ -1,4 +1,4 @@
-"""Sign-in for clients: a link or a card, then the PIN, and on the first visit how to use the portal safely."""
+"""Sign-in for clients: a link, a card or a remembered device, the PIN, and once how to use the portal safely."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from caseapp.core.errors import Invalid, TooManyAttempts, Unauthenticated
 from caseapp.core.i18n import use_language
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
-from caseapp.domain.auth import portal_access, portal_codes
+from caseapp.domain.auth import portal_access, portal_codes, remembered_devices
 from caseapp.domain.auth.queries import find_link_language, get_sign_in_step
 from caseapp.domain.auth.rules import SignInStep
 from caseapp.domain.clients.schemas import (
@@ -39,10 +39,39 @@ LINK = "link"
 @blueprint.get("/sign-in")
 @public("nobody is signed in yet")
 def sign_in_page() -> ResponseReturnValue:
-    """Show the forms for a link by email and for a printed card."""
+    """Show the forms for a link by email and for a printed card, and on a remembered device that for the PIN."""
     if g.actor:
         return redirect(url_for("portal_handouts.reading_list_page"), code=303)
-    return render_template("portal/sign_in.html", form=Form())
+    return _sign_in_form(Form())
+
+
+def _sign_in_form(form: Form, refused: str = "") -> str:
+    known = remembered_devices.find_known_device(sent_device())
+    if known is not None:
+        use_language(known.language)
+    return render_template(
+        "portal/sign_in.html", form=form, refused=refused, asks_pin=known is not None
+    )
+
+
+@blueprint.post("/sign-in/pin")
+@public("nobody is signed in yet")
+def enter_pin() -> ResponseReturnValue:
+    """Check the PIN on a remembered device and open the reading list."""
+    try:
+        entered = remembered_devices.check_pin_on_device(
+            sent_device(), read_form(PinSchema()), request.remote_addr or ""
+        )
+        with transaction():
+            devices = remembered_devices.lock_devices(entered.known.client_id)
+            reference = remembered_devices.enter_on_device(devices, entered)
+    except (Invalid, TooManyAttempts, Unauthenticated) as error:
+        return _sign_in_error(error)
+    return set_session_cookie(
+        redirect(url_for("portal_handouts.reading_list_page"), code=303),
+        Interface.PORTAL,
+        reference,
+    )
 
 
 @blueprint.post("/sign-in")
@@ -109,8 +138,8 @@ def _start_session(secret: str) -> ResponseReturnValue:
 
 def _sign_in_error(error: Invalid | TooManyAttempts | Unauthenticated) -> ResponseReturnValue:
     if isinstance(error, Invalid):
-        return render_template("portal/sign_in.html", form=submitted_form(error)), 422
-    page = render_template("portal/sign_in.html", form=submitted_form(), refused=error.message)
+        return _sign_in_form(submitted_form(error)), 422
+    page = _sign_in_form(submitted_form(), error.message)
     if isinstance(error, TooManyAttempts):
         return page, 429, {"Retry-After": str(error.retry_after)}
     return page, 401
@@ -149,7 +178,9 @@ def submit_pin() -> ResponseReturnValue:
         return page, 429, {"Retry-After": str(error.retry_after)}
     response = redirect(url_for("portal_handouts.reading_list_page"), code=303)
     set_session_cookie(response, Interface.PORTAL, reference)
-    return remember_device(response, Interface.PORTAL, actor.id)
+    known = remembered_devices.find_known_device(device)
+    until = None if known is None else known.expires_at
+    return remember_device(response, Interface.PORTAL, actor.id, until)
 
 
 def _pin_form(step: SignInStep, form: Form, *, refused: str = "") -> str:

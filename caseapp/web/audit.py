@@ -113,6 +113,8 @@ ACTION_LABELS = {
     Action.PORTAL_WRITE: "Answered a worksheet in the portal",
     Action.PORTAL_PIN: "Entered or chose a PIN",
     Action.PIN_CHANGE: "Changed their PIN in the portal",
+    Action.DEVICE_MANAGE: "Had a device remembered or forgotten in the portal",
+    Action.DEVICE_FORGET: "Had a client's remembered devices forgotten",
 }
 OUTCOME_LABELS = {"done": "Done", "refused": "Refused"}
 INTERFACE_LABELS = {

@@ -1,4 +1,4 @@
-"""Invitations: a client's portal access, new codes and their card, shown once, and who made new codes for whom."""
+"""Invitations: a client's portal access and remembered devices, new codes and their card, and who made which codes."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from caseapp.core.permissions import Action
 from caseapp.domain.audit.security_events import get_wrong_pins
 from caseapp.domain.auth.portal_codes import Invitation, invite_client, make_card
 from caseapp.domain.auth.queries import find_missing_card, find_portal_access
+from caseapp.domain.auth.remembered_devices import forget_devices_of
 from caseapp.domain.auth.rules import LINK_LIFETIME, START_CODE_LIFETIME
 from caseapp.domain.auth.schemas import NewCodesSchema, NewCodesWish
 from caseapp.domain.cases.queries import LockedCase, lock_case
-from caseapp.domain.clients.codes import NEW_CODE_REASONS
+from caseapp.domain.clients.codes import DEVICE_KINDS, NEW_CODE_REASONS
+from caseapp.domain.clients.remembered_devices import list_devices
 from caseapp.domain.clients.rules import list_channel_blockers, may_be_mailed
 from caseapp.domain.dashboard.new_codes import list_new_codes
 from caseapp.domain.users.queries import get_user_names, list_users
@@ -74,6 +76,8 @@ def invite_page(context: CasePage, forms: Forms) -> str:
         by_mail=may_be_mailed(client, flags),
         blockers=list_channel_blockers(client, flags, "portal"),
         wrong_pins=get_wrong_pins(context.case.client_id) if access else None,
+        devices=list_devices(context.case.client_id) if access else (),
+        kinds=DEVICE_KINDS,
         forms=forms,
     )
 
@@ -109,6 +113,21 @@ def add_card(case: LockedCase, _body: dict[str, Any], sent: Sent) -> Done:
         url_for("invitations.invite_page", number=number),
         "codes_shown",
         lambda: show_codes(number, None, card_code),
+    )
+
+
+@page.form(
+    Action.DEVICE_FORGET,
+    BUTTON,
+    lock=lock_case,
+    rule="/case/<string:number>/invite/forget-devices",
+    refused="Nothing was forgotten",
+)
+def forget_devices(case: LockedCase, _body: dict[str, Any], sent: Sent) -> Done:
+    """Forget the devices that are remembered for a client, and sign the client out."""
+    forget_devices_of(sent.actor, case.locked_client)
+    return Done(
+        url_for("invitations.invite_page", number=case.case.number), "client_devices_forgotten"
     )
 
 

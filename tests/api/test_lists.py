@@ -83,10 +83,11 @@ def test_every_list_takes_limit_and_cursor_and_answers_items_and_next(descriptio
 
 
 def make_codes(coach, client_id):
-    """Make codes for a client, and new ones for a reason."""
+    """Make codes for a client, and new ones for a reason, and have two devices remembered."""
     for reason in (None, "lost"):
         codes = coach.post(f"/clients/{client_id}/portal-codes", {"reason": reason})
         assert codes.status_code == 201
+    builders.remember_devices(client_id, 2)
 
 
 def move_a_note(coach, case_id):

@@ -12,7 +12,7 @@ from tests.support import builders
 LIST = "/new-codes"
 
 
-def test_new_codes_are_created_by_two_and_listed_for_supervisors(staff):
+def test_new_codes_are_created_by_two_and_devices_forgotten(staff):
     coach, supervisor = staff["coach"], staff["supervisor"]
     made = builders.case(coach.actor, "Ines Okafor")
     path, card_path = (f"/clients/{made.client_id}/portal-{end}" for end in ("codes", "card"))
@@ -35,4 +35,12 @@ def test_new_codes_are_created_by_two_and_listed_for_supervisors(staff):
     assert listed["card_by_name"] == supervisor.actor.name
     assert supervisor.get(f"{LIST}?created_by={supervisor.actor.id}").get_json()["items"] == []
     assert_error(staff["coach2"].post(path, {"reason": "lost"}), 404)
+    builders.remember_devices(made.client_id, 2)
+    devices = f"/clients/{made.client_id}/portal-devices"
+    listed = coach.get(devices).get_json()["items"]
+    assert [one["kind"] for one in listed] == [None, None]
+    assert_error(staff["coach2"].get(devices), 404)
+    assert_error(staff["coach2"].post(f"{devices}/forget"), 404)
+    assert supervisor.post(f"{devices}/forget").get_json() == {"forgotten": 2}
+    assert coach.get(devices).get_json()["items"] == []
     assert_needs_a_role(coach, ("GET", LIST))

@@ -235,6 +235,7 @@ def _belongings(app, coach, slugs, others):
         # Somebody else, who was a coach then.
         former = (others[0], coach, found.client_id)
         accepted_id = _offer(session, *former, moment, state="accepted", decided_at=moment)
+    builders.remember_devices(found.client_id, 1)
     note_id = builders.draft(coach, found.case_id)
     with builders.supervised(coach):
         signed_note_id = builders.note(coach, found.case_id)

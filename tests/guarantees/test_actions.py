@@ -32,6 +32,7 @@ COACH = EVERY_MEMBER_OF_STAFF | {
     "client.transfer",
     "contact.confirm",
     "portal.invite",
+    "device.forget",
     "case.open",
     "case.read",
     "case.edit",
@@ -112,7 +113,15 @@ ADMIN = EVERY_MEMBER_OF_STAFF | {
     "handout.approve",
     "handout.hide",
 }
-CLIENT = {"portal.read", "portal.mark", "portal.write", "pin.change", "session.end", "form.draft"}
+CLIENT = {
+    "portal.read",
+    "portal.mark",
+    "portal.write",
+    "device.manage",
+    "pin.change",
+    "session.end",
+    "form.draft",
+}
 TABLE = {
     Role.COACH: COACH | {"conflict.ask"},
     Role.SUPERVISOR: SUPERVISOR,

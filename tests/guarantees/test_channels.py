@@ -29,6 +29,8 @@ from caseapp.domain.assignments.rules import NOT_AVAILABLE
 from caseapp.domain.assignments.schemas import NewAssignments
 from caseapp.domain.auth import portal_codes
 from caseapp.domain.auth.models import PortalAccess
+from caseapp.domain.auth.portal_access import complete_first_visit
+from caseapp.domain.auth.queries import find_client_session
 from caseapp.domain.bulk_assignments.models import BulkAssignmentItem
 from caseapp.domain.bulk_assignments.operations import process_item, start_bulk_assignment
 from caseapp.domain.bulk_assignments.schemas import NewBulkAssignment
@@ -42,7 +44,14 @@ from caseapp.domain.handouts.operations import publish_version
 from caseapp.domain.practice.queries import today
 from caseapp.domain.screening.operations import set_manual_flag
 from caseapp.domain.staffing.coach_news import mail_coach_news
-from tests.domain.clients.portal_visitor import come_in, request_link
+from tests.domain.clients.portal_visitor import (
+    choose_pin,
+    come_in,
+    enter_on_device,
+    redeem,
+    remember_device,
+    request_link,
+)
 from tests.support import builders, staff
 from tests.support.portal_client import ADDRESS, EMAIL_AND_PORTAL, mailbox_server
 
@@ -168,6 +177,22 @@ def tell_of_coach(world: World) -> None:
     mail_coach_news(world.made.client_id)
 
 
+def have_device_remembered(world: World) -> None:
+    with transaction():
+        client = lock_client(world.coach, world.made.client_id)
+        codes = portal_codes.invite_client(world.coach, client)
+    outbox.sweep()
+    arriving = redeem(world.mailbox.tokens()[-1])
+    reference = choose_pin(arriving, codes.start_code)
+    with transaction():
+        complete_first_visit(find_client_session(reference).actor)
+    world.prepared["device"] = remember_device(reference)
+
+
+def use_device(world: World) -> None:
+    enter_on_device(world.prepared["device"])
+
+
 def nothing(_world: World) -> None:
     """Prepare nothing."""
 
@@ -181,6 +206,7 @@ CASES: dict[str, tuple[Callable[[World], None], Callable[[World], None]]] = {
     "domain.auth.portal_codes.invite_client": (nothing, invite),
     "domain.auth.portal_access.redeem_link_or_card": (invite_by_mail, use_link),
     "domain.staffing.coach_news.mail_coach_news": (enter_portal, tell_of_coach),
+    "domain.auth.remembered_devices.enter_on_device": (have_device_remembered, use_device),
     "jobs.portal_links.mail_link": (ask_for_link, send_mail),
 }
 

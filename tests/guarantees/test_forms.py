@@ -33,6 +33,7 @@ BY_HAND = {
     "portal_form_drafts.keep": NO_RECORD,
     "portal_safety.quick_exit": "a link's last request, without fields: it ends the session as the page is left",
     "portal_session_time.stay": NO_RECORD,
+    "portal_sign_in.enter_pin": "takes a secret, which is never kept or shown again",
     "portal_sign_in.finish_first_visit": "a button of somebody whose sign-in isn't complete",
     "portal_sign_in.request_link": "nobody is signed in; the answer is the same for every address",
     "portal_sign_in.sign_out": "a button on every page: it ends the session and clears its cookie",

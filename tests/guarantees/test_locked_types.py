@@ -32,6 +32,7 @@ UNLOCKED = {
     "LockedCoveredClient": "caseapp.domain.staffing.cover_schemas.CoveredClientView",
     "LockedClient": "caseapp.domain.clients.queries.ClientRecord",
     "LockedContact": "caseapp.domain.contacts.schemas.ContactRecord",
+    "LockedDevices": "caseapp.domain.auth.remembered_devices.KnownDevice",
     "LockedDenial": "caseapp.domain.staffing.schemas.AccessDenialRecord",
     "LockedEmergency": "caseapp.domain.dashboard.schemas.EmergencyRecord",
     "LockedFollowUp": "caseapp.domain.followups.schemas.FollowUpRecord",

@@ -126,6 +126,7 @@ LATER_TABLES = {
     "phone_hash",
     "possible_conflict",
     "process_note",
+    "remembered_device",
     "safety_event",
     "safety_plan",
     "security_event",

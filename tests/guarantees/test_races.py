@@ -49,7 +49,7 @@ def names_in_interfaces() -> set[str]:
 def deciding_operations() -> set[str]:
     """Find the operations that interfaces call and that take or make a locked record, or ask a rule about one."""
     packages: dict[str, dict[str, ast.FunctionDef]] = {}
-    for module in ("operations", "portal_access", "portal_codes"):
+    for module in ("operations", "portal_access", "portal_codes", "remembered_devices"):
         for package, node in functions(module):
             packages.setdefault(f"{package}.{module}", {})[node.name] = node
     locks = {lock.__name__ for lock in lock_functions()}

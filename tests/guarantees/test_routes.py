@@ -98,6 +98,7 @@ def test_every_route_is_declared_and_public_ones_give_a_reason(session_app):
         "POST /portal/card",
         "POST /portal/enter",
         "POST /portal/sign-in",
+        "POST /portal/sign-in/pin",
         "POST /sign-in",
         "POST /sign-in/again",
         "POST /sign-in/code",

@@ -125,6 +125,8 @@ PLAIN = {
         "portal_access.pin_hash",
         "portal_access.start_code_hash",
         "portal_invitation.needs_card",
+        "remembered_device.device_hash",
+        "remembered_device.kind",
         "portal_invitation.way",
         "viewer_mark.bucket",
     },

@@ -199,6 +199,7 @@ def test_every_portal_view_requires_a_complete_session(app):
     open_to_all = {
         "portal_sign_in.sign_in_page",
         "portal_sign_in.request_link",
+        "portal_sign_in.enter_pin",
         "portal_sign_in.use_card",
         "portal_sign_in.follow_link",
         "portal_sign_in.link_page",
@@ -215,7 +216,10 @@ def test_every_portal_view_requires_a_complete_session(app):
         "portal_session_time.look",
         "portal_session_time.stay",
     }
-    complete = {"portal.read", "portal.mark", "portal.write", "pin.change", "form.draft"}
+    complete = {
+        *("portal.read", "portal.mark", "portal.write", "device.manage"),
+        *("pin.change", "form.draft"),
+    }
     for endpoint, view in app.view_functions.items():
         if endpoint.startswith("portal_") and endpoint not in open_to_all | during_sign_in:
             assert view.action in complete, endpoint

@@ -199,6 +199,7 @@ def test_every_portal_page_is_translated(app, coach, pseudo):
         assign(coach, found, slug)
     journey.open("/portal")
     journey.open("/portal/privacy")
+    come_back_on_device(journey)
     change_own_pin(journey)
     write_worksheet(journey)
     send_files(journey)
@@ -275,6 +276,25 @@ def change_own_pin(journey):
     for pin, new_pin in (pins, pins[::-1]):
         journey.send(page, page, pin=pin, new_pin=new_pin, again=new_pin)
     journey.open("/portal/privacy")
+
+
+def come_back_on_device(journey):
+    """Have the device remembered, come back with the PIN alone, with mistakes, and have it forgotten."""
+    page, sign_in = "/portal/devices", "/portal/sign-in"
+    journey.open(page)
+    for _ in range(2):
+        journey.send(page, page)
+        journey.visitor.delete_cookie("__Host-device", domain="localhost")
+    journey.send(page, page)
+    journey.send("/portal", "/portal/sign-out")
+    journey.open(sign_in)
+    journey.send(sign_in, f"{sign_in}/pin", expect=422)
+    journey.send(sign_in, f"{sign_in}/pin", expect=422, pin="000000")
+    journey.send(sign_in, f"{sign_in}/pin", pin=portal_client.PIN)
+    journey.open(page)
+    journey.send(page, f"{page}/forget")
+    journey.visitor.delete_cookie("__Host-device", domain="localhost")
+    journey.send(page, f"{sign_in}/pin", expect=401, pin=portal_client.PIN)
 
 
 def open_earlier(journey, coach, found):

@@ -12,12 +12,15 @@ import sqlalchemy as sa
 
 from caseapp.core.clock import at, now
 from caseapp.core.permissions import Action
+from caseapp.core.tokens import generate_token, hash_token
 from caseapp.core.transaction import transaction
+from caseapp.domain.auth.rules import DEVICE_LIFETIME
 from caseapp.domain.cases.operations import open_case
 from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.cases.schemas import CaseDetails
+from caseapp.domain.clients.models import RememberedDevice
 from caseapp.domain.clients.operations import create_client
-from caseapp.domain.clients.queries import lock_client
+from caseapp.domain.clients.queries import lock_client, take_client_lock
 from caseapp.domain.clients.schemas import ClientDetails, SafeContact
 from caseapp.domain.handouts.library import library, parse_handout
 from caseapp.domain.handouts.operations import publish_library
@@ -169,6 +172,23 @@ def read_in_emergency(reader, number, reason="contact", words="She rang, and the
     with transaction():
         access = lock_access(reader, number, Action.EMERGENCY_OPEN)
         return open_emergency_access(reader, access, NewEmergencyAccess(number, reason, words))
+
+
+def remember_devices(client_id, number):
+    """Have some devices remembered for a client, whose cookies nobody has."""
+    with transaction() as session:
+        take_client_lock(client_id)
+        moment = now()
+        for _ in range(number):
+            session.add(
+                RememberedDevice(
+                    client_id=client_id,
+                    device_hash=hash_token(generate_token()),
+                    created_at=moment,
+                    used_at=moment,
+                    expires_at=moment + DEVICE_LIFETIME,
+                )
+            )
 
 
 def write_second_version(slug, language="en"):

@@ -1,7 +1,8 @@
 """Known devices: what a browser's cookie says about who has signed in there, so that strangers can't hold them up.
 
-The cookie names nobody: for each account it holds a keyed hash, which no one else can make. It opens nothing. It only
-gives the account's next tries on this device a budget of their own.
+The cookie names nobody: for each account it holds a keyed hash, which no one else can make. By itself it opens nothing:
+it gives the account's next tries on this device a budget of their own. Where a client has let us remember the device,
+its random name stands for a link or card, and the PIN is asked for as always (`remembered_devices`).
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from caseapp.domain.auth.models import PortalAccess
 from caseapp.domain.auth.portal_access import RightSecret, check_secret, finish_attempt
 from caseapp.domain.auth.rules import find_pin_error
 from caseapp.domain.auth.sealing import seal_hash
+from caseapp.domain.clients.remembered_devices import forget_devices
 from caseapp.domain.keys.writing import keep_in_session, rewrap_writing_key
 
 if TYPE_CHECKING:
@@ -52,12 +53,12 @@ def check_pin_change(
         raise Invalid({"new_pin": [error]})
     if change.new_pin == change.pin:
         raise Invalid({"new_pin": [gettext("Choose other digits than those you have now.")]})
-    right = check_secret(actor, change.pin, "pin", device)
+    right = check_secret(actor.id, change.pin, "pin", device)
     return CheckedPinChange(right, hash_secret(change.new_pin), stretch_pin(change.new_pin))
 
 
 def change_pin(actor: Actor, checked: CheckedPinChange) -> str:
-    """Store the new PIN, wrap the client's writing key with it and end their other sessions.
+    """Store the new PIN, wrap the client's writing key with it, end their other sessions and forget their devices.
 
     Return the new reference of this session. Raises Unauthenticated when the PIN, the key or the session has changed
     in the meantime, as after a new invitation.
@@ -66,7 +67,7 @@ def change_pin(actor: Actor, checked: CheckedPinChange) -> str:
     if actor.session_id is None or actor.writing is None:
         raise Unauthenticated
     finish_attempt(
-        actor,
+        actor.id,
         checked.right,
         PortalAccess.pin_hash == checked.right.stored,
         Unauthenticated(),
@@ -76,6 +77,7 @@ def change_pin(actor: Actor, checked: CheckedPinChange) -> str:
     if not rewrap_writing_key(actor.writing, actor.id, checked.pin):
         raise Unauthenticated
     end_all_sessions(actor.id, but=actor.session_id)
+    forget_devices(actor.id)
     reference = renew_session(actor.session_id, Assurance.ONE_FACTOR)
     if reference is None:
         raise Unauthenticated

@@ -1,4 +1,4 @@
-"""Portal sign-in: a one-time link or a printed card, on the first visit a start code, then a PIN.
+"""Portal sign-in: a one-time link, a printed card or a remembered device, on the first visit a start code, then a PIN.
 
 The coach gives the client the start code in person, spoken or on paper, so email alone opens nothing (NIST SP 800-63B
 does not accept email as an authenticator). After five wrong attempts the next ones have to wait. Whether the portal and
@@ -165,7 +165,7 @@ class CheckedStartCode:
 
 @dataclass(frozen=True)
 class CheckedPin:
-    """A PIN that was entered correctly; only `check_pin` makes one."""
+    """A PIN that was entered correctly; only `check_pin_of` makes one."""
 
     right: RightSecret
     pin: StretchedPin
@@ -193,7 +193,7 @@ def check_start_code(
     require(actor, Action.PORTAL_PIN)
     if error := find_pin_error(pin):
         raise Invalid({"pin": [error]})
-    right = check_secret(actor, normalize_code(start_code), "start_code", device)
+    right = check_secret(actor.id, normalize_code(start_code), "start_code", device)
     return CheckedStartCode(right, hash_secret(pin), stretch_pin(pin))
 
 
@@ -203,8 +203,16 @@ def check_pin(actor: Actor, pin: str, device: Device = NO_DEVICE) -> CheckedPin:
     Raises Invalid for a wrong PIN and TooManyAttempts while the next one has to wait.
     """
     require(actor, Action.PORTAL_PIN)
-    right = check_secret(actor, pin, "pin", device)
-    return CheckedPin(right, stretch_pin(pin, find_pin_salt(actor.id)))
+    return check_pin_of(actor.id, pin, device)
+
+
+def check_pin_of(client_id: UUID, pin: str, device: Device) -> CheckedPin:
+    """Check the PIN of a client; count the attempt in a transaction of its own.
+
+    Raises Invalid for a wrong PIN and TooManyAttempts while the next one has to wait.
+    """
+    right = check_secret(client_id, pin, "pin", device)
+    return CheckedPin(right, stretch_pin(pin, find_pin_salt(client_id)))
 
 
 def choose_pin(actor: Actor, checked: CheckedStartCode) -> str:
@@ -213,7 +221,7 @@ def choose_pin(actor: Actor, checked: CheckedStartCode) -> str:
     Raises Invalid when the start code has been used in the meantime.
     """
     finish_attempt(
-        actor,
+        actor.id,
         checked.right,
         # Of two concurrent requests with the same code, the second finds it used.
         PortalAccess.start_code_hash == checked.right.stored,
@@ -228,35 +236,42 @@ def choose_pin(actor: Actor, checked: CheckedStartCode) -> str:
 def enter_pin(actor: Actor, checked: CheckedPin) -> str:
     """Forget the wrong attempts and open the client's writing key; return the reference of the session that follows.
 
+    Raises Unauthenticated when the PIN or the session is no longer valid, as after a new invitation.
+    """
+    return _replace_session(actor, open_with_pin(actor.id, checked))
+
+
+def open_with_pin(client_id: UUID, checked: CheckedPin) -> PrivateKey:
+    """Forget a client's wrong attempts and open their writing key.
+
     A client who has not signed in since there are writing keys gets one, and a hash that isn't sealed under the key in
-    use is sealed anew. Raises Unauthenticated when the PIN or the session is no longer valid, as after a new
-    invitation.
+    use is sealed anew. Raises Unauthenticated when the PIN is no longer valid.
     """
     right = checked.right
-    sealed = _seal_anew(actor.id, "pin_hash", right.stored)
+    sealed = _seal_anew(client_id, "pin_hash", right.stored)
     finish_attempt(
-        actor, right, PortalAccess.pin_hash == right.stored, Unauthenticated(), pin_hash=sealed
+        client_id, right, PortalAccess.pin_hash == right.stored, Unauthenticated(), pin_hash=sealed
     )
     try:
-        writing = open_writing_key(actor.id, checked.pin)
+        writing = open_writing_key(client_id, checked.pin)
     except SealBroken:
         # Another window has just created the key, with another salt.
         raise Unauthenticated from None
-    return _replace_session(actor, writing or create_writing_key(actor.id, checked.pin))
+    return writing or create_writing_key(client_id, checked.pin)
 
 
 def finish_attempt(
-    actor: Actor,
+    client_id: UUID,
     right: RightSecret,
     unchanged: sa.ColumnElement[bool],
     refusal: Invalid | Unauthenticated,
     **values: object,
 ) -> None:
     """Lock the client and complete an attempt, unless what was checked has changed since."""
-    take_client_lock(actor.id)
+    take_client_lock(client_id)
     updated = db.session.execute(
         sa.update(PortalAccess)
-        .where(PortalAccess.client_id == actor.id, unchanged)
+        .where(PortalAccess.client_id == client_id, unchanged)
         # A column is written in any case, so that a new invitation waits or is seen.
         .values(invited_at=PortalAccess.invited_at, **values)
         .returning(PortalAccess.client_id)
@@ -280,17 +295,17 @@ def complete_first_visit(actor: Actor) -> None:
     )
 
 
-def check_secret(actor: Actor, secret: str, kind: str, device: Device) -> RightSecret:
+def check_secret(client_id: UUID, secret: str, kind: str, device: Device) -> RightSecret:
     """Check a secret and return its hash; count the attempt first, so that concurrent ones can't exceed the limit."""
     invited_at = db.session.execute(
-        sa.select(PortalAccess.invited_at).where(PortalAccess.client_id == actor.id)
+        sa.select(PortalAccess.invited_at).where(PortalAccess.client_id == client_id)
     ).scalar_one()
-    limits = pin_limits(actor.id, invited_at, device)
+    limits = pin_limits(client_id, invited_at, device)
     wait = count_attempt(limits)
     column = {"pin": PortalAccess.pin_hash, "start_code": PortalAccess.start_code_hash}[kind]
-    stored = db.session.scalar(sa.select(column).where(PortalAccess.client_id == actor.id))
-    if not verify_secret(stored and open_hash(actor.id, column.key, stored), secret):
-        count_event(kind, actor.id)
+    stored = db.session.scalar(sa.select(column).where(PortalAccess.client_id == client_id))
+    if not verify_secret(stored and open_hash(client_id, column.key, stored), secret):
+        count_event(kind, client_id)
         raise Invalid({kind: [describe_failure(wait)]})
     if kind == "start_code" and is_start_code_over(invited_at, now()):
         raise Invalid({kind: [CODE_OVER]})

@@ -38,6 +38,7 @@ from caseapp.domain.auth.throttling import (
     link_limits,
 )
 from caseapp.domain.clients.matches import email_hash
+from caseapp.domain.clients.remembered_devices import forget_devices
 from caseapp.domain.keys.writing import (
     close_writing_key,
 )
@@ -77,11 +78,11 @@ def invite_client(actor: Actor, client: LockedClient, reason: str | None = None)
 
     `reason` is a code of NEW_CODE_REASONS, which a client needs who was invited before.
 
-    Creates a new start code, forgets the old PIN, link and card, ends the client's sessions and closes their writing
-    key: what they wrote and did not share opens only with the old PIN from then on. Where email is safe a one-time
-    link is mailed; otherwise the coach prints a card, or for a client who has had a PIN, somebody else
-    (`make_card`). A stored hash of the old PIN that was changed in the database
-    keeps nobody from new codes; the log says so. Raises RuleBroken unless the portal is safe for this
+    Creates a new start code, forgets the old PIN, link, card and remembered devices, ends the client's sessions and
+    closes their writing key: what they wrote and did not share opens only with the old PIN from then on. Where email is
+    safe a one-time link is mailed; otherwise the coach prints a card, or for a client who has had a PIN, somebody else
+    (`make_card`). A stored hash of the old PIN that was changed in the database keeps nobody from new codes; the log
+    says so. Raises RuleBroken unless the portal is safe for this
     client and something may be sent to them, and Invalid without a reason where one is needed.
     """
     require(actor, Action.PORTAL_INVITE)
@@ -133,6 +134,7 @@ def invite_client(actor: Actor, client: LockedClient, reason: str | None = None)
     row.pin_hash = row.link_hash = row.link_expires_at = None
     db.session.flush()
     end_all_sessions(client_id)
+    forget_devices(client_id)
     if by_mail:
         outbox.enqueue(LINK_MAIL, {"client": client_id.hex})
     record(

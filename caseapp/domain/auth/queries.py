@@ -15,6 +15,7 @@ from caseapp.core.errors import NotFound
 from caseapp.core.permissions import Action, Role
 from caseapp.core.sessions import Assurance, Session, is_unexpired, session_is_live, session_params
 from caseapp.core.tokens import hash_token
+from caseapp.domain.audit.security_events import SHOWN_FOR, select_wrong_pins
 from caseapp.domain.auth.models import Credential, Passkey, PortalAccess, PortalInvitation, Token
 from caseapp.domain.auth.rules import (
     PASSWORD_LINK_LIFETIMES,
@@ -358,14 +359,16 @@ def find_missing_card(client_id: UUID) -> PortalInvitation | None:
 class OwnAccess:
     """What a client reads about their own codes and PIN: who made the codes and when, and when somebody was inside.
 
-    `last_seen_at` leaves out the session that asks; it is None when nobody was inside before. `pin_chosen_at` is None
-    for a PIN that an earlier release has stored.
+    `last_seen_at` leaves out the session that asks; it is None when nobody was inside before. `wrong_pins_since` says
+    whether a wrong PIN or start code was entered since then. `pin_chosen_at` is None for a PIN that an earlier release
+    has stored.
     """
 
     invited_at: datetime
     invited_by: str
     pin_chosen_at: datetime | None
     last_seen_at: datetime | None
+    wrong_pins_since: bool
 
 
 def get_own_access(actor: Actor) -> OwnAccess:
@@ -380,17 +383,23 @@ def get_own_access(actor: Actor) -> OwnAccess:
         )
         .scalar_subquery()
     )
+    wrong = select_wrong_pins(SHOWN_FOR).subquery()
     row = db.session.execute(
         sa.select(
             PortalAccess.invited_at,
             PortalAccess.pin_chosen_at,
             User.name,
             sa.type_coerce(seen, Session.last_seen_at.type).label("last_seen_at"),
+            sa.exists()
+            .where(wrong.c.client_id == actor.id, wrong.c.last_at > seen)
+            .label("wrong_pins_since"),
         )
         .join(User, User.id == PortalAccess.invited_by)
         .where(PortalAccess.client_id == actor.id)
     ).one()
-    return OwnAccess(row.invited_at, row.name, row.pin_chosen_at, row.last_seen_at)
+    return OwnAccess(
+        row.invited_at, row.name, row.pin_chosen_at, row.last_seen_at, row.wrong_pins_since
+    )
 
 
 def find_link_language(token: str) -> str | None:

@@ -39,8 +39,18 @@ ADDRESS_WAIT = timedelta(hours=24)
 CONFIRM_AFTER = timedelta(minutes=5)
 FACTOR_WAIT = timedelta(minutes=10)
 PIN_LENGTH = 6
-# What has to be safe for a client to come in by a mailed link, or by a card that the coach handed over.
-CHANNELS_BY_WAY = {"link": ("portal", "email"), "card": ("portal",)}
+DEVICE_LIFETIME = timedelta(days=90)
+"""How long a device is remembered on which a client comes in with their PIN alone; awaiting sign-off."""
+MOST_DEVICES = 5
+"""How many devices of a client are remembered at a time; awaiting sign-off."""
+# What has to be safe for a client to come in by a mailed link, by a card that the coach handed over, or on a remembered
+# device.
+CHANNELS_BY_WAY = {"link": ("portal", "email"), "card": ("portal",), "device": ("portal",)}
+NOT_REMEMBERED = Reason(
+    "device_not_remembered",
+    lazy_gettext("This phone or computer can’t be remembered right now."),
+    lazy_gettext("Come back with a link or your card, as before."),
+)
 OUT_OF_REACH = "A token can’t make an admin, or change one’s account. Sign in to do that."
 PIN_NEEDED = Reason(
     "pin_needed", lazy_gettext("Your PIN is missing."), lazy_gettext("Enter your PIN first.")
@@ -98,14 +108,23 @@ def choose_way(client: ClientRecord, flags: Collection[str]) -> str:
 
 
 def may_enter(way: str, client: ClientRecord, flags: Collection[str]) -> bool:
-    """Tell whether a link or a card opens the portal now: everything that it needs has to be safe still.
+    """Tell whether a link, a card or a remembered device opens the portal now: all that it needs has to be safe still.
 
-    A link doesn't open it either while nothing may be sent to the client: somebody else may have read the mail. A card
-    was handed over in person and goes on working, so that the portal stays as it was.
+    A link and a device don't open it either while nothing may be sent to the client: somebody else may have read the
+    mail, or have the device in hand. A card was handed over in person and goes on working, so that the portal stays as
+    it was.
     """
-    if way == "link" and is_contact_frozen(flags, client.contact_confirmed_at):
+    if way != "card" and is_contact_frozen(flags, client.contact_confirmed_at):
         return False
     return all(client.safe.allows(channel) for channel in CHANNELS_BY_WAY[way])
+
+
+def list_remembering_blockers(client: ClientRecord, flags: Collection[str]) -> list[Reason]:
+    """List why a client's device can't be remembered now: it would open nothing.
+
+    What they read is the same for every cause, so that somebody who looks on learns nothing of it.
+    """
+    return [] if may_enter("device", client, flags) else [NOT_REMEMBERED]
 
 
 def needs_other_person(way: str, *, had_pin: bool) -> bool:

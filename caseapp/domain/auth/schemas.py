@@ -350,6 +350,22 @@ class ClientCardResponseSchema(Schema):
     card_code = fields.String(required=True)
 
 
+class RememberedDeviceResponseSchema(Schema):
+    """A device on which a client comes in with their PIN alone; `kind` is null when its browser says nothing known."""
+
+    id = fields.UUID(required=True)
+    kind = fields.String(required=True, allow_none=True)
+    created_at = fields.AwareDateTime(required=True)
+    used_at = fields.AwareDateTime(required=True)
+    expires_at = fields.AwareDateTime(required=True)
+
+
+class ForgottenDevicesResponseSchema(Schema):
+    """How many remembered devices of a client were forgotten."""
+
+    forgotten = fields.Integer(required=True)
+
+
 class FactorRemovalSchema(Schema):
     """Input of why the second factor of somebody else is removed."""
 

@@ -78,6 +78,16 @@ REVIEW_OUTCOMES = {
 }
 """What a supervisor finds about an emergency access. Awaiting sign-off."""
 
+DEVICE_KINDS = {
+    "iphone": "iPhone",
+    "ipad": "iPad",
+    "android": "Android",
+    "windows": "Windows",
+    "mac": "Mac",
+    "linux": "Linux",
+}
+"""What a remembered device runs on: enough to tell a client's devices apart, and nothing more."""
+
 NEW_CODE_REASONS = {
     "lost": "The client has lost the codes or forgotten the PIN",
     "new_phone": "The client has a new phone or computer",

@@ -15,6 +15,7 @@ from caseapp.domain.clients.codes import (
     CARE_TEAM_ROLES,
     COACH,
     CONSENT_METHODS,
+    DEVICE_KINDS,
     JOIN_REASONS,
     TRANSFER_STATES,
 )
@@ -316,3 +317,23 @@ class NameHash(Model):
     whose: Mapped[str] = mapped_column(
         sa.String(8), primary_key=True, info=one_of(("client", "partner"))
     )
+
+
+class RememberedDevice(Model):
+    """A phone or computer on which a client comes back into the portal with their PIN alone, as they have chosen.
+
+    Only the device's cookie holds its name, of which `device_hash` is the hash. Whatever ends it deletes the row.
+    """
+
+    __tablename__ = "remembered_device"
+    __table_args__ = (sa.Index("ix_remembered_device_client", "client_id"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"))
+    device_hash: Mapped[str] = mapped_column(sa.String(64), unique=True)
+    kind: Mapped[str | None] = mapped_column(sa.String(7), info=one_of(DEVICE_KINDS))
+    """What the browser says it runs on; None when it says nothing that is known."""
+    created_at: Mapped[datetime]
+    used_at: Mapped[datetime]
+    """When somebody last came in there with the PIN alone; before that, when the device was remembered."""
+    expires_at: Mapped[datetime]

@@ -55,6 +55,7 @@ from caseapp.domain.clients.models import (
     PossibleConflict,
 )
 from caseapp.domain.clients.queries import take_client_lock, unseal_client
+from caseapp.domain.clients.remembered_devices import forget_devices
 from caseapp.domain.clients.rules import (
     ASK_SUPERVISOR,
     list_match_blockers,
@@ -290,6 +291,7 @@ def update_client(
     _note_conflicts(client.id, decided)
     if not details.safe.allows("portal"):
         end_all_sessions(client.id)
+        forget_devices(client.id)
     changed = [
         name
         for name, value in asdict(details).items()
@@ -408,8 +410,10 @@ def confirm_contact(actor: Actor, client: LockedClient, expected_version: int) -
 def withdraw_contact_confirmation(client: LockedClient) -> None:
     """Withdraw the confirmation of a client's safe ways of contact, because something unsafe was recorded.
 
-    The version changes even if there was none: a confirmation from a page that was opened before is refused.
+    The version changes even if there was none: a confirmation from a page that was opened before is refused. Remembered
+    devices are forgotten: somebody else may use one, or may have made the client choose it.
     """
+    forget_devices(client.id)
     db.session.execute(
         sa.update(Client)
         .where(Client.id == client.id)

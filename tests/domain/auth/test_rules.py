@@ -20,6 +20,7 @@ from caseapp.domain.auth.rules import (
     is_wait_over,
     lacks_factor,
     list_card_blockers,
+    list_remembering_blockers,
     may_enter,
     needs_confirmation,
     needs_other_person,
@@ -47,6 +48,10 @@ def test_every_choice_of_channels_decides_invitation_and_entry(email):
         assert choose_way(client, ()) == ("link" if email and mail else "card")
         assert may_enter("card", client, ()) == portal
         assert may_enter("link", client, ()) == (portal and mail)
+        assert may_enter("device", client, ()) == portal
+        assert [one.code for one in list_remembering_blockers(client, ())] == (
+            [] if portal else ["device_not_remembered"]
+        )
 
 
 def test_invitation_never_goes_a_way_that_does_not_open():
@@ -72,13 +77,15 @@ def test_card_after_a_pin_is_created_by_somebody_else():
 
 @pytest.mark.parametrize("flag", sorted(FLAG_LABELS))
 @pytest.mark.parametrize("confirmed_at", [None, contexts.NOW])
-def test_link_opens_nothing_while_contact_is_frozen_and_a_card_does(flag, confirmed_at):
+def test_link_and_device_open_nothing_while_contact_is_frozen_and_a_card_does(flag, confirmed_at):
     frozen = flag in {"violence_flag", "unsafe_delivery"} and confirmed_at is None
     client = contexts.client(
         channels=("email", "portal"), email="ines@example.test", confirmed_at=confirmed_at
     )
     assert may_enter("card", client, {flag})
     assert may_enter("link", client, {flag}) != frozen
+    assert may_enter("device", client, {flag}) != frozen
+    assert bool(list_remembering_blockers(client, {flag})) == frozen
     assert bool(list_channel_blockers(client, {flag}, "portal")) == frozen
 
 

@@ -10,7 +10,7 @@ from caseapp.core.permissions import Role
 from caseapp.core.sessions import Session
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.queries import AuditFilter, list_audit_events
-from caseapp.domain.auth import portal_access, portal_codes
+from caseapp.domain.auth import portal_access, portal_codes, remembered_devices
 from caseapp.domain.auth.devices import NO_DEVICE
 from caseapp.domain.auth.models import PortalAccess
 from caseapp.domain.auth.queries import find_client_session
@@ -47,6 +47,31 @@ def enter_pin(actor, pin=PIN, device=NO_DEVICE):
     checked = portal_access.check_pin(actor, pin, device)
     with transaction():
         return portal_access.enter_pin(actor, checked)
+
+
+def sign_in(found, pin=PIN):
+    """Sign in with the codes of an invitation up to the reading list; return the reference of the session."""
+    reference = choose_pin(redeem(found.card_code), found.start_code, pin)
+    with transaction():
+        portal_access.complete_first_visit(find_client_session(reference).actor)
+    return reference
+
+
+def remember_device(reference, kind=None):
+    """Have the device of a session remembered as the portal does; return it."""
+    actor = find_client_session(reference).actor
+    with transaction():
+        return remembered_devices.remember_own_device(
+            actor, remembered_devices.lock_own_devices(actor), kind
+        )
+
+
+def enter_on_device(device, pin=PIN, address=HOME):
+    """Enter the PIN on a device as the portal does; return the reference of the new session."""
+    entered = remembered_devices.check_pin_on_device(device, pin, address)
+    with transaction():
+        devices = remembered_devices.lock_devices(entered.known.client_id)
+        return remembered_devices.enter_on_device(devices, entered)
 
 
 def request_link(email, address=HOME, device=NO_DEVICE):

@@ -6,6 +6,7 @@ from tests.guarantees.races.alerts import ALERTS
 from tests.guarantees.races.cases import CASES
 from tests.guarantees.races.consent import CONSENT
 from tests.guarantees.races.contacts import CONTACTS
+from tests.guarantees.races.devices import DEVICES
 from tests.guarantees.races.form_drafts import MORE_DRAFTS
 from tests.guarantees.races.handouts import HANDOUTS
 from tests.guarantees.races.intakes import INTAKES, MORE_INTAKES
@@ -20,6 +21,7 @@ RACES = (
     | CASES
     | CONSENT
     | CONTACTS
+    | DEVICES
     | HANDOUTS
     | INTAKES
     | NOTES
