@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, jsonify, redirect, render_template, request, url_for
@@ -44,7 +45,7 @@ from caseapp.domain.notes.queries import (
     lock_case_for_note,
     lock_note,
 )
-from caseapp.domain.notes.rules import missing_for_signature
+from caseapp.domain.notes.rules import convert_sections, missing_for_signature
 from caseapp.domain.notes.schemas import (
     DraftChange,
     DraftFormSchema,
@@ -149,6 +150,7 @@ def new_note_page(context: CasePage, forms: Forms) -> str:
         tab="Notes",
         forms=forms,
         formats=FORMAT_LABELS,
+        sections=FORMATS,
         modalities=MODALITIES,
     )
 
@@ -202,7 +204,7 @@ def draft_values(note: NoteRecord | LockedNote) -> dict[str, object]:
     answers = found.draft.answers
     return {
         **dict.fromkeys(SECTIONS, ""),
-        **found.sections,
+        **{key: found.sections.get(key, "") for key in FORMATS[found.format]},
         **{item.key: codes[answers[item.key]] if item.key in answers else "" for item in ITEMS},
         "format": found.format,
         "session_at": found.session_at,
@@ -249,7 +251,8 @@ def save(note: LockedNote, change: DraftChange, sent: Sent) -> Done:
     page = url_for("notes.note_page", **sent.args)
     if note.row.screening_id != before:
         return Done(page, "draft_opened_hold")
-    return Done(page, None if sent.fields.get("to_format") else "note_saved")
+    is_same_page = sent.fields.get("to_format") or sent.fields.get("do") == "gather"
+    return Done(page, None if is_same_page else "note_saved")
 
 
 @editor.form(
@@ -361,7 +364,7 @@ def sign_page(note: NoteRecord, forms: Forms) -> ResponseReturnValue:
     stated = note.draft.list_stated(safety.answers, safety.circumstances)
     return render_template(
         "notes/sign.html",
-        note=note,
+        note=replace(note, sections=convert_sections(note.sections, note.format)),
         forms=forms,
         context=context,
         required_actions=derive_required_actions(stated, local_now()),
@@ -408,6 +411,7 @@ def _render_editor(note: NoteRecord, forms: Forms) -> str:
         forms=forms,
         form=form,
         sections=FORMATS[form.value("format")],
+        others=note.list_other_texts(form.value("format")),
         format_labels=FORMAT_LABELS,
         modalities=MODALITIES,
         recorded=_find_screening(note),

@@ -412,10 +412,19 @@ def test_recording_without_answers_is_invalid_and_keeps_input(coach_browser, coa
 def test_format_change_keeps_unsaved_text(coach_browser, coach, case):
     note_id = builders.draft(coach, case.case_id)
     path = f"/note/{note_id}"
-    coach_browser.send(path, data="Unsaved so far.", to_format="free")
+    before = coach_browser.form(path).fields
+    for code in ("birp", "girp", "free", "intake", "closing", "soap", "dap"):
+        coach_browser.send(path, to_format=code, **({"data": "Unsaved."} if code == "birp" else {}))
+        assert "Unsaved." in coach_browser.text(path)
+    fields = coach_browser.form(path).fields
+    assert fields["data"] == ["Unsaved."]
+    assert (fields["assessment"], fields["plan"]) == (before["assessment"], before["plan"])
+    coach_browser.send(path, to_format="free")
+    assert "Texts of another format" in coach_browser.text(path)
+    coach_browser.send(path, do="gather")
     text = coach_browser.form(path).fields["text"][0]
-    assert "Unsaved so far." in text
-    assert "Keep the log." in text
+    assert "Data: Unsaved." in text
+    assert "Plan: Keep the log." in text
 
 
 def test_discard_deletes_a_draft_without_unrecorded_concern(coach_browser, coach, case):

@@ -6,7 +6,15 @@ from datetime import timedelta
 
 MAX_SESSION_MINUTES = 600
 MODALITIES = {"video": "Video", "phone": "Phone", "in_person": "In person", "messages": "Messages"}
-FORMAT_LABELS = {"dap": "DAP", "soap": "SOAP", "free": "Free text"}
+FORMAT_LABELS = {
+    "dap": "DAP",
+    "soap": "SOAP",
+    "birp": "BIRP",
+    "girp": "GIRP",
+    "free": "Free text",
+    "intake": "Intake",
+    "closing": "Closing",
+}
 MEANINGS = {"author": "As the author", "cosign": "As the supervisor"}
 """What a signature means."""
 REVIEW_STATES = {"waiting": "Waits for a co-signature", "returned": "Returned to the author"}

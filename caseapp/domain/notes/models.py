@@ -57,7 +57,7 @@ class Note(Model):
     case_id: Mapped[UUID] = mapped_column(sa.ForeignKey("coaching_case.id"))
     client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"), index=True)
     author_id: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"))
-    format: Mapped[str] = mapped_column(sa.String(4), info=one_of(FORMAT_LABELS))
+    format: Mapped[str] = mapped_column(sa.String(8), info=one_of(FORMAT_LABELS))
     session_at: Mapped[datetime]
     minutes: Mapped[int | None] = mapped_column(
         sa.SmallInteger, info=between(1, MAX_SESSION_MINUTES)

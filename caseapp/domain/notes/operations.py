@@ -210,6 +210,9 @@ def sign_note(actor: Actor, note: LockedNote, expected_version: int) -> None:
     if found.draft.has_unrecorded:
         _record_answers(actor, note, found)
     _store_answers(note, NO_ANSWERS)
+    row.sections = seal_json(
+        row, "sections", convert_sections(found.sections, found.format), note.key
+    )
     row.status = "signed"
     row.signed_at = row.updated_at = moment
     row.signed_by = actor.id

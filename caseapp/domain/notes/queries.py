@@ -34,6 +34,7 @@ from caseapp.domain.clients.queries import (
 from caseapp.domain.clients.visibility import is_visible_client, looks_after_client
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_key, open_listed_key
+from caseapp.domain.notes.formats import WITH_PLAN
 from caseapp.domain.notes.models import Note, NoteSignature
 from caseapp.domain.notes.records import (
     DraftListItem,
@@ -331,7 +332,7 @@ def _find_plan(actor: Actor, case_id: UUID, *where: sa.ColumnElement[bool]) -> N
         .where(
             Note.case_id == case_id,
             Note.status == "signed",
-            Note.format != "free",
+            Note.format.in_(WITH_PLAN),
             ~Note.in_error,
             *where,
         )

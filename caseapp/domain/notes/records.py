@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from caseapp.domain.notes.codes import LATE_ENTRY_AFTER
-from caseapp.domain.notes.formats import FORMATS
+from caseapp.domain.notes.formats import FORMATS, SECTIONS
 from caseapp.domain.screening.protocol import ITEMS, Level
 from caseapp.domain.screening.rules import highest_level, list_stated
 from caseapp.domain.screening.schemas import NewScreening
@@ -334,6 +334,14 @@ class NoteRecord:
         return [
             (key, section, self.sections.get(key, ""))
             for key, section in FORMATS[self.format].items()
+        ]
+
+    def list_other_texts(self, shown_format: str) -> list[tuple[Section, str]]:
+        """List the texts of a draft that a format has no section for, each with its section."""
+        return [
+            (section, text)
+            for key, section in SECTIONS.items()
+            if key not in FORMATS[shown_format] and (text := self.sections.get(key))
         ]
 
 

@@ -119,12 +119,14 @@ def check_sign(note: LockedNote, moment: datetime, today: date) -> None:
 def missing_for_signature(note: NoteRecord, moment: datetime, today: date) -> dict[str, list[str]]:
     """List by field what a draft still needs before it can be signed at `moment`; empty when nothing is missing.
 
-    Every section needs text. The screening is either untouched or complete: *Not asked* is an answer, a blank isn't.
+    Every section needs text; texts of other formats count where signing puts them. The screening is either untouched or
+    complete: *Not asked* is an answer, a blank isn't.
     """
+    sections = convert_sections(note.sections, note.format)
     problems = {
         key: [f"Write something under {section.label}, or say why there is nothing."]
         for key, section in FORMATS[note.format].items()
-        if not count_written(note.sections.get(key, ""))
+        if not count_written(sections[key])
     }
     if note.session_at > moment:
         problems["session_at"] = [SESSION_IN_FUTURE]
@@ -214,17 +216,21 @@ def _raises_to_hold(circumstance: str) -> bool:
 def merge_sections(
     current_format: str, current: dict[str, str], change: DraftChange
 ) -> dict[str, str]:
-    """Apply a change to a draft's sections, and convert them when it changes the format.
+    """Apply a change to a draft's sections; the texts of other formats stay, so that one can go back to them.
 
     Raises Invalid for a section that neither format has, and when the text is longer than MAX_NOTE_LENGTH characters.
     """
     target = change.format or current_format
-    unknown = change.sections.keys() - FORMATS[current_format].keys() - FORMATS[target].keys()
+    known = {*FORMATS[current_format], *FORMATS[target], *current}
+    unknown = change.sections.keys() - known
     if unknown:
         raise Invalid(
             {"sections": [f"This format has no section named {', '.join(sorted(unknown))}."]}
         )
-    sections = convert_sections({**current, **change.sections}, target)
+    sections = {**current, **change.sections}
+    left = {key: text for key, text in sections.items() if text and key not in FORMATS[target]}
+    kept = {key: sections.get(key, "") for key in FORMATS[target]}
+    sections = convert_sections(sections, target) if change.gather else kept | left
     if sum(map(len, sections.values())) > MAX_NOTE_LENGTH:
         longest = max(sections, key=lambda key: len(sections[key]))
         raise Invalid(
@@ -239,8 +245,8 @@ def convert_sections(sections: dict[str, str], target: str) -> dict[str, str]:
     first = next(iter(kept))
     moved = [
         text if key == "text" else f"{SECTIONS[key].label}: {text}"
-        for key, text in sections.items()
-        if key not in kept and text
+        for key in SECTIONS
+        if key not in kept and (text := sections.get(key))
     ]
     kept[first] = "\n\n".join([*moved, *filter(None, [kept[first]])])
     return kept

@@ -46,7 +46,8 @@ class NewNote:
 class DraftChange:
     """A change of a draft; None leaves a part unchanged, and zero minutes mean unknown.
 
-    `sections` replaces the sections it names. A new `format` keeps all text.
+    `sections` replaces the sections it names. A new `format` keeps the texts of all sections; `gather` puts those that
+    the format doesn't have at the top of its first one.
     """
 
     format: str | None = None
@@ -55,6 +56,7 @@ class DraftChange:
     modality: str | None = None
     sections: dict[str, str] = field(repr=False, default_factory=dict)
     screening: DraftScreening | None = None
+    gather: bool = False
 
 
 def _format_field(*, required: bool = False) -> fields.String:
@@ -151,6 +153,7 @@ class DraftSchema(Schema):
     modality = fields.String(load_default=None, validate=validate.OneOf(list(MODALITIES)))
     sections = _sections_field()
     screening = fields.Nested(DraftAnswersSchema, load_default=None)
+    gather = fields.Boolean(load_default=False)
 
     @validates_schema
     def _check_sections(self, data: dict[str, Any], **_: object) -> None:
@@ -170,7 +173,7 @@ class _DraftFormBase(_DraftAnswersBase):
     session_at = fields.AwareDateTime(required=True, validate=PLAUSIBLE_TIME)
     minutes = _minutes_field()
     modality = fields.String(required=True, validate=validate.OneOf(list(MODALITIES)))
-    do = fields.String(load_default="save", validate=validate.OneOf(["save", "sign"]))
+    do = fields.String(load_default="save", validate=validate.OneOf(["save", "sign", "gather"]))
 
     @validates_schema
     def _check_length(self, data: dict[str, Any], **_: object) -> None:
@@ -186,6 +189,7 @@ class _DraftFormBase(_DraftAnswersBase):
             modality=data["modality"],
             sections=_normalize({key: data[key] for key in FORMATS[data["format"]]}),
             screening=_draft_screening(data),
+            gather=data["do"] == "gather",
         )
 
 
@@ -341,6 +345,8 @@ class SignatureResponseSchema(Schema):
 
 class NoteResponseSchema(Schema):
     """A note in API responses; `is_as_signed` is false for a signed note that was changed in the database.
+
+    The `sections` of a draft have the texts of other formats too, which are put together when it is signed.
 
     `session_at` and `minutes` are as they were signed; the actual ones and `in_error` are what the newest addenda say.
     `review` is `waiting` or `returned` while it needs a co-signature.

@@ -22,8 +22,9 @@ from caseapp.domain.notes.operations import (
 )
 from caseapp.domain.notes.queries import get_note, lock_case_for_note, lock_note
 from caseapp.domain.notes.records import NO_ANSWERS, DraftScreening
-from caseapp.domain.notes.rules import note_digest
+from caseapp.domain.notes.rules import missing_for_signature, note_digest
 from caseapp.domain.notes.schemas import MAX_NOTE_LENGTH, DraftChange, NewNote
+from caseapp.domain.practice.queries import today
 from caseapp.domain.screening.current import get_safety_state
 from caseapp.domain.screening.protocol import ITEMS
 from caseapp.domain.screening.queries import get_screening
@@ -136,19 +137,35 @@ def test_repeated_save_changes_nothing_at_any_version(coach, case):
 def test_format_change_keeps_all_text(coach, case):
     note_id = builders.draft(coach, case.case_id)
     save(coach, note_id, 1, format="soap")
+    empty = {"subjective": "", "objective": ""}
+    assert get_note(coach, note_id).sections == builders.SECTIONS | empty
+    save(coach, note_id, 2, format="free", sections={"plan": "Walk.", "objective": "Looks tired."})
+    save(coach, note_id, 3, format="dap")
+    expected = builders.SECTIONS | {"plan": "Walk.", "objective": "Looks tired."}
+    assert get_note(coach, note_id).sections == expected
+    save(coach, note_id, 4, format="free", gather=True)
+    [text] = get_note(coach, note_id).sections.values()
+    assert text == (
+        "Data: Slept six hours.\n\nAssessment: More rested.\n\nPlan: Walk.\n\nObjective: Looks tired."
+    )
+
+
+def test_signing_puts_the_texts_of_another_format_at_the_top_of_the_first_section(coach, case):
+    note_id = builders.draft(coach, case.case_id)
+    objective = {"objective": "Looks tired."}
+    save(coach, note_id, 1, format="soap")
+    assert missing_for_signature(get_note(coach, note_id), now(), today()).keys() == {"objective"}
+    save(coach, note_id, 2, sections=objective)
+    with transaction():
+        sign_note(coach, lock_note(coach, note_id), 3)
     note = get_note(coach, note_id)
     assert note.sections == {
         "subjective": "Data: Slept six hours.",
-        "objective": "",
+        "objective": "Looks tired.",
         "assessment": "More rested.",
         "plan": "Keep the log.",
     }
-    save(coach, note_id, 2, format="free")
-    text = get_note(coach, note_id).sections["text"]
-    for words in builders.SECTIONS.values():
-        assert words in text
-    save(coach, note_id, 3, format="dap")
-    assert get_note(coach, note_id).sections == {"data": text, "assessment": "", "plan": ""}
+    assert note.is_as_signed
 
 
 def test_section_of_another_format_is_invalid(coach, case):
