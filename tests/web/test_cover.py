@@ -2,7 +2,11 @@ from datetime import timedelta
 
 import pytest
 
+from caseapp.core.actor import operator
+from caseapp.core.transaction import transaction
 from caseapp.domain.practice.queries import today
+from caseapp.domain.staffing.operations import disable_member
+from caseapp.domain.staffing.queries import lock_member
 from tests.support import builders
 from tests.support.staff_pages import StaffBrowser
 
@@ -37,3 +41,9 @@ def test_coach_arranges_cover_tells_what_matters_and_ends_it(app, team):
     assert "Ines Okafor" not in other.text(page)
     assert "You cover for" not in other.text("/today")
     assert "Since" in browser.text(page)
+    # Arranged again, until whoever covers leaves.
+    assert browser.send(path, path, user_id=str(colleague.id), all="yes", **days).status_code == 303
+    with transaction():
+        disable_member(operator(), lock_member(colleague.id), None)
+    assert f"{colleague.name} can’t cover for you any more." in browser.text("/today")
+    assert "Nobody covers" in browser.text("/cover")
