@@ -2,8 +2,8 @@
 
 The device's random name, which only its cookie holds, stands for a link or card. The PIN is asked for and counted as at
 every sign-in, and only the PIN opens what the client wrote. A device is forgotten after DEVICE_LIFETIME, by the client
-or somebody on the staff, and by whatever takes the ways in away: new codes, another PIN, a portal that isn't safe any
-more, and an answer or flag that makes sending unsafe.
+or somebody on the staff, and by whatever takes the ways in away: new codes, another PIN, and a portal that isn't safe
+any more. What is recorded about a client's safety changes nothing about it, as it changes nothing about a card.
 """
 
 from __future__ import annotations

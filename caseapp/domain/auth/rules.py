@@ -110,11 +110,11 @@ def choose_way(client: ClientRecord, flags: Collection[str]) -> str:
 def may_enter(way: str, client: ClientRecord, flags: Collection[str]) -> bool:
     """Tell whether a link, a card or a remembered device opens the portal now: all that it needs has to be safe still.
 
-    A link and a device don't open it either while nothing may be sent to the client: somebody else may have read the
-    mail, or have the device in hand. A card was handed over in person and goes on working, so that the portal stays as
-    it was.
+    A link doesn't open it either while nothing may be sent to the client: somebody else may have read the mail. A card,
+    which was handed over in person, and a device, which the client chose inside, go on working: whoever looks on must
+    not see by the portal that something was recorded.
     """
-    if way != "card" and is_contact_frozen(flags, client.contact_confirmed_at):
+    if way == "link" and is_contact_frozen(flags, client.contact_confirmed_at):
         return False
     return all(client.safe.allows(channel) for channel in CHANNELS_BY_WAY[way])
 

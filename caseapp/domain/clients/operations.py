@@ -410,10 +410,8 @@ def confirm_contact(actor: Actor, client: LockedClient, expected_version: int) -
 def withdraw_contact_confirmation(client: LockedClient) -> None:
     """Withdraw the confirmation of a client's safe ways of contact, because something unsafe was recorded.
 
-    The version changes even if there was none: a confirmation from a page that was opened before is refused. Remembered
-    devices are forgotten: somebody else may use one, or may have made the client choose it.
+    The version changes even if there was none: a confirmation from a page that was opened before is refused.
     """
-    forget_devices(client.id)
     db.session.execute(
         sa.update(Client)
         .where(Client.id == client.id)
