@@ -136,6 +136,7 @@ LATER_TABLES = {
 }
 LATER_CODES = {
     ("case_event", "kind"): {"handed_over"},
+    ("note", "format"): {"birp", "girp", "intake", "closing"},
 }
 
 
