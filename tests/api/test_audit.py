@@ -53,6 +53,7 @@ def test_list_events_names_invalid_filters(staff):
 
 
 def test_list_events_needs_an_admin(staff):
+    """Neither a coach nor a supervisor does (VULN-11)."""
     assert_needs_a_role(staff["coach"], ("GET", "/audit"))
     assert_needs_a_role(staff["supervisor"], ("GET", "/audit"))
     assert_only_answers(staff["admin"], "/audit", "GET")

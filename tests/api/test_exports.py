@@ -82,6 +82,7 @@ def test_create_export_with_invalid_input_names_fields(staff):
 
 
 def test_exports_as_coach_or_supervisor_are_403(staff):
+    """Neither the list nor a report nor its file is given to them (VULN-17)."""
     admin = staff["admin"]
     made = admin.post("/exports", {"format": "csv"}).get_json()
     here = f"/exports/{made['id']}"

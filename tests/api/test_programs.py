@@ -75,6 +75,7 @@ def test_token_lasts_a_quarter_of_an_hour_and_acts_within_its_scopes(app, send):
 
 @pytest.mark.parametrize("scope", ["", "audit:read", "handouts:read audit:read", "everything"])
 def test_missing_wider_or_unknown_scope_is_refused(send, scope):
+    """No token is exchanged for a wider one (VULN-28)."""
     answer = ask(send, scope)
     assert (answer.status_code, answer.get_json()["error"]) == (400, "invalid_scope")
     assert db.session.scalars(sa.select(Token)).all() == []

@@ -2,6 +2,7 @@ from tests.support import builders, staff
 
 
 def test_access_is_explained(team, run_command):
+    """Whoever grants access reads what it opens, and why (VULN-39)."""
     made = builders.case(team["coach"], "Ines Okafor")
     done = run_command("access", "explain", staff.email_of(team["supervisor"]), made.number)
     assert done.exit_code == 0, done.output

@@ -146,6 +146,7 @@ def test_application_works_and_only_adds_rows_that_never_change(team, roles, set
 
 
 def test_stray_rights_are_named_and_refused_in_production(roles, other, set_up):
+    """A superuser among them (VULN-22)."""
     owner, application = (url.username for url in roles)
     database, superuser = roles[0].database, db.engine.url.username
     assert set_up().exit_code == 0

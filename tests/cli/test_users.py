@@ -17,6 +17,7 @@ from tests.support.staff import PASSWORD
 
 
 def test_user_add_reads_the_password_from_standard_input(app, run_command):
+    """The first admin is made so (VULN-21)."""
     staff.add("supervisor")
     done = run_command(
         "user",

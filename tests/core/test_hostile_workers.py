@@ -107,6 +107,7 @@ def test_worker_can_read_neither_settings_nor_the_program_nor_other_processes(ho
 
 @pytest.mark.process
 def test_worker_can_reach_no_network_and_no_socket(hostile_pool):
+    """What is inside the process that makes a document can ask nobody (VULN-29)."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         assert get_failure(hostile_pool, b"connect %d" % port) == "PermissionError"
@@ -192,6 +193,7 @@ def test_pickled_answer_is_bytes_and_runs_nothing(single_worker_pool, tmp_path):
 
 @pytest.mark.slow
 def test_program_unpickles_nothing():
+    """No module of the application imports what could (VULN-41)."""
     loading = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "multiprocessing"}
     found = [
         path.relative_to(ROOT).as_posix()

@@ -164,6 +164,7 @@ def filled(body, listener):
 @pytest.mark.pdf
 @pytest.mark.parametrize("body", REFUSED)
 def test_document_that_refers_outside_is_refused(session_app, listener, body):
+    """Files, other machines, redirects (VULN-29)."""
     with pytest.raises(RenderFailed, match="loads content from elsewhere") as refused:
         pdf.render(filled(body, listener))
     assert refused.value.cause == "outside"
@@ -230,6 +231,7 @@ def impatient_workers(session_app):
 def test_resource_bomb_fails_cleanly_while_others_are_rendered(
     impatient_workers, monkeypatch, name
 ):
+    """Table cells without end, deep nesting, huge letters (VULN-35)."""
     monkeypatch.setattr(pdf, "_pool", impatient_workers)
     body, causes = BOMBS[name]
     small = page("<h1>Hello</h1>")

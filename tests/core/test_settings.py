@@ -245,6 +245,7 @@ def test_several_vault_keys_are_read_in_order_and_only_the_first_must_be_strong(
 
 
 def test_short_key_is_refused(load, tmp_path):
+    """The key that signs what browsers keep (VULN-38)."""
     (tmp_path / "secret").write_bytes(b"short")
     with pytest.raises(InvalidSettings, match="at least 32"):
         load()

@@ -17,7 +17,10 @@ NAMING = {"caseapp": ".py", "tests": ".py", "templates": ".html", "migrations": 
 
 TEXT = read("docs/requirements.md")
 REQUIREMENTS = {row[0]: row for row in table(TEXT, "## Requirements")}
+UNTESTED = {row[0]: row for row in table(TEXT, "## Faults without a test")}
 CLAIMS = {row[0]: row for row in table(TEXT, "## Ids of claims")}
+# The faults of comparable products that the standard lists.
+FAULTS = [f"VULN-{number:02}" for number in range(1, 44)]
 
 
 def named():
@@ -46,6 +49,31 @@ def test_every_requirement_has_a_text_and_a_proof():
         assert ID.fullmatch(id_)
         assert len(text) > 30, id_
         assert PROOF.search(proof), id_
+
+
+def test_every_fault_of_comparable_products_has_a_proof_or_a_reason():
+    assert sorted(id_ for id_ in REQUIREMENTS.keys() | UNTESTED if id_[:4] == "VULN") == FAULTS
+    assert REQUIREMENTS.keys() & UNTESTED.keys() == set()
+    for id_, (_, fault, reason) in UNTESTED.items():
+        assert len(fault) > 30, id_
+        assert len(reason) > 60, id_
+
+
+@pytest.mark.slow
+def test_every_fault_is_named_by_each_of_its_proofs():
+    """Whoever changes the test reads in it what depends on it."""
+    unnamed = []
+    for id_ in REQUIREMENTS.keys() & {*FAULTS}:
+        for file, name in PROOF.findall(REQUIREMENTS[id_][2]):
+            tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
+            named_by = [
+                node
+                for node in ast.walk(tree)
+                if isinstance(node, ast.FunctionDef) and node.name == name
+            ]
+            if not any(id_ in (ast.get_docstring(node) or "") for node in named_by):
+                unnamed.append((id_, file, name))
+    assert unnamed == []
 
 
 @pytest.mark.slow

@@ -89,6 +89,7 @@ def test_hold_opens_only_its_own_page_to_whoever_is_named_for_it(world):
 
 
 def test_alert_brings_its_client_into_no_list_or_search(reached):
+    """Pages and API alike (VULN-18)."""
     name = "Ines Okafor"
     for route in w.routes(reached.app):
         mine = ACTIONS_BY_ROLE[reached.actors["supervisor2"].role]

@@ -104,6 +104,7 @@ def test_download_ignores_range_and_conditional_requests(world):
 
 @pytest.mark.slow
 def test_download_is_refused_to_others(world):
+    """Everybody else, by every way of asking for each file (VULN-03)."""
     failures: list = []
     for route, path in downloads(world):
         others = {"coach2", "supervisor2", "admin", "client", "client2", "signing_in", "nobody"}

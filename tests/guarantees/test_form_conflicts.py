@@ -142,6 +142,7 @@ def test_words_of_a_record_that_is_gone_are_listed(world):
     ],
 )
 def test_signing_in_leads_to_pages_of_ours_only(world, address):
+    """The address to go on to names no other site (VULN-14)."""
     browser = world.app.test_client()
     page = browser.get("/sign-in")
     fields = {"csrf_token": staff.csrf(page), "password": staff.PASSWORD}

@@ -64,6 +64,7 @@ def faults(answer, *, file=False):
 
 @pytest.mark.pdf
 def test_every_route_has_the_same_headers_for_everybody(world, app):
+    """Nothing but files may be kept by a proxy (VULN-37)."""
     found = []
     for route in w.routes(app):
         if not route.safe:

@@ -195,6 +195,7 @@ def test_other_host_answers_files_and_health_only(app):
     ],
 )
 def test_portal_host_is_compared_as_browsers_name_it(app, portal_url, host):
+    """The whole host counts, as a browser writes it (VULN-30)."""
     settings.use(replace(settings.active(), portal_url=portal_url))
     assert ask(app, host, "GET", "/portal/sign-in")[0].status_code == 200
     assert ask(app, host, "GET", "/sign-in")[0].status_code == 404
@@ -218,6 +219,7 @@ def test_client_signs_in_and_reads_on_the_portal_host(app):
 
 
 def test_mail_card_and_qr_code_name_the_portal_host_only(app):
+    """Nothing that is mailed or printed names another host than that of the settings (VULN-15)."""
     coach = staff.add("coach")
     with mailbox_server() as mailbox:
         found = invited(coach, safe=EMAIL_AND_PORTAL, address=ADDRESS)

@@ -59,6 +59,7 @@ def who_may(route):
 @pytest.mark.slow
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_path_payload_never_leaves_its_folder(world):
+    """More than eighty ways to leave a folder, at every address near a file (VULN-20)."""
     assert len({*PAYLOADS}) >= 80
     secret = (settings.active().data_dir / "vault.key").read_bytes()
     found, asked = [], 0

@@ -57,6 +57,7 @@ def people(app):
 @pytest.mark.soak
 @pytest.mark.parametrize(("aim", "proxied"), ATTACKS)
 def test_strangers_keep_nobody_out(app, people, monkeypatch, aim, proxied):
+    """Junk tries are counted by account and network, and nobody else waits for them (VULN-23)."""
     if proxied:
         monkeypatch.setattr(app, "wsgi_app", ProxyFix(app.wsgi_app, x_for=1, x_proto=1))
     known = app.test_client()

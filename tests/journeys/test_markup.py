@@ -162,6 +162,7 @@ def test_unsafe_markup_runs_in_a_plain_browser(read):
 
 
 def test_sanitized_markup_runs_and_fetches_nothing(read):
+    """In a browser (VULN-13)."""
     made = [str(render_markdown(text)) for text in MARKUP]
     # In the middle of a line, as a title or label is set, and put together so that one might open what another closes.
     made += [str(render_markdown(f"A walk {text} home")) for text in MARKUP]

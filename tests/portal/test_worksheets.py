@@ -48,6 +48,7 @@ def test_worksheet_page_shows_not_watched_notice_and_numbers(reader):
 
 
 def test_markup_in_an_answer_is_escaped(reader):
+    """What a client typed is text in their own form (VULN-12)."""
     visitor, _ = reader
     write(visitor, what_happened="</textarea><script>alert(1)</script>", twenty_minutes='"><b>x')
     page = visitor.get(PAGE).get_data(as_text=True)

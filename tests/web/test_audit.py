@@ -78,6 +78,7 @@ def test_every_reading_of_the_log_is_recorded_with_its_filters_and_period(team, 
 
 @pytest.mark.parametrize("who", ["coach", "supervisor"])
 def test_only_admins_read_the_log(app, team, who):
+    """Neither a coach nor a supervisor does (VULN-11)."""
     assert StaffBrowser(app, team[who]).get("/log").status_code == 403
 
 

@@ -152,6 +152,7 @@ def test_submit_of_incomplete_draft_lists_problems_and_keeps_the_text(browsers):
 
 @pytest.mark.slow
 def test_save_with_oversized_or_unknown_values_is_refused(browsers):
+    """A field that the form doesn't have is refused by name (VULN-19)."""
     draft = create_draft(browsers["supervisor"])
     assert save(browsers["supervisor"], draft, body="x" * 20_001).status_code == 422
     answer_fields = {f"answer_fields.{row}.label": f"Label {row}" for row in range(31)}
@@ -308,6 +309,7 @@ def test_draft_of_a_library_handout_says_what_it_inherits(browsers):
 
 
 def test_coach_is_refused_on_every_page(browsers):
+    """The history of a handout among them (VULN-16)."""
     draft = submit_draft(browsers["supervisor"])
     for path in ("/handouts/own", draft, f"{draft}/edit", f"{draft}/history"):
         assert browsers["coach"].get(path).status_code == 403
@@ -412,6 +414,7 @@ def test_template_syntax_is_never_evaluated(browsers, payload):
 @pytest.mark.pdf
 @pytest.mark.parametrize("payload", SCRIPT_PAYLOADS)
 def test_markup_is_never_rendered(browsers, payload):
+    """However it came into the draft (VULN-13)."""
     draft = submit_draft(
         browsers["supervisor"],
         title=f"Walk {payload}"[:120],

@@ -35,17 +35,19 @@ def stay(browser, address):
 
 
 def test_looking_does_not_use_the_session(signed_in):
+    """No parameter keeps it from ending (VULN-09)."""
     browser, address, idle, person = signed_in
     start = now()
     for minutes in (0, 5, idle - 1):
         with at(start + minutes * MINUTE):
-            answer = browser.get(address, headers=SCRIPT)
+            answer = browser.get(f"{address}?skip_timeout_reset=1", headers=SCRIPT)
             assert answer.get_json() == {
                 "seconds": (idle - minutes) * 60,
                 "person": str(person),
             }
     with at(start + idle * MINUTE):
-        assert browser.get(address, headers=SCRIPT).status_code == 401
+        for asked in ("", "?skip_timeout_reset=1", "?seconds=9000&keep=yes"):
+            assert browser.get(address + asked, headers=SCRIPT).status_code == 401
 
 
 def test_staying_uses_the_session(signed_in):

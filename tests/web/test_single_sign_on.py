@@ -108,6 +108,7 @@ def test_without_a_provider_nothing_of_it_is_there(app, visitor):
 
 
 def test_account_that_nobody_has_linked_is_refused_whatever_its_address(provider, visitor):
+    """The same address, confirmed by the provider, links nothing (VULN-27)."""
     staff.add("coach")
     provider.claims = {"email": "coach@practice.test", "email_verified": True}
     assert "No account here is linked" in is_refused(visitor, go(visitor, provider), 401)

@@ -176,6 +176,7 @@ def test_recovery_codes_need_an_app(coach):
 
 
 def test_wrong_codes_are_counted_wherever_they_come_from(coach):
+    """The count belongs to the person, whose next sign-in goes on with it (VULN-24)."""
     codes = staff.set_up_app(coach)
     actor = waiting()
     with at(now()):

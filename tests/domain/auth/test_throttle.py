@@ -56,6 +56,7 @@ def test_tries_that_wait_are_refused_and_write_nothing(app):
 
 @pytest.mark.both
 def test_simultaneous_attempts_do_not_exceed_the_limit(app):
+    """All processes count in the database, and a new session begins no new count (VULN-23)."""
     with at(NOON):
         answers = run_concurrently(app, 30, lambda _: count(FIVE))
     assert answers.count("counted") == 5

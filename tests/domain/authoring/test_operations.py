@@ -69,6 +69,7 @@ def test_draft_is_published_after_approval_by_a_second_person(team):
 
 
 def test_author_cannot_publish_the_draft(team):
+    """A second person has to approve it (VULN-19)."""
     draft_id, version = create_saved_draft(team["supervisor"])
     with transaction():
         version = save_draft(team["admin"], draft_id, build_content("Two walks"), version)

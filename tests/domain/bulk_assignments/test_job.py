@@ -162,6 +162,7 @@ def test_job_recalled_version_skips_all(team, cases):
 
 @pytest.mark.parametrize("how", ["disabled", "no longer a coach"])
 def test_job_uses_the_creators_current_rights(team, cases, how):
+    """Whoever began it and has lost the right assigns nothing more (VULN-17)."""
     bulk_assignment_id = begin(team["coach"], cases)
     with transaction() as session:
         if how == "disabled":

@@ -24,6 +24,7 @@ FORMULA_PREFIXES = [
 
 @pytest.mark.parametrize("start", FORMULA_PREFIXES)
 def test_formula_prefix_is_escaped(start):
+    """Full-width signs are formulas in some programs too (VULN-34)."""
     assert escape_cell(f"{start}1+1") == f"'{start}1+1"
 
 

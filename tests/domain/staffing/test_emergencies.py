@@ -110,6 +110,7 @@ def test_record_that_is_only_read_is_nobodys_work(team):
 
 @pytest.mark.slow
 def test_coach_is_told_and_another_supervisor_reviews(team):
+    """Whoever read the record can't review their own access (VULN-26)."""
     made = builders.case(team["coach"], "Ines Okafor")
     reader = team["supervisor2"]
     emergency_id = open_record(reader, made)

@@ -75,6 +75,7 @@ def token_of(email):
 
 
 def test_invited_coach_can_sign_in_only_after_choosing_a_password(team):
+    """Until then the account has nothing by which anybody could sign in (VULN-25)."""
     user_id, code = invite(supervisor_id=team["supervisor"].id)
     assert get_account(user_id).state == "invited"
     with at(now() + timedelta(hours=71)):
@@ -175,6 +176,7 @@ def test_wrong_address_of_an_invitation_is_told_nothing(team, monkeypatch):
 
 
 def test_token_neither_makes_an_admin_nor_changes_ones_account(team):
+    """What a token may do never grows into what its owner may (VULN-28)."""
     admin = replace(team["admin"], scopes=frozenset({"staff:write"}))
     other = staff.add("admin2", role="admin")
     invited, _ = invite(role="admin", email="third@practice.test")

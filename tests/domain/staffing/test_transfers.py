@@ -147,6 +147,7 @@ def test_offer_waits_until_it_is_decided_or_expires_and_is_undone_within_a_day()
 @pytest.mark.slow
 @pytest.mark.both
 def test_accepted_case_is_the_colleagues_and_no_longer_the_coachs(team):
+    """The coach who gave a client away finds nothing of them any more (VULN-40)."""
     coach, colleague, supervisor = team["coach"], team["coach2"], team["supervisor"]
     made, kept = builders.case(coach, "Ines Okafor"), builders.case(coach, "Tomasz Held")
     builders.screen(coach, made.client_id, self_harm=3)
