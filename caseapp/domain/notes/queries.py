@@ -54,6 +54,7 @@ from caseapp.domain.notes.sealing import (
     unseal_note,
     was_signed,
 )
+from caseapp.domain.notes.unsigned import IS_UNSIGNED
 from caseapp.domain.screening.current import get_current_safety
 from caseapp.domain.screening.rules import highest_level
 from caseapp.domain.users.models import User
@@ -296,7 +297,7 @@ def list_own_drafts(actor: Actor, limit: int = 50) -> list[DraftListItem]:
         .join(Case, Case.id == Note.case_id)
         .where(
             Note.author_id == actor.id,
-            Note.status == "draft",
+            IS_UNSIGNED,
             looks_after_client(actor, Note.client_id),
         )
         .order_by(Note.has_unrecorded.desc(), Note.session_at, Note.id)

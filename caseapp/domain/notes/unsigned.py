@@ -16,14 +16,21 @@ from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.visibility import looks_after_client
 from caseapp.domain.notes.models import Note
 from caseapp.domain.notes.records import CoachDraft
+from caseapp.domain.notes.sealing import IS_AUTHORS
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-# Inlined, so that the planner can use the partial index of drafts with a cached plan.
-IS_DRAFT = Note.status == sa.literal("draft", literal_execute=True)
+# Inlined, so that the planner can use the partial index of drafts with a cached plan. A draft that was signed, until
+# somebody changed that in the database, waits for nobody: it can't be signed, and is told of as an altered note.
+IS_UNSIGNED = sa.and_(
+    Note.status == sa.literal("draft", literal_execute=True),
+    Note.sha256.is_(None),
+    Note.addenda == 0,
+    ~sa.exists().where(IS_AUTHORS).correlate(Note),
+)
 
 
 def list_coaches_drafts(actor: Actor, limit: int = 50) -> list[CoachDraft]:
@@ -57,14 +64,14 @@ def list_draft_times(actor: Actor, client_id: UUID, author_id: UUID) -> list[dat
     """
     require(actor, Action.NOTE_READ)
     begun = sa.select(Note.created_at).where(
-        IS_DRAFT, Note.client_id == client_id, Note.author_id == author_id
+        IS_UNSIGNED, Note.client_id == client_id, Note.author_id == author_id
     )
     return list(db.session.scalars(begun.order_by(Note.created_at)))
 
 
 def _select_unsigned(actor: Actor) -> sa.Select[UUID, datetime]:
     return sa.select(Note.id, Note.created_at).where(
-        IS_DRAFT, looks_after_client(actor, Note.client_id)
+        IS_UNSIGNED, looks_after_client(actor, Note.client_id)
     )
 
 

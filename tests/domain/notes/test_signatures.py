@@ -30,12 +30,14 @@ from caseapp.domain.notes.operations import (
 from caseapp.domain.notes.queries import (
     get_note,
     list_case_notes,
+    list_own_drafts,
     list_unsigned_rows,
     lock_note,
     open_for_signature,
 )
 from caseapp.domain.notes.rules import note_digest
 from caseapp.domain.notes.schemas import DraftChange
+from caseapp.domain.notes.unsigned import list_coaches_drafts
 from tests.support import builders
 from tests.support.owner import owner_connection
 
@@ -166,6 +168,8 @@ def test_signed_note_that_is_a_draft_again_shows_and_stays_as_it_is(
     assert list_altered() == [note_id]
     [listed] = list_case_notes(coach, case.case_id, None, 5).items
     assert not listed.is_as_signed
+    # Nobody is asked to sign it.
+    assert (list_own_drafts(coach), list_coaches_drafts(team["supervisor"])) == ([], [])
     for attempt in (
         lambda note: save_draft(coach, note, DraftChange(sections={"plan": "Nothing."}), 2),
         lambda note: sign_note(coach, note, 2),
@@ -193,6 +197,7 @@ def test_note_that_was_moved_to_another_client_shows_and_the_others_stay_true(co
 
 
 def test_missing_or_foreign_signature_shows(coach, case, note_id):
+    """A signature that was forged or copied into the database is told from one of ours (VULN-08)."""
     other = builders.note(coach, case.case_id)
     without_triggers()
     stored = db.session.execute(sa.select(SIGNATURES).where(SIGNATURES.c.note_id == other))
