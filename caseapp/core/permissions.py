@@ -277,7 +277,7 @@ ACTIONS_BY_ROLE: dict[Role, frozenset[Action]] = {
 AREAS: dict[str, tuple[str, ...]] = {
     "account": ("self", "account", "factor", "identity", "session"),
     "clients": (
-        *("client", "contact", "conflict", "portal", "case", "note", "screening", "circumstance"),
+        *("client", "contact", "conflict", "case", "note", "screening", "circumstance"),
         *(
             "flag",
             "plan",
@@ -292,10 +292,11 @@ AREAS: dict[str, tuple[str, ...]] = {
             "form",
             "today",
             "board",
-            "emergency",
             "record",
         ),
     ),
+    "portal": ("portal",),
+    "emergency": ("emergency",),
     "handouts": ("handout",),
     "reports": ("report",),
     "audit": ("audit",),
@@ -303,7 +304,8 @@ AREAS: dict[str, tuple[str, ...]] = {
 }
 """The areas of a token's scopes, and what the codes of their actions begin with.
 
-Settings, programs and tokens are in none.
+Settings, programs and tokens are in none. What opens the portal as a client, and records that somebody doesn't see
+otherwise, is in areas of its own: a program that writes records needs neither.
 """
 
 
