@@ -13,7 +13,7 @@ from caseapp.core.database import db
 from caseapp.core.errors import Invalid, NotFound
 from caseapp.core.pagination import in_any
 from caseapp.core.permissions import Action, Role
-from caseapp.core.reads import note_shown
+from caseapp.core.reads import List, note_list, note_shown
 from caseapp.domain.alerts.recipients import as_staff_member
 from caseapp.domain.alerts.rules import is_supervisor
 from caseapp.domain.auth.queries import list_with_password
@@ -51,11 +51,13 @@ if TYPE_CHECKING:
     from caseapp.core.errors import Reason
 
 
-def list_responsibilities(user_id: UUID, actor: Actor | None = None) -> list[Responsibility]:
+def list_responsibilities(
+    user_id: UUID, actor: Actor | None = None, *, reader: Actor | None = None
+) -> list[Responsibility]:
     """List the clients for whom a member of staff is responsible, by name; those whom an actor sees, if one is given.
 
     Those whom they coach and who have an open hold, an active flag or an open follow-up, and those about whom they have
-    a follow-up to do. In one statement.
+    a follow-up to do. In one statement. Those whom a `reader` must not see are counted for them, and the log says so.
     """
     coached = select_clients_of(user_id, COACH)
     open_task = sa.and_(FollowUp.completed_at.is_(None), FollowUp.assigned_to == user_id)
@@ -80,6 +82,9 @@ def list_responsibilities(user_id: UUID, actor: Actor | None = None) -> list[Res
             own_tasks.label("own_tasks"),
             any_task.label("any_task"),
             Client.id.in_(coached).label("is_coach"),
+            (Client.id.in_(select_denied_clients(reader.id)) if reader else sa.false()).label(
+                "is_denied"
+            ),
             *SAFETY_COLUMNS,
         )
         .join(ClientKey, ClientKey.client_id == Client.id)
@@ -90,7 +95,10 @@ def list_responsibilities(user_id: UUID, actor: Actor | None = None) -> list[Res
         .order_by(Client.name, Client.id)
     )
     rows = db.session.execute(join_safety(query)).all()
-    note_shown(row.client_id for row in rows)
+    hidden = {row.client_id for row in rows if row.is_denied}
+    note_shown(row.client_id for row in rows if row.client_id not in hidden)
+    if hidden:
+        note_list(Action.USER_MANAGE, List(hidden, details={"counted": True}))
     found = []
     for row in rows:
         safety = safety_from_row(row, open_listed_key(row.wrapped, row.client_id))
@@ -262,7 +270,7 @@ def list_leaving(actor: Actor, user_id: UUID) -> tuple[list[Reason], list[User]]
         )
         .order_by(User.name)
     ).all()
-    responsible = list_responsibilities(user_id)
+    responsible = list_responsibilities(user_id, reader=actor)
     numbers = {found.client_id: found.number or WITHOUT_CASE for found in responsible}
     named = _list_named(user_id)
     hidden = _list_hidden(actor, numbers, named)

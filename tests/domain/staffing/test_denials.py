@@ -9,6 +9,8 @@ from caseapp.core.actor import operator
 from caseapp.core.database import db
 from caseapp.core.errors import Invalid, NotFound, RuleBroken
 from caseapp.core.ids import new_id
+from caseapp.core.permissions import Action
+from caseapp.core.reads import collecting
 from caseapp.core.transaction import transaction
 from caseapp.domain.alerts.models import AlertRecipient
 from caseapp.domain.alerts.queries import list_acknowledged_alerts
@@ -75,6 +77,12 @@ def test_case_number_in_the_way_of_a_leaver_is_only_counted(team):
         assert made.number not in text
         assert f"{other.number}, 1 not shown." in text
     assert made.number in list_leaving(supervisor, coach.id)[0][0].message
+    # The log says that the one was shown and the other only counted.
+    with collecting() as found:
+        list_leaving(admin, coach.id)
+    assert found.lists[None].client_ids == {other.client_id}
+    counted = found.lists[Action.USER_MANAGE]
+    assert (counted.client_ids, counted.details) == ({made.client_id}, {"counted": True})
 
 
 def test_admin_gets_no_explanation_and_no_conflict_of_a_denied_client(team):
@@ -116,6 +124,7 @@ def test_denial_is_refused_for_oneself_a_coach_and_twice(who, coaches, denied, c
 @pytest.mark.slow
 @pytest.mark.both
 def test_supervisor_who_must_not_see_a_client_finds_nothing_until_it_ends(team):
+    """A denial beats all that would let them (VULN-07)."""
     supervisor, coach, admin = team["supervisor"], team["coach"], team["admin"]
     made = builders.case(coach, "Ines Okafor")
     builders.screen(coach, made.client_id, self_harm="urgent")
