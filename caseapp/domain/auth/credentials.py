@@ -110,7 +110,8 @@ def find_password_error(
     names, sequences, repeats and keyboard patterns, and what consists of them; and what contains the person's own name
     or address (`personal_words`) or one of `names`, the practice's and the program's, as a whole (NIST SP 800-63B-4,
     3.1.1.2). The lists and the estimate of guesses are those of zxcvbn (Wheeler, USENIX Security 2016), whose score 3,
-    10**8 guesses, is the least, also for what is left without repeated words, neighbouring keys and those names.
+    10**8 guesses, is the least without blanks, also for what is left without repeated words, neighbouring keys and
+    those names.
     """
     password = normalize(password)
     if len(password) < SHORTEST_PASSWORD:
@@ -141,10 +142,12 @@ def _is_guessable(password: str, words: list[str]) -> bool:
     from zxcvbn import zxcvbn
 
     own = {_squeeze(word) for word in words}
-    # A longer password is at least as hard to guess as its beginning, and takes far longer to estimate.
+    # A phrase counts without its blanks, which zxcvbn takes for letters that somebody chose: what people say is tried
+    # whole. A longer password is at least as hard to guess as its beginning, and takes far longer to estimate.
+    whole = "".join(password.split())
     return any(
         not text or int(zxcvbn(text[:LONGEST_ESTIMATED], user_inputs=words)["score"]) < LEAST_SCORE
-        for text in dict.fromkeys((password, *_list_cores(password, own)))
+        for text in dict.fromkeys((whole, *_list_cores(password, own)))
     )
 
 
