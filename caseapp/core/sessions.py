@@ -55,9 +55,10 @@ class Session(Model):
     authenticated_at: Mapped[datetime]
     """When the person last showed who they are."""
     ended_at: Mapped[datetime | None]
-    pin_verified: Mapped[bool] = mapped_column(default=True)
+    # A row that says nothing about how somebody has shown who they are opens nothing.
+    pin_verified: Mapped[bool] = mapped_column(default=False)
     assurance_level: Mapped[int] = mapped_column(
-        default=Assurance.ONE_FACTOR, info=between(Assurance.WAITS, Assurance.TWO_FACTORS)
+        default=Assurance.WAITS, info=between(Assurance.WAITS, Assurance.TWO_FACTORS)
     )
     method: Mapped[str | None] = mapped_column(sa.String(8), info=one_of(METHODS))
     """None for a client, and for a session that an earlier release has begun."""

@@ -12,6 +12,7 @@ from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.errors import NotFound
 from caseapp.core.sessions import ABSOLUTE_TIMEOUT, IDLE_TIMEOUT, Session
+from caseapp.core.tokens import hash_token
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth.models import Token
 from caseapp.domain.auth.operations import create_token, reset_password, revoke_token
@@ -99,6 +100,16 @@ def test_unknown_token_finds_no_session(coach, reference):
 def test_session_token_is_stored_as_hash_only(coach):
     reference = begin(coach.id)
     assert reference not in str(db.session.execute(sa.select(Session.__table__)).all())
+
+
+def test_session_that_says_nothing_of_how_it_began_opens_nothing(coach):
+    times = dict.fromkeys(("created_at", "last_seen_at", "authenticated_at"), now())
+    with transaction() as session:
+        hashed = hash_token("a token")
+        row = Session(secret_hash=hashed, subject_kind="staff", subject_id=coach.id, **times)
+        session.add(row)
+    assert not live("a token")
+    assert not row.pin_verified
 
 
 def test_end_session_leaves_other_sessions(coach):
