@@ -39,6 +39,7 @@ def test_every_template_compiles(jinja, name):
 
 @pytest.mark.parametrize("name", PAGES)
 def test_templates_have_no_inline_script_or_style(name):
+    """No template marks a value as safe, and none has a place where a script of a text could run (VULN-12)."""
     text = (TEMPLATES / name).read_text()
     assert not INLINE.search(text)
     for tag in re.findall(r"<script\b[^>]*>", text):
@@ -75,6 +76,17 @@ def test_every_icon_exists(jinja, name):
 def test_screening_items_have_existing_icons():
     for item in ITEMS:
         assert "<svg" in lucide(item.icon)
+
+
+def test_no_field_is_called_optional_whose_hint_says_when_it_is_needed(jinja):
+    found = []
+    for name in PAGES:
+        for call in jinja(name).parse((TEMPLATES / name).read_text()).find_all(nodes.Call):
+            given = {argument.key: argument.value for argument in call.kwargs}
+            hint = getattr(given.get("hint"), "value", None) or ""
+            if "optional" in given and re.search(r"\b[Nn]eed(ed|s)\b", str(hint)):
+                found.append((name, hint))
+    assert found == []
 
 
 def test_every_post_form_has_a_csrf_token():
