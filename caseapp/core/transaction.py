@@ -45,6 +45,7 @@ class _Transaction:
 
 
 _open: ContextVar[_Transaction | None] = ContextVar("open_transaction", default=None)
+_reads_for_change: ContextVar[bool] = ContextVar("reads_for_change", default=False)
 
 
 @contextmanager
@@ -105,9 +106,19 @@ def _begin_writing(session: Session) -> Connection:
     return session.connection(execution_options=WRITES[dialect])
 
 
+@contextmanager
+def reading_for_change() -> Iterator[None]:
+    """Find only what a change would find, as for a page that asks for one."""
+    token = _reads_for_change.set(True)
+    try:
+        yield
+    finally:
+        _reads_for_change.reset(token)
+
+
 def is_changing() -> bool:
-    """Tell whether a transaction is open: whatever is read then is read for a change."""
-    return _open.get() is not None
+    """Tell whether what is read now is read for a change: a transaction is open, or a page asks for one."""
+    return _open.get() is not None or _reads_for_change.get()
 
 
 def locked_clients() -> set[UUID]:

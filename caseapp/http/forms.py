@@ -7,10 +7,12 @@ refused on the way leads back to the page with the words in it, and nothing else
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, TypeVar
 
 from flask import url_for
 
+from caseapp.core.transaction import reading_for_change
 from caseapp.domain.form_drafts.queries import list_form_drafts
 from caseapp.http.form_bodies import BUTTON, Body, Done, Sent, Typed, any_body, no_lock
 from caseapp.http.form_routes import FormRoute, PostRoute
@@ -56,6 +58,8 @@ class FormPage(Generic[View]):
     """A page with forms: its address, who may open it, and how to load what it shows.
 
     `client_of` returns the client whom the page is about, since what is typed there belongs under the client's key.
+    `only_asks` says that the page is there for its forms alone: it finds only what a change of theirs would find.
+    `by_own_right` says that a right of its own opens page and forms, whether or not somebody sees the client.
     """
 
     def __init__(
@@ -66,10 +70,13 @@ class FormPage(Generic[View]):
         load: Callable[..., View],
         *,
         client_of: Callable[[View], UUID | None] = lambda _view: None,
+        only_asks: bool = False,
+        by_own_right: bool = False,
     ) -> None:
         """Take what `show` and `form` need; `load` gets the arguments of the address by name."""
         self.blueprint, self.rule, self.action = blueprint, rule, action
         self.load, self.client_of = load, client_of
+        self.only_asks, self.by_own_right = only_asks, by_own_right
         self.arguments = ARGUMENT.findall(rule)
         self.forms: dict[str, FormRoute[View, Any, Any]] = {}
 
@@ -196,7 +203,8 @@ class FormPage(Generic[View]):
 
     def load_view(self, args: Mapping[str, Any]) -> View:
         """Load what the page shows; of the address of a form, only the page's own arguments count."""
-        return self.load(**{name: args[name] for name in self.arguments})
+        with reading_for_change() if self.only_asks else nullcontext():
+            return self.load(**{name: args[name] for name in self.arguments})
 
     def open_forms(self, view: View, args: Mapping[str, Any]) -> Forms:
         """Return the page's forms as they are when it is opened anew."""

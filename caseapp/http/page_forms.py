@@ -14,7 +14,7 @@ from caseapp.core.i18n import lazy_gettext
 from caseapp.core.ids import new_id
 from caseapp.domain.form_drafts.codes import REPLACED
 from caseapp.domain.form_drafts.operations import forget_form_drafts
-from caseapp.http.form_bodies import Sent
+from caseapp.http.form_bodies import Sent, no_lock
 from caseapp.http.form_keys import FormKey, open_form_key, seal_form_key
 from caseapp.http.form_merge import (
     Base,
@@ -33,6 +33,7 @@ from caseapp.http.template_helpers import zone
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
+    from uuid import UUID
 
     from caseapp.core.errors import DomainError
     from caseapp.domain.form_drafts.schemas import FormWords
@@ -79,12 +80,14 @@ class Refusal:
 class PageForm(Form):
     """A form on a page: its address, its hidden key, and what its fields show.
 
+    `client_id` is the client whom somebody has to see to send it.
     `is_refused` marks the one that was sent, and `sent_version` is the version that it came from. `restored_from` is
     the time of words that were typed and never sent, if the form shows them. `replaced` are the texts that this person
     has replaced in the form after a conflict. `placed` is set once the page shows it.
     """
 
     action: str = ""
+    client_id: UUID | None = None
     key: str = ""
     sent_version: str | None = None
     is_refused: bool = False
@@ -156,13 +159,16 @@ class Forms:
             merged = _fill_merged(form, fields, key.base if key else base, saved, route.coupled)
             if merged.texts != saved:
                 form.restored_from = draft.updated_at
+        about = (
+            route.client_of(self.view, *own) if route.client_of else self.page.client_of(self.view)
+        )
+        # What locks nothing changes no record: a search, or a file.
+        form.client_id = None if self.page.by_own_right or route.lock is no_lock else about
         form.key = seal_form_key(
             FormKey(
                 new_id(),
                 current_actor().id,
-                route.client_of(self.view, *own)
-                if route.client_of
-                else self.page.client_of(self.view),
+                about,
                 address,
                 self.page.address(self.args) + tail,
                 now(),

@@ -38,6 +38,7 @@ from caseapp.http.unreachable import is_unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from uuid import UUID
 
     from caseapp.domain.practice.models import Practice
 
@@ -333,6 +334,15 @@ def show_waiting_alerts(opened: Iterable[datetime], reading_until: datetime | No
     g.waiting_alerts = WaitingAlerts(len(moments), min(moments, default=None), reading_until)
 
 
+def only_reads(client_id: UUID | None) -> bool:
+    """Tell whether whoever reads this page reads a client's record by emergency access and can change nothing of it.
+
+    What would change it isn't shown to them then: no form, and no link to a page that only asks for a change.
+    """
+    waiting: WaitingAlerts | None = g.get("waiting_alerts")
+    return waiting is not None and client_id in waiting.only_read
+
+
 def _load_page_context() -> dict[str, Any]:
     """Give every page its user, and load before it renders what its frame shows.
 
@@ -343,7 +353,9 @@ def _load_page_context() -> dict[str, Any]:
     if current_interface() is Interface.STAFF:
         i18n.use_language(current_practice().language)
         if me is not None and me.may(Action.ALERT_READ):
-            context["waiting_alerts"] = g.get("waiting_alerts") or count_waiting_alerts(me)
+            if "waiting_alerts" not in g:
+                g.waiting_alerts = count_waiting_alerts(me)
+            context["waiting_alerts"] = g.waiting_alerts
     elif current_interface() in {Interface.PORTAL, Interface.EXIT}:
         context["exit_url"] = _find_exit_url()
     return context
@@ -375,6 +387,7 @@ def init_app(app: Flask) -> None:
         today=today,
         now=now,
         page_link=page_link,
+        only_reads=only_reads,
         Action=Action,
         stages=stages,
         stage_by_id=stage_by_id,

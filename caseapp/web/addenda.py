@@ -42,6 +42,7 @@ amending = FormPage(
     Action.NOTE_AMEND,
     load_signed_note,
     client_of=lambda note: note.client_id,
+    only_asks=True,
 )
 
 

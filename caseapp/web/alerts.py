@@ -84,6 +84,7 @@ one = FormPage(
     Action.ALERT_READ,
     load_alert,
     client_of=lambda view: view.found.client.id,
+    by_own_right=True,
 )
 
 

@@ -130,6 +130,7 @@ choice = FormPage(
     Action.ASSIGNMENT_CREATE,
     load_case_context,
     client_of=lambda context: context.case.client_id,
+    only_asks=True,
 )
 
 

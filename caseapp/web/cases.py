@@ -258,6 +258,7 @@ ending = FormPage(
     Action.CASE_READ,
     load_case_context,
     client_of=lambda context: context.case.client_id,
+    only_asks=True,
 )
 
 

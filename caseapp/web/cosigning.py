@@ -69,6 +69,7 @@ cosigning = FormPage(
     Action.NOTE_COSIGN,
     load_for_cosigning,
     client_of=lambda view: view.note.client_id,
+    only_asks=True,
 )
 
 

@@ -254,6 +254,8 @@ named = FormPage(
     Action.HOLD_RELEASE,
     load_named_hold,
     client_of=lambda view: view.hold.client_id,
+    only_asks=True,
+    by_own_right=True,
 )
 
 

@@ -54,6 +54,7 @@ page = FormPage(
     Action.PORTAL_INVITE,
     load_case_context,
     client_of=lambda context: context.case.client_id,
+    only_asks=True,
 )
 
 

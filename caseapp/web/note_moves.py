@@ -9,6 +9,7 @@ from flask import Blueprint, render_template, request, url_for
 
 from caseapp.core.pagination import PAGE_SIZE
 from caseapp.core.permissions import Action
+from caseapp.core.transaction import reading_for_change
 from caseapp.domain.cases.queries import CaseFilter, get_case_context_by_number, list_cases
 from caseapp.domain.notes.move_operations import move_note
 from caseapp.domain.notes.move_queries import (
@@ -38,7 +39,8 @@ blueprint = Blueprint("note_moves", __name__)
 def choose_record(note_id: UUID) -> ResponseReturnValue:
     """Choose the case to which a note belongs, among the open cases that the person sees."""
     actor = current_actor()
-    note = get_note(actor, note_id)
+    with reading_for_change():
+        note = get_note(actor, note_id)
     case_filter = CaseFilter(status="open", q=request.args.get("q"))
     page = list_cases(actor, case_filter, request.args.get("cursor"), PAGE_SIZE)
     return render_template("notes/choose_record.html", note=note, page=page, q=case_filter.q or "")
@@ -69,6 +71,7 @@ moving = FormPage(
     Action.NOTE_MOVE,
     load_move,
     client_of=lambda view: view.note.client_id,
+    only_asks=True,
 )
 
 

@@ -138,6 +138,7 @@ start = FormPage(
     Action.NOTE_WRITE,
     load_case_context,
     client_of=lambda context: context.case.client_id,
+    only_asks=True,
 )
 
 
@@ -343,6 +344,7 @@ signing = FormPage(
     Action.NOTE_SIGN,
     load_note,
     client_of=lambda note: note.client_id,
+    only_asks=True,
 )
 
 

@@ -200,6 +200,7 @@ correction = FormPage(
     Action.SCREENING_CORRECT,
     load_correction,
     client_of=lambda view: view.context.case.client_id,
+    only_asks=True,
 )
 
 

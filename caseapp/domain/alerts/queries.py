@@ -37,6 +37,7 @@ from caseapp.domain.clients.visibility import (
     has_role,
     in_role,
     is_visible_to,
+    list_only_read,
     looks_after_client,
     select_denied_clients,
 )
@@ -280,11 +281,12 @@ def list_unacknowledged_alerts(actor: Actor) -> list[AlertRecord]:
 def count_waiting_alerts(actor: Actor) -> WaitingAlerts:
     """Count the alerts that wait for the actor, for every page: it says nothing about any client.
 
-    With it comes until when the actor has emergency access to a record.
+    With it comes until when the actor has emergency access to a record, and whose records they can't change.
     """
     require(actor, Action.ALERT_READ)
     row = run(_COUNT_WAITING, asks=actor.id).one()
-    return WaitingAlerts(row.alerts, row.since, row.reading_until)
+    only_read = list_only_read(actor) if row.reading_until else frozenset()
+    return WaitingAlerts(row.alerts, row.since, row.reading_until, only_read)
 
 
 def list_acknowledged_alerts(actor: Actor) -> list[AlertRecord]:

@@ -59,12 +59,14 @@ class TeamMember:
 class WaitingAlerts:
     """How many alerts wait for somebody, and since when the oldest does.
 
-    `reading_until` is when their emergency access to a record ends, if they have one.
+    `reading_until` is when their emergency access to a record ends, if they have one, and `only_read` are the clients
+    whose records they read by one and can't change.
     """
 
     count: int
     since: datetime | None
     reading_until: datetime | None
+    only_read: frozenset[UUID] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -94,6 +94,16 @@ def looked_after_by(actor: Actor) -> sa.Select[UUID]:
     return select_visible_clients(actor.role, actor.id, looks_after)
 
 
+def list_only_read(actor: Actor) -> frozenset[UUID]:
+    """List the clients whose records an actor reads by emergency access and who are no work of theirs."""
+    read = sa.select(CareTeamMember.client_id).where(
+        CareTeamMember.user_id == actor.id,
+        in_role(CareTeamMember, READER),
+        CareTeamMember.client_id.not_in(looked_after_by(actor)),
+    )
+    return frozenset(db.session.scalars(read))
+
+
 def select_visible_clients(
     role: Role, who: UUID | sa.BindParameter[UUID], opens: Opens = opens_record
 ) -> sa.Select[UUID]:

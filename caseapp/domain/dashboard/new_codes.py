@@ -20,7 +20,7 @@ from caseapp.core.vault import unseal_code
 from caseapp.domain.auth.models import PortalInvitation
 from caseapp.domain.auth.portal_codes import REASON
 from caseapp.domain.clients.models import Client
-from caseapp.domain.clients.visibility import is_visible_to
+from caseapp.domain.clients.visibility import looks_after_client
 from caseapp.domain.dashboard.listed_clients import newest_case_number
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_listed_key
@@ -71,7 +71,7 @@ class NewCodesResponseSchema(Schema):
 def list_new_codes(
     actor: Actor, person_id: UUID | None, cursor: str | None, limit: int
 ) -> Page[NewCodes]:
-    """List a page of the new codes of the last 90 days for clients whom a supervisor sees, newest first.
+    """List a page of the new codes of the last 90 days for the clients of a supervisor, newest first.
 
     With `person_id` only those that this member of staff has made. First codes are left out.
     """
@@ -91,7 +91,7 @@ def list_new_codes(
         .join(created_by, created_by.id == PortalInvitation.created_by)
         .outerjoin(card_by, card_by.id == PortalInvitation.card_by)
         .where(
-            is_visible_to(actor, PortalInvitation.client_id),
+            looks_after_client(actor, PortalInvitation.client_id),
             PortalInvitation.created_at > now() - SHOWN_FOR,
             PortalInvitation.reason.is_not(None),
         )
