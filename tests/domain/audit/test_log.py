@@ -71,7 +71,7 @@ from caseapp.domain.notes.cosign_operations import cosign_note, return_note
 from caseapp.domain.notes.move_operations import move_note
 from caseapp.domain.notes.move_queries import lock_note_move
 from caseapp.domain.notes.operations import add_addendum, discard_draft, sign_note
-from caseapp.domain.notes.queries import lock_note
+from caseapp.domain.notes.queries import get_note, lock_note
 from caseapp.domain.notes.schemas import NewAddendum, NewNoteMove
 from caseapp.domain.practice.operations import add_help_line, confirm_help_lines
 from caseapp.domain.practice.schemas import NewHelpLine
@@ -312,7 +312,7 @@ def changes(team):
                 coach,
                 lock_note_move(coach, signed, moving.number),
                 NewNoteMove("Written for somebody else, Ring me."),
-                3,
+                get_note(coach, signed).version,
             ),
         ),
         (
