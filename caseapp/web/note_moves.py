@@ -89,5 +89,8 @@ def move_page(view: MoveView, forms: Forms) -> str:
 )
 def move(locked: LockedNoteMove, new: NewNoteMove, sent: Sent) -> Done:
     """Move a note into another client's record."""
+    before = locked.note.row.screening_id
     move_note(sent.actor, locked, new, sent.version)
-    return Done(url_for("notes.note_page", note_id=sent.args["note_id"]), "note_moved")
+    opened_hold = locked.note.row.screening_id != before
+    page = url_for("notes.note_page", note_id=sent.args["note_id"])
+    return Done(page, "note_moved draft_opened_hold" if opened_hold else "note_moved")

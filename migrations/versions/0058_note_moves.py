@@ -1,8 +1,8 @@
 """Moves of notes into other clients' records, which never change.
 
 A signed note now takes one more change: where it is filed, together with a move that says from where to where; its
-addenda follow it. `downgrade` forgets the moves: the notes stay where they were moved to, and addenda that were signed
-before a move no longer match their signatures.
+addenda follow it. `downgrade` refuses while there is a move: without it a signed note that was moved looks changed, and
+upgrading again wouldn't bring it back.
 """
 
 from __future__ import annotations
@@ -154,6 +154,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    if op.get_bind().scalar(sa.select(sa.func.count()).select_from(sa.table(TABLE))):
+        raise RuntimeError("Notes were moved. Without their moves they would look changed.")
     if _is_sqlite():
         # First: a table that a trigger of another one reads can't be built anew.
         _replace_guards({ADDENDUM_GUARD: GUARDS_BEFORE[ADDENDUM_GUARD]})

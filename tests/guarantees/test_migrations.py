@@ -38,8 +38,11 @@ from caseapp.domain.clients.queries import lock_client, take_client_lock
 from caseapp.domain.followups.queries import list_client_followups
 from caseapp.domain.keys.queries import get_client_key
 from caseapp.domain.models import METADATA
+from caseapp.domain.notes.move_operations import move_note
+from caseapp.domain.notes.move_queries import lock_note_move
 from caseapp.domain.notes.operations import record_draft_screening
 from caseapp.domain.notes.queries import get_note, lock_note
+from caseapp.domain.notes.schemas import NewNoteMove
 from caseapp.domain.screening.current import get_current_safety
 from caseapp.domain.screening.history import get_safety_history
 from caseapp.domain.screening.marks import HOLD_KINDS, list_marks
@@ -398,6 +401,19 @@ def test_members_become_coaches_and_only_coaches_outlive_a_downgrade(engine, app
     with engine.begin() as connection:
         assert connection.scalars(sa.select(TEAM.c.role)).all() == ["coach"]
     assert differences(engine) == []
+
+
+def test_notes_that_were_moved_keep_their_moves(engine, app):
+    coach = staff.add("coach")
+    note_id, other = builders.note(coach, builders.case(coach).case_id), builders.case(coach)
+    with transaction():
+        locked = lock_note_move(coach, note_id, other.number)
+        move_note(coach, locked, NewNoteMove("I had the wrong case open."), 2)
+    db.session.remove()
+    with pytest.raises(RuntimeError, match="Notes were moved"):
+        downgrade(engine.url, "0057")
+    assert differences(engine) == []
+    assert get_note(coach, note_id).is_as_signed
 
 
 def test_hand_over_leaves_the_events_of_a_case_with_a_downgrade(engine, app):

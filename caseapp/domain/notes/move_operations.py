@@ -16,9 +16,10 @@ from caseapp.core.vault import reseal_bytes, seal
 from caseapp.domain.audit.operations import record
 from caseapp.domain.notes.models import Note, NoteAddendum
 from caseapp.domain.notes.models import NoteMove as NoteMoveRow
-from caseapp.domain.notes.move_queries import find_move_facts
+from caseapp.domain.notes.move_queries import find_former_clients, find_move_facts
 from caseapp.domain.notes.move_rules import check_move
-from caseapp.domain.notes.queries import get_note
+from caseapp.domain.notes.operations import record_opening_answers
+from caseapp.domain.notes.queries import get_note, lock_note
 from caseapp.domain.notes.records import NoteMove, NoteRecord
 from caseapp.domain.notes.sealing import load_addenda
 from caseapp.domain.notes.signatures import authenticate_move
@@ -39,7 +40,7 @@ def move_note(
 
     All of it is sealed under the other client's key. What was signed stays as it is: the move, which is authenticated
     like a signature, leads from the ids that were signed to the new ones. The log of both clients has an event, and
-    neither names the other client.
+    neither names the other client. Answers in a draft that open a safety hold where it is now are recorded at once.
 
     Raises RuleBroken, Invalid and Stale.
     """
@@ -48,8 +49,7 @@ def move_note(
     # Read with its signature and its addenda: a note that was changed isn't moved.
     found = get_note(actor, row.id)
     facts = find_move_facts(found, case.client_id, case.status)
-    names = (former.record.name, former.record.preferred_name)
-    check_move(actor, move, found, facts, names, new)
+    check_move(actor, move, found, facts, find_former_clients(found, case.client_id), new)
     moved = NoteMove(
         new_id(),
         row.id,
@@ -77,6 +77,8 @@ def move_note(
     for client_id, where in ((former.id, "away"), (case.client_id, "here")):
         details = {"moved": where}
         record(actor, Action.NOTE_MOVE, "note", row.id, client_id=client_id, details=details)
+    if row.status == "draft":
+        record_opening_answers(actor, lock_note(actor, row.id))
     return get_note(actor, row.id)
 
 

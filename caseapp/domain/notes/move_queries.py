@@ -14,9 +14,12 @@ from caseapp.core.permissions import Action, Role
 from caseapp.core.transaction import locked_clients
 from caseapp.domain.cases.models import Case
 from caseapp.domain.clients.matches import is_undecided
-from caseapp.domain.clients.queries import take_client_lock
+from caseapp.domain.clients.models import Client
+from caseapp.domain.clients.queries import take_client_lock, unseal_client
+from caseapp.domain.keys.models import ClientKey
+from caseapp.domain.keys.queries import open_key
 from caseapp.domain.notes.models import Note, NoteMove
-from caseapp.domain.notes.move_rules import MoveFacts, list_move_blockers
+from caseapp.domain.notes.move_rules import MoveFacts, list_move_blockers, list_unasked
 from caseapp.domain.notes.queries import (
     LockedCaseForNote,
     LockedNote,
@@ -24,7 +27,7 @@ from caseapp.domain.notes.queries import (
     lock_note,
 )
 from caseapp.domain.notes.records import MovedAway
-from caseapp.domain.screening.history import get_safety_history
+from caseapp.domain.screening.history import list_safety_histories
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
@@ -69,13 +72,59 @@ def lock_note_move(actor: Actor, note_id: UUID, ref: UUID | str) -> LockedNoteMo
 
 def find_move_facts(note: NoteRecord, client_id: UUID, case_status: str) -> MoveFacts:
     """Find what the move of a note to a case of this client depends on; the actor was found to see both."""
-    screenings = get_safety_history(note.client_id).screenings
+    histories = list_safety_histories({client_id, *_list_owners(note)})
+    of_note = [
+        each
+        for history in histories.values()
+        for each in history.all_screenings
+        if each.note_id == note.id
+    ]
     return MoveFacts(
         client_id,
         case_status,
-        any(each.note_id == note.id for each in screenings),
+        any(each.in_error is None for each in of_note),
+        list_unasked(of_note, histories[client_id].screenings),
         is_undecided(note.client_id, client_id),
     )
+
+
+def _list_owners(note: NoteRecord) -> set[UUID]:
+    """List the clients in whose records a note is or was."""
+    return {note.client_id, *(each.from_client_id for each in note.moves)}
+
+
+@dataclass(frozen=True)
+class FormerClients:
+    """The names of the clients in whose records a note was, and of their partners, and the numbers of their cases.
+
+    `other` are the names of the client to whom it moves.
+    """
+
+    names: list[str]
+    numbers: list[str]
+    other: list[str]
+
+
+def find_former_clients(note: NoteRecord, client_id: UUID) -> FormerClients:
+    """Find what the reason for the move of a note to this client may not name; an erased client has no names."""
+    former = _list_owners(note) - {client_id}
+    rows = db.session.execute(
+        sa.select(Client, ClientKey.wrapped)
+        .join(ClientKey, ClientKey.client_id == Client.id)
+        .where(Client.id.in_({client_id, *former}))
+    ).all()
+    names: list[str] = []
+    other: list[str] = []
+    for row in rows:
+        key = open_key(row.wrapped, row.Client.id, "note", note.id)
+        found = unseal_client(row.Client, key)
+        own = [found.name, found.preferred_name]
+        if found.id == client_id:
+            other = own
+        else:
+            names += [*own, found.partner_name or ""]
+    numbers = db.session.scalars(sa.select(Case.number).where(Case.client_id.in_(former)))
+    return FormerClients(names, [*numbers], other)
 
 
 def list_blockers_of_move(actor: Actor, note: NoteRecord, other: CaseContext) -> list[Reason]:

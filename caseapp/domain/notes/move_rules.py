@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from caseapp.core.errors import Invalid, Reason, refuse_for
 from caseapp.core.permissions import Role
+from caseapp.core.text import fold_for_search
+from caseapp.domain.screening.protocol import ITEMS_BY_KEY, Level
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from uuid import UUID
 
     from caseapp.core.actor import Actor
-    from caseapp.domain.notes.move_queries import LockedNoteMove
+    from caseapp.domain.notes.move_queries import FormerClients, LockedNoteMove
     from caseapp.domain.notes.records import NoteMove, NoteRecord
     from caseapp.domain.notes.schemas import NewNoteMove
+    from caseapp.domain.screening.records import ScreeningRecord
 
 LEAST_NAME = 3
 """Characters: shorter words of a name stand in too many sentences."""
@@ -54,7 +58,8 @@ NEEDS_SUPERVISOR = Reason(
     "Ask your supervisor to move it.",
 )
 NAMES_FORMER = (
-    "Leave out whose record the note was in: whoever reads it where it is moved to reads this."
+    "Leave out whose record the note was in, their partner and their cases: whoever reads it where it is moved to "
+    "reads this."
 )
 
 
@@ -62,13 +67,14 @@ NAMES_FORMER = (
 class MoveFacts:
     """What a move depends on besides the note: whose case was chosen and whether it is open, and both clients.
 
-    `has_screening` tells that a screening recorded with the note counts, `is_undecided` that nobody has decided yet
-    whether the two clients may be a couple or one person.
+    `has_screening` tells that a screening recorded with the note counts, `unasked` are the items of `list_unasked`, and
+    `is_undecided` tells that nobody has decided yet whether the two clients may be a couple or one person.
     """
 
     client_id: UUID
     case_status: str
     has_screening: bool
+    unasked: list[str]
     is_undecided: bool
 
 
@@ -89,6 +95,8 @@ def list_move_blockers(
     found = [CASE_CLOSED] if facts.case_status != "open" else []
     if facts.has_screening:
         found.append(HAS_SCREENING)
+    elif facts.unasked:
+        found.append(_needs_screening(facts.unasked))
     if note.review is not None:
         found.append(NEEDS_COSIGNATURE)
     if facts.is_undecided and not is_supervisor:
@@ -96,22 +104,62 @@ def list_move_blockers(
     return found
 
 
+def list_unasked(
+    of_note: Iterable[ScreeningRecord], of_other: Collection[ScreeningRecord]
+) -> list[str]:
+    """List the items that the chosen client has to be asked about before a note can move to them.
+
+    They are those with a concern or an urgent level in a screening that was recorded with the note (`of_note`), also in
+    error: moving the note mustn't lose it. The other client was asked about one since when a screening that counts has
+    an answer to it, was recorded in time and not before that one.
+    """
+    found = {
+        key
+        for each in of_note
+        for key, level in each.counting.items()
+        if (level or 0) >= Level.CONCERN
+        and not any(
+            other.counting.get(key) is not None
+            and not other.is_late
+            and other.recorded_at >= each.recorded_at
+            for other in of_other
+            if other.in_error is None
+        )
+    }
+    return [key for key in ITEMS_BY_KEY if key in found]
+
+
+def _needs_screening(unasked: Iterable[str]) -> Reason:
+    asked = ", ".join(ITEMS_BY_KEY[key].label for key in unasked)
+    return Reason(
+        "screening_stays_behind",
+        "A screening recorded with this note has a concern or an urgent level. It stays behind, and the client of the "
+        "chosen case was not screened for that since.",
+        f"Record a screening for the client of the chosen case first, with an answer to: {asked}.",
+    )
+
+
 def find_move_faults(
-    reason: str, former: Collection[str], number: str, other: str
+    reason: str, former: Collection[str], numbers: Collection[str], other: Collection[str]
 ) -> dict[str, list[str]]:
     """List by field what is wrong with the reason for a move.
 
-    It names neither the client from whose record the note is moved (`former` are their names) nor their case; a word
-    that is also in the name of the `other` client, such as a shared family name, is allowed.
+    It names neither a client in whose record the note was (`former` are their names and those of their partners) nor
+    a case of theirs; a word that is also in a name of the `other` client, such as a shared family name, is allowed.
+    Capitals and accents make no difference.
     """
-    known = {*_words(other)}
-    names = {word for name in former for word in _words(name) if len(word) >= LEAST_NAME}
-    is_named = (names - known) & {*_words(reason)} or number.casefold() in reason.casefold()
+    names = {word for word in _words(*former) if len(word) >= LEAST_NAME} - _words(*other)
+    folded = fold_for_search(reason)
+    is_named = names & _words(reason) or any(number.lower() in folded for number in numbers)
     return {"reason": [NAMES_FORMER]} if is_named else {}
 
 
-def _words(text: str) -> list[str]:
-    return re.findall(r"[^\W\d_]+", text)
+def _words(*texts: str) -> set[str]:
+    joined = unicodedata.normalize("NFC", " ".join(texts))
+    return {
+        "".join(letter for letter in fold_for_search(word) if letter.isalpha())
+        for word in re.findall(r"[^\W\d_]+", joined)
+    }
 
 
 def check_move(
@@ -119,17 +167,17 @@ def check_move(
     move: LockedNoteMove,
     found: NoteRecord,
     facts: MoveFacts,
-    former: Collection[str],
+    former: FormerClients,
     new: NewNoteMove,
 ) -> None:
-    """Check that somebody can move a note, as it was `found` after the lock; `former` are its client's names.
+    """Check that somebody can move a note, as it was `found` after the lock, from the records of `former` clients.
 
     Raises RuleBroken, and Invalid when the reason says whose record the note was in.
     """
     assert found.id == move.note.row.id  # noqa: S101 - the caller has read the note that it has locked
     is_supervisor = actor.role is Role.SUPERVISOR
     refuse_for(list_move_blockers(found, facts, actor.id, is_supervisor=is_supervisor))
-    if faults := find_move_faults(new.reason, former, found.number, move.case.client):
+    if faults := find_move_faults(new.reason, former.names, former.numbers, former.other):
         raise Invalid(faults)
 
 

@@ -149,8 +149,7 @@ def save_draft(actor: Actor, note: LockedNote, change: DraftChange, expected_ver
         if change.screening is None
         else replace(change.screening, recorded=before.draft.recorded),
     )
-    stated = list_stated_levels(note, after.draft)
-    opens_hold = any(opens_safety_hold(*answer) for answer in stated.items())
+    opens_hold = _opens_hold(note, after.draft)
     if after == before and not opens_hold:
         return row.version
     # Recording reads from the database: the row is changed after it, so that it is stored once.
@@ -170,6 +169,14 @@ def save_draft(actor: Actor, note: LockedNote, change: DraftChange, expected_ver
     ]
     _record(actor, Action.NOTE_WRITE, note, {"fields": changed})
     return row.version
+
+
+def record_opening_answers(actor: Actor, note: LockedNote) -> None:
+    """Record the answers in a draft that was moved, if they open a safety hold where it is now, as saving it does."""
+    found = note.record
+    if _opens_hold(note, found.draft):
+        _store_answers(note, _record_answers(actor, note, found))
+        db.session.flush()
 
 
 def record_draft_screening(actor: Actor, note: LockedNote, expected_version: int) -> UUID:
@@ -313,7 +320,7 @@ def record_missing_signatures() -> int:
 def discard_draft(actor: Actor, note: LockedNote, expected_version: int) -> None:
     """Delete the actor's own draft; a screening recorded from it is kept.
 
-    Raises Stale, and RuleBroken for a signed note or a draft with an unrecorded concern.
+    Raises Stale, and RuleBroken for a signed note, a draft that was moved and one with an unrecorded concern.
     """
     require(actor, Action.NOTE_WRITE)
     check_discard(note)
@@ -342,6 +349,11 @@ def mark_screening_in_error(actor: Actor, locked: LockedScreening, reason: str) 
     _store_answers(note, draft)
     row.updated_at = now()
     db.session.flush()
+
+
+def _opens_hold(note: LockedNote, draft: DraftScreening) -> bool:
+    stated = list_stated_levels(note, draft)
+    return any(opens_safety_hold(*answer) for answer in stated.items())
 
 
 def _store_answers(note: LockedNote, draft: DraftScreening) -> None:

@@ -59,6 +59,11 @@ NOT_RESPONSIBLE = Reason(
     "You neither wrote this note nor are responsible for the client.",
     "Ask the author, the client's coach or a supervisor to add it.",
 )
+DRAFT_MOVED = Reason(
+    "draft_moved",
+    "This draft was moved here from another record, which says so.",
+    "Sign it, and mark it as entered in error if it is of no use.",
+)
 UNRECORDED_CONCERN = Reason(
     "unrecorded_concern",
     "This draft mentions a concern that has not been recorded yet.",
@@ -73,9 +78,13 @@ def list_draft_blockers(note: NoteRecord | Note, *, has_signature: bool = False)
     return [NOTE_ALTERED] if has_signature or note.sha256 or note.addenda else []
 
 
-def list_discard_blockers(note: NoteRecord, *, has_signature: bool = False) -> list[Reason]:
-    """List why a note can't be discarded: it is signed, or it mentions a concern that nobody has recorded."""
+def list_discard_blockers(
+    note: NoteRecord, *, has_signature: bool = False, was_moved: bool = False
+) -> list[Reason]:
+    """List why a note can't be discarded: it is signed, was moved, or mentions a concern that nobody has recorded."""
     found = list_draft_blockers(note, has_signature=has_signature)
+    if was_moved:
+        found.append(DRAFT_MOVED)
     if (note.unrecorded_level or 0) >= Level.CONCERN:
         return [*found, UNRECORDED_CONCERN]
     return found
@@ -101,9 +110,12 @@ def check_draft(note: LockedNote) -> None:
 def check_discard(note: LockedNote) -> None:
     """Check that a note can be discarded.
 
-    Raises RuleBroken when it is signed or mentions an unrecorded concern.
+    Raises RuleBroken when it is signed, was moved or mentions an unrecorded concern.
     """
-    refuse_for(list_discard_blockers(note.record, has_signature=note.has_signature))
+    was_moved = note.row.moves > 0
+    refuse_for(
+        list_discard_blockers(note.record, has_signature=note.has_signature, was_moved=was_moved)
+    )
 
 
 def check_sign(note: LockedNote, moment: datetime, today: date) -> None:

@@ -14,6 +14,7 @@ from caseapp.domain.notes.move_rules import (
     find_signing_client,
     is_where_it_was_moved,
     list_move_blockers,
+    list_unasked,
 )
 
 AUTHOR, OTHER, HERE, THERE, BEYOND = (UUID(int=number) for number in range(1, 6))
@@ -29,6 +30,7 @@ AUTHOR, OTHER, HERE, THERE, BEYOND = (UUID(int=number) for number in range(1, 6)
         ({"client_id": HERE}, False, AUTHOR, True, ["note_in_this_record"]),
         ({"case_status": "closed"}, False, AUTHOR, True, ["case_closed"]),
         ({"has_screening": True}, False, AUTHOR, True, ["note_has_screening"]),
+        ({"unasked": ["sleep"]}, False, AUTHOR, True, ["screening_stays_behind"]),
         ({"is_undecided": True}, False, AUTHOR, False, ["move_needs_supervisor"]),
         ({"is_undecided": True}, False, OTHER, True, []),
         ({"review": "waiting"}, False, OTHER, True, ["note_needs_cosignature"]),
@@ -42,7 +44,7 @@ def test_author_or_supervisor_moves_a_note_without_a_screening_to_an_open_case(
     note: Any = SimpleNamespace(
         client_id=HERE, author_id=AUTHOR, is_as_signed=not altered, review=review
     )
-    plain = {"client_id": THERE, "case_status": "open", "has_screening": False}
+    plain = {"client_id": THERE, "case_status": "open", "has_screening": False, "unasked": []}
     about = MoveFacts(**plain | {"is_undecided": False} | given)
     found = list_move_blockers(note, about, who, is_supervisor=is_supervisor)
     assert [reason.code for reason in found] == codes
@@ -56,12 +58,44 @@ def test_author_or_supervisor_moves_a_note_without_a_screening_to_an_open_case(
         ("This was in Ines’ record.", True),
         ("Nessa and he were mixed up.", True),
         ("It was in c-2026-0007 before.", True),
+        ("It was in C\u20112026\u20110008 before.", True),
+        ("this was in ines record", True),
+        ("THIS WAS INÉS", True),
+        ("This was ine\u0301s.", True),
+        ("Her husband Róbert rang.", True),
+        ("Тарасом звали другого.", False),
+        ("Это была Ольга.", True),
         ("The inesperada session.", False),
     ],
 )
 def test_reason_does_not_say_whose_record_the_note_was_in(reason, is_named):
-    faults = find_move_faults(reason, ("Ines Vale", "Nessa"), "C-2026-0007", "Tom Vale")
+    former = ("Ines Vale", "Nessa", "Robert Vale", "Ольга")
+    numbers = ("C-2026-0007", "C-2026-0008")
+    faults = find_move_faults(reason, former, numbers, ("Tom Vale", "Tommy"))
     assert bool(faults) == is_named
+
+
+def screening(day, *, is_late=False, in_error=False, **levels):
+    return SimpleNamespace(
+        recorded_at=day, counting=levels, is_late=is_late, in_error=object() if in_error else None
+    )
+
+
+@pytest.mark.parametrize(
+    ("of_other", "items"),
+    [
+        ([], ["sleep", "fear_at_home"]),
+        ([screening(2, fear_at_home=0)], ["sleep"]),
+        ([screening(2, fear_at_home=0), screening(3, sleep=3)], []),
+        ([screening(1, fear_at_home=3, sleep=2)], ["sleep", "fear_at_home"]),
+        ([screening(2, fear_at_home=None, sleep=2)], ["fear_at_home"]),
+        ([screening(2, fear_at_home=3, sleep=2, in_error=True)], ["sleep", "fear_at_home"]),
+        ([screening(2, fear_at_home=3, sleep=2, is_late=True)], ["sleep", "fear_at_home"]),
+    ],
+)
+def test_other_client_is_asked_about_each_concern_before_the_note_moves(of_other, items):
+    of_note: Any = [screening(2, in_error=True, fear_at_home=3, sleep=2, self_harm=1, hope=None)]
+    assert sorted(list_unasked(of_note, of_other)) == sorted(items)
 
 
 def place(number, *, to, addenda=0, before=HERE):

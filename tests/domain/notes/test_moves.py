@@ -18,10 +18,16 @@ from caseapp.domain.keys.queries import get_client_key
 from caseapp.domain.models import METADATA
 from caseapp.domain.notes.move_operations import move_note
 from caseapp.domain.notes.move_queries import list_moved_away, lock_note_move
-from caseapp.domain.notes.operations import add_addendum, mark_screening_in_error
+from caseapp.domain.notes.operations import (
+    add_addendum,
+    discard_draft,
+    mark_screening_in_error,
+    sign_note,
+)
 from caseapp.domain.notes.queries import get_note, list_case_notes, list_own_drafts, lock_note
 from caseapp.domain.notes.schemas import NewAddendum, NewNoteMove
-from caseapp.domain.screening.protocol import ITEMS
+from caseapp.domain.screening.current import get_safety_state
+from caseapp.domain.screening.protocol import ITEMS, ITEMS_BY_KEY
 from caseapp.domain.screening.queries import lock_screening
 from tests.domain.notes.test_signatures import NOTES, change, read, without_triggers
 from tests.support import builders
@@ -130,6 +136,12 @@ def test_draft_moves_with_its_answers_and_is_signed_there(coach, case, right):
     assert (draft.number, draft.client) == (right.number, "Tom Vale")
     with pytest.raises(Stale):
         move(coach, note_id, case, version=2)
+    with transaction():
+        locked = lock_note(coach, note_id)
+        sign_note(coach, locked, locked.row.version)
+    signed = read(coach, note_id)
+    assert (signed.is_as_signed, signed.client_id) == (True, right.client_id)
+    assert signed.own_screening_id == signed.screening_id is not None
 
 
 def test_note_with_a_screening_stays_until_that_is_marked_as_recorded_in_error(coach, case, right):
@@ -139,10 +151,7 @@ def test_note_with_a_screening_stays_until_that_is_marked_as_recorded_in_error(c
         move(coach, note_id, right)
     assert refusals(refused) == ["note_has_screening"]
     screening_id = get_note(coach, note_id).own_screening_id
-    with transaction():
-        mark_screening_in_error(
-            coach, lock_screening(coach, screening_id), "Answers of another client."
-        )
+    mark(coach, screening_id)
     note = move(coach, note_id, right)
     # The screening is in the former client's record: the note no longer shows it.
     assert (note.is_as_signed, note.screening_id, note.own_screening_id) == (
@@ -150,6 +159,71 @@ def test_note_with_a_screening_stays_until_that_is_marked_as_recorded_in_error(c
         screening_id,
         None,
     )
+
+
+def mark(coach, screening_id):
+    with transaction():
+        locked = lock_screening(coach, screening_id)
+        mark_screening_in_error(coach, locked, "Answers of another client.")
+
+
+@pytest.mark.parametrize("kind", ["draft", "note"])
+def test_note_whose_concern_was_marked_as_an_error_waits_until_the_other_client_was_asked(
+    coach, case, right, kind
+):
+    levels = {item.key: 0 for item in ITEMS} | {"fear_at_home": 3}
+    note_id = getattr(builders, kind)(coach, case.case_id, levels=levels)
+    mark(coach, get_note(coach, note_id).screening_id)
+    for asked in ({}, {"fear_at_home": None}):
+        if asked:
+            builders.screen(coach, right.client_id, **asked)
+        with pytest.raises(RuleBroken) as refused:
+            move(coach, note_id, right)
+        assert refusals(refused) == ["screening_stays_behind"]
+    assert ITEMS_BY_KEY["fear_at_home"].label in refused.value.reasons[0].way_out
+    builders.screen(coach, right.client_id, fear_at_home=3)
+    assert move(coach, note_id, right).client_id == right.client_id
+    assert get_safety_state(right.client_id).hold == "safety"
+    # Further on, too.
+    beyond = builders.case(coach, "Ada Quist")
+    with pytest.raises(RuleBroken) as refused:
+        move(coach, note_id, beyond)
+    assert refusals(refused) == ["screening_stays_behind"]
+
+
+def test_draft_opens_a_safety_hold_where_it_is_moved_to(coach, case, right):
+    builders.screen(coach, right.client_id, self_harm="watch")
+    note_id = builders.draft(coach, case.case_id, levels={"sleep": 0}, circumstances=("weapons",))
+    assert get_safety_state(case.client_id).hold is None
+    note = move(coach, note_id, right)
+    assert get_safety_state(right.client_id).hold == "safety"
+    assert (note.screening_id is not None, note.draft.has_unrecorded) == (True, False)
+    assert get_safety_state(case.client_id).hold is None
+
+
+def test_moved_draft_is_not_discarded(coach, case, right):
+    note_id = builders.draft(coach, case.case_id)
+    move(coach, note_id, right)
+    with pytest.raises(RuleBroken) as refused, transaction():
+        note = lock_note(coach, note_id)
+        discard_draft(coach, note, note.row.version)
+    assert refusals(refused) == ["draft_moved"]
+
+
+def test_reason_names_no_client_in_whose_record_the_note_ever_was(coach, right):
+    case = builders.case(coach, "Ines Okafor", partner_name="Robert Vale")
+    note_id = builders.note(coach, case.case_id)
+    beyond = builders.case(coach, "Ada Quist")
+    move(coach, note_id, right)
+    for reason in (
+        "It began with ines, then Tom.",
+        "It was " + case.number,
+        "It was Robert’s wife.",
+        "It was in Tom’s record.",
+    ):
+        with pytest.raises(Invalid):
+            move(coach, note_id, beyond, reason)
+    assert move(coach, note_id, beyond, "It is about Ada.").client_id == beyond.client_id
 
 
 def test_who_moves_and_where_is_checked_and_tells_nothing(team, coach, case, right):
