@@ -22,9 +22,11 @@ def mail_link(_row_id: UUID, payload: dict[str, Any]) -> None:
     """Create a one-time link and mail it, for each client that an outbox row names; only the newest link works.
 
     Whether email is safe is checked when sending, not when the mail was requested. A link that a client requested and
-    that could not be sent in time is dropped: hours later, someone else may read the mail.
+    that could not be sent in time is dropped: hours later, someone else may read the mail. It needs no consent, unlike
+    that of an invitation.
     """
-    if "until" in payload and now() > datetime.fromisoformat(payload["until"]):
+    is_requested = "until" in payload
+    if is_requested and now() > datetime.fromisoformat(payload["until"]):
         return
     for client_id in list_link_recipients(payload):
         with transaction():
@@ -34,4 +36,5 @@ def mail_link(_row_id: UUID, payload: dict[str, Any]) -> None:
             get_safety_state(client_id).flags,
             "reading-link",
             {"link": urls.portal_link_url(token), "minutes": LINK_LIFETIME.seconds // 60},
+            is_requested=is_requested,
         )

@@ -80,6 +80,7 @@ def consent_page(view: ConsentPage, forms: Forms) -> str:
         forms=forms,
         chosen_text=chosen.id if chosen else "",
         texts={str(text.id): text.label for text in view.texts},
+        published=view.texts,
         languages=LANGUAGES,
         methods=CONSENT_METHODS,
         max_words=MAX_WORDS,

@@ -340,8 +340,7 @@ def test_nothing_reaches_a_client_who_withdrew_consent_until_they_give_it_again(
     wanted = NewAssignments(("enough-to-eat",), "portal", "", "en", confirmed=True)
     with transaction():
         assign_handouts(world.coach, lock_case(world.coach, world.made.case_id), wanted)
-    # It delivers whatever waits.
-    ask_for_link(world)
+    invite(world)
     start_bulk(world)
     with transaction():
         told = ConsentWithdrawal(today(), "spoken", "She told me.")
@@ -359,6 +358,13 @@ def test_nothing_reaches_a_client_who_withdrew_consent_until_they_give_it_again(
     with pytest.raises(RuleBroken) as refused:
         get_reading_list_item(client, 1)
     assert refused.value.reasons == (NOT_AVAILABLE,)
+    # The help lines and safety plans of the portal go on, so its link still comes to whoever asks for it.
+    request_link(ADDRESS)
+    send_mail(world)
+    [link] = world.mailbox.tokens()
+    come_in(link)
+    before += 2
+    assert world.count() == before
     with transaction():
         again = NewConsent(today(), "written")
         record_consent(world.coach, lock_client(world.coach, world.made.client_id), again)

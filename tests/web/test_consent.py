@@ -28,6 +28,7 @@ def test_published_text_is_missing_until_the_client_agrees_and_a_withdrawal_show
         assert missing in coach.text(page)
     assert "You can sign the note all the same." in coach.text(sign)
 
+    assert TEXT in coach.text(path)
     answer = coach.send(path, method="")
     assert answer.status_code == 422
     assert "Choose how consent was given." in answer.get_data(as_text=True)

@@ -11,7 +11,11 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.audit.security_events import count_event
 from caseapp.domain.auth.models import PortalAccess
 from caseapp.domain.auth.queries import find_portal_access
+from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.clients.schemas import SafeContact
+from caseapp.domain.consent.operations import withdraw_consent
+from caseapp.domain.consent.schemas import ConsentWithdrawal
+from caseapp.domain.practice.queries import today
 from caseapp.http.template_helpers import MESSAGES
 from tests.support import builders
 from tests.support.staff_pages import StaffBrowser
@@ -53,6 +57,18 @@ def test_invite_with_safe_email_shows_no_card(team, coach):
     assert code(answer, "start-code")
     assert code(answer, "card-code") is None
     assert "print-card" not in answer.get_data(as_text=True)
+
+
+def test_invitation_after_a_withdrawal_says_why_none_is_mailed(team, coach):
+    safe = SafeContact(("email", "portal"))
+    made = builders.case(team["coach"], "Ruth Adeyemi", email="ruth@example.org", safe=safe)
+    withdrawn = ConsentWithdrawal(today(), "spoken", "She told Sam.")
+    with transaction():
+        withdraw_consent(team["coach"], lock_client(team["coach"], made.client_id), withdrawn)
+    page = coach.text(f"/case/{made.number}/invite")
+    assert "Ruth has withdrawn consent" in page
+    assert "There is no safe email address" not in page
+    assert code(coach.send(f"/case/{made.number}/invite"), "card-code")
 
 
 def test_codes_are_in_no_header_and_on_no_later_page(coach, address):

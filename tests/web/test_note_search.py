@@ -23,4 +23,8 @@ def test_words_are_found_in_the_notes_of_a_case_and_of_all_clients(coach, logged
         refused = coach.send(path, words="")
         assert refused.status_code == 422
         assert "Write what you are looking for" in refused.get_data(as_text=True)
+        # A letter that nothing is left of when it is compared.
+        refused = coach.send(path, words="\u0627\u0627")
+        assert refused.status_code == 422
+        assert "can’t be looked for" in refused.get_data(as_text=True)
     assert "kastanienallee" not in logged().lower()

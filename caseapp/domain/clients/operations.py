@@ -420,12 +420,18 @@ def withdraw_contact_confirmation(client: LockedClient) -> None:
 
 
 def send_client_mail(
-    client_id: UUID, flags: Collection[str], template: str, values: dict[str, object]
+    client_id: UUID,
+    flags: Collection[str],
+    template: str,
+    values: dict[str, object],
+    *,
+    is_requested: bool = False,
 ) -> bool:
     """Send a neutral email to a client in their language if email is safe for them now; return whether it was sent.
 
     This is the only function that sends mail to clients: it checks safe contact when the mail is sent, not when it was
-    queued. `flags` are the client's active flags at this moment. The subject names no person and no service.
+    queued. `flags` are the client's active flags at this moment, and `is_requested` says that the client asked for this
+    mail. The subject names no person and no service.
     """
     row = db.session.execute(
         sa.select(Client, ClientKey.wrapped)
@@ -437,7 +443,7 @@ def send_client_mail(
     client = unseal_client(row.Client, open_key(row.wrapped, client_id, "client", client_id))
     language = client.language or get_practice_info().practice.language
     db.session.rollback()
-    if client.email is None or not may_be_mailed(client, flags):
+    if client.email is None or not may_be_mailed(client, flags, is_requested=is_requested):
         return False
     with in_language(language):
         subject, _, body = render_text(f"emails/{template}.txt", values).partition("\n\n")

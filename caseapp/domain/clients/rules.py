@@ -48,7 +48,7 @@ CONTACT_FROZEN = Reason(
 )
 CONSENT_WITHDRAWN = Reason(
     "consent_withdrawn",
-    "The client has withdrawn consent, so they get no handouts and no email.",
+    "The client has withdrawn consent, so they get no handouts, and no email but a link that they ask for.",
     "If they give consent again, record it under Details, Consent.",
 )
 NO_VOICEMAIL = Reason(
@@ -151,9 +151,14 @@ def describe_unsafe_channel(channel: str) -> Reason:
     )
 
 
-def may_be_mailed(client: ClientRecord, flags: Collection[str]) -> bool:
-    """Tell whether mail may be sent to a client now: they have an address, email is safe, and consent stands."""
-    if client.consent_withdrawn_on is not None:
+def may_be_mailed(
+    client: ClientRecord, flags: Collection[str], *, is_requested: bool = False
+) -> bool:
+    """Tell whether mail may be sent to a client now: they have an address, email is safe, and consent stands.
+
+    A link that they request themselves needs no consent: it leads to the help lines and safety plans of the portal.
+    """
+    if client.consent_withdrawn_on is not None and not is_requested:
         return False
     return bool(client.email) and not list_channel_blockers(client, flags, "email")
 

@@ -24,7 +24,7 @@ from caseapp.domain.consent.rules import (
     find_withdrawal_faults,
 )
 from caseapp.domain.practice.models import Practice
-from caseapp.domain.practice.queries import today
+from caseapp.domain.practice.queries import local_day, today
 
 if TYPE_CHECKING:
     from datetime import date
@@ -69,11 +69,12 @@ def record_consent(actor: Actor, client: LockedClient, new: NewConsent) -> UUID:
     Raises Invalid naming each wrong field.
     """
     require(actor, Action.CONSENT_WRITE)
-    known = {row.id: row.version for row in db.session.execute(_TEXT_VERSIONS)}
-    if faults := find_consent_faults(new, client.record, known, today()):
+    texts = {row.id: row for row in db.session.execute(_TEXTS)}
+    published = {text_id: local_day(row.published_at) for text_id, row in texts.items()}
+    if faults := find_consent_faults(new, client.record, published, today()):
         raise Invalid(faults)
     before = client.record.consent_version or 0
-    version = known[new.text_id] if new.text_id else 0
+    version = texts[new.text_id].version if new.text_id else 0
     if client.record.consent_withdrawn_on is None:
         version = max(version, before)
     entry_id = _add(actor, client, GIVEN, new.given_on, new.method, text_id=new.text_id)
@@ -84,19 +85,29 @@ def record_consent(actor: Actor, client: LockedClient, new: NewConsent) -> UUID:
 def withdraw_consent(actor: Actor, client: LockedClient, new: ConsentWithdrawal) -> UUID:
     """Record that a client withdrew consent, and return the entry's id.
 
-    From then on no handout reaches the client, no mail is sent to them and no export contains them. Screening, holds,
-    alerts and safety plans go on. Raises RuleBroken when it is withdrawn already, and Invalid.
+    From then on no handout reaches the client, no export contains them, and no mail is sent to them but a link to the
+    portal that they request. Screening, holds, alerts and safety plans go on. Raises RuleBroken when it is withdrawn
+    already, and Invalid.
     """
     require(actor, Action.CONSENT_WRITE)
     check_withdraw(client)
-    if faults := find_withdrawal_faults(new, today()):
+    if faults := find_withdrawal_faults(new, _find_last_given(client), today()):
         raise Invalid(faults)
     entry_id = _add(actor, client, WITHDRAWN, new.withdrawn_on, new.method, words=new.told)
     _set(client, consent_withdrawn_on=new.withdrawn_on)
     return entry_id
 
 
-_TEXT_VERSIONS = sa.select(ConsentText.id, ConsentText.version)
+_TEXTS = sa.select(ConsentText.id, ConsentText.version, ConsentText.published_at)
+
+
+def _find_last_given(client: LockedClient) -> date | None:
+    """Find the newest day on which a client gave consent, at intake or later."""
+    last = sa.select(sa.func.max(Consent.happened_on)).where(
+        Consent.client_id == client.id, Consent.kind == GIVEN
+    )
+    days = (client.record.consent_on, db.session.scalar(last))
+    return max((day for day in days if day is not None), default=None)
 
 
 def _set(client: LockedClient, **values: object) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from caseapp.core.errors import Reason, refuse_for
 from caseapp.domain.consent.codes import EARLIER_TEXT, GIVEN, MISSING, WITHDRAWN
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import date
+    from uuid import UUID
 
     from caseapp.domain.clients.queries import ClientRecord, LockedClient
     from caseapp.domain.consent.queries import LockedTexts
@@ -32,6 +34,8 @@ NO_VERSION = Reason(
     "Publish it as a new version.",
 )
 IN_FUTURE = "This day is in the future."
+TOO_LONG_AGO = "This day is more than ten years ago. Check the year."
+LONGEST_AGO = timedelta(days=3653)
 
 
 @dataclass(frozen=True)
@@ -60,29 +64,50 @@ def derive_consent(client: ClientRecord, published: int) -> ConsentState:
 
 
 def find_consent_faults(
-    new: NewConsent, client: ClientRecord, known: Collection[object], today: date
+    new: NewConsent, client: ClientRecord, published: Mapping[UUID, date], today: date
 ) -> dict[str, list[str]]:
     """Find what is wrong with a consent to record: messages by field, empty when all is right.
 
-    `known` are the ids of the published texts. What was given before a withdrawal doesn't end it.
+    `published` has the day on which each text was published, by its id: nobody agreed to it before. What was given
+    before a withdrawal doesn't end it.
     """
     faults = {}
-    if known and new.text_id is None:
+    if published and new.text_id is None:
         faults["text_id"] = ["Choose the text that the client agreed to."]
-    elif new.text_id is not None and new.text_id not in known:
+    elif new.text_id is not None and new.text_id not in published:
         faults["text_id"] = ["Choose one of the published texts."]
-    if new.given_on > today:
-        faults["given_on"] = [IN_FUTURE]
+    if wrong := _find_day_fault(new.given_on, today):
+        faults["given_on"] = [wrong]
     elif client.consent_withdrawn_on is not None and new.given_on < client.consent_withdrawn_on:
         faults["given_on"] = [
             "The client withdrew consent after this day. Enter the day on which they gave it again."
         ]
+    elif new.text_id in published and new.given_on < published[new.text_id]:
+        faults["given_on"] = [
+            "The chosen text was published after this day. Enter a later day, or choose an earlier text."
+        ]
     return faults
 
 
-def find_withdrawal_faults(new: ConsentWithdrawal, today: date) -> dict[str, list[str]]:
-    """Find what is wrong with a withdrawal to record: messages by field, empty when all is right."""
-    return {"withdrawn_on": [IN_FUTURE]} if new.withdrawn_on > today else {}
+def find_withdrawal_faults(
+    new: ConsentWithdrawal, last_given_on: date | None, today: date
+) -> dict[str, list[str]]:
+    """Find what is wrong with a withdrawal to record: messages by field, empty when all is right.
+
+    `last_given_on` is the newest day on which the client gave consent: an older withdrawal doesn't end that.
+    """
+    wrong = _find_day_fault(new.withdrawn_on, today)
+    if wrong is None and last_given_on is not None and new.withdrawn_on < last_given_on:
+        wrong = (
+            "The client gave consent after this day. Enter the day on which they withdrew it since."
+        )
+    return {"withdrawn_on": [wrong]} if wrong else {}
+
+
+def _find_day_fault(day: date, today: date) -> str | None:
+    if day > today:
+        return IN_FUTURE
+    return TOO_LONG_AGO if day < today - LONGEST_AGO else None
 
 
 def check_withdraw(client: LockedClient) -> None:

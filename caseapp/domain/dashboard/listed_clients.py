@@ -196,7 +196,7 @@ def _select_recent_cases(actor: Actor) -> sa.CTE:
 
 
 def _select_withdrawn(actor: Actor) -> sa.Select[UUID]:
-    """Select the clients in coaching who have withdrawn consent, up to one more than Today lists."""
+    """Select the clients in coaching who have withdrawn consent, the last to do so, up to one more than Today lists."""
     has_open = sa.exists().where(Case.client_id == Client.id, IS_OPEN)
     return (
         sa.select(Client.id)
@@ -205,7 +205,7 @@ def _select_withdrawn(actor: Actor) -> sa.Select[UUID]:
             has_open,
             looks_after_client(actor, Client.id),
         )
-        .order_by(Client.id.desc())
+        .order_by(Client.consent_withdrawn_on.desc(), Client.id.desc())
         .limit(literal_limit(MAX_WITHDRAWN + 1))
     )
 

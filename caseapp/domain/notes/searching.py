@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 from caseapp.core import reads
 from caseapp.core.actor import Actor, require
 from caseapp.core.database import db
+from caseapp.core.errors import Invalid
 from caseapp.core.pagination import make_cursor, newest_before, parse_cursor
 from caseapp.core.permissions import Action
+from caseapp.domain.audit.operations import hash_ids
 from caseapp.domain.cases.queries import get_case
 from caseapp.domain.clients.visibility import looked_after_by
 from caseapp.domain.keys.queries import open_listed_key
@@ -33,19 +35,24 @@ if TYPE_CHECKING:
 MAX_NOTES = 1000
 """The most notes that one request looks through."""
 BATCH_SIZE = 250
+NO_WORD = "These characters alone can’t be looked for. Write another word."
 
 
 def search_notes(actor: Actor, search: NoteSearch) -> FoundNotes:
     """Look through signed notes and the actor's own drafts for words, newest session first.
 
     These are the notes of one case, or of the clients who are the actor's work. At most MAX_NOTES are looked through:
-    `next` goes on from there. The log names the clients whose notes were opened for it, and which of them were shown.
-    Raises NotFound for a case that the actor doesn't see, and Invalid for a cursor that this application did not make.
+    `next` goes on from there. The log names the clients whose notes were opened for it; of those that were shown it
+    holds a number and a hash, as of any list, since the event stands in the log of each of them.
+    Raises NotFound for a case that the actor doesn't see, and Invalid for a cursor that this application did not make
+    and for what holds no word that can be looked for.
     """
     require(actor, Action.NOTE_READ)
     if search.case_id is not None:
         get_case(actor, search.case_id)
     words = split_words(search.words)
+    if not words:
+        raise Invalid({"words": [NO_WORD]})
     position = parse_cursor(search.cursor) if search.cursor else None
     shown = reads.List(set(), "note_search", search.case_id, always=True)
     reads.note_list(Action.NOTE_READ, shown)
@@ -61,10 +68,12 @@ def search_notes(actor: Actor, search: NoteSearch) -> FoundNotes:
                 if len(found) == search.limit:
                     is_more = is_more or note.id != rows[-1].id
                     break
+    clients = {each.note.client_id for each in found}
     shown.details = {
         "notes": looked_at,
         "found": len(found),
-        "shown": sorted({each.note.client_id.hex for each in found}),
+        "shown": len(clients),
+        "shown_sha256": hash_ids(clients),
     }
     return FoundNotes(
         found,

@@ -4,6 +4,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
+from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, Invalid, NotFound
 from caseapp.core.transaction import transaction
@@ -13,6 +14,7 @@ from caseapp.domain.consent.models import Consent, ConsentText
 from caseapp.domain.consent.operations import publish_text, record_consent, withdraw_consent
 from caseapp.domain.consent.queries import list_consents, list_texts, lock_texts
 from caseapp.domain.consent.schemas import ConsentWithdrawal, NewConsent, NewConsentText
+from caseapp.domain.dashboard import listed_clients, queries
 from caseapp.domain.dashboard.queries import get_today
 from caseapp.domain.practice.queries import get_practice_info, today
 from caseapp.domain.reports.queries import count_cases, list_report_rows
@@ -52,7 +54,8 @@ def test_consent_is_kept_by_version_withdrawn_and_given_again(team):
     coach, supervisor = team["coach"], team["supervisor"]
     client_id = builders.client(coach)
     settings = get_practice_info().practice.version
-    first, spanish = publish(supervisor), publish(team["admin"], "es", is_translation=True)
+    with at(now() - timedelta(days=4)):
+        first, spanish = publish(supervisor), publish(team["admin"], "es", is_translation=True)
     second = publish(supervisor)
     db.session.rollback()
     practice = get_practice_info().practice
@@ -63,6 +66,11 @@ def test_consent_is_kept_by_version_withdrawn_and_given_again(team):
     assert stands(coach, client_id) == (None, None)
     give(coach, client_id, second)
     give(coach, client_id, spanish, days_ago=3)
+    for text_id, days_ago in ((second, 1), (first, 6)):
+        with pytest.raises(Invalid):
+            give(coach, client_id, text_id, days_ago=days_ago)
+    with pytest.raises(Invalid):
+        withdraw(coach, client_id, days_ago=1)
     assert stands(coach, client_id) == (2, None)
     withdraw(coach, client_id)
     assert stands(coach, client_id) == (2, today())
@@ -104,6 +112,29 @@ def test_only_those_who_see_the_client_record_and_nothing_changes_afterwards(tea
         with pytest.raises(DBAPIError, match=r"never change|append|refuse|change"):
             db.session.execute(change)
     db.session.rollback()
+
+
+def test_withdrawal_older_than_the_newest_consent_is_refused_whatever_intake_says(team):
+    coach = team["coach"]
+    client_id = builders.client(coach, consent_on=None)
+    give(coach, client_id, days_ago=2)
+    give(coach, client_id, days_ago=5)
+    with pytest.raises(Invalid):
+        withdraw(coach, client_id, days_ago=3)
+    withdraw(coach, client_id, days_ago=2)
+    assert stands(coach, client_id)[1] == today() - timedelta(days=2)
+
+
+def test_today_lists_the_last_to_withdraw_though_others_were_created_since(team, monkeypatch):
+    monkeypatch.setattr(listed_clients, "MAX_WITHDRAWN", 0)
+    monkeypatch.setattr(listed_clients, "MAX_RECENT_CASES", 0)
+    monkeypatch.setattr(queries, "MAX_WITHDRAWN", 1)
+    coach = team["coach"]
+    made = [builders.case(coach, consent_on=None) for _ in range(3)]
+    for days_ago, one in enumerate(made):
+        withdraw(coach, one.client_id, days_ago=days_ago)
+    db.session.rollback()
+    assert [one.number for one in get_today(coach).withdrawn] == [made[0].number]
 
 
 def test_withdrawal_is_shown_leaves_the_client_out_of_reports_and_stops_no_safety_work(team):

@@ -1,5 +1,5 @@
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from uuid import UUID
 
 import pytest
@@ -9,6 +9,7 @@ from caseapp.domain.clients.queries import LockedClient
 from caseapp.domain.clients.rules import may_be_mailed
 from caseapp.domain.consent.queries import LockedTexts
 from caseapp.domain.consent.rules import (
+    LONGEST_AGO,
     check_publish,
     check_withdraw,
     choose_text,
@@ -29,6 +30,7 @@ from tests.support.contexts import KEY, NOW, TODAY
 
 DAY = timedelta(days=1)
 TEXT, OTHER = UUID(int=11), UUID(int=12)
+EARLIER = {TEXT: TODAY - 2 * DAY}
 
 
 def client(**changed):
@@ -57,28 +59,49 @@ def test_consent_counts_until_another_text_is_published(changed, published, stat
 
 
 @pytest.mark.parametrize(
-    ("new", "known", "withdrawn_on", "faults"),
+    ("new", "published", "withdrawn_on", "faults"),
     [
-        (NewConsent(TODAY, "written"), (), None, set()),
-        (NewConsent(TODAY, "written"), (TEXT,), None, {"text_id"}),
-        (NewConsent(TODAY, "written", OTHER), (TEXT,), None, {"text_id"}),
-        (NewConsent(TODAY, "written", OTHER), (), None, {"text_id"}),
-        (NewConsent(TODAY, "written", TEXT), (TEXT,), TODAY, set()),
-        (NewConsent(TODAY - DAY, "written", TEXT), (TEXT,), TODAY, {"given_on"}),
-        (NewConsent(TODAY + DAY, "written", TEXT), (TEXT,), None, {"given_on"}),
+        (NewConsent(TODAY, "written"), {}, None, set()),
+        (NewConsent(TODAY, "written"), EARLIER, None, {"text_id"}),
+        (NewConsent(TODAY, "written", OTHER), EARLIER, None, {"text_id"}),
+        (NewConsent(TODAY, "written", OTHER), {}, None, {"text_id"}),
+        (NewConsent(TODAY, "written", TEXT), EARLIER, TODAY, set()),
+        (NewConsent(TODAY - DAY, "written", TEXT), EARLIER, TODAY, {"given_on"}),
+        (NewConsent(TODAY + DAY, "written", TEXT), EARLIER, None, {"given_on"}),
+        (NewConsent(TODAY - 2 * DAY, "written", TEXT), EARLIER, None, set()),
+        (NewConsent(TODAY - 3 * DAY, "written", TEXT), EARLIER, None, {"given_on"}),
+        (NewConsent(TODAY - LONGEST_AGO, "written"), {}, None, set()),
+        (NewConsent(date.min, "written"), {}, None, {"given_on"}),
     ],
 )
 def test_consent_names_a_published_text_and_a_day_after_a_withdrawal(
-    new, known, withdrawn_on, faults
+    new, published, withdrawn_on, faults
 ):
-    found = find_consent_faults(new, client(consent_withdrawn_on=withdrawn_on), known, TODAY)
+    found = find_consent_faults(new, client(consent_withdrawn_on=withdrawn_on), published, TODAY)
     assert {*found} == faults
 
 
-def test_withdrawal_is_not_in_the_future_and_recorded_once():
-    assert find_withdrawal_faults(ConsentWithdrawal(TODAY, "spoken", "She told Sam."), TODAY) == {}
-    tomorrow = ConsentWithdrawal(TODAY + DAY, "spoken", "She told Sam.")
-    assert {*find_withdrawal_faults(tomorrow, TODAY)} == {"withdrawn_on"}
+@pytest.mark.parametrize(
+    ("day", "last_given_on", "is_right"),
+    [
+        (TODAY, None, True),
+        (TODAY, TODAY, True),
+        (TODAY - DAY, None, True),
+        (TODAY - DAY, TODAY, False),
+        (TODAY + DAY, None, False),
+        (TODAY - LONGEST_AGO, None, True),
+        (date.min, None, False),
+    ],
+)
+def test_withdrawal_is_neither_in_the_future_nor_before_the_newest_consent(
+    day, last_given_on, is_right
+):
+    new = ConsentWithdrawal(day, "spoken", "She told Sam.")
+    faults = find_withdrawal_faults(new, last_given_on, TODAY)
+    assert {*faults} == (set() if is_right else {"withdrawn_on"})
+
+
+def test_withdrawal_is_recorded_once():
     check_withdraw(LockedClient(client(), KEY))
     with pytest.raises(RuleBroken) as refused:
         check_withdraw(LockedClient(client(consent_withdrawn_on=TODAY), KEY))
@@ -118,6 +141,8 @@ def test_withdrawal_stops_every_handout_and_mail_and_nothing_else_does():
         stopped = ["consent_withdrawn" in found for found in codes]
         assert (all(stopped), any(stopped)) == (bool(withdrawn_on), bool(withdrawn_on))
         assert may_be_mailed(person, ()) == (withdrawn_on is None)
+        assert may_be_mailed(person, (), is_requested=True)
+        assert not may_be_mailed(replace(person, email=None), (), is_requested=True)
     missing = derive_situation(client(consent_on=None), state, {})
     assert not missing.consent_withdrawn
     assert may_be_mailed(client(consent_on=None), ())

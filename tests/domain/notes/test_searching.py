@@ -11,7 +11,7 @@ from caseapp.core.errors import Invalid, NotFound
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import AuditEvent
-from caseapp.domain.audit.operations import reads_recorded
+from caseapp.domain.audit.operations import hash_ids, reads_recorded
 from caseapp.domain.notes import searching
 from caseapp.domain.notes.search_schemas import NoteSearch
 from caseapp.domain.notes.searching import search_notes
@@ -56,6 +56,8 @@ def test_notes_of_a_case_or_of_ones_own_clients_are_found_and_the_log_names_whos
         search(other, case_id=ines.case_id)
     with pytest.raises(Invalid):
         search(coach, cursor="made-up")
+    with pytest.raises(Invalid):
+        search_notes(coach, NoteSearch("\u0301\u0301"))
     db.session.rollback()
     with reads_recorded(coach):
         found = search_notes(coach, NoteSearch(WORD))
@@ -65,9 +67,10 @@ def test_notes_of_a_case_or_of_ones_own_clients_are_found_and_the_log_names_whos
             AuditEvent.action == Action.NOTE_READ.value, AuditEvent.object_kind == "note_search"
         )
     ).all()
-    assert [event.details["shown"] for event in events] == [
-        sorted([ines.client_id.hex, sam.client_id.hex])
-    ]
+    shown = {ines.client_id, sam.client_id}
+    assert [event.details["shown"] for event in events] == [2]
+    assert [event.details["shown_sha256"] for event in events] == [hash_ids(shown)]
+    assert not any(client_id.hex in str(events[0].details) for client_id in shown)
     assert [event.details["notes"] for event in events] == [4]
     assert WORD.lower() not in str(events[0].details).lower()
 
