@@ -8,6 +8,8 @@ from caseapp.api.blueprint import ApiBlueprint, ListQuerySchema, ListRequest
 from caseapp.core.pagination import page_in_memory
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
+from caseapp.domain.consent.rules import derive_consent
+from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.staffing import transfer_operations as operations
 from caseapp.domain.staffing.cover_queries import lock_caseload
 from caseapp.domain.staffing.transfer_briefs import get_brief as find_brief
@@ -132,4 +134,8 @@ def get_brief(accepted_id: UUID) -> dict[str, Any]:
         "number": context.case.number,
         "holds": context.safety.holds,
         "flags": sorted(context.safety.flags),
+        "consent": derive_consent(
+            context.client, get_practice_info().practice.consent_version
+        ).state,
+        "consent_withdrawn_on": context.client.consent_withdrawn_on,
     }

@@ -15,7 +15,12 @@ from caseapp.http.downloads import pdf_response
 from caseapp.http.forms import BUTTON, FormPage, Forms, Sent
 from caseapp.http.guard import current_actor
 from caseapp.http.template_helpers import clock_time, long_day
-from caseapp.web.case_header import describe_hold_reasons, describe_safe_contact, flag_tags
+from caseapp.web.case_header import (
+    describe_consent,
+    describe_hold_reasons,
+    describe_safe_contact,
+    flag_tags,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -93,6 +98,7 @@ def list_sections(brief: Brief) -> list[BriefSection]:
     ]
     return [
         BriefSection("Safe contact", tuple(filter(None, (f"Safe: {safe}", unsafe)))),
+        BriefSection("Consent", (describe_consent(context.client),)),
         BriefSection("Open holds and flags", tuple(holds) or ("None.",)),
         BriefSection("Due within a week", tuple(due) or ("Nothing.",)),
         BriefSection("Unsigned notes of the former coach", (_describe_drafts(brief),)),

@@ -1,5 +1,6 @@
 import pytest
 
+from caseapp.domain.practice.queries import today
 from tests.support import builders
 
 
@@ -35,9 +36,15 @@ def test_cases_are_offered_listed_decided_and_undone(staff):
     assert colleague.post(f"{address}/accept").get_json()["state"] == "accepted"
     assert colleague.get(f"/clients/{made.client_id}").status_code == 200
     assert coach.get(f"/clients/{made.client_id}").status_code == 404
+    day = today().isoformat()
+    told = {"withdrawn_on": day, "withdrawn_method": "spoken", "told": "She told me."}
     brief = colleague.get(f"{address}/brief").get_json()
     found = [brief[name] for name in ("number", "former", "holds", "flags", "drafts", "plan")]
     assert found == [made.number, coach.actor.name, [], [], [], None]
+    assert (brief["consent"], brief["consent_withdrawn_on"]) == ("given", None)
+    assert colleague.post(f"/clients/{made.client_id}/consents/withdrawal", told).status_code == 201
+    brief = colleague.get(f"{address}/brief").get_json()
+    assert (brief["consent"], brief["consent_withdrawn_on"]) == ("withdrawn", day)
     assert coach.get(f"{address}/brief").status_code == 404
     assert coach.post(f"{address}/undo").get_json()["state"] == "undone"
     assert coach.get(f"/clients/{made.client_id}").status_code == 200

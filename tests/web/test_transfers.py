@@ -11,6 +11,10 @@ from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import AuditEvent
+from caseapp.domain.clients.queries import lock_client
+from caseapp.domain.consent.operations import withdraw_consent
+from caseapp.domain.consent.schemas import ConsentWithdrawal
+from caseapp.domain.practice.queries import today
 from caseapp.domain.staffing.cover_queries import lock_caseload
 from caseapp.domain.staffing.transfer_operations import (
     accept_transfer,
@@ -101,13 +105,22 @@ def test_new_coach_alone_reads_the_brief_of_the_case_for_some_days(app, team):
     assert (found.has_brief, theirs.get(path).status_code) == (False, 404)
     with transaction():
         accept_transfer(colleague, lock_transfer(colleague, found.id))
+    with transaction():
+        told = ConsentWithdrawal(today(), "spoken", "She told me.")
+        withdraw_consent(colleague, lock_client(colleague, made.client_id), told)
     moment = now()
     assert f'href="{path}"' in theirs.text("/transfers")
     page = theirs.text(path)
     answer = theirs.send(path, f"{path}/file")
     assert answer.headers["Content-Disposition"] == 'attachment; filename="brief.pdf"'
     printed = extract_text(answer.data)
-    for text in ("Safety hold since", "One, begun today.", coach.name, "signed by"):
+    for text in (
+        "The client withdrew consent on",
+        "Safety hold since",
+        "One, begun today.",
+        coach.name,
+        "signed by",
+    ):
         assert text in " ".join(page.split()), text
         assert text in printed, text
     assert "A walk ☃ each day." in page

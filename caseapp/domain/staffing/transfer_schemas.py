@@ -9,6 +9,7 @@ from marshmallow import Schema, fields, post_load, validate
 
 from caseapp.domain.assignments.schemas import AssignmentResponseSchema
 from caseapp.domain.clients.codes import TRANSFER_REASONS, TRANSFER_STATES
+from caseapp.domain.consent.codes import STATES
 from caseapp.domain.followups.schemas import FollowUpResponseSchema
 from caseapp.domain.notes.schemas import NoteResponseSchema
 from caseapp.domain.screening.response_schemas import HoldResponseSchema
@@ -124,6 +125,8 @@ class BriefResponseSchema(Schema):
     readable_until = fields.AwareDateTime(required=True)
     holds = fields.List(fields.Nested(HoldResponseSchema), required=True)
     flags = fields.List(fields.String(), required=True)
+    consent = fields.String(required=True, validate=validate.OneOf(STATES))
+    consent_withdrawn_on = fields.Date(required=True, allow_none=True)
     due = fields.List(fields.Nested(FollowUpResponseSchema), required=True)
     drafts = fields.List(fields.AwareDateTime(), required=True)
     unread = fields.List(fields.Nested(AssignmentResponseSchema), required=True)
