@@ -82,7 +82,7 @@ def find_consent_faults(
         faults["given_on"] = [
             "The client withdrew consent after this day. Enter the day on which they gave it again."
         ]
-    elif new.text_id in published and new.given_on < published[new.text_id]:
+    elif new.text_id is not None and new.given_on < published.get(new.text_id, new.given_on):
         faults["given_on"] = [
             "The chosen text was published after this day. Enter a later day, or choose an earlier text."
         ]
