@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
-blueprint = ApiBlueprint("audit", "Who did what to which record; events can't be changed.")
+blueprint = ApiBlueprint("audit", "Who did what to which record; events can’t be changed.")
 
 
 class AuditQuerySchema(ListQuerySchema):

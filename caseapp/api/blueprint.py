@@ -53,7 +53,7 @@ IDEMPOTENCY_KEY = {
     "description": "Requests with the same key create only one record.",
     "schema": {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,80}$"},
 }
-ETAG = {"description": "The record's version, in quotes.", "schema": {"type": "string"}}
+ETAG = {"description": "The record’s version, in quotes.", "schema": {"type": "string"}}
 LOCATION = {"description": "The address of the new record.", "schema": {"type": "string"}}
 
 

@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from caseapp.core.pagination import Page
 
 blueprint = ApiBlueprint(
-    "board", "What waits among a supervisor's clients, and handing over a client to somebody else."
+    "board", "What waits among a supervisor’s clients, and handing over a client to somebody else."
 )
 
 
 class RowQuery(ListQuerySchema):
     """Filters of a group of the board."""
 
-    person = fields.UUID(metadata={"description": "Of overdue actions: whose."})
+    person = fields.UUID(metadata={"description": "The person whose overdue actions to list."})
 
 
 @blueprint.route("/board")

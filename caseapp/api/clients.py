@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 blueprint = ApiBlueprint(
     "clients",
-    "The people who are coached. Another coach's client returns 404, as if it didn't exist.",
+    "The people who are coached. Another coach’s client returns 404, as if it didn’t exist.",
 )
 serialize = build_serializer(ClientResponseSchema())
 RECORDED_FIELDS = ClientResponseSchema().fields.keys() - {"usable_channels"}

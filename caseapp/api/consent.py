@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 blueprint = ApiBlueprint(
     "consent",
-    "The practice's consent texts, and what clients have given and withdrawn. No text and no entry ever changes.",
+    "The practice’s consent texts, and what clients have given and withdrawn. No text and no entry ever changes.",
 )
 
 

@@ -36,7 +36,7 @@ blueprint = ApiBlueprint(
 @blueprint.list_response_schema(ContactResponseSchema())
 @blueprint.query_params(ListQuerySchema())
 def list_contacts(client_id: UUID, query: ListRequest) -> Page[ContactRecord]:
-    """List a client's contact log, what happened last before the rest."""
+    """List a client's contact log, the latest contact first."""
     actor = current_actor()
     return queries.list_contacts(actor, client_id, query.cursor, query.limit)
 

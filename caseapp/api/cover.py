@@ -35,7 +35,7 @@ blueprint = ApiBlueprint(
 @blueprint.list_response_schema(CoverResponseSchema())
 @blueprint.query_params(ListQuerySchema())
 def list_covers(query: ListRequest) -> Page[CoverSummary]:
-    """List the covers that concern you or whom you supervise, those that begin first before the others."""
+    """List the cover that concerns you or those you supervise, the earliest start first."""
     return page_in_memory(
         queries.list_covers(current_actor()),
         lambda one: (one.starts_at.isoformat(timespec="microseconds"), one.id.hex),
@@ -64,7 +64,7 @@ def arrange_cover(coach_id: UUID, body: NewCover) -> CoverSummary:
 @needs(Action.COVER)
 @blueprint.response_schema(CoverResponseSchema())
 def end_cover(cover_id: UUID) -> CoverSummary:
-    """End a cover now: the colleague sees its clients no longer."""
+    """End cover now: the colleague no longer sees the clients."""
     actor = current_actor()
     with transaction():
         operations.end_cover(actor, queries.lock_cover(actor, cover_id))

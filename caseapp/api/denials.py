@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from caseapp.core.pagination import Page
 
 blueprint = ApiBlueprint(
-    "denials", "Staff who must not see a client, whatever else would let them. They aren’t told."
+    "denials",
+    "Staff who must not see a client, even if their role would let them. They aren’t told.",
 )
 
 
@@ -39,7 +40,7 @@ blueprint = ApiBlueprint(
 def read_denials(query: ListRequest) -> Page[AccessDenialRecord]:
     """List who must not see which client now, newest first: of the clients whom you see, and what you recorded.
 
-    An admin reads all. Nobody reads what is about themselves.
+    An admin sees all. Nobody sees what is about themselves.
     """
     return list_denials(current_actor(), query.cursor, query.limit)
 
@@ -63,7 +64,7 @@ def deny(body: NewDenial) -> Recorded:
 @blueprint.response_schema(RecordedResponseSchema())
 @blueprint.request_schema(DenialEndSchema())
 def end(denial_id: UUID, body: str) -> Recorded:
-    """Let a member of staff see a client again, as far as something lets them."""
+    """Let a member of staff see a client again, if their role or team lets them."""
     actor = current_actor()
     with transaction():
         denial_operations.end_denial(actor, lock_denial(actor, denial_id), body)

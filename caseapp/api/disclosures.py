@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 blueprint = ApiBlueprint(
     "disclosures",
-    "The disclosure log: what of a client's record was given to whom, and why. An entry never changes.",
+    "The disclosure log: what of a client’s record was given to whom, and why. An entry never changes.",
 )
 
 

@@ -28,7 +28,7 @@ with the ETag that you read. Without it the response is 428. If someone has save
 create a record with POST, send Idempotency-Key, so that a repeated request creates only one record. 202 means that the
 work continues in the background: poll the address in Location.
 
-A record that you are not allowed to see returns 404, as if it didn't exist. A 422 response names each invalid field. A
+A record that you are not allowed to see returns 404, as if it didn’t exist. A 422 response names each invalid field. A
 409 response lists the conditions that are not met and how to meet them.
 """
 

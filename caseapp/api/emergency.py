@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 blueprint = ApiBlueprint(
     "emergency",
-    "Reading the record of a client whom you don’t see otherwise, for 60 minutes. Nothing can be changed "
-    "meanwhile, the coach is told, and another supervisor reviews it.",
+    "Reading the record of a client you don’t normally see, for 60 minutes. Nothing can be changed, the coach is "
+    "told, and another supervisor reviews it.",
 )
 
 

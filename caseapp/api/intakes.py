@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
 blueprint = ApiBlueprint(
     "intakes",
-    "Where somebody new fits the record of another coach’s client, a supervisor decides whether both can be coached "
-    "here. Until then, and for 30 days at the most, what was entered waits.",
+    "When a new person matches the record of another coach’s client, a supervisor decides whether both "
+    "can be coached here. What was entered is kept until then, for 30 days at most.",
 )
 
 

@@ -185,7 +185,7 @@ def enable_person(user_id: UUID) -> dict[str, Any]:
 @blueprint.response_schema(MemberCodeResponseSchema())
 @blueprint.request_schema(InvitationWaySchema())
 def send_invitation(user_id: UUID, body: str) -> dict[str, Any]:
-    """Invite somebody again who hasn't accepted; the link or code of before stops working."""
+    """Invite somebody again who hasn't accepted; the earlier link or code stops working."""
     with transaction():
         code = invite_again(current_actor(), user_id, by_mail=body == "mail")
     return {"id": user_id, "code": code}

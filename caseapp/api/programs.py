@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from caseapp.domain.auth.models import Program, Token
 
-WRONG_PROGRAM = "The id or the secret of the program is wrong, or it has ended."
-WRONG_SCOPE = "Name one or more scopes, all of them of the program."
+WRONG_PROGRAM = "The id or secret is wrong, or the program has ended."
+WRONG_SCOPE = "Name one or more scopes of the program."
 SHOWN_WHO = "a program shows its id and secret here, and without them it is refused"
 
 blueprint = Blueprint("api_programs", __name__, url_prefix=f"{PREFIX}/oauth")

@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 
 blueprint = ApiBlueprint(
     "screenings",
-    "Screenings, flags and holds. They support a coach's judgement. No clinician has approved the protocol yet.",
+    "Screenings, flags and holds. They support a coach’s judgement. No clinician has approved the protocol yet.",
 )
 
 
@@ -164,7 +164,7 @@ def mark_screening_in_error(screening_id: UUID, body: dict[str, str]) -> Screeni
 @blueprint.list_response_schema(CircumstanceResponseSchema())
 @blueprint.query_params(ListQuerySchema())
 def list_circumstances(client_id: UUID, query: ListRequest) -> Page[CircumstanceRecord]:
-    """List a client's circumstances: current ones first, then those that have ended, the last first."""
+    """List a client's circumstances: current ones first, then those that have ended, the latest first."""
     return page_in_memory(
         queries.list_circumstances(current_actor(), client_id),
         lambda found: (int(found.ended is not None), -found.seq, found.circumstance),

@@ -38,7 +38,7 @@ def audit() -> None:
 def verify_stored_log(context: CommandContext) -> None:
     """Check that no event of the log was changed, added, removed or moved; print the first fault of each stream.
 
-    It says with which checkpoints the log was compared: without one, it can have been cut off or brought back.
+    It says which checkpoints the log was compared with. Without one, it may have been cut short or replaced.
     """
     lines, checkpoints = [], None
     with context.open_as() as actor:
@@ -91,7 +91,7 @@ def export(
 )
 @click.pass_obj
 def accept_rollback(context: CommandContext, reason: str) -> None:
-    """Accept that the database is an earlier or another one than the last checkpoint says; the log keeps the reason."""
+    """Accept a database that is earlier than the last checkpoint, or different from it; the log keeps the reason."""
     with context.open_as() as actor:
         with transaction():
             record_acceptance(actor, reason)

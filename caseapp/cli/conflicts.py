@@ -31,4 +31,4 @@ def list_waiting(context: CommandContext) -> None:
     if found:
         click.echo("A supervisor decides: Board, Possible conflicts.")
     else:
-        click.echo("No possible conflict waits for a decision.")
+        click.echo("No possible conflict is waiting for a decision.")

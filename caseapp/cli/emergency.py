@@ -24,7 +24,7 @@ def emergency_access() -> None:
 @emergency_access.command("list")
 @click.pass_obj
 def list_waiting(context: CommandContext) -> None:
-    """List the accesses that wait for a supervisor's review: since when, the case number, and who read the record."""
+    """List emergency access that is waiting for a supervisor's review: since when, which case, and who read it."""
     with context.open():
         found = list_waiting_reviews(operator())
     for one in found:
@@ -33,4 +33,4 @@ def list_waiting(context: CommandContext) -> None:
     if found:
         click.echo("Another supervisor reviews them: Board, Emergency access.")
     else:
-        click.echo("No emergency access waits for a review.")
+        click.echo("No emergency access is waiting for review.")

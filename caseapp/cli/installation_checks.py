@@ -59,8 +59,8 @@ def check_visitors() -> Iterator[CheckResult]:
     if count == 0:
         behind = settings.active().base_url.startswith("https://")
         advice = (
-            f". If a proxy stands in front, as {PREFIX}BASE_URL with https suggests, all visitors seem to have its "
-            f"address, and strangers' failed tries make everybody wait: set {PREFIX}TRUSTED_PROXIES to 1"
+            f". If a proxy stands in front, as {PREFIX}BASE_URL with https suggests, all visitors seem to have "
+            f"its address, and a stranger’s failed attempts make everybody wait: set {PREFIX}TRUSTED_PROXIES to 1"
         )
         text = "A visitor's address is the one that connects; X-Forwarded-For is ignored"
         yield CheckResult(WARNING if behind else OK, text + (advice if behind else ""))
@@ -132,11 +132,11 @@ def check_log() -> Iterator[CheckResult]:
     if faults := list_rollback_faults():
         yield from (CheckResult(FAULT, f"{fault.message} {fault.way_out}") for fault in faults)
     else:
-        yield CheckResult(OK, "The log goes on from its last checkpoint, or there is none yet")
+        yield CheckResult(OK, "The log continues from its last checkpoint, or there is none yet")
     if current.env == "production" and current.checkpoint_dir.is_relative_to(current.data_dir):
         yield CheckResult(
             WARNING,
-            f"Checkpoints of the log are in the data folder: whoever brings back an earlier folder brings back theirs. "
+            f"Checkpoints of the log are in the data folder: restoring an earlier folder restores its checkpoints too. "
             f"Set {PREFIX}CHECKPOINT_DIR",
         )
 

@@ -126,8 +126,8 @@ def check_responsibility() -> Iterator[CheckResult]:
     if SECOND in lists:
         yield CheckResult(
             WARNING,
-            "Only their own coach, or somebody who recorded the hold’s screenings, could release a hold of these "
-            f"clients: {lists[SECOND]}. Name another supervisor on the page of the hold, or for all clients of a "
+            "Only their own coach, or somebody who recorded the hold’s screenings, could release a hold "
+            f"for these clients: {lists[SECOND]}. Name another supervisor on the hold page, or for all clients of a "
             "coach: caseapp user supervise EMAIL --by EMAIL",
         )
     if not found:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def program() -> None:
-    """Make, list and end programs that use the API by themselves."""
+    """Make, list and end programs that use the API on their own."""
 
 
 @program.command()

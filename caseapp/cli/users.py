@@ -96,7 +96,7 @@ def invite(
     *,
     by_code: bool,
 ) -> None:
-    """Invite somebody, who chooses their own password; again, if they haven't yet."""
+    """Invite somebody, who chooses their own password, or invite them again if they haven't yet."""
     way = "code" if by_code else "mail"
     with context.open_as() as actor, transaction():
         found = find_user_by_email(email)
@@ -144,7 +144,7 @@ def change_role_command(
 ) -> None:
     """Give a user another role, and end their sessions and tokens.
 
-    Without --supervisor they keep theirs, but for an admin, who has none.
+    Without --supervisor they keep theirs, except that an admin has none.
     """
     with context.open_as() as actor, transaction():
         found = get_user_by_email(email)
@@ -155,7 +155,7 @@ def change_role_command(
             successor_id=get_user_by_email(people_to).id if people_to else None,
         )
         change_role(actor, member, role, new_supervisor, successor)
-    click.echo(f"{email} is {role} now.")
+    click.echo(f"{email} now has the role {role}.")
 
 
 @user.command("cosignature")
@@ -287,7 +287,7 @@ def show_identity(context: CommandContext, email: str) -> None:
 def unlink(context: CommandContext, email: str) -> None:
     """Unlink a user's account at the OpenID provider, and end all sessions and tokens of the user.
 
-    From then on their password signs them in, also where the practice requires single sign-on: this is the way in while
+    From then on their password signs them in, even where the practice requires single sign-on: use it while
     the provider is out of reach.
     """
     with context.open_as() as actor, transaction():
@@ -302,7 +302,7 @@ scope_option = click.option(
     multiple=True,
     default=READING_SCOPES,
     show_default="to read everything",
-    help="What it may do, as far as the user may. Repeat it for several.",
+    help="What it may do, within what the user may do. Repeat it for several.",
 )
 
 

@@ -47,7 +47,7 @@ def require(actor: Actor, action: Action) -> None:
     if action in ACTIONS_BY_ROLE[actor.role] and not actor.may(action):
         raise InsufficientScope
     if not actor.may(action):
-        raise Forbidden(lazy_gettext("Your role doesn't include this."))
+        raise Forbidden(lazy_gettext("Your role doesn’t include this."))
 
 
 SYSTEM_ID = UUID(int=0)

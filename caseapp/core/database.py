@@ -366,4 +366,4 @@ def configure_engine(engine: Engine) -> None:
         for name, wanted in SQLITE_PRAGMAS.items():
             found = str(connection.exec_driver_sql(f"PRAGMA {name}").scalar())
             if found != wanted:
-                raise RuntimeError(f"SQLite's {name} is {found}, not {wanted}.")
+                raise RuntimeError(f"SQLite’s {name} is {found}, not {wanted}.")

@@ -167,7 +167,7 @@ def set_up_roles(connection: Connection, application: URL) -> list[str]:
             raise RuleBroken(
                 Reason(
                     "role_missing",
-                    f"The role {role} doesn't exist, and the owner may not create roles.",
+                    f"The role {role} doesn’t exist, and the owner may not create roles.",
                     "Have an administrator run what this prints: caseapp database roles --print-sql",
                 )
             ) from None

@@ -43,7 +43,7 @@ class InsufficientScope(Forbidden):
 
     code = "insufficient_scope"
 
-    def __init__(self, message: str = "The scopes of this token don't include this.") -> None:
+    def __init__(self, message: str = "The scopes of this token don’t include this.") -> None:
         """Take the message, which only programs get."""
         super().__init__(message)
 
@@ -56,8 +56,8 @@ class FactorNeeded(Forbidden):
     def __init__(self) -> None:
         """Say how the owner gets a token that works; only programs read it."""
         super().__init__(
-            "The practice requires a second factor of the owner of this token, who has none. They set one up on the "
-            "page Account, and then make a new token."
+            "The practice requires the owner of this token to have a second factor, and they have none. "
+            "They need to set one up under Account, then make a new token."
         )
 
 

@@ -38,7 +38,7 @@ FAILURE_MESSAGES = {
     "too_big": "The file is too big. The limit is 2 MB.",
     "late": "This image could not be checked right now. Nothing was changed. Try again in a minute.",
 }
-DEFAULT_MESSAGE = "This image can't be read and may be incomplete. Save it again and retry."
+DEFAULT_MESSAGE = "This image can’t be read and may be incomplete. Save it again and retry."
 
 
 def make_logo(content: bytes) -> bytes:

@@ -141,7 +141,7 @@ def check_glyphs(html: str) -> None:
             Reason(
                 "missing_glyphs",
                 f"We cannot print these characters: {missing}",
-                "Remove them from the text or the practice's letterhead.",
+                "Remove them from the text or the practice’s letterhead.",
             )
         )
 

@@ -11,7 +11,7 @@ from caseapp.core.i18n import LazyText, gettext, lazy_gettext
 from caseapp.core.text import count_written
 
 _FILL_IN = lazy_gettext("Fill this in.")
-_NOT_UNDERSTOOD = lazy_gettext("We can't read this value. Enter it again.")
+_NOT_UNDERSTOOD = lazy_gettext("We can’t read this value. Enter it again.")
 FIELD_MESSAGES: dict[type[fields.Field[Any]], dict[str, str]] = {
     fields.Field: {
         "required": _FILL_IN,

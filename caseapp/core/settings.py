@@ -97,7 +97,7 @@ def get_host(url: str) -> str:
 
 SETTING_DESCRIPTIONS = {
     "ENV": "production, demo or test (default: production)",
-    "DATA_DIR": "folder for the SQLite database, fonts and mail (default: var/ in the program's folder)",
+    "DATA_DIR": "folder for the SQLite database, fonts and mail (default: var/ in the program’s folder)",
     "CHECKPOINT_DIR": "folder for the signed checkpoints of the audit log, which show that an earlier database was "
     "brought back; best on another disk or machine (default: checkpoints/ in DATA_DIR)",
     "DATABASE_URL": "SQLAlchemy database URL (default: SQLite in DATA_DIR)",

@@ -64,19 +64,19 @@ LOGGED_REASONS = frozenset({"possible_conflict", "possible_duplicate", "too_many
 """The reasons of broken rules that the log names: any other could tell a hold, a flag or a level of the client."""
 MESSAGES = {
     HTTPStatus.BAD_REQUEST: lazy_gettext(
-        "We couldn't read that request. Go back, reload the page and try again."
+        "We couldn’t read that request. Go back, reload the page and try again."
     ),
     HTTPStatus.NOT_FOUND: lazy_gettext("We could not find that."),
-    HTTPStatus.METHOD_NOT_ALLOWED: lazy_gettext("This address doesn't support that method."),
+    HTTPStatus.METHOD_NOT_ALLOWED: lazy_gettext("This address doesn’t support that method."),
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: lazy_gettext(
         "That is too large. Shorten your text, or choose a file of up to 5 MB."
     ),
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: lazy_gettext("Send JSON."),
     HTTPStatus.SERVICE_UNAVAILABLE: lazy_gettext(
-        "We can't reach our records right now. Nothing was changed."
+        "We can’t reach our records right now. Nothing was changed."
     ),
 }
-OTHER_MESSAGE = lazy_gettext("We couldn't answer that request. Nothing was changed.")
+OTHER_MESSAGE = lazy_gettext("We couldn’t answer that request. Nothing was changed.")
 API_MESSAGES = {
     HTTPStatus.BAD_REQUEST: "The body is not valid JSON.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large.",

@@ -212,7 +212,7 @@ class ProviderClient(FlaskOAuth2App):  # type: ignore[misc]
         """
         provider = get_provider()
         if found.get("issuer") != provider.issuer:
-            raise ValueError("The provider names another issuer than CASEAPP_OPENID_ISSUER")
+            raise ValueError("The provider names a different issuer from CASEAPP_OPENID_ISSUER")
         for name in METADATA_ADDRESSES:
             if urlsplit(str(found.get(name))).scheme not in {
                 "https",
@@ -377,12 +377,12 @@ def read_claims(claims: dict[str, Any], provider: Provider, pending: Pending | N
     """
     subject, moment = claims["sub"], now()
     if not isinstance(subject, str) or not 0 < len(subject) <= LONGEST_SUBJECT:
-        raise ValueError("The subject is no text of up to 255 characters")
+        raise ValueError("The subject is not a text of up to 255 characters")
     authenticated_at = None
     if (seconds := claims.get("auth_time")) is not None:
         authenticated_at = datetime.fromtimestamp(int(seconds), UTC)
         if authenticated_at > moment + CLOCK_LEEWAY:
-            raise ValueError("The time of signing in lies ahead")
+            raise ValueError("The time of signing in is in the future")
     if pending is None or (
         pending.purpose != "sign_in"
         and (authenticated_at is None or authenticated_at < pending.began_at - CLOCK_LEEWAY)

@@ -207,7 +207,7 @@ def load(schema: Schema, raw: dict[str, Any]) -> Any:  # noqa: ANN401 - a plain 
     Raises Invalid naming each field.
     """
     if unstorable := set(_has_unstorable_character(raw)):
-        message = gettext("Remove the characters that can't be stored.")
+        message = gettext("Remove the characters that can’t be stored.")
         raise Invalid({name: [message] for name in unstorable})
     try:
         return schema.load(_with_line_feeds(raw))
@@ -293,7 +293,7 @@ def parse_version(version: str) -> int:
         raise Invalid(
             {
                 "version": [
-                    gettext("Open the page again. We can't tell which version this form came from.")
+                    gettext("Open the page again. We can’t tell which version this form came from.")
                 ]
             }
         )

@@ -66,7 +66,7 @@ MESSAGES = {
     "flag_set": lazy_gettext("Flag set."),
     "flag_cleared": lazy_gettext("Flag cleared."),
     "addendum_signed": lazy_gettext(
-        "Addendum signed. It stands with the note, which stays as it was."
+        "Addendum signed. It is shown with the note, which stays as it was."
     ),
     "note_cosigned": lazy_gettext("Note co-signed."),
     "note_returned": lazy_gettext("Note returned to its author. It stays as it was signed."),
@@ -118,17 +118,17 @@ MESSAGES = {
     "handout_read": lazy_gettext("Marked as read."),
     "worksheet_saved": lazy_gettext("Saved. Only you can see it."),
     "worksheet_shared": lazy_gettext(
-        "Shared. Your coach won't see anything you write from now on unless you share it again."
+        "Shared. Your coach won’t see anything you write from now on unless you share it again."
     ),
     "worksheet_unshared": lazy_gettext(
         "No longer shared. What you wrote is still here, and only you can see it."
     ),
     "worksheet_deleted": lazy_gettext("Deleted. Nobody can read these answers here any more."),
     "earlier_opened": lazy_gettext(
-        "What you wrote before is open again. Your earlier PIN opens nothing any more."
+        "What you wrote before is open again. You don’t need your earlier PIN any more."
     ),
     "pin_changed": lazy_gettext(
-        "Your PIN was changed. Wherever else this list was open, it is closed now."
+        "Your PIN was changed. If this list was open anywhere else, it is closed there now."
     ),
     "device_remembered": lazy_gettext("Remembered. Here, you only need your PIN to come back."),
     "devices_forgotten": lazy_gettext(
@@ -146,11 +146,11 @@ MESSAGES = {
         "and only you can see them."
     ),
     "other_worksheet_unread": lazy_gettext(
-        "We couldn't save the answers to another worksheet in this file. "
+        "We couldn’t save the answers to another worksheet in this file. "
         "If that worksheet is on your list, send the file from there too."
     ),
     "upload_unreadable": lazy_gettext(
-        "We couldn't read the answers in that file. Nothing is lost: see below."
+        "We couldn’t read the answers in that file. Nothing is lost: see below."
     ),
     "upload_sent": lazy_gettext("File sent."),
     "upload_removed": lazy_gettext("File deleted."),
@@ -172,7 +172,7 @@ MESSAGES = {
     "logo_removed": lazy_gettext("Logo removed from new PDFs."),
     "export_ready": lazy_gettext("The report is ready."),
     "link_sent": lazy_gettext(
-        "If we know that address, we've sent a link. It works for 15 minutes."
+        "If we know that address, we’ve sent a link. It works for 15 minutes."
     ),
     "codes_shown": lazy_gettext(
         "The codes are shown only once and are not stored. If they are lost, create new ones."
@@ -212,7 +212,7 @@ MESSAGES = {
     "token_revoked": lazy_gettext("Token revoked."),
     "program_ended": lazy_gettext("Program ended."),
     "session_ended": lazy_gettext("Session ended."),
-    "signed_out": lazy_gettext("You're signed out."),
+    "signed_out": lazy_gettext("You’re signed out."),
 }
 
 

@@ -38,6 +38,6 @@ def count_request(sender_id: UUID) -> None:
         used = _counted[minute, sender_id]
     if used > allowed:
         raise TooManyAttempts(
-            f"This token or program has sent more than {allowed} requests in a minute. Wait, then go on.",
+            f"This token or program has sent more than {allowed} requests in a minute. Wait, then try again.",
             MINUTE - second,
         )

@@ -273,7 +273,7 @@ def neutral_pdf_error() -> Iterator[None]:
         raise RuleBroken(
             Reason(
                 "no_pdf",
-                lazy_gettext("This can't be saved as a PDF right now."),
+                lazy_gettext("This can’t be saved as a PDF right now."),
                 lazy_gettext("You can read it here, and your coach can print it for you later."),
             )
         ) from None

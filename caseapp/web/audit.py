@@ -30,8 +30,8 @@ ACTION_LABELS = {
     Action.ACCOUNT_EDIT: "Changed their own account",
     Action.FACTOR_MANAGE: "Changed their second factor",
     Action.IDENTITY_LINK: "Linked or unlinked an account at the provider",
-    Action.CLIENT_READ: "Viewed a client's record",
-    Action.CLIENT_EDIT: "Changed a client's record",
+    Action.CLIENT_READ: "Viewed a client’s record",
+    Action.CLIENT_EDIT: "Changed a client’s record",
     Action.HAND_OVER: "Handed over a client",
     Action.DENIAL_MANAGE: "Changed who must not see a client",
     Action.EMERGENCY_OPEN: "Opened or ended emergency access to a record",
@@ -57,7 +57,7 @@ ACTION_LABELS = {
     Action.CASE_OPEN: "Opened a case",
     Action.CASE_READ: "Viewed a case",
     Action.CASE_EDIT: "Changed a case",
-    Action.CASE_MOVE: "Changed a case's stage",
+    Action.CASE_MOVE: "Changed a case’s stage",
     Action.CASE_CLOSE: "Closed a case",
     Action.CASE_REOPEN: "Reopened a case",
     Action.CASE_EXPORT: "Downloaded the brief of a case",
@@ -97,7 +97,7 @@ ACTION_LABELS = {
     Action.REPORT_EXPORT: "Created or downloaded a report",
     Action.RECORD_EXPORT: "Saved the record of a case as a PDF",
     Action.AUDIT_READ: "Viewed the audit log",
-    Action.CHAIN_BEGIN: "Noted down the audit log of earlier releases",
+    Action.CHAIN_BEGIN: "Recorded the audit log of earlier releases",
     Action.CHECKPOINT_BEGIN: "Began to write checkpoints of the log",
     Action.SIGNATURES_BEGIN: "Signed the notes of earlier releases",
     Action.ROLLBACK_ACCEPT: "Accepted a database that differs from the checkpoints",
@@ -114,7 +114,7 @@ ACTION_LABELS = {
     Action.PORTAL_PIN: "Entered or chose a PIN",
     Action.PIN_CHANGE: "Changed their PIN in the portal",
     Action.DEVICE_MANAGE: "Had a device remembered or forgotten in the portal",
-    Action.DEVICE_FORGET: "Had a client's remembered devices forgotten",
+    Action.DEVICE_FORGET: "Had a client’s remembered devices forgotten",
 }
 OUTCOME_LABELS = {"done": "Done", "refused": "Refused"}
 INTERFACE_LABELS = {

@@ -93,7 +93,7 @@ def describe_safe_contact(client: ClientRecord, flags: Collection[str]) -> tuple
     if is_contact_frozen(flags, client.contact_confirmed_at) and "in_person" not in safe.channels:
         notes.append("Send nothing until the safe ways are confirmed under Details.")
     if not usable:
-        notes = ["Don't call or write.", *notes, safe.warning]
+        notes = ["Don’t call or write.", *notes, safe.warning]
         return "in person only.", " ".join(filter(None, notes))
     by_phone = [CONTACT_CHANNEL_LABELS[channel] for channel in PHONE_CHANNELS if channel in usable]
     channels = [label for channel, label in CONTACT_CHANNEL_LABELS.items() if channel in usable][

@@ -77,14 +77,14 @@ blueprint = Blueprint("people", __name__)
 EVENT_LABELS = {
     "password": "Wrong password at sign-in",
     "confirmation": "Wrong password when asked again",
-    "code": "Wrong code of a second factor",
+    "code": "Wrong second-factor code",
     "entry": "Wrong link or card at the portal",
     "start_code": "Wrong start code at the portal",
     "pin": "Wrong PIN at the portal",
     "token": "Wrong token at the API",
     "link": "Wrong link or code for choosing a password",
     "refused": "Page or record that isn’t theirs",
-    "altered": "Signed note that isn’t as it was signed",
+    "altered": "Signed note that was changed afterwards",
 }
 
 

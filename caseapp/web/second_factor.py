@@ -53,8 +53,8 @@ SETTING_UP = frozenset(
 """What somebody reaches who has to set up a second factor first."""
 NEEDED = Reason(
     "second_factor_needed",
-    "The practice requires a second factor of your role, and you have none yet. Nothing was changed.",
-    "Set it up on the page Account, Second factor. Then do this again.",
+    "The practice requires a second factor for your role, and you have none yet. Nothing was changed.",
+    "Set one up under Account, Second factor. Then do this again.",
 )
 
 

@@ -165,7 +165,7 @@ def test_export_is_verified_by_one_file_without_the_installation(
     assert done.stdout.splitlines() == [
         f"{count} events are as they were exported.",
         f"Compared with checkpoints {vouching[0]} to {vouching[-1]}.",
-        f"Checkpoints vouch for {count} of {count} events.",
+        f"Checkpoints cover {count} of {count} events.",
     ]
     assert done.returncode == 0
     assert b'"kind": "list"' in b"".join(whole)
@@ -247,7 +247,7 @@ def test_tampered_checkpoints_are_noticed_and_a_cut_off_one_is_not_one(team, fol
 def test_clock_that_goes_back_over_the_end_of_a_month_breaks_no_checkpoints(
     team, folder, run_command
 ):
-    compared = "Compared with no checkpoint."
+    compared = "Not compared with any checkpoint."
     assert run_command("audit", "verify").stdout.splitlines()[0] == compared
     start = datetime(2026, 12, 1, tzinfo=UTC)
     for number, seconds in enumerate((0, -1, 60), 1):

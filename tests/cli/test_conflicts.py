@@ -11,7 +11,7 @@ pytestmark = pytest.mark.both
 def test_pairs_that_wait_for_a_decision_are_listed_by_number(app, run_command):
     team = staff.team()
     empty = run_command("conflicts", "list")
-    assert empty.stdout == "No possible conflict waits for a decision.\n"
+    assert empty.stdout == "No possible conflict is waiting for a decision.\n"
     ines = builders.case(team["coach"], "Ines Okafor")
     other = builders.case(team["coach"], "Ines Okafor", agreed=True)
     assert run_command("conflicts", "list").stdout == empty.stdout

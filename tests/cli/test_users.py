@@ -206,7 +206,7 @@ def test_command_names_who_runs_it_and_keeps_to_their_role(app, run_command):
     assert run_command(*named, *sign_out).exit_code == 0
     assert run_command(*sign_out, CASEAPP_OPERATOR="admin@practice.test").exit_code == 0
     done = run_command("--as", "coach@practice.test", *sign_out)
-    assert (done.exit_code, done.stderr) == (1, "Your role doesn't include this.\n")
+    assert (done.exit_code, done.stderr) == (1, "Your role doesn’t include this.\n")
     with transaction():
         staff.disable("coach2@practice.test")
     for gone in ("coach2@practice.test", "nobody@practice.test"):

@@ -146,7 +146,7 @@ def apply(step: Step, root: Path) -> None:
         file.write_text(step.text, encoding="utf-8")
         return
     if not file.exists():
-        raise BrokenExample(f"{step.place} is changed by the example and doesn't exist.")
+        raise BrokenExample(f"{step.place} is changed by the example and doesn’t exist.")
     text = file.read_text(encoding="utf-8")
     for before, after in _hunks(step):
         times = text.count(before)

@@ -210,7 +210,7 @@ def with_condition(tag, effect, use_instead=None):
         ({"claims": (*HANDOUT.claims, "ZZZ-01")}, "there is no claim ZZZ-01"),
         ({"claims": (*HANDOUT.claims, "CRO-18")}, "claim CRO-18 was left out on purpose"),
         ({"sources": (*HANDOUT.sources, "nobody")}, "there is no source nobody"),
-        ({"sources": HANDOUT.sources[1:]}, "its sources don't match its claims"),
+        ({"sources": HANDOUT.sources[1:]}, "its sources don’t match its claims"),
         ({"code": "H01"}, "a sensitive handout needs a neutral title"),
         ({"fields": HANDOUT.fields * 2}, "used twice"),
         ({"review_date": date(2026, 11, 20)}, "its review was due on 2026-11-20"),

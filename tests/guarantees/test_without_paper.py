@@ -116,7 +116,7 @@ def test_pages_work_and_report_when_pdfs_fail(world, way):
                 assert answer.status_code == 409, path
                 wanted = "PDFs cannot be created on this machine"
                 if who == "client":
-                    wanted = "This can't be saved as a PDF right now. You can read it here"
+                    wanted = "This can’t be saved as a PDF right now. You can read it here"
                 assert wanted in said, path
                 assert ("libpango" in said) == (who == "coach"), path
             else:
@@ -163,7 +163,7 @@ def test_unrenderable_text_is_retried_and_others_are_rendered(world):
     assert [answer.status_code for answer in answers] == [503, 503, 503, 409]
     assert "Nothing was changed" in answers[0].get_data(as_text=True)
     said = unescape(answers[3].get_data(as_text=True))
-    assert "3 times and won't be tried again" in said
+    assert "3 times and won’t be tried again" in said
     assert "Change its content" in said
     assert len(limit_hits.list_quarantined()) == 1
     assert ask(world, "coach", "/handouts/my-limits/pdf").data.startswith(b"%PDF")

@@ -289,5 +289,5 @@ def test_staff_day_in_browser(app, live, browser, looking):
     expect(admin.page.get_by_role("table")).to_contain_text("Created or downloaded a report")
     admin.go("/cases")
     expect(admin.page.get_by_role("heading", level=1)).to_have_text(
-        "Your role doesn't include this"
+        "Your role doesn’t include this"
     )

@@ -149,7 +149,7 @@ def test_release_is_refused_for_four_reasons_and_then_granted(app, live, page, l
     db.session.remove()
     sign_in(page, live, "supervisor")
     page.goto(f"{live}/case/{made.number}/hold")
-    look.at("a hold that can't be released yet")
+    look.at("a hold that can’t be released yet")
     ends = page.locator(".hold-end li")
     expect(ends).to_have_count(4)
     for text in ("was not alone", "7-day safety check", "how the referral went", "recorded"):

@@ -46,7 +46,7 @@ def test_form_keeps_what_was_typed_when_it_is_refused(coach, case):
         ({"kind": ""}, "Choose what happened."),
         ({"kind": "contact", "method": ""}, "Choose how."),
         ({"kind": "contact", "follow_up": "yes"}, "You were in contact."),
-        ({"kind": "no_show", "cancelled_by": "client"}, "Only a cancelled session has this."),
+        ({"kind": "no_show", "cancelled_by": "client"}, "This is only for a cancelled session."),
         ({"kind": "no_show", "happened_at": "2099-01-01T10:00"}, "This time is in the future."),
     ):
         answer = coach.send(path, words="Her phone was off.", **fields)

@@ -102,7 +102,7 @@ def test_check_on_the_hold_page_is_refused_before_its_time(team, coach, ines, ad
     answer = coach.post(action, coach.token | coach.key_for(action) | sent)
     text = answer.get_data(as_text=True)
     assert answer.status_code == 409
-    assert "This check can’t be done before its time." in text
+    assert "It is too early for this check." in text
     assert "Asleep at her sister’s." in text
     assert find_task(team, ines, "safety_24h").completed_at is None
 

@@ -157,7 +157,7 @@ def test_own_client_is_named_and_the_coach_decides_that_it_is_somebody_else(team
     answer = coach.send("/cases/new", **ANSWERS)
     page = answer.get_data(as_text=True)
     assert answer.status_code == 409
-    assert f"You have Inès Okafor, {number}, who has the same name." in page
+    assert f"You already have a client, Inès Okafor, {number}, who has the same name." in page
     assert "this is somebody else" in page
     assert coach.send("/cases/new", **ANSWERS, agreed="yes").status_code == 303
 
@@ -216,7 +216,7 @@ def test_refused_intake_is_put_to_a_supervisor_and_opened_without_typing_again(
     assert 'formaction="/cases/new/ask"' in refused
     form = coach.form("/cases/new")
     asked = coach.post("/cases/new/ask", form.fields | ANSWERS).location
-    assert "One intake waits for your decision." in supervisor.text("/today")
+    assert "One intake is waiting for your decision." in supervisor.text("/today")
     listed = coach.text("/intakes")
     assert "Waiting" in listed
     assert not re.search(r"\bfits?\b", listed), "nothing was compared"
@@ -230,11 +230,15 @@ def test_refused_intake_is_put_to_a_supervisor_and_opened_without_typing_again(
     builders.client(team["coach2"], "Ines Okafor", agreed=True)
     answer = supervisor.post(decision, form.fields | {"is_allowed": "no"})
     assert answer.status_code == 409
-    for words in ("Other records fit this intake now", "Ines Okafor (coach:", "selected>No<"):
+    for words in (
+        "The records that match this intake have changed",
+        "Ines Okafor (coach:",
+        "selected>No<",
+    ):
         assert words in answer.text
     assert "has no field" not in answer.text
     assert supervisor.send(asked, decision, is_allowed="no").status_code == 303
-    assert "A supervisor has decided about one intake of yours." in coach.text("/today")
+    assert "A supervisor has decided about one intake that you entered." in coach.text("/today")
     page = coach.text(asked)
     assert "You can’t open this case" in page
     for words in ("Jonas Adler", "Helen Marsh"):

@@ -85,12 +85,12 @@ def test_altered_note_says_so_on_every_page_and_supervisor_and_admin_are_told(
     assert "isn’t as it was signed" not in coach_browser.text(f"/note/{note_id}")
     without_triggers()
     change(NOTES, note_id, minutes=5)
-    assert "This note isn’t as it was signed" in coach_browser.text(f"/note/{note_id}")
+    assert "This note was changed after it was signed" in coach_browser.text(f"/note/{note_id}")
     for path in (f"/case/{case.number}", f"/case/{case.number}/notes", "/notes"):
         assert "Not as signed" in coach_browser.text(path)
     assert "Not as signed" in StaffBrowser(app, team["supervisor"]).text("/today")
     people = StaffBrowser(app, team["admin"]).text("/people")
-    assert "Signed note that isn’t as it was signed" in people
+    assert "Signed note that was changed afterwards" in people
 
 
 def test_page_of_a_note_names_the_time_zone_in_which_it_was_signed(coach_browser, coach, case):

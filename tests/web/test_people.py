@@ -129,7 +129,7 @@ def test_admin_makes_a_code_for_somebody_else_who_reads_it_on_their_account(app,
     assert "Choose a reason." in admin.send(page, f"{page}/password-code").get_data(as_text=True)
     code = code_on(admin.send(page, f"{page}/password-code", reset_reason="forgotten"))
     assert choose(visitor, staff.PASSWORD, code=code).location == "/sign-in"
-    assert "link or code for a forgotten one" in StaffBrowser(app, coach).text("/account")
+    assert "last reset with a link or code" in StaffBrowser(app, coach).text("/account")
     own = admin.text(f"/people/{team['admin'].id}")
     assert "password-code" not in own
     assert "This is your own account" in own
@@ -145,7 +145,7 @@ def test_admin_edits_moves_disables_and_enables_somebody(app, team):
     builders.screen(coach, made.client_id, self_harm=3)
     left = admin.text(page)
     assert made.number in left
-    assert "Helen Marsh supervises them. A supervisor hands over at this address" in left
+    assert "Helen Marsh supervises them. A supervisor can hand over the clients here" in left
     assert f"/hand-over/{coach.id}" in left
     for answer in (
         admin.send(page, f"{page}/role", role="admin", supervisor_id=None),
@@ -169,7 +169,7 @@ def test_admin_edits_moves_disables_and_enables_somebody(app, team):
     successor = {"successor_id": str(team["coach2"].id)}
     assert admin.send(page, f"{page}/disable", **successor).location == page
     page = f"/people/{team['admin'].id}"
-    assert "Nobody else is an admin" in admin.send(page, f"{page}/disable").get_data(as_text=True)
+    assert "There is no other admin" in admin.send(page, f"{page}/disable").get_data(as_text=True)
 
 
 @pytest.mark.parametrize("who", ["coach", "supervisor"])

@@ -120,7 +120,7 @@ def test_end_of_a_circumstance_that_was_mentioned_again_meanwhile_is_refused(coa
     text = refused.get_data(as_text=True)
     assert refused.status_code == 409
     assert "The circumstance was not ended" in text
-    assert "Check the day, then send it again" in text
+    assert "Check the day. If the circumstance has ended since then, send it again" in text
     assert GONE in text
     shown = forms_in(text, address, form.action)[0]
     assert coach.post(form.action, shown.fields).status_code == 303
@@ -132,7 +132,9 @@ def test_end_of_a_circumstance_that_was_mentioned_again_meanwhile_is_refused(coa
 def test_choking_cannot_end_and_the_page_says_what_to_do(coach, ines, address):
     coach.send(address, **NONE, circumstances=["choking", "leaving"])
     text = coach.text(address)
-    assert "This can’t end. If it was ticked by mistake, mark that screening as recorded" in text
+    assert (
+        "This can’t be ended. If it was ticked by mistake, mark that screening as recorded" in text
+    )
     form = coach.form(address, f"{address}/circumstances")
     refused = coach.post(form.action, form.fields | {"circumstance": ["choking"], "reason": [GONE]})
     assert refused.status_code == 409

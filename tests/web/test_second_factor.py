@@ -62,7 +62,7 @@ def test_app_is_set_up_and_recovery_codes_are_shown_once(own, monkeypatch):
     again = own.post(form.action, sent)
     assert again.location == PAGE
     assert "The codes are shown only once" in own.text(PAGE)
-    assert "codes of an app" in own.text("/account")
+    assert "codes from an app" in own.text("/account")
 
 
 def test_refused_set_up_keeps_the_secret_of_the_page(own, app):

@@ -411,7 +411,7 @@ def test_required_factor_is_set_up_after_confirming_at_the_provider(app, coach, 
     go(visitor, provider)
     assert visitor.get("/today").location == "/account/second-factor"
     # A new key or passkey that is begun before would be lost on the way.
-    first = "Confirm first who you are"
+    first = "First confirm that it’s you"
     assert first in visitor.get("/account/second-factor").get_data(as_text=True)
     provider.signed_in_at = None
     answer = go(visitor, provider, "/account/provider/confirm?next=/account/second-factor")
@@ -491,4 +491,4 @@ def test_check_says_whether_the_provider_can_be_used(provider):
     provider.use(name="Other ID")
     [result] = installation_checks.check_provider()
     assert result.level == FAULT
-    assert "names another issuer" in result.text
+    assert "names a different issuer" in result.text

@@ -69,7 +69,7 @@ def count_limit_hits(document_hash: str) -> Iterator[None]:
             raise RuleBroken(
                 Reason(
                     "document_quarantined",
-                    f"This document exceeded the limits on time, memory or pages {MAX_HITS} times and won't be "
+                    f"This document exceeded the limits on time, memory or pages {MAX_HITS} times and won’t be "
                     "tried again unchanged today.",
                     "Change its content, try again tomorrow, or ask your administrator to look at it.",
                 )

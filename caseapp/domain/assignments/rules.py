@@ -51,7 +51,7 @@ CLIENT_MARKS_IT = Reason(
 )
 NOT_AVAILABLE = Reason(
     "not_available",
-    lazy_gettext("This handout isn't available at the moment."),
+    lazy_gettext("This handout isn’t available at the moment."),
     lazy_gettext("You can ask your coach about it the next time you talk."),
 )
 """Why a client can't read a handout of theirs: the same words, whether it was withdrawn, recalled or is suspended."""
@@ -201,7 +201,7 @@ def discretion_reasons(
         found.append(
             Reason(
                 "neutral_title",
-                "The PDF doesn't show any names because a handout in it has a neutral title.",
+                "The PDF doesn’t show any names because a handout in it has a neutral title.",
                 BY_HAND,
             )
         )
@@ -209,7 +209,7 @@ def discretion_reasons(
         found.append(
             Reason(
                 "by_hand_only",
-                "The PDF doesn't show any names because nothing may be sent to this client.",
+                "The PDF doesn’t show any names because nothing may be sent to this client.",
                 BY_HAND,
             )
         )
@@ -217,7 +217,7 @@ def discretion_reasons(
         found.append(
             Reason(
                 "safety_screen_unknown",
-                "The PDF doesn't show any names because we don't know whether the client is safe at home.",
+                "The PDF doesn’t show any names because we don’t know whether the client is safe at home.",
                 "Ask the safety questions in private and record the screening.",
             )
         )
@@ -225,7 +225,7 @@ def discretion_reasons(
         found.append(
             Reason(
                 "nothing_written",
-                "The PDF doesn't show any names because there is no safe way to write to the client.",
+                "The PDF doesn’t show any names because there is no safe way to write to the client.",
                 "Ask the client again what is safe, and record it under Details.",
             )
         )
@@ -254,7 +254,7 @@ def remove_unprintable(
 def _cannot_print(what: str, strange: str) -> Reason:
     return Reason(
         "missing_glyphs",
-        f"The PDF leaves out the {what}: our fonts can't print {strange}",
+        f"The PDF leaves out the {what}: our fonts can’t print {strange}",
         "Use other characters.",
     )
 

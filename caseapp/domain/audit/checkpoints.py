@@ -68,7 +68,7 @@ GET_ENDS = sa.select(AuditEvent.stream, AuditEvent.seq, AuditEvent.mac).where(
     )
 )
 WAY_OUT = (
-    "Bring back the database and the folder that belong together. If this database is the right one: "
+    "Restore a database and a folder that belong together. If this database is the right one: "
     "caseapp audit accept-rollback --reason …"
 )
 ACCEPTANCE = WrittenReason("Write what happened to the database", 10, 300)
@@ -237,8 +237,8 @@ def _list_faults(connection: Connection, line: str | None) -> list[Reason]:
     return [
         Reason(
             "rolled_back",
-            f"This database is older than checkpoint {last['number']} of {last['at']}, or another one: "
-            f"{len(wrong)} of {len(last['ends'])} streams of its log aren't those of then.",
+            f"This database is older than checkpoint {last['number']} of {last['at']}, or a different one: "
+            f"{len(wrong)} of {len(last['ends'])} streams of its log don’t match.",
             WAY_OUT,
         )
     ]
@@ -263,7 +263,7 @@ def record_acceptance(actor: Actor, reason: str) -> None:
             found = ["checkpoint_broken"]
     if not found:
         raise RuleBroken(
-            Reason("no_rollback", "The log is the one that the checkpoints name.", "Nothing to do.")
+            Reason("no_rollback", "The log matches its checkpoints.", "Nothing to do.")
         )
     record(actor, Action.ROLLBACK_ACCEPT, "audit_event", details={"why": found[0], "reason": words})
 

@@ -103,7 +103,7 @@ class SecurityEvent(Model):
     kind: Mapped[str] = mapped_column(sa.String(12), primary_key=True, info=one_of(SECURITY_EVENTS))
     subject_id: Mapped[UUID] = mapped_column(
         primary_key=True,
-        info=unconstrained("A member of staff or a client; zero where it is nobody's."),
+        info=unconstrained("A member of staff or a client; zero where it is nobody’s."),
     )
     times: Mapped[int] = mapped_column(info=between(1))
     last_at: Mapped[datetime]

@@ -64,10 +64,10 @@ KINDS = {
     "changed": "was changed, or was added at the end by somebody without the key",
     "missing": "is missing",
     "inserted": "was added by somebody without the key",
-    "order": "stands where another event was written",
-    "replaced": "is not the event that a checkpoint names: an earlier log was brought back, or another one",
+    "order": "is in the place of another event",
+    "replaced": "is not the event that a checkpoint names: an earlier or different log was restored",
     "unlike": "are not those that a checkpoint names: at least one was changed",
-    "checkpoint": "was changed, is missing, or stands where another one was written",
+    "checkpoint": "was changed, is missing, or is in the place of another one",
     "file": "was changed after it was exported, or its end is missing",
     "key": "is signed with another key than the one that was given",
 }
@@ -290,9 +290,7 @@ def read_checkpoints(lines: Sequence[str], public_keys: Mapping[int, bytes]) -> 
     for line in reversed(lines):
         checkpoint = open_checkpoint(line, public_keys)
         if found and found[-1]["previous"] != hashlib.sha256(line.encode()).hexdigest():
-            raise CheckpointBroken(
-                "A checkpoint is missing or stands where another one was written"
-            )
+            raise CheckpointBroken("A checkpoint is missing or in the place of another one")
         found.append(checkpoint)
         if checkpoint["accepted"]:
             break
@@ -343,7 +341,7 @@ def list_marks(checkpoints: Iterable[Checkpoint]) -> dict[int, dict[int, bytes]]
 def describe_checkpoints(checkpoints: Sequence[Checkpoint]) -> str:
     """Say with which checkpoints a log was compared, oldest first, as a line for people."""
     if not checkpoints:
-        return "Compared with no checkpoint."
+        return "Not compared with any checkpoint."
     named = [f"{found['number']} of {found['at']} UTC" for found in checkpoints]
     if len(named) == 1:
         return f"Compared with checkpoint {named[0]}."
@@ -503,7 +501,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         action="append",
         type=bytes.fromhex,
         metavar="HEX",
-        help="the key that the practice has told you; for several keys, again",
+        help="the key that the practice gave you; repeat for several keys",
     )
     given = parser.parse_args(arguments)
     with given.file.open("rb") as lines:
@@ -512,7 +510,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not found.faults:
         said = [f"{found.events} events are as they were exported."]
     said.append(describe_checkpoints(found.checkpoints))
-    said.append(f"Checkpoints vouch for {found.vouched} of {found.events} events.")
+    said.append(f"Checkpoints cover {found.vouched} of {found.events} events.")
     if given.key is None:
         said.append("Compare the keys with those that the practice has told you, or name them:")
         said += [f"  --key {key.hex()}" for key in found.public_keys.values()]

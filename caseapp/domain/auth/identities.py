@@ -38,12 +38,12 @@ USE_PROVIDER = lazy_gettext(
 TAKEN = Reason(
     "identity_taken",
     "That account is already linked to somebody else’s account here.",
-    "Sign out at the provider, and link the account that is yours.",
+    "Sign out at the provider, then link your own account.",
 )
 REQUIRED = Reason(
     "single_sign_on_required",
     "The practice requires single sign-on, so the account can’t be unlinked.",
-    "To link another account instead, link it now: it takes the place of this one.",
+    "To use another account, link it now: it replaces this one.",
 )
 INSERT_UNLESS_TAKEN = {
     name: dialect.insert(Credential.__table__).on_conflict_do_nothing().returning(Credential.id)

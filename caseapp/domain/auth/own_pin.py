@@ -52,7 +52,9 @@ def check_pin_change(
     if error := find_pin_error(change.new_pin):
         raise Invalid({"new_pin": [error]})
     if change.new_pin == change.pin:
-        raise Invalid({"new_pin": [gettext("Choose other digits than those you have now.")]})
+        raise Invalid(
+            {"new_pin": [gettext("Choose a PIN that is different from the one you have now.")]}
+        )
     right = check_secret(actor.id, change.pin, "pin", device)
     return CheckedPinChange(right, hash_secret(change.new_pin), stretch_pin(change.new_pin))
 

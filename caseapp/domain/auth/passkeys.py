@@ -203,9 +203,15 @@ def add_passkey(actor: Actor, new: NewPasskey, browser: str) -> list[str]:
     device_id = bytes_to_base64url(verified.credential_id)
     lookup = hash_token(device_id)
     if db.session.scalar(sa.select(Passkey.id).where(Passkey.lookup == lookup)):
-        raise Invalid({"passkey_answer": ["That passkey was added already."]})
+        raise Invalid({"passkey_answer": ["That passkey has already been added."]})
     if len(list_passkeys(actor.id)) >= MOST_PASSKEYS:
-        raise Invalid({"passkey_answer": [f"Remove one first: {MOST_PASSKEYS} are the most."]})
+        raise Invalid(
+            {
+                "passkey_answer": [
+                    f"You can have {MOST_PASSKEYS} passkeys at most. Remove one first."
+                ]
+            }
+        )
     row = Passkey(
         id=new_id(),
         person_id=actor.id,

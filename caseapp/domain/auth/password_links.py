@@ -55,7 +55,7 @@ FORGOTTEN_MAIL = "forgotten_password_mail"
 REPLACED_MAIL = "password_replaced_mail"
 TEMPLATES = {"invitation": "invitation", "reset": "forgotten-password"}
 OWN_PASSWORD = Reason(
-    "own_password", "This is your own account.", "Change your password on the page Account."
+    "own_password", "This is your own account.", "Change your password on the Account page."
 )
 DISABLED = Reason("disabled", "The account is disabled.", "Enable it first.")
 ACCEPTED = Reason(
@@ -68,7 +68,7 @@ NOT_ACCEPTED = Reason(
 )
 ADDRESS_CHANGED = Reason(
     "address_changed",
-    "Their address was changed less than 24 hours ago, and the one before was told.",
+    "Their address was changed less than 24 hours ago, and they were told at the earlier one.",
     "Wait until then. Their password is still the same.",
 )
 

@@ -27,12 +27,12 @@ NOT_LINKED = lazy_gettext(
     "page Account."
 )
 OTHER_ACCOUNT = lazy_gettext(
-    "You signed in there with another account than the one that you have linked."
+    "You signed in there with a different account from the one you have linked."
 )
 FACTOR_NEEDED = Reason(
     "second_factor_needed",
-    "The provider didn’t say that you showed a second factor.",
-    "Do it again and confirm with a code from your app.",
+    "The provider didn’t confirm that you used a second factor.",
+    "Try again and confirm with a code from your app.",
 )
 
 

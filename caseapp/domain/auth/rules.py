@@ -51,7 +51,7 @@ NOT_REMEMBERED = Reason(
     lazy_gettext("This phone or computer can’t be remembered right now."),
     lazy_gettext("Come back with a link or your card, as before."),
 )
-OUT_OF_REACH = "A token can’t make an admin, or change one’s account. Sign in to do that."
+OUT_OF_REACH = "A token can’t make an admin or change an admin’s account. Sign in to do that."
 PIN_NEEDED = Reason(
     "pin_needed", lazy_gettext("Your PIN is missing."), lazy_gettext("Enter your PIN first.")
 )

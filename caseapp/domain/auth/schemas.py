@@ -245,7 +245,7 @@ class NewPasskeySchema(Schema):
     passkey_answer = fields.String(
         required=True,
         validate=validate.Length(1, 8000),
-        error_messages={"required": "Your browser made no passkey."},
+        error_messages={"required": "Your browser didn’t make a passkey."},
     )
 
     @post_load

@@ -48,15 +48,15 @@ PASSKEY_IN_USE = sa.select(Passkey.id).where(Passkey.ended_at.is_(None))
 REMOVAL_MAIL = "second_factor_removed_mail"
 REQUIRED = Reason(
     "second_factor_required",
-    "The practice requires a second factor of your role.",
-    "Add a passkey or set up another app first. Another app takes the place of this one.",
+    "The practice requires a second factor for your role.",
+    "Add a passkey or set up another app first. A new app replaces this one.",
 )
 OWN_FACTOR = Reason(
     "own_factor",
     "This is your own second factor.",
-    "Change it on the page Account, Second factor.",
+    "Change it under Account, Second factor.",
 )
-WRONG_CODE = lazy_gettext("That code isn’t right, or has been used already. Wait for the next one.")
+WRONG_CODE = lazy_gettext("That code isn’t right, or has already been used. Wait for the next one.")
 
 
 def new_secret() -> str:

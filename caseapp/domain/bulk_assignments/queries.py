@@ -52,11 +52,11 @@ REASON_LABELS = GENERAL_WORDING | {
     "by_hand_only": "There is no confirmed safe way to send anything to this client, so use it only in a session.",
     "case_closed": "The case is closed.",
     "case_not_found": "The coach no longer has access to this case.",
-    "channel_not_available": "This handout isn't available through this channel.",
+    "channel_not_available": "This handout isn’t available through this channel.",
     CONTACT_FROZEN.code: CONTACT_FROZEN.message,
     "failed": "Something went wrong and nothing was assigned. Try again from the case.",
     "hidden": "The practice has hidden this handout.",
-    "help_lines_empty": "The handout needs help lines that the practice hasn't listed.",
+    "help_lines_empty": "The handout needs help lines that the practice hasn’t listed.",
     "hold_open": "A hold is open.",
     "in_session_only": "Use it only in a session, together with the client.",
     "later_stage": "The handout belongs to a later stage.",
@@ -127,7 +127,7 @@ def describe_reason(code: str, handout: Handout) -> Reason:
     own = {bar.tag: bar.because for bar in get_bars(handout).conditions}
     return Reason(
         code,
-        own.get(code) or REASON_LABELS.get(code, "It doesn't suit the client now."),
+        own.get(code) or REASON_LABELS.get(code, "It doesn’t suit the client now."),
         WAYS_OUT.get(code, "Open the case to see what the client can get now."),
     )
 

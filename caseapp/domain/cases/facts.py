@@ -28,7 +28,7 @@ YES_NO = {"yes": "Yes", "no": "No"}
 FACTS = (
     Fact(
         "role",
-        "Client's role",
+        "Client’s role",
         "The client",
         {"spouse": "Spouse", "partner": "Partner", "ex": "Former spouse or partner"},
     ),
@@ -46,7 +46,7 @@ FACTS = (
         },
     ),
     Fact(
-        "gender", "Gender, in the client's own words", "The client", kind="text", hint="Optional."
+        "gender", "Gender, in the client’s own words", "The client", kind="text", hint="Optional."
     ),
     Fact(
         "referral_source",
@@ -110,7 +110,7 @@ FACTS = (
             "not_said": "Not said",
         },
         kind="multiple",
-        hint="This is the client's account, not a fact about the spouse.",
+        hint="This is the client’s account, not a fact about the spouse.",
     ),
     Fact(
         "affair_disclosed",
@@ -183,20 +183,20 @@ FACTS = (
     Fact("order_until", "Order ends on", "Contact", kind="date", restricted=True),
     Fact(
         "scenario",
-        "Coach's impression of the spouse",
+        "Coach’s impression of the spouse",
         "Contact",
         {
             "values": "Spouse values the relationship but wants to leave",
             "does_not": "Spouse does not value it",
             "unknown": "Unknown",
         },
-        hint="Based on the client's account only. Do not repeat it to anyone.",
+        hint="Based on the client’s account only. Do not repeat it to anyone.",
         restricted=True,
     ),
     Fact("children", "Number of children", "Family and support", kind="number"),
     Fact(
         "children_ages",
-        "Children's ages",
+        "Children’s ages",
         "Family and support",
         {"0_4": "0 to 4", "5_11": "5 to 11", "12_17": "12 to 17", "adult": "18 or over"},
         kind="multiple",
@@ -248,7 +248,7 @@ OUTCOMES_APART = {"separated", "divorcing", "stopped_hoping"}
 FINAL_SCREENING = ("done", "not_possible")
 CLOSE_REASONS = {
     "decision": "A decision was made",
-    "goal_changed": "The client's goal changed",
+    "goal_changed": "The client’s goal changed",
     "no_movement": "No progress after three reviews",
     "referred": "Referred elsewhere",
     "client_stopped": "The client ended the coaching",

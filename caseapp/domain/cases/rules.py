@@ -287,7 +287,7 @@ def _list_hold_blockers(
     if closing.outcome != "lost_contact":
         yield Reason(
             "hold_open",
-            "A case can't be closed while a safety hold is open.",
+            "A case can’t be closed while a safety hold is open.",
             "Ask your supervisor to release the hold first. If you have lost contact with the client, a supervisor "
             "can close the case for that reason.",
         )
@@ -302,13 +302,13 @@ def _list_hold_blockers(
     if closing.final_screening != "not_possible":
         yield Reason(
             "contact_lost",
-            "When contact is lost, a final screening isn't possible.",
+            "When contact is lost, a final screening isn’t possible.",
             "Under Final screening, choose “Not possible”, and write why.",
         )
     if not is_second_person:
         yield Reason(
             "second_person_needed",
-            "While a safety hold is open, a case must be closed by a supervisor who isn't its coach.",
+            "While a safety hold is open, a case must be closed by a supervisor who isn’t its coach.",
             "Ask another supervisor to close it.",
         )
 
@@ -367,7 +367,7 @@ def check_clear_case_flag(
             reasons.append(
                 Reason(
                     "order_in_force",
-                    f"The contact block can't be cleared while an order is in force (case {number}).",
+                    f"The contact block can’t be cleared while an order is in force (case {number}).",
                     "When the order has ended, update it under Details of that case first.",
                 )
             )
@@ -375,7 +375,7 @@ def check_clear_case_flag(
             reasons.append(
                 Reason(
                     "no_contact_asked",
-                    f"The contact block can't be cleared while the spouse wants no contact (case {number}).",
+                    f"The contact block can’t be cleared while the spouse wants no contact (case {number}).",
                     "If the spouse has said otherwise, update it under Details of that case first.",
                 )
             )

@@ -250,7 +250,7 @@ class _CaseResponse(CaseListItemResponseSchema):
         required=True,
         validate=validate.OneOf(STATES),
         metadata={
-            "description": "How the client's consent stands: `given`, given to an `earlier_text` than the practice's "
+            "description": "How the client’s consent stands: `given`, given to an `earlier_text` than the practice’s "
             "present one, `missing` or `withdrawn`."
         },
     )

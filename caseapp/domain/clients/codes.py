@@ -43,7 +43,7 @@ DENIAL_END_REASONS = {
 TRANSFER_STATES = ("offered", "accepted", "declined", "withdrawn", "undone", "expired")
 """What became of an offer of a case to a colleague."""
 TRANSFER_REASONS = {
-    "leaving": "I am leaving, or will be away for long",
+    "leaving": "I am leaving, or will be away for a long time",
     "workload": "I have too many cases",
     "experience": "The colleague has more experience with this",
     "schedule": "Times, place or language suit better",
@@ -98,10 +98,10 @@ NEW_CODE_REASONS = {
 
 MATCH_REASONS = {
     "same_name": "has the same name",
-    "is_partner": "has the name of this person's partner",
+    "is_partner": "has the name of this person’s partner",
     "has_partner": "names this person as their partner",
     "similar_name": "has a similar name",
-    "similar_to_partner": "has a name like that of this person's partner",
+    "similar_to_partner": "has a name like that of this person’s partner",
     "has_similar_partner": "names somebody with a similar name as their partner",
     "same_contact": "has the same email or phone",
 }

@@ -38,7 +38,7 @@ MUST_NOT_SEE = Reason(
 )
 ONLY_COVERS = Reason(
     "only_covers",
-    "Whoever only covers for the coach can’t give anybody, nor take, a role that outlasts the cover.",
+    "If you only cover for the coach, you can’t give or take a role that lasts longer than the cover.",
     "Ask the coach or their supervisor to do it.",
 )
 CONTACT_FROZEN = Reason(
@@ -81,7 +81,8 @@ def list_match_blockers(
     named = [
         Reason(
             "possible_duplicate",
-            f"You have {', '.join(filter(None, (match.name, match.number)))}, who {MATCH_REASONS[match.reason]}.",
+            f"You already have a client, {', '.join(filter(None, (match.name, match.number)))}, who "
+            f"{MATCH_REASONS[match.reason]}.",
             "Open that record if it is the same person. Otherwise tick the box to save.",
         )
         for match in own

@@ -107,7 +107,7 @@ class ClientSchema(Schema):
         allow_none=True,
         validate=validate.OneOf(LANGUAGES),
         metadata={
-            "description": "The language of the portal, emails and PDFs; null for the practice's."
+            "description": "The language of the portal, emails and PDFs; null for the practice’s."
         },
     )
     safe_channels = fields.List(
@@ -200,7 +200,7 @@ class EnteredClientSchema(ClientSchema):
         load_default=False,
         metadata={
             "description": "Whether somebody has looked at the records that these details fit and decided that they "
-            "may be saved. Coaches decide so only about a same or similar name among their own clients."
+            "may be saved. Coaches decide this only for the same or a similar name among their own clients."
         },
     )
 
@@ -249,7 +249,7 @@ class ClientResponseSchema(Schema):
         required=True,
         allow_none=True,
         metadata={
-            "description": "The newest version of the practice's text that the client agreed to; 0 where the practice "
+            "description": "The newest version of the practice’s text that the client agreed to; 0 where the practice "
             "had none, null if only intake recorded consent, or nobody."
         },
     )

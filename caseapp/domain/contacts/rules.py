@@ -36,9 +36,9 @@ def find_contact_faults(new: NewContact, moment: datetime) -> dict[str, list[str
     elif new.kind not in HAS_METHOD and new.method is not None:
         faults["method"] = ["A session that didn’t take place has no method. Leave this empty."]
     if new.kind != CANCELLED and new.cancelled_by is not None:
-        faults["cancelled_by"] = ["Only a cancelled session has this. Leave it empty."]
+        faults["cancelled_by"] = ["This is only for a cancelled session. Leave it empty."]
     if new.follow_up and new.kind not in FOLLOWUP_TITLES:
-        faults["follow_up"] = ["You were in contact. Add a follow-up on the page Follow-ups."]
+        faults["follow_up"] = ["You were in contact. Add a follow-up on the Follow-ups page."]
     return faults
 
 

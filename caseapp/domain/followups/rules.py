@@ -42,7 +42,7 @@ ALREADY_COMPLETED = Reason(
 )
 TOO_EARLY = Reason(
     "too_early",
-    "This check can’t be done before its time.",
+    "It is too early for this check.",
     "Write down any earlier contact in a session note, and do the check when it is due.",
 )
 SUPERVISOR_NEEDED = Reason(

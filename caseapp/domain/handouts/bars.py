@@ -97,9 +97,9 @@ GENERAL_WORDING = {
     "contact_block": "Contact is blocked at present.",
     "violence_flag": "The client is being harmed, has been harmed or is afraid.",
     "client_harm_flag": "The client has harmed, threatened or followed someone; refer to a specialist service.",
-    "safety_screen_unknown": "A safety question hasn't been asked, or fear at home wasn't asked about alone.",
+    "safety_screen_unknown": "A safety question hasn’t been asked, or fear at home wasn’t asked about alone.",
     "safety_screen_older_than_14_days": "A safety question was last asked more than 14 days ago.",
-    "fear_unknown": "Fear at home wasn't asked about when the client was alone.",
+    "fear_unknown": "Fear at home wasn’t asked about when the client was alone.",
     "fear_watch": "There is tension or fear at home, so anything for couples has to wait.",
     "joint_consent": "The parts for couples need both partners’ freely given consent.",
 }

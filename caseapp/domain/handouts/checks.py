@@ -85,7 +85,7 @@ def list_handout_problems(handout: Handout, day: date) -> list[tuple[str, str]]:
     found += list_contradictions(handout)
     found += [(one.key, one.text) for one in list_laxer_statements(handout)]
     if handout.involves is None:
-        found.append(("involves", "it doesn't say what it involves"))
+        found.append(("involves", "it doesn’t say what it involves"))
     if _is_sensitive(handout) and not handout.alias:
         found.append(("alias", "a sensitive handout needs a neutral title"))
     labels = [plain_text(field.label).casefold() for field in handout.fields]
@@ -113,7 +113,7 @@ def _list_claim_problems(handout: Handout) -> list[str]:
         ),
         *(f"there is no source {source}" for source in handout.sources if source not in sources()),
         *(
-            f"its sources don't match its claims: {source}"
+            f"its sources don’t match its claims: {source}"
             for source in sorted(cited ^ set(handout.sources))
         ),
         *(
@@ -181,7 +181,7 @@ def check_help_lines(handouts: Iterable[Handout]) -> list[str]:
     ]
     help_lines = get_practice_info().help_lines
     found += [
-        f"{_name(handout)}: needs {BLOCK_NAMES[block]}, but the practice hasn't listed one"
+        f"{_name(handout)}: needs {BLOCK_NAMES[block]}, but the practice hasn’t listed one"
         for handout in handouts
         for block in find_empty_blocks(handout, help_lines)
     ]

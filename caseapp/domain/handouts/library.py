@@ -323,7 +323,7 @@ def find_mismatches(handout: Handout) -> list[tuple[str, str]]:
         problems.append(("history", "the history does not end with this version"))
     foreign = not handout.is_practice_handout and (handout.based_on or handout.clinician)
     if handout.is_practice_handout != handout.code.startswith("P") or foreign:
-        problems.append(("id", "id, code and origin don't match"))
+        problems.append(("id", "id, code and origin don’t match"))
     return problems
 
 

@@ -203,7 +203,7 @@ def describe_empty_block(name: str) -> Reason:
     """Give the reason why a handout with an empty help-line block can't be used."""
     return Reason(
         "help_lines_empty",
-        f"This handout needs {BLOCK_NAMES[name]}, but the practice hasn't listed one.",
+        f"This handout needs {BLOCK_NAMES[name]}, but the practice hasn’t listed one.",
         "An admin can add a local help line under Settings.",
     )
 

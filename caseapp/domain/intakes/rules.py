@@ -23,13 +23,13 @@ ALREADY_DECIDED = Reason(
 )
 OWN_INTAKE = Reason(
     "own_intake",
-    "Nobody decides about an intake of their own here.",
-    "Ask another supervisor, or look at the records that it fits and add the client yourself.",
+    "You can’t decide about your own intake.",
+    "Ask another supervisor, or look at the matching records and add the client yourself.",
 )
 OTHERS_FIT = Reason(
     "other_matches",
-    "Other records fit this intake now than those that you were shown.",
-    "Look at the records that it fits now and decide again.",
+    "The records that match this intake have changed since you opened the page.",
+    "Look at the records that match now, and decide again.",
 )
 NOT_ALLOWED = Reason(
     "not_allowed",
@@ -45,7 +45,7 @@ def list_asking_blockers(*, has_supervisor: bool, waiting: int) -> list[Reason]:
         blockers.append(
             Reason(
                 "too_many_waiting",
-                f"{waiting} of your intakes already wait for a supervisor.",
+                f"{waiting} of your intakes are already waiting for a supervisor.",
                 "Talk to your supervisor about these first.",
             )
         )

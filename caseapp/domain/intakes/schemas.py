@@ -48,7 +48,7 @@ class EnteredIntakeSchema(AskedIntakeSchema):
     agreed = fields.Boolean(
         load_default=False,
         metadata={
-            "description": "True says that you have looked at your own clients whom it fits, and that this is somebody "
+            "description": "True says that you have looked at your own clients who match, and that this is somebody "
             "else."
         },
     )
@@ -74,8 +74,8 @@ class IntakeDecisionSchema(Schema):
         fields.UUID(),
         load_default=list,
         metadata={
-            "description": "The `client_id` of each of the `matches` that you were shown. Nothing is decided when the "
-            "intake fits somebody else by now."
+            "description": "The `client_id` of each of the `matches` that you were shown. Nothing is decided if other "
+            "records match by now."
         },
     )
 

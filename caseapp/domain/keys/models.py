@@ -12,7 +12,7 @@ from caseapp.core.database import Model, between, one_of, unconstrained
 from caseapp.core.ids import new_id
 from caseapp.domain.keys.purposes import PURPOSES
 
-IN_KEY_FILE = "The id of a key that is stored only in the operator's key file."
+IN_KEY_FILE = "The id of a key that is stored only in the operator’s key file."
 
 
 class ClientKey(Model):

@@ -31,22 +31,23 @@ if TYPE_CHECKING:
     from caseapp.domain.notes.schemas import DraftChange, NewAddendum
 
 SESSION_BEFORE_CASE = (
-    "This is before the case was opened. Check the date. If it is right, say so in words instead."
+    "This is before the case was opened. Check the date. If it is right, write that in the "
+    "text instead."
 )
 LONGEST_SESSION = timedelta(minutes=MAX_SESSION_MINUTES)
 
 CASE_CLOSED = Reason("case_closed", "This case is closed.", "Reopen the case to add a note.")
 NOTE_SIGNED = Reason(
     "note_signed",
-    "This note is signed and can't be changed.",
-    "Correct it or add to it by an addendum.",
+    "This note is signed and can’t be changed.",
+    "Correct it or add to it with an addendum.",
 )
 NOT_SIGNED = Reason(
-    "note_not_signed", "This note isn't signed yet.", "Change the draft, or sign it first."
+    "note_not_signed", "This note isn’t signed yet.", "Change the draft, or sign it first."
 )
 NOTE_ALTERED = Reason(
     "note_altered",
-    "This note isn’t as it was signed: it was changed in the database.",
+    "This note was changed in the database after it was signed.",
     "Tell your supervisor, and write a new note.",
 )
 NOTE_IN_ERROR = Reason(
@@ -56,8 +57,8 @@ NOTE_IN_ERROR = Reason(
 )
 NOT_RESPONSIBLE = Reason(
     "not_responsible_for_note",
-    "You neither wrote this note nor are responsible for the client.",
-    "Ask the author, the client's coach or a supervisor to add it.",
+    "You didn’t write this note and aren’t responsible for the client.",
+    "Ask the author, the client’s coach or a supervisor to add it.",
 )
 DRAFT_MOVED = Reason(
     "draft_moved",
@@ -293,7 +294,7 @@ def find_addendum_faults(
     faults: dict[str, list[str]] = {}
     is_changed = new.session_at is not None or new.minutes is not None
     if new.kind == "correction" and not (new.text or is_changed):
-        faults["text"] = ["Write what is right, or change when the session was or its minutes."]
+        faults["text"] = ["Write what is right, or change the session’s time or minutes."]
     if new.kind == "addition" and not new.text:
         faults["text"] = ["Write what is missing."]
     if new.kind != "addition" and not new.reason:
@@ -302,7 +303,7 @@ def find_addendum_faults(
         for name in ("session_at", "minutes"):
             if getattr(new, name) is not None:
                 faults[name] = [
-                    "Only a correction can change this. Choose it, or leave this empty."
+                    "Only a correction can change this. Choose “A correction”, or leave this empty."
                 ]
     if new.session_at is not None and new.session_at > moment:
         faults["session_at"] = [SESSION_IN_FUTURE]

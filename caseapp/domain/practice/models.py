@@ -39,7 +39,7 @@ class Practice(Model):
         sa.String(60), info=unconstrained("The regions for which the library has help lines.")
     )
     zone: Mapped[str] = mapped_column(
-        sa.String(40), info=unconstrained("The time zones come from the system's own list.")
+        sa.String(40), info=unconstrained("The time zones come from the system’s own list.")
     )
     language: Mapped[str] = mapped_column(
         sa.String(5),

@@ -20,13 +20,13 @@ NOT_CURRENT = Reason(
 )
 NEVER_ENDS = Reason(
     "circumstance_never_ends",
-    "This circumstance can’t end: once it has happened, the danger stays.",
+    "This circumstance can’t be ended: once it has happened, the danger stays.",
     "If it was ticked by mistake, mark that screening as recorded in error.",
 )
 MENTIONED_AGAIN = Reason(
     "circumstance_mentioned_again",
-    "When this circumstance was mentioned last has changed since you opened the page.",
-    "Check the day, then send it again if the circumstance has still ended.",
+    "The day on which this circumstance was last mentioned has changed since you opened the page.",
+    "Check the day. If the circumstance has ended since then, send it again.",
 )
 
 

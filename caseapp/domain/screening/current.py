@@ -166,7 +166,7 @@ def current_from_row(row: Any, key: DataKey) -> CurrentSafety:  # noqa: ANN401 -
     Raises SealBroken when the state was changed, or is older than the client's events.
     """
     if row.safety_is_behind:
-        raise SealBroken("A client's safety state is older than their safety events.")
+        raise SealBroken("A client’s safety state is older than their safety events.")
     if row.safety_seq is None:
         return CurrentSafety(0, NO_TAG, DerivedState())
     return open_state(

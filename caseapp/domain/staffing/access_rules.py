@@ -69,16 +69,18 @@ def list_grounds(facts: AccessFacts, moment: datetime) -> list[Ground]:
     """List every ground for and against that somebody opens a case at a moment, those that deny first."""
     found = []
     if facts.disabled_at is not None:
-        text = f"Their account was disabled on {_day(facts.disabled_at)} and opens nothing."
+        text = (
+            f"Their account was disabled on {_day(facts.disabled_at)}, so it can’t open anything."
+        )
         found.append(Ground("disabled", text))
     if facts.role == Role.ADMIN:
-        found.append(Ground("admin", "Admins open no client’s records."))
+        found.append(Ground("admin", "Admins can’t open client records."))
     if facts.is_denied:
         found.append(Ground("denied", "It is recorded that they must not see this client."))
     for each in facts.memberships:
         found += _list_of(each, facts, moment)
     if not {ground.code for ground in found} & ALLOWING:
-        text = "They aren’t the client’s coach now, and supervise nobody who is."
+        text = "They aren’t the client’s coach now, and don’t supervise the coach."
         found.append(Ground("no_membership", text))
     return found
 
@@ -102,13 +104,13 @@ def _list_of(found: Membership, facts: AccessFacts, moment: datetime) -> list[Gr
     if found.role == COVER and is_own:
         return [Ground("cover" if is_current else "not_now", f"They cover for the coach {span}.")]
     if found.role == READER and is_own:
-        text = f"They can read it by emergency access {span}, and change nothing."
+        text = f"They can read it by emergency access {span}, but not change it."
         return [Ground("reader" if is_current else "not_now", text)]
     if found.role == COACH and supervises:
         text = f"They supervise {found.name}, the client’s coach {span}."
         return [Ground("supervisor" if is_current else "not_now", text)]
     if found.role in LIMITED_ROLES and is_own and is_current:
-        return [Ground(found.role, f"{LIMITED_ROLES[found.role]} That is so {span}.")]
+        return [Ground(found.role, f"{LIMITED_ROLES[found.role]} This applies {span}.")]
     return []
 
 

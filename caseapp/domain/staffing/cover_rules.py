@@ -24,16 +24,16 @@ NOT_ACTIVE = Reason(
     "Choose somebody else.",
 )
 SAME_PERSON = Reason("same_person", "Nobody can cover for themselves.", "Choose somebody else.")
-IN_THE_PAST = Reason("in_the_past", "The first day is over.", "Choose today or a later day.")
+IN_THE_PAST = Reason("in_the_past", "The first day is in the past.", "Choose today or a later day.")
 TOO_FAR = Reason(
-    "too_far", f"A cover begins within {FARTHEST_DAYS} days.", "Choose an earlier first day."
+    "too_far", f"Cover must begin within {FARTHEST_DAYS} days.", "Choose an earlier first day."
 )
 ENDS_BEFORE = Reason(
     "ends_before", "The last day is before the first.", "Choose the first day or a later one."
 )
 TOO_LONG = Reason(
     "too_long",
-    f"One cover lasts {MOST_COVER_DAYS} days at most.",
+    f"Cover can last {MOST_COVER_DAYS} days at most.",
     "Choose an earlier last day, or hand over the clients.",
 )
 ENDED = Reason("ended", "This cover has already ended.", "Arrange another one.")

@@ -30,7 +30,7 @@ SAME_PERSON = Reason(
 NO_SECOND = Reason(
     "no_second_person",
     "Nobody else could then release this client’s hold.",
-    "Choose somebody with a supervisor, or first name another supervisor on the page of the hold.",
+    "Choose somebody with a supervisor, or first name another supervisor on the hold page.",
 )
 NO_SUPERVISOR = Reason(
     "not_a_supervisor",
@@ -52,15 +52,19 @@ COACHES_CLIENT = Reason(
     "Hand over the client to somebody else first: Board, Hand over.",
 )
 ALREADY_DENIED = Reason(
-    "already_denied", "This person must not see the client already.", "There is nothing to do."
+    "already_denied",
+    "It is already recorded that this person must not see the client.",
+    "There is nothing to do.",
 )
-SEES_CLIENT = Reason("sees_client", "You can read this client’s record already.", "Open it: Cases.")
+SEES_CLIENT = Reason(
+    "sees_client", "You can already read this client’s record.", "Open it under Cases."
+)
 TOO_MANY_EMERGENCIES = Reason(
     "too_many_emergencies",
     f"You have used emergency access {MOST_EMERGENCIES} times in the last {EMERGENCY_HOURS} hours.",
     "Ask the client’s coach or their supervisor.",
 )
-REVIEWED = Reason("reviewed", "This access was reviewed already.", "There is nothing to do.")
+REVIEWED = Reason("reviewed", "This access has already been reviewed.", "There is nothing to do.")
 SUPERVISOR_NEEDED = Reason(
     "supervisor_needed",
     "Only a supervisor can work without a supervisor.",
@@ -71,7 +75,7 @@ NONE_NEEDED = Reason("none_needed", "An admin has no supervisor.", "Leave the su
 
 LAST_ADMIN = Reason(
     "last_admin",
-    "Nobody else is an admin who can sign in.",
+    "There is no other admin who can sign in.",
     "Make somebody else an admin first.",
 )
 NO_COACH = Reason(
@@ -172,8 +176,8 @@ def list_leaving_blockers(
         reasons.append(
             Reason(
                 "second_person",
-                f"Nobody else could release a hold of these clients: {', '.join(named)}.",
-                "Ask the coach to name another supervisor on the page of the hold, or give the coach a supervisor.",
+                f"Nobody else could release a hold for these clients: {', '.join(named)}.",
+                "Ask the coach to name another supervisor on the hold page, or give the coach a supervisor.",
             )
         )
     if people and not has_successor:

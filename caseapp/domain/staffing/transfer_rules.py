@@ -64,12 +64,12 @@ TOO_LATE = Reason(
 )
 PASSED_ON = Reason(
     "passed_on",
-    "The case was passed on since, or its first coach is one again.",
+    "The client’s coach has changed since then.",
     "The present coach can offer it back.",
 )
 ASK_SUPERVISOR = Reason(
     "ask_supervisor",
-    "The case can’t change hands between these two people now.",
+    "This case can’t be transferred between these two people now.",
     "Ask a supervisor of the coach to hand it over: Board, Hand over. They are told what is missing.",
 )
 """Says nothing of a hold, since whoever reads it may not see the client; that it is refused lets them guess one."""

@@ -48,7 +48,7 @@ ALLOWED_IN_HOLD_BY_NAME = Reason(
 )
 NOT_BARRED = Reason(
     "not_barred",
-    "The hold doesn't block this handout, so it doesn't need to be allowed.",
+    "The hold doesn’t block this handout, so it doesn’t need to be allowed.",
     "Assign it under Handouts.",
 )
 NO_CARE_HOLD = Reason(
@@ -301,7 +301,7 @@ def _channel_blockers(suitability: Suitability, channel: str, situation: Situati
     return [
         Reason(
             "channel_not_available",
-            "This handout isn't available through this channel.",
+            "This handout isn’t available through this channel.",
             "Choose another channel.",
         )
     ]
@@ -322,7 +322,7 @@ def _blockers(
     if barred and not is_allowed:
         found["hold_open"] = Reason(
             "hold_open",
-            f"A {situation.hold} hold is open, and this handout isn't meant for use during a hold.",
+            f"A {situation.hold} hold is open, and this handout isn’t meant for use during a hold.",
             "Choose a handout that is allowed during this hold. The hold page shows how to release the hold.",
         )
     found |= {bar.tag: _reason(bar) for bar in met}

@@ -14,7 +14,7 @@ const TEXTS = {
   saving: "Saving…",
   saved: "Saved at {time}",
   again: "Not saved. Trying again…",
-  signedOut: "You're signed out. Sign in again in a new tab; your text stays here.",
+  signedOut: "You’re signed out. Sign in again in a new tab; your text stays here.",
   elsewhere: "Not saved. A newer version was saved in another window.",
   invalid: "Not saved. {why}",
   closed: "",

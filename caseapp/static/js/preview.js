@@ -31,7 +31,7 @@ export function startPreview() {
     clearTimeout(timer);
     timer = setTimeout(() => {
       show().catch(() => {
-        status.textContent = "The preview can't be updated right now. Keep typing to try again.";
+        status.textContent = "The preview can’t be updated right now. Keep typing to try again.";
       });
     }, PAUSE_MS);
   });

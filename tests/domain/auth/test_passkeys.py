@@ -114,7 +114,9 @@ def test_ten_passkeys_are_the_most(coach):
         add(coach, Authenticator(), f"Device {number}")
     with pytest.raises(Invalid) as refused:
         add(coach, Authenticator(), "One too many")
-    assert refused.value.fields == {"passkey_answer": ["Remove one first: 10 are the most."]}
+    assert refused.value.fields == {
+        "passkey_answer": ["You can have 10 passkeys at most. Remove one first."]
+    }
     with transaction():
         passkeys.remove_passkey(coach, list_passkeys(coach.id)[0].id)
     assert add(coach, Authenticator(), "Another") == []

@@ -284,7 +284,7 @@ def test_check_reports_a_published_handout_that_is_laxer_than_what_it_inherits(t
     publish_as_before(REACHING_OUT)
     found = [line for line in checks.list_problems(today()) if "own-01" in line]
     assert any("even during a safety hold" in line for line in found)
-    assert any("doesn't say what it involves" in line for line in found)
+    assert any("doesn’t say what it involves" in line for line in found)
 
 
 def laxer_contents(content: DraftContent):

@@ -37,8 +37,11 @@ def test_coach_decides_about_own_clients_with_a_similar_name_only(own):
 @pytest.mark.parametrize(
     ("number", "message"),
     [
-        ("C-2026-0005", "You have Priya Raman, C-2026-0005, who has the same name."),
-        (None, "You have Priya Raman, who has the same name."),
+        (
+            "C-2026-0005",
+            "You already have a client, Priya Raman, C-2026-0005, who has the same name.",
+        ),
+        (None, "You already have a client, Priya Raman, who has the same name."),
     ],
 )
 def test_own_client_is_named(number, message):

@@ -128,9 +128,9 @@ MATCHES = [
     ({"name": "Tomas Weber"}, "names this person as their partner"),
     (
         {"name": "Tomas Weber", "partner_name": "Ines Okafor"},
-        "has the name of this person's partner",
+        "has the name of this person’s partner",
     ),
-    ({"name": "Ana Ruiz", "partner_name": "Inès Okafor"}, "has the name of this person's partner"),
+    ({"name": "Ana Ruiz", "partner_name": "Inès Okafor"}, "has the name of this person’s partner"),
     ({"name": "Ana Ruiz", "email": "INES@example.test".lower()}, "has the same email or phone"),
     ({"name": "Ana Ruiz", "phone": "+44 7700 900123"}, "has the same email or phone"),
     (
@@ -144,7 +144,7 @@ MATCHES = [
     ({"name": "Thomas Weber"}, "names somebody with a similar name as their partner"),
     (
         {"name": "Ana Ruiz", "partner_name": "Ines Okafoor"},
-        "has a name like that of this person's partner",
+        "has a name like that of this person’s partner",
     ),
 ]
 
@@ -205,7 +205,10 @@ def test_coach_is_told_which_client_of_their_own_it_may_be(team, new, reason):
     with pytest.raises(RuleBroken) as refused:
         builders.client(team["coach"], **new)
     found = {given.code: given.message for given in refused.value.reasons}
-    assert found["possible_duplicate"] == f"You have Ines Okafor, {number}, who {reason}."
+    assert (
+        found["possible_duplicate"]
+        == f"You already have a client, Ines Okafor, {number}, who {reason}."
+    )
     coach_decides = reason in {"has the same name", "has a similar name"}
     assert ("possible_conflict" in found) is not coach_decides
     if coach_decides:
