@@ -227,7 +227,10 @@ def test_user_is_invited_edited_promoted_disabled_and_enabled(app, run_command):
     with pytest.raises(Unauthenticated):
         check_link(code, PASSWORD, "192.0.2.1")
     assert run_command("user", "edit", ines, "--name", "Ines Ruiz").output == f"Ines Ruiz, {ines}\n"
-    assert run_command("user", "role", ines, "supervisor").output == f"{ines} is supervisor now.\n"
+    assert (
+        run_command("user", "role", ines, "supervisor").output
+        == f"{ines} now has the role supervisor.\n"
+    )
     assert get_user_by_email(ines).supervisor_id
     assert run_command("user", "disable", ines).exit_code == 0
     assert run_command("user", "enable", ines).output == f"{ines} can sign in again.\n"

@@ -26,6 +26,8 @@ from caseapp.domain.notes.signatures import authenticate_move
 from caseapp.domain.practice.queries import get_practice_info
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from caseapp.core.vault import DataKey
     from caseapp.domain.notes.move_queries import LockedNoteMove
     from caseapp.domain.notes.schemas import NewNoteMove
@@ -78,8 +80,13 @@ def move_note(
         details = {"moved": where}
         record(actor, Action.NOTE_MOVE, "note", row.id, client_id=client_id, details=details)
     if row.status == "draft":
-        record_opening_answers(actor, lock_note(actor, row.id))
+        _record_opening_answers(actor, row.id)
     return get_note(actor, row.id)
+
+
+def _record_opening_answers(actor: Actor, note_id: UUID) -> None:
+    """Record what opens a safety hold where the draft is now; its new client is locked already."""
+    record_opening_answers(actor, lock_note(actor, note_id))
 
 
 def _store_move(moved: NoteMove, reason: str, key: DataKey) -> None:
