@@ -148,5 +148,6 @@ def find_event_address(number: str, event: TimelineEvent) -> str:
         "hold": ("holds.hold_page", f"hold-{link}"),
         "assignment": ("assignments.case_handouts", f"assignment-{link}"),
         "case": ("cases.stage_page", ""),
+        "moved_note": ("notes.case_notes", ""),
     }[event.link_kind]
     return url_for(endpoint, number=number, _anchor=anchor or None)

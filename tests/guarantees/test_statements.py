@@ -116,7 +116,7 @@ PAGES = {
     "sign_in.sign_in_page": 1,
     "staffing.hand_over_page": 8,
     "staffing.team_page": 4,
-    "timeline.timeline_page": 16,
+    "timeline.timeline_page": 17,
     "today.today": 14,
     "transfers.choose_page": 8,
     "transfers.transfer_list": 5,
@@ -136,11 +136,13 @@ EMERGENCIES = 1
 ADDENDA = 1
 # The timeline of a case shows with each move to another stage what the coach attested.
 EVIDENCE = 1
+# It also says which notes were moved to another record.
+MOVED = 1
 # Which notes need a co-signature.
 REVIEWS = 1
 LIMITS = {
     "cases.case_page": 12 + ALERTS + MET + ADDENDA,
-    "timeline.timeline_page": 12 + ALERTS + MET + ADDENDA + EVIDENCE,
+    "timeline.timeline_page": 12 + ALERTS + MET + ADDENDA + EVIDENCE + MOVED,
     "today.today": 11 + ALERTS + COVERS + EMERGENCIES + REVIEWS,
     "holds.hold_page": 10 + 2 * ALERTS + MET,
     "assignments.assign_page": 12 + ALERTS,

@@ -162,6 +162,7 @@ def get_case_overview(actor: Actor, number: str, *, limit: int) -> CaseOverview:
     panels = Panels(
         MAX_CASE_EVENTS,
         evidence=False,
+        moved_notes=False,
         safety=True,
         followups=limit,
         handouts=True,

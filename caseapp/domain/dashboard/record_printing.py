@@ -100,8 +100,8 @@ def _list_entries(actor: Actor, context: CaseContext, filters: TimelineFilter) -
     records = load_records(actor, context, window, filters.kinds, Panels())
     page = build_timeline(context, records, window, filters.kinds)
     notes = {note.id: note for note in records.notes if note.status == "signed"}
-    shown = [event for event in page.items if event.kind != "session" or event.id in notes]
-    if page.next or sum(event.kind == "session" for event in shown) > MAX_NOTES:
+    shown = [event for event in page.items if event.link_kind != "note" or event.id in notes]
+    if page.next or sum(event.link_kind == "note" for event in shown) > MAX_NOTES:
         raise RuleBroken(TOO_LONG)
     return [
         RecordEntry(

@@ -275,7 +275,8 @@ class TimelineEvent:
     """An event in a case's timeline.
 
     `link_kind` and `link_id` identify the record to open: note, contact, screening, hold, plan, assignment, case or
-    followup; for `answers`, the assignment that was answered, and for `circumstance`, its end.
+    followup; for `answers`, the assignment that was answered, for `circumstance`, its end, and for `moved_note`, which
+    is in another record now, the case from which it was moved.
     """
 
     id: UUID

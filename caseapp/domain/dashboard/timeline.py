@@ -20,6 +20,7 @@ from caseapp.domain.dashboard.timeline_events import CASE_EVENT_KINDS, list_even
 from caseapp.domain.followups.queries import list_page_followups
 from caseapp.domain.handouts.models import HandoutVersion
 from caseapp.domain.handouts.queries import list_newest_versions
+from caseapp.domain.notes.move_queries import list_moved_away
 from caseapp.domain.notes.queries import list_notes_in
 from caseapp.domain.safety_plans.queries import list_versions
 from caseapp.domain.screening.events import (
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from caseapp.domain.dashboard.schemas import TimelineEvent
     from caseapp.domain.dashboard.timeline_filter import TimelineFilter
     from caseapp.domain.followups.schemas import FollowUpRecord
-    from caseapp.domain.notes.records import NoteRecord
+    from caseapp.domain.notes.records import MovedAway, NoteRecord
     from caseapp.domain.safety_plans.schemas import PlanVersion
     from caseapp.domain.screening.events import Fact
     from caseapp.domain.screening.history import SafetyHistory
@@ -58,11 +59,12 @@ class Panels:
 
     `case_events` is how many of the newest the header shows, which names the tasks of open holds too. `marks` is how
     many of the newest sessions and handouts the trend may show. With `evidence`, moves to another stage show what the
-    coach attested, which takes a statement more.
+    coach attested, and with `moved_notes` sessions those whose notes were moved away; each takes a statement more.
     """
 
     case_events: int = 0
     evidence: bool = True
+    moved_notes: bool = True
     safety: bool = False
     followups: int = 0
     handouts: bool = False
@@ -77,6 +79,7 @@ class CaseRecords:
     """
 
     notes: list[NoteRecord]
+    moved_away: list[MovedAway]
     contacts: list[ContactRecord]
     safety: SafetyHistory | None
     names: dict[UUID, str]
@@ -119,6 +122,9 @@ def load_records(
         tasks_of |= {hold.id: list_episodes(hold) for hold in context.safety.holds}
     return CaseRecords(
         notes=list_notes_in(actor, context.case.id, *sessions) if sessions else [],
+        moved_away=list_moved_away(context.case.id)
+        if panels.moved_notes and "session" in kinds
+        else [],
         contacts=list_contacts_in(client_id, key, window) if "contact" in kinds else [],
         safety=safety,
         names=_get_names(facts),

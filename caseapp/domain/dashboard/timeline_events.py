@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from caseapp.domain.dashboard.timeline import CaseRecords
     from caseapp.domain.followups.schemas import FollowUpRecord
     from caseapp.domain.handouts.library import Handout
-    from caseapp.domain.notes.records import NoteRecord
+    from caseapp.domain.notes.records import MovedAway, NoteRecord
     from caseapp.domain.safety_plans.schemas import PlanVersion
     from caseapp.domain.screening.events import RecordedEvent
     from caseapp.domain.screening.history import SafetyHistory
@@ -59,6 +59,8 @@ def list_events(context: CaseContext, records: CaseRecords) -> Iterator[Timeline
     """List the events that the loaded records of a case make, in any order."""
     texts = get_handouts_by_hash(row.sha256 for row in (*records.assignments, *records.returned))
     yield from map(_session, records.notes)
+    for moved in records.moved_away:
+        yield _moved_note(context, moved)
     yield from map(_contact, records.contacts)
     if records.safety:
         yield from _list_safety_events(records.safety, records)
@@ -98,6 +100,19 @@ def _session(note: NoteRecord) -> TimelineEvent:
         note.id,
         next((text for _, _, text in note.ordered_sections if text), ""),
         _describe_state(note),
+    )
+
+
+def _moved_note(context: CaseContext, moved: MovedAway) -> TimelineEvent:
+    return TimelineEvent(
+        moved.id,
+        moved.moved_at,
+        "session",
+        "Note moved to another record",
+        moved.mover,
+        "moved_note",
+        context.case.id,
+        "It was filed here in error.",
     )
 
 

@@ -21,9 +21,11 @@ from caseapp.domain.consent.schemas import ConsentWithdrawal
 from caseapp.domain.dashboard import record_printing
 from caseapp.domain.dashboard.record_printing import make_record_pdf
 from caseapp.domain.dashboard.timeline_filter import EVERYTHING, TimelineFilter
+from caseapp.domain.notes.move_operations import move_note
+from caseapp.domain.notes.move_queries import lock_note_move
 from caseapp.domain.notes.operations import add_addendum
 from caseapp.domain.notes.queries import lock_note
-from caseapp.domain.notes.schemas import NewAddendum
+from caseapp.domain.notes.schemas import NewAddendum, NewNoteMove
 from caseapp.domain.practice.queries import today
 from tests.support import builders
 
@@ -83,6 +85,27 @@ def test_record_holds_every_signed_note_in_full_and_no_draft(team, printed, monk
         printed(coach, made)
     assert caught.value.reasons[0].code == "record_too_long"
     assert "The end" in printed(coach, made, year)
+
+
+def test_both_records_say_that_a_note_was_moved(team, printed):
+    coach = team["coach"]
+    made, between, there = (builders.case(coach) for _ in range(3))
+    note_id = builders.note(coach, made.case_id)
+    for case, reason in (
+        (between, "It is of the next case."),
+        (there, "I had the wrong one open."),
+    ):
+        with transaction():
+            locked = lock_note_move(coach, note_id, case.number)
+            move_note(coach, locked, NewNoteMove(reason), locked.note.row.version)
+    for former in (made, between):
+        html = printed(coach, former, TimelineFilter(frozenset({"session"})))
+        assert html.count("Note moved to another record") == 1
+        assert "Slept six hours." not in html
+    html = printed(coach, there)
+    assert html.count("Moved here from another record") == 1
+    assert "I had the wrong one open." in html
+    assert "Note moved to another record" not in html
 
 
 def test_nobody_takes_a_copy_by_emergency_access_or_after_consent_was_withdrawn(team, printed):
