@@ -77,9 +77,9 @@ def get_review(actor: Actor, note_id: UUID) -> NoteReviewRecord:
 def get_review_of(note: NoteRecord) -> NoteReviewRecord:
     """Do the same for a note that the actor has read; nothing is loaded for one that never needed a co-signature.
 
-    Comments that a note got in another record, before it was moved here, stay there.
+    Of a note that was moved the comments are copies, sealed under the key of the client whose note it is now.
     """
-    if note.review is None and note.cosignature is None:
+    if note.review is None and note.cosignature is None and not note.in_error:
         return NoteReviewRecord(note.id, None, ())
     supervisor = aliased(User)
     rows = db.session.execute(

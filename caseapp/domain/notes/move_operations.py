@@ -12,9 +12,9 @@ from caseapp.core.clock import now
 from caseapp.core.database import db, run
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
-from caseapp.core.vault import reseal_bytes, seal
+from caseapp.core.vault import reseal_bytes, seal, seal_bytes, unseal_bytes
 from caseapp.domain.audit.operations import record
-from caseapp.domain.notes.models import Note, NoteAddendum
+from caseapp.domain.notes.models import Note, NoteAddendum, NoteReturn, NoteReview
 from caseapp.domain.notes.models import NoteMove as NoteMoveRow
 from caseapp.domain.notes.move_queries import find_former_clients, find_move_facts
 from caseapp.domain.notes.move_rules import check_move
@@ -26,6 +26,7 @@ from caseapp.domain.notes.signatures import authenticate_move
 from caseapp.domain.practice.queries import get_practice_info
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from uuid import UUID
 
     from caseapp.core.vault import DataKey
@@ -76,6 +77,7 @@ def move_note(
     row.client_id, row.case_id, row.moves = case.client_id, case.id, moved.seq
     db.session.flush()
     _take_addenda_along(moved, former.key, case.key)
+    _take_review_along(moved, former.key, case.key)
     for client_id, where in ((former.id, "away"), (case.client_id, "here")):
         details = {"moved": where}
         record(actor, Action.NOTE_MOVE, "note", row.id, client_id=client_id, details=details)
@@ -119,3 +121,45 @@ def _take_addenda_along(moved: NoteMove, key: DataKey, other: DataKey) -> None:
             .where(NoteAddendum.id == row.id)
             .values(client_id=other.client_id, content=content)
         )
+
+
+def _take_review_along(moved: NoteMove, key: DataKey, other: DataKey) -> None:
+    """Let a note wait for its co-signature in the other record, and copy the comments of returns, which never change.
+
+    Comments that were copied from there before aren't copied back.
+    """
+    db.session.execute(
+        sa.update(NoteReview)
+        .where(NoteReview.note_id == moved.note_id)
+        .values(client_id=other.client_id)
+    )
+    rows = db.session.scalars(
+        sa.select(NoteReturn).where(NoteReturn.note_id == moved.note_id).order_by(NoteReturn.seq)
+    ).all()
+
+    def unseal_returns(of: DataKey) -> list[tuple[datetime, UUID, bytes]]:
+        table = NoteReturn.__tablename__
+        return [
+            (
+                row.created_at,
+                row.created_by,
+                unseal_bytes(table, "comment", row.id, row.comment, of),
+            )
+            for row in rows
+            if row.client_id == of.client_id
+        ]
+
+    known = unseal_returns(other)
+    missing = [found for found in unseal_returns(key) if found not in known]
+    for seq, (created_at, created_by, comment) in enumerate(missing, len(rows) + 1):
+        row = NoteReturn(
+            id=new_id(),
+            note_id=moved.note_id,
+            client_id=other.client_id,
+            seq=seq,
+            created_at=created_at,
+            created_by=created_by,
+        )
+        row.comment = seal_bytes(row, "comment", comment, other)
+        db.session.add(row)
+    db.session.flush()

@@ -47,11 +47,6 @@ HAS_SCREENING = Reason(
     "Record it for the right client, and mark this one as recorded in error; then move the note. If it can’t be "
     "marked, mark the note as entered in error and write it again in the right record.",
 )
-NEEDS_COSIGNATURE = Reason(
-    "note_needs_cosignature",
-    "This note needs a co-signature first.",
-    "Ask a supervisor to co-sign it, or mark it as entered in error; then move it.",
-)
 NEEDS_SUPERVISOR = Reason(
     "move_needs_supervisor",
     "A supervisor has to move this note.",
@@ -97,8 +92,6 @@ def list_move_blockers(
         found.append(HAS_SCREENING)
     elif facts.unasked:
         found.append(_needs_screening(facts.unasked))
-    if note.review is not None:
-        found.append(NEEDS_COSIGNATURE)
     if facts.is_undecided and not is_supervisor:
         found.append(NEEDS_SUPERVISOR)
     return found

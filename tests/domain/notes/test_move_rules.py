@@ -33,17 +33,13 @@ AUTHOR, OTHER, HERE, THERE, BEYOND = (UUID(int=number) for number in range(1, 6)
         ({"unasked": ["sleep"]}, False, AUTHOR, True, ["screening_stays_behind"]),
         ({"is_undecided": True}, False, AUTHOR, False, ["move_needs_supervisor"]),
         ({"is_undecided": True}, False, OTHER, True, []),
-        ({"review": "waiting"}, False, OTHER, True, ["note_needs_cosignature"]),
     ],
 )
 def test_author_or_supervisor_moves_a_note_without_a_screening_to_an_open_case(
     facts, altered, who, is_supervisor, codes
 ):
     given: Any = dict(facts)
-    review = given.pop("review", None)
-    note: Any = SimpleNamespace(
-        client_id=HERE, author_id=AUTHOR, is_as_signed=not altered, review=review
-    )
+    note: Any = SimpleNamespace(client_id=HERE, author_id=AUTHOR, is_as_signed=not altered)
     plain = {"client_id": THERE, "case_status": "open", "has_screening": False, "unasked": []}
     about = MoveFacts(**plain | {"is_undecided": False} | given)
     found = list_move_blockers(note, about, who, is_supervisor=is_supervisor)

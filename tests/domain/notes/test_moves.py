@@ -16,6 +16,8 @@ from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.clients.models import PossibleConflict
 from caseapp.domain.keys.queries import get_client_key
 from caseapp.domain.models import METADATA
+from caseapp.domain.notes.cosign_operations import cosign_note, return_note
+from caseapp.domain.notes.cosign_queries import get_review, list_reviews
 from caseapp.domain.notes.move_operations import move_note
 from caseapp.domain.notes.move_queries import list_moved_away, lock_note_move
 from caseapp.domain.notes.operations import (
@@ -199,6 +201,49 @@ def test_draft_opens_a_safety_hold_where_it_is_moved_to(coach, case, right):
     assert get_safety_state(right.client_id).hold == "safety"
     assert (note.screening_id is not None, note.draft.has_unrecorded) == (True, False)
     assert get_safety_state(case.client_id).hold is None
+
+
+def test_note_that_needs_a_cosignature_moves_with_the_comments_of_its_returns(
+    team, coach, case, right
+):
+    supervisor = team["supervisor"]
+    with builders.supervised(coach):
+        note_id = builders.note(coach, case.case_id)
+    with transaction():
+        return_note(supervisor, lock_note(supervisor, note_id), "Say who was in the room.")
+
+    def comments():
+        return [each.comment for each in get_review(supervisor, note_id).returns]
+
+    assert move(coach, note_id, right).review == "returned"
+    [listed] = list_reviews(supervisor, None, 5).items
+    assert (listed.client_id, listed.number) == (right.client_id, right.number)
+    assert comments() == ["Say who was in the room."]
+    with transaction():
+        again = "And when it ended."
+        add_addendum(coach, lock_note(coach, note_id), NewAddendum("addition", "Her sister."))
+        return_note(supervisor, lock_note(supervisor, note_id), again)
+    both = ["Say who was in the room.", again]
+    for there in (case, right):
+        move(coach, note_id, there)
+        assert comments() == both
+    with transaction():
+        locked = lock_note(supervisor, note_id)
+        cosign_note(supervisor, locked, locked.row.version)
+    assert read(supervisor, note_id).is_as_signed
+    assert move(coach, note_id, case).is_as_signed
+    assert comments() == both
+
+
+def test_comments_of_a_return_stay_with_a_note_that_was_entered_in_error(team, coach, case):
+    supervisor = team["supervisor"]
+    with builders.supervised(coach):
+        note_id = builders.note(coach, case.case_id)
+    with transaction():
+        return_note(supervisor, lock_note(supervisor, note_id), "Another client’s, I think.")
+    add(coach, note_id, "in_error", "", "Written for another client.")
+    [returned] = get_review(supervisor, note_id).returns
+    assert returned.comment == "Another client’s, I think."
 
 
 def test_moved_draft_is_not_discarded(coach, case, right):
