@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -20,6 +21,7 @@ from caseapp.domain.dashboard.record_printing import (
     make_record_pdf,
 )
 from caseapp.domain.dashboard.timeline_filter import (
+    EVENT_KINDS,
     EVERYTHING,
     KIND_LABELS,
     TimelineFilter,
@@ -90,7 +92,8 @@ def timeline_page(view: TimelineView, forms: Forms) -> ResponseReturnValue:
             ),
         ],
         kinds=KIND_LABELS,
-        years=range(case.opened_at.year, (case.closed_at or now()).year + 1),
+        kinds_in_links=_list_kinds(filters),
+        periods=list_periods(case.opened_at.year, (case.closed_at or now()).year),
         max_notes=MAX_NOTES,
         max_events=MAX_EVENTS,
         forms=forms,
@@ -111,6 +114,24 @@ def print_record(found: dict[str, Any], sent: Sent) -> ResponseReturnValue:
     context = get_case_context_by_number(sent.actor, number)
     content = make_record_pdf(sent.actor, context, build_filter(found))
     return pdf_response(content, f"record-{context.case.number}.pdf")
+
+
+def _list_kinds(filters: TimelineFilter) -> list[str]:
+    """List the kinds that an address has to name, none when all are shown."""
+    return [
+        kind for kind in EVENT_KINDS if kind in filters.kinds and filters.kinds != EVERYTHING.kinds
+    ]
+
+
+def list_periods(first: int, last: int) -> list[tuple[str, date | None, date | None]]:
+    """List the years of a case with their days, without a gap: what happened before and after it belongs to one too.
+
+    The client's contacts and screenings can be older than the case, and a case that is closed gets events still.
+    """
+    years = range(first, last + 1)
+    before = (f"before {first}", None, date(first - 1, 12, 31))
+    *rest, newest = [(str(year), date(year, 1, 1), date(year, 12, 31)) for year in years]
+    return [before, *rest, (f"since {newest[0]}", newest[1], None)]
 
 
 def read_filter() -> tuple[Form, TimelineFilter]:

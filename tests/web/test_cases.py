@@ -1,6 +1,6 @@
 """Caseload and case pages: content, permissions and statement counts."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from uuid import uuid4
 
 import pytest
@@ -19,6 +19,7 @@ from caseapp.domain.keys.queries import get_client_key
 from caseapp.domain.practice.queries import today
 from caseapp.domain.safety_plans.codes import SAFETY
 from caseapp.domain.safety_plans.queries import get_plan_id
+from caseapp.web.timeline import list_periods
 from tests.support import builders, safety_plans
 from tests.support.staff_pages import StaffBrowser, Statements, lasting
 
@@ -179,6 +180,24 @@ def test_timeline_is_saved_as_a_pdf_as_its_filter_says(coach, ines, monkeypatch)
     assert (answer.mimetype, answer.data) == ("application/pdf", b"%PDF-1.7")
     assert answer.headers["Content-Disposition"].startswith('attachment; filename="record-C-')
     assert "Only stages, without drafts; 1 entry" in printed[0]
+    assert "those of the client in all of their cases" in printed[0]
+    assert "those of the client in all of their cases" in coach.text(path)
+
+
+def test_timeline_is_saved_a_year_after_another_without_a_gap(coach, ines, monkeypatch):
+    assert [days for _, *days in list_periods(2024, 2026)] == [
+        [None, date(2023, 12, 31)],
+        [date(2024, 1, 1), date(2024, 12, 31)],
+        [date(2025, 1, 1), date(2025, 12, 31)],
+        [date(2026, 1, 1), None],
+    ]
+    year = today().year
+    monkeypatch.setattr("caseapp.web.timeline.now", lambda: now().replace(year=year + 1, day=1))
+    page = coach.text(f"/case/{ines.number}/timeline?kind=stage&kind=session&since={today()}")
+    kinds = "timeline?kind=session&amp;kind=stage&amp;"
+    assert f'{kinds}until={year - 1}-12-31">before {year}</a>' in page
+    assert f'{kinds}since={year}-01-01&amp;until={year}-12-31">{year}</a>' in page
+    assert f'{kinds}since={year + 1}-01-01">since {year + 1}</a>' in page
 
 
 def test_timeline_leads_to_the_plan_that_it_shows(team, coach, ines):

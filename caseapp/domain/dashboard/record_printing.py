@@ -83,10 +83,12 @@ def make_record_pdf(actor: Actor, context: CaseContext, filters: TimelineFilter)
     entries = _list_entries(actor, context, filters)
     codes = {name: str(day) for name, day in vars(filters).items() if name != "kinds" and day}
     details = {"format": "pdf", "kinds": sorted(filters.kinds), **codes}
-    note_list(Action.RECORD_EXPORT, List({case.client_id}, "record", case.id, details, always=True))
-    return pdf.render(
+    content = pdf.render(
         _render_html(actor, context, filters, entries), style="report.css", max_pages=MAX_PAGES
     )
+    # Only a copy that exists: what can't be laid out was given to nobody.
+    note_list(Action.RECORD_EXPORT, List({case.client_id}, "record", case.id, details, always=True))
+    return content
 
 
 def _looks_after(actor: Actor, context: CaseContext) -> bool:

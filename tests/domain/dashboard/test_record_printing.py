@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from caseapp.core import pdf
 from caseapp.core.database import db
-from caseapp.core.errors import Forbidden, RuleBroken
+from caseapp.core.errors import Forbidden, RenderFailed, RuleBroken
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import AuditEvent
@@ -27,6 +27,7 @@ from caseapp.domain.notes.operations import add_addendum
 from caseapp.domain.notes.queries import lock_note
 from caseapp.domain.notes.schemas import NewAddendum, NewNoteMove
 from caseapp.domain.practice.queries import today
+from tests.domain.notes.test_signatures import NOTES, change, without_triggers
 from tests.support import builders
 
 pytestmark = [pytest.mark.both, pytest.mark.slow]
@@ -106,6 +107,32 @@ def test_both_records_say_that_a_note_was_moved(team, printed):
     assert html.count("Moved here from another record") == 1
     assert "I had the wrong one open." in html
     assert "Note moved to another record" not in html
+
+
+def test_copy_that_could_not_be_made_is_not_in_the_log(team, printed, monkeypatch):
+    made = builders.case(team["coach"])
+
+    def fail(*_args, **_more):
+        raise RenderFailed("This document is too long to print.", "too_big")
+
+    monkeypatch.setattr(pdf, "render", fail)
+    with pytest.raises(RenderFailed):
+        printed(team["coach"], made)
+    db.session.rollback()
+    of_record = sa.select(AuditEvent.id).where(AuditEvent.action == Action.RECORD_EXPORT.value)
+    assert db.session.scalars(of_record).all() == []
+
+
+def test_signed_note_that_was_made_a_draft_in_the_database_is_in_the_record(team, printed):
+    coach, made = team["coach"], builders.case(team["coach"])
+    note = builders.note(coach, made.case_id, days_ago=1)
+    without_triggers()
+    change(NOTES, note, status="draft")
+    for reader in (coach, team["supervisor"]):
+        html = printed(reader, made)
+        assert "Slept six hours." in html
+        assert "This note isn’t as it was signed" in html
+        assert "(Not as signed)" in html
 
 
 def test_nobody_takes_a_copy_by_emergency_access_or_after_consent_was_withdrawn(team, printed):

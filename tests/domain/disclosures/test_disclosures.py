@@ -1,4 +1,4 @@
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -12,7 +12,7 @@ from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.disclosures.models import Disclosure
 from caseapp.domain.disclosures.operations import BLOCK_SIZE, record_disclosure
 from caseapp.domain.disclosures.queries import list_disclosures
-from caseapp.domain.disclosures.rules import find_disclosure_faults
+from caseapp.domain.disclosures.rules import EARLIEST, find_disclosure_faults
 from caseapp.domain.disclosures.schemas import MAX_RECIPIENT, MAX_WORDS, NewDisclosure
 from caseapp.domain.practice.queries import today
 from tests.support import builders
@@ -23,9 +23,11 @@ def given(day, recipient="Dr Lam", what="Two notes.", why="She asked."):
     return NewDisclosure(day, recipient, what, why)
 
 
-def test_disclosure_is_not_in_the_future():
-    assert find_disclosure_faults(given(TODAY), TODAY) == {}
-    assert {*find_disclosure_faults(given(TODAY + timedelta(days=1)), TODAY)} == {"disclosed_on"}
+def test_disclosure_is_not_in_the_future_nor_in_another_age():
+    for day in (TODAY, EARLIEST):
+        assert find_disclosure_faults(given(day), TODAY) == {}
+    for day in (TODAY + timedelta(days=1), EARLIEST - timedelta(days=1), date(26, 5, 14)):
+        assert {*find_disclosure_faults(given(day), TODAY)} == {"disclosed_on"}
 
 
 @pytest.mark.both
