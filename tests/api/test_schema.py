@@ -96,14 +96,20 @@ def records(app, staff):
         "clients": [str(made.client_id)],
     }
     cover = coach.post(f"/coaches/{coach.actor.id}/covers", body).get_json()
+    taken = builders.case(staff["coach2"].actor)
+    wanted = {"to_id": str(coach.actor.id), "reason": "other", "clients": [str(taken.client_id)]}
+    assert staff["coach2"].post(f"/coaches/{body['user_id']}/transfers", wanted).status_code == 201
+    accepted_id = coach.get("/transfers").get_json()["items"][0]["id"]
+    assert coach.post(f"/transfers/{accepted_id}/accept").status_code == 200
     offer = {"to_id": body["user_id"], "reason": "other", "clients": body["clients"]}
     assert coach.post(f"/coaches/{coach.actor.id}/transfers", offer).status_code == 201
+    offered = [one for one in coach.get("/transfers").get_json()["items"] if one["may_withdraw"]]
     foreign = builders.case(staff["coach2"].actor).number
     emergency = {"number": foreign, "reason": "contact", "words": "She rang, Jonas is ill."}
     return {
         "intake_id": coach.post("/intakes", intakes.BODY).get_json()["id"],
-        "accepted_id": NOBODYS,
-        "transfer_id": coach.get("/transfers").get_json()["items"][0]["id"],
+        "accepted_id": accepted_id,
+        "transfer_id": offered[0]["id"],
         "denial_id": staff["supervisor"].post("/denied-access", denial).get_json()["id"],
         "emergency_id": coach.post("/emergency-access", emergency).get_json()["id"],
         "coach_id": str(coach.actor.id),
