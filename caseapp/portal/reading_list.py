@@ -11,7 +11,7 @@ from flask import url_for
 
 from caseapp.core.clock import get_week_start, now
 from caseapp.core.i18n import format_day, gettext, lazy_gettext
-from caseapp.domain.cases.queries import find_coach_name
+from caseapp.domain.cases.queries import find_coach_name, has_open_case
 from caseapp.domain.clients.coach_changes import find_new_coach
 from caseapp.domain.handouts.printing import get_language_tag
 from caseapp.domain.handouts.rendering import list_help_line_entries, plain_text
@@ -135,11 +135,16 @@ def get_coach_name(actor: Actor) -> str:
 
 
 def get_new_coach_name(actor: Actor) -> str:
-    """Return the first name of whoever coaches the client instead of somebody else; empty if nobody says so now."""
+    """Return the first name of whoever coaches the client instead of somebody else; empty if nobody says so now.
+
+    Nobody does once no case of the client is open.
+    """
     if not get_practice_info().practice.tells_new_coach:
         return ""
     coach = find_new_coach(actor.id)
-    return coach.name.split(maxsplit=1)[0] if coach and coach.is_shown_at(now()) else ""
+    if coach is None or not coach.is_shown_at(now()) or not has_open_case(actor.id):
+        return ""
+    return coach.name.split(maxsplit=1)[0]
 
 
 def list_help_lines(block: str, known: HelpLines) -> list[HelpLineEntry]:

@@ -8,18 +8,29 @@ import pytest
 import sqlalchemy as sa
 
 from caseapp.core import mail, outbox
+from caseapp.core.actor import Actor
 from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.ids import new_id
+from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth.models import PortalAccess
+from caseapp.domain.cases.models import Case
 from caseapp.domain.clients.coach_changes import TOLD_AFTER, Coaching, derive_new_coach
 from caseapp.domain.clients.codes import NEW_COACH_DAYS
 from caseapp.domain.clients.models import ENDLESS, CareTeamMember
+from caseapp.domain.clients.operations import confirm_contact
+from caseapp.domain.clients.queries import get_client_record, lock_client
+from caseapp.domain.clients.schemas import CHANNELS
+from caseapp.domain.consent.operations import withdraw_consent
+from caseapp.domain.consent.schemas import ConsentWithdrawal
 from caseapp.domain.followups.queries import list_client_followups
 from caseapp.domain.practice.models import Practice
-from caseapp.domain.staffing.coach_news import COACH_NEWS
+from caseapp.domain.practice.queries import today
+from caseapp.domain.staffing.coach_news import COACH_NEWS, TELLING
 from caseapp.domain.staffing.transfer_operations import accept_transfer, undo_transfer
+from caseapp.portal.reading_list import get_new_coach_name
+from tests.domain.clients.portal_visitor import set_safe_channels
 from tests.domain.staffing.steps import give
 from tests.domain.staffing.test_transfers import decide, offer
 from tests.support import builders, portal_client
@@ -109,6 +120,14 @@ def deliver_again():
     outbox.sweep(kind=COACH_NEWS)
 
 
+def deliver():
+    """Deliver what is due a day later, and return the mails that left."""
+    before = set(mail.mail_folder().glob("*.eml"))
+    with at(now() + TOLD_AFTER):
+        outbox.sweep(kind=COACH_NEWS)
+    return set(mail.mail_folder().glob("*.eml")) - before
+
+
 @pytest.mark.both
 @pytest.mark.slow
 def test_client_who_cannot_be_mailed_is_told_by_the_new_coach_once(app, team):
@@ -133,8 +152,7 @@ def test_client_who_cannot_be_mailed_is_told_by_the_new_coach_once(app, team):
     with at(now() + HOUR + TOLD_AFTER):
         outbox.sweep(kind=COACH_NEWS)
         deliver_again()
-    told = ["Tell the client that you coach them now. Safe today: phone call, portal."]
-    assert titles(colleague, found.client_id) == told
+    assert titles(colleague, found.client_id) == [TELLING]
     # As if all this had been a day before, when the client’s session had not begun.
     with transaction():
         db.session.execute(sa.delete(CareTeamMember).where(CareTeamMember.user_id == coach.id))
@@ -163,13 +181,56 @@ def test_client_is_mailed_only_while_that_is_safe(team):
     for one in found:
         give(supervisor, one, coach, colleague)
     builders.screen(colleague, found[1].client_id, fear_at_home="concern")
-    before = set(mail.mail_folder().glob("*.eml"))
-    with at(now() + TOLD_AFTER):
-        outbox.sweep(kind=COACH_NEWS)
-    [sent] = set(mail.mail_folder().glob("*.eml")) - before
+    [sent] = deliver()
     text = sent.read_text("utf-8")
     assert "To: ines@example.test" in text
     assert not any(word in text.lower() for word in ("coach", "/portal", "practice:", "okafor"))
-    assert not any("coach them now" in title for title in titles(colleague, found[0].client_id))
-    [title] = [text for text in titles(colleague, found[1].client_id) if "coach them now" in text]
-    assert title.endswith("Safe today: in person only.")
+    assert TELLING not in titles(colleague, found[0].client_id)
+    # What is safe can change while the follow-up stands: it names no way.
+    assert TELLING in titles(colleague, found[1].client_id)
+    assert not any(label.lower() in TELLING.lower() for label in CHANNELS.values())
+
+
+def end_coaching(_coach, _client_id):
+    with transaction():
+        db.session.execute(sa.update(Case).values(status="closed", closed_at=now()))
+
+
+def withdraw(coach, client_id):
+    with transaction():
+        client = lock_client(coach, client_id)
+        withdraw_consent(coach, client, ConsentWithdrawal(today(), "spoken", "She rang."))
+
+
+def make_portal_unsafe(coach, client_id):
+    set_safe_channels(coach, client_id, "email")
+    version = get_client_record(coach, client_id).version
+    with transaction():
+        confirm_contact(coach, lock_client(coach, client_id), version)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("change", "told", "is_shown"),
+    [
+        (end_coaching, [], False),
+        (withdraw, [], True),
+        # A mail would lead to a list that they can't open.
+        (make_portal_unsafe, [TELLING], True),
+    ],
+)
+def test_client_is_not_mailed_in_vain_or_against_their_will(team, change, told, is_shown):
+    coach, colleague = team["coach"], team["coach2"]
+    wish_it()
+    found = portal_client.invited(
+        coach, safe=portal_client.EMAIL_AND_PORTAL, address="ines@example.test"
+    )
+    with transaction():
+        db.session.execute(sa.update(PortalAccess).values(pin_hash="chosen"))
+    give(team["supervisor"], found, coach, colleague)
+    change(colleague, found.client_id)
+    assert deliver() == set()
+    assert [one for one in titles(colleague, found.client_id) if "coach them now" in one] == told
+    client = Actor(found.client_id, Role.CLIENT, "Ines", "portal")
+    with at(now() + TOLD_AFTER):
+        assert bool(get_new_coach_name(client)) is is_shown
