@@ -33,7 +33,8 @@ blueprint = ApiBlueprint("cosigning", "Signed notes that need the co-signature o
 def list_reviews(query: ListRequest) -> Page[ReviewItem]:
     """List your notes that were returned; for a supervisor also those of others that need a co-signature.
 
-    The longest waiting come first.
+    A coach also gets those of their clients that were returned to somebody who no longer works with the client. The
+    longest waiting come first.
     """
     return cosign_queries.list_reviews(current_actor(), query.cursor, query.limit)
 
@@ -51,7 +52,7 @@ def get_review(signed_note_id: UUID) -> NoteReviewRecord:
 @blueprint.response_schema(NoteResponseSchema())
 @blueprint.requires_if_match
 def cosign_note(signed_note_id: UUID, version: int) -> NoteRecord:
-    """Co-sign somebody else's signed note together with its addenda."""
+    """Co-sign somebody else's signed note together with its addenda; the version is that of its review."""
     actor = current_actor()
     with transaction():
         note = lock_note(actor, signed_note_id)
@@ -62,8 +63,13 @@ def cosign_note(signed_note_id: UUID, version: int) -> NoteRecord:
 @needs(Action.NOTE_RETURN)
 @blueprint.response_schema(NoteResponseSchema())
 @blueprint.request_schema(ReturnSchema())
-def return_note(signed_note_id: UUID, body: str) -> NoteRecord:
-    """Return a signed note to its author, who answers by an addendum; the note stays as it is."""
+@blueprint.requires_if_match
+def return_note(signed_note_id: UUID, body: str, version: int) -> NoteRecord:
+    """Return a signed note to its author, who answers by an addendum; the note stays as it is.
+
+    The version is that of its review.
+    """
     actor = current_actor()
     with transaction():
-        return cosign_operations.return_note(actor, lock_note(actor, signed_note_id), body)
+        note = lock_note(actor, signed_note_id)
+        return cosign_operations.return_note(actor, note, body, version)

@@ -105,7 +105,7 @@ def cosign(note: LockedNote, _body: dict[str, Any], sent: Sent) -> Done:
 )
 def send_back(note: LockedNote, comment: str, sent: Sent) -> Done:
     """Return a note to its author."""
-    return_note(sent.actor, note, comment)
+    return_note(sent.actor, note, comment, sent.version)
     return Done(_note_page(sent), "note_returned")
 
 

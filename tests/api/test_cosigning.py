@@ -17,12 +17,18 @@ def test_supervisor_lists_returns_and_cosigns_notes(staff, coach):
         "waiting",
     )
     comment = {"comment": "Say who was in the room."}
-    assert supervisor.post(f"{note}/return", comment).get_json()["review"] == "returned"
-    assert assert_refused(supervisor.post(f"{note}/return", comment)) == ["already_returned"]
+    assert supervisor.post(f"{note}/return", comment).status_code == 428
+    opened = supervisor.get(f"{note}/review").get_json()
+    answer = supervisor.post(f"{note}/return", comment, version=opened)
+    assert answer.get_json()["review"] == "returned"
+    review = supervisor.get(f"{note}/review").get_json()
+    again = supervisor.post(f"{note}/return", comment, version=review)
+    assert assert_refused(again) == ["already_returned"]
+    assert supervisor.post(f"{note}/cosign", version=opened).status_code == 412
     assert len(coach.get("/note-reviews").get_json()["items"]) == 1
     review = coach.get(f"{note}/review").get_json()
     assert (review["state"], review["returns"][0]["comment"]) == ("returned", comment["comment"])
     assert_hidden(staff["coach2"], "GET", "/notes/{}/review", note_id)
-    signed = supervisor.post(f"{note}/cosign", version=coach.get(note).get_json()).get_json()
+    signed = supervisor.post(f"{note}/cosign", version=review).get_json()
     assert signed["cosignature"]["signed_by"] == str(supervisor.actor.id)
     assert (signed["review"], signed["is_as_signed"]) == (None, True)

@@ -234,7 +234,7 @@ def sign_and_correct(coach, supervisor, made, words):
     with builders.supervised(coach):
         note_id = builders.note(coach, made.case_id, words)
     with transaction():
-        return_note(supervisor, lock_note(supervisor, note_id), f"{CANARY} is missing")
+        return_note(supervisor, lock_note(supervisor, note_id), f"{CANARY} is missing", 2)
     with transaction():
         add_addendum(
             coach,

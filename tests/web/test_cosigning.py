@@ -26,9 +26,11 @@ def test_supervisor_returns_a_note_and_cosigns_it_and_pages_show_both_signatures
     assert "in 10 characters or more" in refused.get_data(as_text=True)
     answer = supervisor.send(page, back, comment="Say who was in the room.")
     assert answer.headers["Location"] == note
-    assert "Notes returned to you" in coach.text("/today")
+    assert "Returned notes" in coach.text("/today")
     assert "Say who was in the room." in coach.text(note)
+    late = supervisor.form(page)
     coach.send(f"{note}/addendum", kind="addition", text="Her sister was.")
+    assert supervisor.post(page, late.fields).status_code == 412
     answer = supervisor.send(page)
     assert answer.headers["Location"] == note
     shown = coach.text(note)

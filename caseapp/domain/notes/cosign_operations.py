@@ -14,10 +14,12 @@ from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
 from caseapp.core.vault import seal_bytes
 from caseapp.domain.audit.operations import record
+from caseapp.domain.notes.cosign_queries import count_returns
 from caseapp.domain.notes.cosign_rules import (
     check_cosign,
     check_return,
     find_state_after_addendum,
+    review_version,
 )
 from caseapp.domain.notes.models import NoteReturn, NoteReview, NoteSignature
 from caseapp.domain.notes.queries import get_note
@@ -65,17 +67,25 @@ def _put_review(note: NoteRecord, state: str | None, moment: datetime) -> None:
     db.session.flush()
 
 
+def _check_version(note: NoteRecord, expected_version: int) -> int:
+    """Check that a note's review has the version that somebody has seen, and return how often it was returned."""
+    returns = count_returns(note.id)
+    if review_version(note, returns) != expected_version:
+        raise Stale
+    return returns
+
+
 def cosign_note(actor: Actor, note: LockedNote, expected_version: int) -> NoteRecord:
     """Co-sign a signed note of somebody else together with its addenda, and return it.
 
-    Raises RuleBroken, and Stale when something was added to it since.
+    Raises RuleBroken, and Stale when something was added to it or it was returned since `expected_version` of its
+    review.
     """
     require(actor, Action.NOTE_COSIGN)
     # Read with its signature and its addenda: nobody co-signs a note that was changed.
     found = get_note(actor, note.row.id)
     check_cosign(actor, note, found)
-    if found.version != expected_version:
-        raise Stale
+    _check_version(found, expected_version)
     moment, digests = now(), [each.digest for each in load_addenda([found.id]).get(found.id, ())]
     zone = get_practice_info().practice.zone
     signature = make_cosignature(found, digests, actor.id, actor.role.value, zone, moment)
@@ -86,21 +96,22 @@ def cosign_note(actor: Actor, note: LockedNote, expected_version: int) -> NoteRe
     return get_note(actor, found.id)
 
 
-def return_note(actor: Actor, note: LockedNote, comment: str) -> NoteRecord:
+def return_note(actor: Actor, note: LockedNote, comment: str, expected_version: int) -> NoteRecord:
     """Return a signed note to its author with a comment, and return it; the note stays as it is.
 
-    Its author answers by an addendum, which sends it back. Raises RuleBroken.
+    Its author answers by an addendum, which sends it back. Raises RuleBroken, and Stale when something was added to it
+    or it was returned since `expected_version` of its review.
     """
     require(actor, Action.NOTE_RETURN)
     found = get_note(actor, note.row.id)
     check_return(actor, note, found)
+    before = _check_version(found, expected_version)
     moment = now()
-    number = sa.select(sa.func.count()).where(NoteReturn.note_id == found.id)
     row = NoteReturn(
         id=new_id(),
         note_id=found.id,
         client_id=found.client_id,
-        seq=db.session.scalars(number).one() + 1,
+        seq=before + 1,
         created_at=moment,
         created_by=actor.id,
     )

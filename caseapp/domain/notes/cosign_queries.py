@@ -14,10 +14,12 @@ from caseapp.core.permissions import Action
 from caseapp.core.reads import note_shown
 from caseapp.core.vault import unseal_bytes
 from caseapp.domain.cases.models import Case
+from caseapp.domain.clients.codes import COACH
 from caseapp.domain.clients.models import Client
-from caseapp.domain.clients.visibility import looks_after_client
+from caseapp.domain.clients.visibility import has_role, looks_after_client, sees_client_of
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_key
+from caseapp.domain.notes.cosign_rules import review_version
 from caseapp.domain.notes.models import Note, NoteReturn, NoteReview
 from caseapp.domain.notes.queries import get_note
 from caseapp.domain.notes.records import NoteReviewRecord, ReturnRecord, ReviewItem
@@ -32,13 +34,20 @@ if TYPE_CHECKING:
 def list_reviews(actor: Actor, cursor: str | None, limit: int) -> Page[ReviewItem]:
     """List notes that need a co-signature, the longest waiting first, without their content.
 
-    They are the actor's own ones that were returned, and for a supervisor all of other people about their clients.
+    They are those that were returned to the actor, also as the coach after somebody who no longer sees the client, and
+    for a supervisor all of other people about their clients.
     """
     require(actor, Action.NOTE_READ)
-    is_own = Note.author_id == actor.id
-    wanted = sa.and_(is_own, NoteReview.state == "returned")
+    is_own, is_returned = Note.author_id == actor.id, NoteReview.state == "returned"
     if actor.may(Action.NOTE_COSIGN):
-        wanted = sa.or_(wanted, ~is_own)
+        wanted = sa.or_(is_returned, ~is_own)
+    else:
+        # Whoever coaches the client now may answer too.
+        is_left = sa.and_(
+            has_role(actor, COACH, NoteReview.client_id),
+            ~sees_client_of(User, NoteReview.client_id),
+        )
+        wanted = sa.and_(is_returned, sa.or_(is_own, is_left))
     query = (
         sa.select(
             Note.id,
@@ -80,11 +89,12 @@ def get_review_of(note: NoteRecord) -> NoteReviewRecord:
     Of a note that was moved the comments are copies, sealed under the key of the client whose note it is now.
     """
     if note.review is None and note.cosignature is None and not note.in_error:
-        return NoteReviewRecord(note.id, None, ())
+        return NoteReviewRecord(note.id, None, (), review_version(note, 0))
     supervisor = aliased(User)
     rows = db.session.execute(
         sa.select(
             NoteReturn.id,
+            NoteReturn.client_id,
             NoteReturn.created_at,
             NoteReturn.created_by,
             NoteReturn.comment,
@@ -93,12 +103,21 @@ def get_review_of(note: NoteRecord) -> NoteReviewRecord:
         )
         .join(supervisor, supervisor.id == NoteReturn.created_by)
         .join(ClientKey, ClientKey.client_id == NoteReturn.client_id)
-        .where(NoteReturn.note_id == note.id, NoteReturn.client_id == note.client_id)
+        .where(NoteReturn.note_id == note.id)
         .order_by(NoteReturn.seq)
     ).all()
     returns = []
     for row in rows:
+        if row.client_id != note.client_id:
+            continue
         key = open_key(row.wrapped, note.client_id, "note", note.id)
         comment = unseal_bytes(NoteReturn.__tablename__, "comment", row.id, row.comment, key)
         returns.append(ReturnRecord(row.created_at, row.created_by, row.name, comment.decode()))
-    return NoteReviewRecord(note.id, note.review, tuple(returns))
+    version = review_version(note, len(rows))
+    return NoteReviewRecord(note.id, note.review, tuple(returns), version)
+
+
+def count_returns(note_id: UUID) -> int:
+    """Count how often a note was returned, in whichever record it was then."""
+    query = sa.select(sa.func.count()).where(NoteReturn.note_id == note_id)
+    return db.session.scalars(query).one()

@@ -80,6 +80,12 @@ def find_state_after_addendum(state: str | None, kind: str) -> str | None:
     return "waiting" if state and kind != "in_error" else None
 
 
+def review_version(note: NoteRecord, returns: int) -> int:
+    """Return the version of a note's review, which is another one after each addendum, move and return of the note."""
+    # A trigger lets nothing change the note's own version for a return.
+    return note.version + returns
+
+
 def cosigned_digest(note_digest: str, addendum_digests: Sequence[str]) -> str:
     """Return what a co-signature is bound to: the digests of the note and of the addenda that it had, in order."""
     # Digests are stored: this form must never change.

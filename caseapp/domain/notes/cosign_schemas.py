@@ -49,8 +49,13 @@ class ReturnResponseSchema(Schema):
 
 
 class NoteReviewResponseSchema(Schema):
-    """What became of a signed note that needs or needed a co-signature; `state` is null when it needs none any more."""
+    """What became of a signed note that needs or needed a co-signature; `state` is null when it needs none any more.
+
+    `version` is that with which the note is co-signed or returned (`If-Match`), another one after each addendum and
+    return.
+    """
 
     note_id = fields.UUID(required=True)
     state = fields.String(required=True, allow_none=True)
     returns = fields.List(fields.Nested(ReturnResponseSchema), required=True)
+    version = fields.Integer(required=True)

@@ -405,8 +405,12 @@ class ReturnRecord:
 
 @dataclass(frozen=True)
 class NoteReviewRecord:
-    """What became of a signed note that needs or needed a co-signature; `returns` are in their order."""
+    """What became of a signed note that needs or needed a co-signature; `returns` are in their order.
+
+    `version` is another one after each addendum, move and return of the note.
+    """
 
     note_id: UUID
     state: str | None
     returns: tuple[ReturnRecord, ...]
+    version: int

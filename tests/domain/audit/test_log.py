@@ -68,6 +68,7 @@ from caseapp.domain.followups.operations import complete_followup, create_follow
 from caseapp.domain.followups.queries import lock_followup
 from caseapp.domain.followups.schemas import NewFollowUp
 from caseapp.domain.notes.cosign_operations import cosign_note, return_note
+from caseapp.domain.notes.cosign_queries import get_review
 from caseapp.domain.notes.move_operations import move_note
 from caseapp.domain.notes.move_queries import lock_note_move
 from caseapp.domain.notes.operations import add_addendum, discard_draft, sign_note
@@ -318,10 +319,17 @@ def changes(team):
         (
             "note.return",
             lambda: return_note(
-                supervisor, lock_note(supervisor, waiting), "Say what she thinks herself."
+                supervisor, lock_note(supervisor, waiting), "Say what she thinks herself.", 2
             ),
         ),
-        ("note.cosign", lambda: cosign_note(supervisor, lock_note(supervisor, waiting), 2)),
+        (
+            "note.cosign",
+            lambda: cosign_note(
+                supervisor,
+                lock_note(supervisor, waiting),
+                get_review(supervisor, waiting).version,
+            ),
+        ),
         ("note.write", lambda: discard_draft(coach, lock_note(coach, thrown), 1)),
         ("portal.invite", lambda: invite_client(coach, lock_client(coach, made.client_id))),
         ("practice.edit", lambda: confirm_help_lines(admin)),

@@ -18,8 +18,10 @@ from caseapp.domain.staffing.queries import lock_member
 from caseapp.domain.users.queries import needs_cosignature
 from tests.domain.notes.test_addenda import add, stored
 from tests.domain.notes.test_signatures import SIGNATURES, read, without_triggers
+from tests.domain.staffing.steps import give
 from tests.support import builders, staff
 from tests.support.owner import owner_connection
+from tests.support.staff_pages import StaffBrowser
 
 pytestmark = pytest.mark.both
 
@@ -49,9 +51,9 @@ def cosign(actor, note_id, version=2):
         return cosign_note(actor, lock_note(actor, note_id), version)
 
 
-def send_back(actor, note_id):
+def send_back(actor, note_id, version=2):
     with transaction():
-        return return_note(actor, lock_note(actor, note_id), COMMENT)
+        return return_note(actor, lock_note(actor, note_id), COMMENT, version)
 
 
 def listed(actor):
@@ -77,8 +79,8 @@ def test_note_is_signed_returned_added_to_and_cosigned_and_stays_as_it_was(
         send_back(supervisor, note_id)
     assert add(coach, note_id, "addition", "Her sister was.").review == "waiting"
     with pytest.raises(Stale):
-        cosign(supervisor, note_id, 2)
-    note = cosign(supervisor, note_id, 3)
+        cosign(supervisor, note_id, 3)
+    note = cosign(supervisor, note_id, 4)
     assert (note.review, note.is_as_signed, note.cosigner) == (None, True, supervisor.name)
     signed = note.cosignature
     assert (signed.signed_by, signed.role, signed.meaning) == (
@@ -90,8 +92,40 @@ def test_note_is_signed_returned_added_to_and_cosigned_and_stays_as_it_was(
     assert add(coach, note_id, "addition", "She rang again.").is_as_signed
     assert stored(note_id) == before
     with pytest.raises(RuleBroken):
-        cosign(supervisor, note_id, 4)
+        cosign(supervisor, note_id, 5)
     assert len(get_review(coach, note_id).returns) == 1
+
+
+def test_nobody_cosigns_over_a_return_or_returns_what_was_added_to_meanwhile(
+    coach, supervisor, note_id
+):
+    send_back(supervisor, note_id)
+    assert get_review(supervisor, note_id).version == 3
+    with pytest.raises(Stale):
+        cosign(supervisor, note_id, 2)
+    add(coach, note_id, "addition", "Her sister was.")
+    with pytest.raises(Stale):
+        send_back(supervisor, note_id, 3)
+    assert listed(supervisor) == [(note_id, "waiting")]
+
+
+def test_returned_note_of_somebody_who_no_longer_coaches_is_listed_to_whoever_does_now(
+    app, team, coach, supervisor
+):
+    coach2 = team["coach2"]
+    with builders.supervised(coach):
+        made = builders.case(coach, "Ines Okafor")
+        note_id = builders.note(coach, made.case_id)
+    send_back(supervisor, note_id)
+    assert listed(coach2) == []
+    give(supervisor, made, coach, coach2)
+    assert (listed(coach), listed(coach2)) == ([], [(note_id, "returned")])
+    assert [item.id for item in get_today(coach2).reviews] == [note_id]
+    page = StaffBrowser(app, coach2).text("/notes/co-signing")
+    assert f"Returned to {coach.name}, who doesn’t coach this client now" in page
+    assert f'href="/note/{note_id}"' in page
+    assert add(coach2, note_id, "addition", "Her sister was.").review == "waiting"
+    assert listed(coach2) == []
 
 
 def test_nobody_else_cosigns_and_a_note_in_error_needs_no_cosignature(coach, supervisor, note_id):

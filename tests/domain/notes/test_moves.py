@@ -203,14 +203,19 @@ def test_draft_opens_a_safety_hold_where_it_is_moved_to(coach, case, right):
     assert get_safety_state(case.client_id).hold is None
 
 
+def send_back(actor, note_id, comment):
+    with transaction():
+        version = get_review(actor, note_id).version
+        return_note(actor, lock_note(actor, note_id), comment, version)
+
+
 def test_note_that_needs_a_cosignature_moves_with_the_comments_of_its_returns(
     team, coach, case, right
 ):
     supervisor = team["supervisor"]
     with builders.supervised(coach):
         note_id = builders.note(coach, case.case_id)
-    with transaction():
-        return_note(supervisor, lock_note(supervisor, note_id), "Say who was in the room.")
+    send_back(supervisor, note_id, "Say who was in the room.")
 
     def comments():
         return [each.comment for each in get_review(supervisor, note_id).returns]
@@ -219,17 +224,16 @@ def test_note_that_needs_a_cosignature_moves_with_the_comments_of_its_returns(
     [listed] = list_reviews(supervisor, None, 5).items
     assert (listed.client_id, listed.number) == (right.client_id, right.number)
     assert comments() == ["Say who was in the room."]
-    with transaction():
-        again = "And when it ended."
-        add_addendum(coach, lock_note(coach, note_id), NewAddendum("addition", "Her sister."))
-        return_note(supervisor, lock_note(supervisor, note_id), again)
+    add(coach, note_id, "addition", "Her sister.")
+    again = "And when it ended."
+    send_back(supervisor, note_id, again)
     both = ["Say who was in the room.", again]
     for there in (case, right):
         move(coach, note_id, there)
         assert comments() == both
     with transaction():
-        locked = lock_note(supervisor, note_id)
-        cosign_note(supervisor, locked, locked.row.version)
+        version = get_review(supervisor, note_id).version
+        cosign_note(supervisor, lock_note(supervisor, note_id), version)
     assert read(supervisor, note_id).is_as_signed
     assert move(coach, note_id, case).is_as_signed
     assert comments() == both
@@ -239,8 +243,7 @@ def test_comments_of_a_return_stay_with_a_note_that_was_entered_in_error(team, c
     supervisor = team["supervisor"]
     with builders.supervised(coach):
         note_id = builders.note(coach, case.case_id)
-    with transaction():
-        return_note(supervisor, lock_note(supervisor, note_id), "Another client’s, I think.")
+    send_back(supervisor, note_id, "Another client’s, I think.")
     add(coach, note_id, "in_error", "", "Written for another client.")
     [returned] = get_review(supervisor, note_id).returns
     assert returned.comment == "Another client’s, I think."

@@ -181,7 +181,7 @@ def cosigning(team: Team) -> Race:
 def returning(team: Team) -> Race:
     """Return a note to its author while it is being co-signed."""
     comment = "Say who was in the room."
-    return cosigned_meanwhile(team, lambda note: return_note(team["supervisor"], note, comment))
+    return cosigned_meanwhile(team, lambda note: return_note(team["supervisor"], note, comment, 2))
 
 
 NOTES = {
