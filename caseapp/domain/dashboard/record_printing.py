@@ -24,16 +24,18 @@ from caseapp.domain.clients.visibility import looks_after_client
 from caseapp.domain.dashboard.timeline import Panels, build_timeline, load_records
 from caseapp.domain.dashboard.timeline_filter import EVENT_KINDS, KIND_LABELS
 from caseapp.domain.notes.codes import ADDENDUM_LABELS, FORMAT_LABELS
+from caseapp.domain.notes.cosign_queries import list_returns
 from caseapp.domain.practice.queries import get_practice
 from caseapp.domain.screening.protocol import ITEMS_BY_KEY, LEVEL_LABELS, Level
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from caseapp.domain.cases.queries import CaseContext
     from caseapp.domain.dashboard.schemas import TimelineEvent
     from caseapp.domain.dashboard.timeline_filter import TimelineFilter
-    from caseapp.domain.notes.records import NoteRecord
+    from caseapp.domain.notes.records import NoteRecord, ReturnRecord
 
 MAX_NOTES = 40
 """So many notes take about four seconds to lay out; the design of the record has the figures."""
@@ -59,12 +61,16 @@ WITHDRAWN = Reason(
 
 @dataclass(frozen=True)
 class RecordEntry:
-    """An event as the record shows it; `note` is the signed note of a session, `levels` are those of a screening."""
+    """An event as the record shows it; `note` is the signed note of a session, `levels` are those of a screening.
+
+    `returns` are the comments with which the note was returned to its author.
+    """
 
     event: TimelineEvent
     when: str
     note: NoteRecord | None
     levels: list[tuple[str, str]]
+    returns: Sequence[ReturnRecord]
 
 
 def make_record_pdf(actor: Actor, context: CaseContext, filters: TimelineFilter) -> bytes:
@@ -105,6 +111,7 @@ def _list_entries(actor: Actor, context: CaseContext, filters: TimelineFilter) -
     shown = [event for event in page.items if event.link_kind != "note" or event.id in notes]
     if page.next or sum(event.link_kind == "note" for event in shown) > MAX_NOTES:
         raise RuleBroken(TOO_LONG)
+    returns = list_returns([notes[event.id] for event in shown if event.id in notes])
     return [
         RecordEntry(
             event,
@@ -117,6 +124,7 @@ def _list_entries(actor: Actor, context: CaseContext, filters: TimelineFilter) -
                 )
                 for key, level in (event.levels or {}).items()
             ],
+            returns.get(event.id, ()),
         )
         for event in reversed(shown)
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import aliased
@@ -26,6 +26,7 @@ from caseapp.domain.notes.records import NoteReviewRecord, ReturnRecord, ReviewI
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from uuid import UUID
 
     from caseapp.domain.notes.records import NoteRecord
@@ -90,10 +91,23 @@ def get_review_of(note: NoteRecord) -> NoteReviewRecord:
     """
     if note.review is None and note.cosignature is None and not note.in_error:
         return NoteReviewRecord(note.id, None, (), review_version(note, 0))
+    rows = _load_returns([note.id])
+    version = review_version(note, len(rows))
+    return NoteReviewRecord(note.id, note.review, tuple(_open_returns(rows, note)), version)
+
+
+def list_returns(notes: Sequence[NoteRecord]) -> dict[UUID, list[ReturnRecord]]:
+    """List the returns of notes that the actor has read, by note and in their order, in one statement."""
+    rows = _load_returns([note.id for note in notes]) if notes else []
+    return {note.id: _open_returns(rows, note) for note in notes}
+
+
+def _load_returns(note_ids: Sequence[UUID]) -> Sequence[Any]:
     supervisor = aliased(User)
-    rows = db.session.execute(
+    return db.session.execute(
         sa.select(
             NoteReturn.id,
+            NoteReturn.note_id,
             NoteReturn.client_id,
             NoteReturn.created_at,
             NoteReturn.created_by,
@@ -103,18 +117,21 @@ def get_review_of(note: NoteRecord) -> NoteReviewRecord:
         )
         .join(supervisor, supervisor.id == NoteReturn.created_by)
         .join(ClientKey, ClientKey.client_id == NoteReturn.client_id)
-        .where(NoteReturn.note_id == note.id)
-        .order_by(NoteReturn.seq)
+        .where(NoteReturn.note_id.in_(note_ids))
+        .order_by(NoteReturn.note_id, NoteReturn.seq)
     ).all()
+
+
+def _open_returns(rows: Sequence[Any], note: NoteRecord) -> list[ReturnRecord]:
+    """Unseal the returns of a note, without those that stayed in the record from which it was moved."""
     returns = []
     for row in rows:
-        if row.client_id != note.client_id:
+        if (row.note_id, row.client_id) != (note.id, note.client_id):
             continue
         key = open_key(row.wrapped, note.client_id, "note", note.id)
         comment = unseal_bytes(NoteReturn.__tablename__, "comment", row.id, row.comment, key)
         returns.append(ReturnRecord(row.created_at, row.created_by, row.name, comment.decode()))
-    version = review_version(note, len(rows))
-    return NoteReviewRecord(note.id, note.review, tuple(returns), version)
+    return returns
 
 
 def count_returns(note_id: UUID) -> int:

@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from caseapp.core import pdf
+from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, RenderFailed, RuleBroken
 from caseapp.core.permissions import Action
@@ -27,6 +28,8 @@ from caseapp.domain.notes.operations import add_addendum
 from caseapp.domain.notes.queries import lock_note
 from caseapp.domain.notes.schemas import NewAddendum, NewNoteMove
 from caseapp.domain.practice.queries import today
+from tests.domain.notes.test_addenda import add
+from tests.domain.notes.test_cosigning import COMMENT, cosign, send_back
 from tests.domain.notes.test_signatures import NOTES, change, without_triggers
 from tests.support import builders
 
@@ -86,6 +89,30 @@ def test_record_holds_every_signed_note_in_full_and_no_draft(team, printed, monk
         printed(coach, made)
     assert caught.value.reasons[0].code == "record_too_long"
     assert "The end" in printed(coach, made, year)
+
+
+def test_record_holds_the_comments_of_returns_and_says_what_came_after_the_cosignature(
+    team, printed
+):
+    coach, supervisor = team["coach"], team["supervisor"]
+    made = builders.case(coach)
+    with builders.supervised(coach):
+        note, other = builders.note(coach, made.case_id), builders.note(coach, made.case_id)
+    for returned in (note, other):
+        send_back(supervisor, returned)
+    add(coach, note, "addition", "Her sister was.")
+    cosign(supervisor, note, 4)
+    later = "after the co-signature, which doesn’t cover it"
+    html = printed(coach, made)
+    assert html.count(COMMENT) == 2
+    assert html.count(f"by {supervisor.name}</h3>") == 2
+    assert later not in html
+    with at(now() + timedelta(minutes=1)):
+        add(coach, note, "addition", "She rang again.")
+    html = printed(supervisor, made)
+    assert html.count(later) == 1
+    assert html.index("Her sister was.") < html.index(later) < html.index("She rang again.")
+    assert COMMENT not in printed(coach, made, TimelineFilter(frozenset({"contact"})))
 
 
 def test_both_records_say_that_a_note_was_moved(team, printed):
