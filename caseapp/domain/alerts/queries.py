@@ -42,7 +42,7 @@ from caseapp.domain.clients.visibility import (
     select_denied_clients,
 )
 from caseapp.domain.keys.models import ClientKey
-from caseapp.domain.keys.queries import open_key
+from caseapp.domain.keys.queries import open_client_key
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def lock_alert(actor: Actor, alert_id: UUID) -> LockedAlert:
         raise NotFound
     row = found.Alert
     escalation = get_escalation(row.client_id)
-    kind = _open_kind(row, open_key(found.wrapped, row.client_id, "alert", row.id))
+    kind = _open_kind(row, open_client_key(found.wrapped, row.client_id, "alert", row.id))
     return LockedAlert(
         row,
         found.AlertRecipient,
@@ -224,7 +224,7 @@ def _record(row: Any) -> AlertRecord:  # noqa: ANN401 - a result row
     alert, kind = row.Alert, None
     is_readable = row.is_member or row.is_alerted
     if is_readable:
-        kind = _open_kind(alert, open_key(row.wrapped, alert.client_id, "alert", alert.id))
+        kind = _open_kind(alert, open_client_key(row.wrapped, alert.client_id, "alert", alert.id))
     return AlertRecord(
         id=alert.id,
         client_id=alert.client_id if is_readable else None,
@@ -327,7 +327,7 @@ def get_alerted_client(actor: Actor, alert_id: UUID) -> AlertedClient:
         .join(ClientKey, ClientKey.client_id == Client.id)
         .where(Client.id == alert.client_id)
     ).one()
-    key = open_key(row.wrapped, alert.client_id, "alert", alert.id)
+    key = open_client_key(row.wrapped, alert.client_id, "alert", alert.id)
     return AlertedClient(alert, unseal_client(row.Client, key), key)
 
 

@@ -58,7 +58,7 @@ from caseapp.domain.auth.throttling import (
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import take_client_lock, unseal_client
 from caseapp.domain.keys.models import ClientKey
-from caseapp.domain.keys.queries import get_ring_key, open_key
+from caseapp.domain.keys.queries import get_ring_key, open_client_key
 from caseapp.domain.keys.writing import (
     StretchedPin,
     create_writing_key,
@@ -131,7 +131,9 @@ def lock_portal_access(secret: str) -> LockedPortalAccess:
     ).first()
     if found is None:
         raise Unauthenticated(NOT_OPENED)
-    client = unseal_client(found.Client, open_key(found.wrapped, client_id, "client", client_id))
+    client = unseal_client(
+        found.Client, open_client_key(found.wrapped, client_id, "client", client_id)
+    )
     return LockedPortalAccess(
         found.PortalAccess,
         "link" if found.by_link else "card",

@@ -37,7 +37,7 @@ from caseapp.domain.clients.models import Client, RememberedDevice
 from caseapp.domain.clients.queries import take_client_lock, unseal_client
 from caseapp.domain.clients.remembered_devices import forget_devices, list_devices
 from caseapp.domain.keys.models import ClientKey
-from caseapp.domain.keys.queries import open_key
+from caseapp.domain.keys.queries import open_client_key
 from caseapp.domain.keys.writing import keep_in_session
 from caseapp.domain.screening.current import get_safety_state
 
@@ -104,7 +104,7 @@ def lock_devices(client_id: UUID) -> LockedDevices:
         .execution_options(populate_existing=True)
     ).one()
     return LockedDevices(
-        unseal_client(row.Client, open_key(row.wrapped, client_id, "client", client_id)),
+        unseal_client(row.Client, open_client_key(row.wrapped, client_id, "client", client_id)),
         get_safety_state(client_id).flags,
         tuple(found.id for found in list_devices(client_id)),
     )

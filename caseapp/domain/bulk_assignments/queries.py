@@ -31,7 +31,7 @@ from caseapp.domain.clients.visibility import visible_to
 from caseapp.domain.handouts.bars import GENERAL_WORDING, get_bars
 from caseapp.domain.handouts.queries import get_handout_version_by_id
 from caseapp.domain.keys.models import ClientKey
-from caseapp.domain.keys.queries import open_listed_key
+from caseapp.domain.keys.queries import open_listed_client_key
 from caseapp.domain.practice.queries import HelpLines, get_practice_info
 from caseapp.domain.suitability.rules import ALLOWED_IN_HOLD_BY_NAME, PORTAL_NOT_SAFE, WAYS_OUT
 from caseapp.domain.suitability.schemas import BLOCKED, CAUTION, ELIGIBLE
@@ -193,7 +193,7 @@ def _shown_reasons(item: Any) -> list[str]:  # noqa: ANN401 - a result row
         return []
     if item.failure is not None:
         return [item.failure]
-    key = open_listed_key(item.wrapped, item.client_id)
+    key = open_listed_client_key(item.wrapped, item.client_id)
     table = BulkAssignmentItem.__tablename__
     return list(json.loads(unseal_text(table, "codes", item.id, item.codes, key) or "[]"))
 

@@ -45,7 +45,7 @@ from caseapp.domain.clients.visibility import (
 from caseapp.domain.followups.queries import list_hold_tasks
 from caseapp.domain.followups.rules import is_contact_lost
 from caseapp.domain.keys.models import ClientKey
-from caseapp.domain.keys.queries import open_key, open_listed_key
+from caseapp.domain.keys.queries import open_client_key, open_listed_client_key
 from caseapp.domain.practice.queries import local_day, today
 from caseapp.domain.screening.current import (
     SAFETY_COLUMNS,
@@ -118,7 +118,7 @@ def _list_item(row: Any) -> CaseListItem:  # noqa: ANN401 - a result row
     """Build a listed case; a client whose key was destroyed has no hold that anybody could read."""
     hold = None
     if row.wrapped is not None:
-        hold = safety_from_row(row, open_listed_key(row.wrapped, row.client_id)).hold
+        hold = safety_from_row(row, open_listed_client_key(row.wrapped, row.client_id)).hold
     columns = [*row[: len(LIST_COLUMNS)], hold]
     return CaseListItem(*columns)
 
@@ -230,7 +230,7 @@ def _select_single_context(role: Role, column: str) -> sa.Select[*tuple[Any, ...
 
 
 def _context_from_row(row: Any, kind: type[C]) -> C:  # noqa: ANN401 - a result row
-    key = open_key(row.wrapped, row.Case.client_id, "case", row.Case.id)
+    key = open_client_key(row.wrapped, row.Case.client_id, "case", row.Case.id)
     return kind(row.Case, unseal_client(row.Client, key), row.coach, safety_from_row(row, key), key)
 
 

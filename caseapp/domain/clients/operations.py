@@ -68,7 +68,7 @@ from caseapp.domain.clients.visibility import (
 )
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.operations import create_client_key
-from caseapp.domain.keys.queries import open_key, open_listed_key
+from caseapp.domain.keys.queries import open_client_key, open_listed_client_key
 from caseapp.domain.practice.queries import get_practice_info, lock_practice_row, today
 from caseapp.domain.users.queries import list_assignable_coaches
 
@@ -372,7 +372,7 @@ def refresh_hashes(client_id: UUID) -> None:
         .join(ClientKey, ClientKey.client_id == Client.id)
         .where(Client.id == client_id)
     ).one()
-    identity = identify(unseal_client(client, open_listed_key(wrapped, client_id)))
+    identity = identify(unseal_client(client, open_listed_client_key(wrapped, client_id)))
     _write_hashes(client_id, identity)
     matches = find_possible_matches(identity, exclude_id=client_id)
     _note_conflicts(client_id, dict.fromkeys(matches))
@@ -440,7 +440,7 @@ def send_client_mail(
     ).first()
     if row is None:
         raise NotFound
-    client = unseal_client(row.Client, open_key(row.wrapped, client_id, "client", client_id))
+    client = unseal_client(row.Client, open_client_key(row.wrapped, client_id, "client", client_id))
     language = client.language or get_practice_info().practice.language
     db.session.rollback()
     if client.email is None or not may_be_mailed(client, flags, is_requested=is_requested):

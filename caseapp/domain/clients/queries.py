@@ -28,7 +28,7 @@ from caseapp.domain.clients.visibility import (
     is_visible_client,
 )
 from caseapp.domain.keys.models import ClientKey
-from caseapp.domain.keys.queries import open_key
+from caseapp.domain.keys.queries import open_client_key
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
@@ -236,7 +236,7 @@ def _get_client_with_key(actor: Actor, client_id: UUID) -> tuple[ClientRecord, D
 
 def open_client(row: sa.Row[*tuple[Any, ...]]) -> tuple[ClientRecord, DataKey]:
     """Open a client and their key, from a row of `select_client_with_key`."""
-    key = open_key(row.wrapped, row.id, "client", row.id)
+    key = open_client_key(row.wrapped, row.id, "client", row.id)
     return unseal_client(entity_from_row(row, Client), key), key
 
 

@@ -18,7 +18,7 @@ from caseapp.domain.clients.visibility import is_visible_to
 from caseapp.domain.consent.models import Consent, ConsentText
 from caseapp.domain.consent.schemas import ConsentRecord, ConsentTextRecord
 from caseapp.domain.keys.models import ClientKey
-from caseapp.domain.keys.queries import open_key
+from caseapp.domain.keys.queries import open_client_key
 from caseapp.domain.practice.queries import lock_practice_row
 from caseapp.domain.users.models import User
 
@@ -137,7 +137,7 @@ def list_consents(
     )
     if wrapped is None:
         raise NotFound
-    key = open_key(wrapped, client_id, "client", client_id)
+    key = open_client_key(wrapped, client_id, "client", client_id)
     query = _select_entries().where(Consent.client_id == client_id)
     rows = db.session.execute(
         page_newest_first(query, Consent.recorded_at, Consent.id, cursor, limit)
@@ -157,4 +157,4 @@ def get_consent(actor: Actor, consent_id: UUID) -> ConsentRecord:
     ).first()
     if row is None:
         raise NotFound
-    return _open(row, open_key(row.wrapped, row.Consent.client_id, "consent", consent_id))
+    return _open(row, open_client_key(row.wrapped, row.Consent.client_id, "consent", consent_id))

@@ -21,7 +21,7 @@ from caseapp.domain.contacts.codes import IN_ERROR
 from caseapp.domain.contacts.models import Contact
 from caseapp.domain.contacts.schemas import ContactRecord
 from caseapp.domain.keys.models import ClientKey
-from caseapp.domain.keys.queries import open_key
+from caseapp.domain.keys.queries import open_client_key
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def list_contacts(
     )
     if wrapped is None:
         raise NotFound
-    key = open_key(wrapped, client_id, "client", client_id)
+    key = open_client_key(wrapped, client_id, "client", client_id)
     query = _select_entries().where(Contact.client_id == client_id)
     rows = db.session.execute(
         page_newest_first(query, Contact.happened_at, Contact.id, cursor, limit)
@@ -134,7 +134,7 @@ def get_contact(actor: Actor, contact_id: UUID) -> ContactRecord:
     ).first()
     if row is None:
         raise NotFound
-    key = open_key(row.wrapped, row.Contact.client_id, "contact", row.Contact.id)
+    key = open_client_key(row.wrapped, row.Contact.client_id, "contact", row.Contact.id)
     return _open(row, key)
 
 
@@ -164,6 +164,6 @@ def lock_contact(actor: Actor, contact_id: UUID) -> LockedContact:
     ).first()
     if row is None:
         raise NotFound
-    key = open_key(row.wrapped, row.Client.id, "contact", contact_id)
+    key = open_client_key(row.wrapped, row.Client.id, "contact", contact_id)
     client = LockedClient(unseal_client(row.Client, key), key)
     return LockedContact(_open(row[:-1], key), client)

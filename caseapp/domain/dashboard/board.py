@@ -37,7 +37,7 @@ from caseapp.domain.followups.codes import TASK_LABELS
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.queries import find_overdue, open_kind
 from caseapp.domain.keys.models import ClientKey
-from caseapp.domain.keys.queries import open_listed_key
+from caseapp.domain.keys.queries import open_listed_client_key
 from caseapp.domain.notes.unsigned import count_unsigned_notes, list_unsigned_notes
 from caseapp.domain.screening.marks import HOLD_KINDS, list_marks
 from caseapp.domain.screening.protocol import Level
@@ -340,7 +340,7 @@ def _load_actions(
 
 def _action(row: Any) -> BoardRow:  # noqa: ANN401 - a result row
     task = row.FollowUp
-    kind = open_kind(task, open_listed_key(row.wrapped, task.client_id))
+    kind = open_kind(task, open_listed_client_key(row.wrapped, task.client_id))
     return BoardRow(
         task.id,
         task.client_id,

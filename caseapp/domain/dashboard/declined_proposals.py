@@ -15,7 +15,7 @@ from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.visibility import looks_after_client
 from caseapp.domain.dashboard.schemas import DeclinedProposal
 from caseapp.domain.keys.models import ClientKey
-from caseapp.domain.keys.queries import open_listed_key
+from caseapp.domain.keys.queries import open_listed_client_key
 from caseapp.domain.screening.current import SAFETY_COLUMNS, join_safety, safety_from_row
 from caseapp.domain.screening.marks import DECLINED, list_marks
 from caseapp.domain.screening.proposals import list_coming_proposals
@@ -52,7 +52,7 @@ def list_declined_proposals(actor: Actor, limit: int) -> list[DeclinedProposal]:
     note_shown(row.id for row in rows)
     found = []
     for row in rows:
-        safety = safety_from_row(row, open_listed_key(row.wrapped, row.id))
+        safety = safety_from_row(row, open_listed_client_key(row.wrapped, row.id))
         found += [
             (row, proposal)
             for proposal in list_coming_proposals(safety)

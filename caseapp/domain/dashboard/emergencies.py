@@ -28,7 +28,7 @@ from caseapp.domain.clients.visibility import (
 from caseapp.domain.dashboard.listed_clients import newest_case_number
 from caseapp.domain.dashboard.schemas import EmergencyRecord, ReadRecord
 from caseapp.domain.keys.models import ClientKey
-from caseapp.domain.keys.queries import open_listed_key
+from caseapp.domain.keys.queries import open_listed_client_key
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def _select_emergencies(actor: Actor) -> sa.Select[*tuple[Any, ...]]:
 
 def _make_record(row: Any, moment: datetime) -> EmergencyRecord:  # noqa: ANN401 - a result row
     access: EmergencyAccess = row.EmergencyAccess
-    key = open_listed_key(row.wrapped, access.client_id)
+    key = open_listed_client_key(row.wrapped, access.client_id)
     return EmergencyRecord(
         access.id,
         access.client_id,

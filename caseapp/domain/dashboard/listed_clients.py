@@ -20,7 +20,7 @@ from caseapp.domain.contacts.queries import select_last
 from caseapp.domain.dashboard.no_shows import select_missed, select_missed_at
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.keys.models import ClientKey
-from caseapp.domain.keys.queries import open_listed_key
+from caseapp.domain.keys.queries import open_listed_client_key
 from caseapp.domain.notes.models import Note
 from caseapp.domain.notes.sessions import is_session, select_last_session
 from caseapp.domain.screening.current import SAFETY_COLUMNS, join_safety, safety_from_row
@@ -155,7 +155,7 @@ def list_clients(actor: Actor, marked: Collection[UUID], moment: datetime) -> li
                 row.last_contact,
                 row.last_no_show,
             ),
-            safety_from_row(row, open_listed_key(row.wrapped, row.client_id)),
+            safety_from_row(row, open_listed_client_key(row.wrapped, row.client_id)),
             row.has_open_case,
             row.is_seen,
             row.missed_at,

@@ -23,7 +23,7 @@ from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.visibility import looks_after_client
 from caseapp.domain.dashboard.listed_clients import newest_case_number
 from caseapp.domain.keys.models import ClientKey
-from caseapp.domain.keys.queries import open_listed_key
+from caseapp.domain.keys.queries import open_listed_client_key
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def list_new_codes(
     for row in rows:
         made: PortalInvitation = row.PortalInvitation
         assert made.reason is not None  # noqa: S101 - the query leaves the others out
-        key = open_listed_key(row.wrapped, made.client_id)
+        key = open_listed_client_key(row.wrapped, made.client_id)
         found.append(
             NewCodes(
                 made.id,

@@ -16,7 +16,7 @@ from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.visibility import looks_after_client
 from caseapp.domain.dashboard.listed_clients import IS_OPEN
 from caseapp.domain.keys.models import ClientKey
-from caseapp.domain.keys.queries import open_listed_key
+from caseapp.domain.keys.queries import open_listed_client_key
 from caseapp.domain.screening.current import SAFETY_COLUMNS, join_safety, safety_from_row
 from caseapp.domain.screening.models import ClientSafety
 from caseapp.domain.screening.protocol import SCREENING_VALIDITY, Level
@@ -95,7 +95,7 @@ def list_old_levels(
     note_shown(row.client_id for row in opened)
     found = []
     for row in opened:
-        safety = safety_from_row(row, open_listed_key(row.wrapped, row.client_id))
+        safety = safety_from_row(row, open_listed_client_key(row.wrapped, row.client_id))
         old = {
             item: answer
             for item, answer in safety.answers.items()

@@ -53,7 +53,7 @@ from caseapp.domain.followups.queries import IS_REQUIRED, is_own_task, unseal_fo
 from caseapp.domain.followups.rules import DueState, get_due_state
 from caseapp.domain.intakes.queries import count_notices, select_notices
 from caseapp.domain.keys.models import ClientKey
-from caseapp.domain.keys.queries import open_key
+from caseapp.domain.keys.queries import open_client_key
 from caseapp.domain.notes.cosign_queries import list_reviews
 from caseapp.domain.notes.queries import list_own_drafts
 from caseapp.domain.notes.unsigned import list_coaches_drafts
@@ -316,7 +316,7 @@ def _list_followups(
     )
     found = []
     for task, client, wrapped, number, is_own in rows:
-        key = open_key(wrapped, task.client_id, "followup", task.id)
+        key = open_client_key(wrapped, task.client_id, "followup", task.id)
         record = unseal_followup(task, unseal_client(client, key), key)
         found.append(ListedFollowUp(record, number, is_due=is_own and task.due_at <= until))
     return found

@@ -26,7 +26,7 @@ from caseapp.domain.dashboard.second_people import has_second, list_without_seco
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.queries import IS_REQUIRED
 from caseapp.domain.keys.models import ClientKey
-from caseapp.domain.keys.queries import open_listed_key
+from caseapp.domain.keys.queries import open_listed_client_key
 from caseapp.domain.screening.current import SAFETY_COLUMNS, join_safety, safety_from_row
 from caseapp.domain.screening.marks import HOLD_KINDS, list_marks
 from caseapp.domain.users.models import User
@@ -174,7 +174,7 @@ def _open_clients(
     note_shown(row.client_id for row in rows)
     found = []
     for row in rows:
-        safety = safety_from_row(row, open_listed_key(row.wrapped, row.client_id))
+        safety = safety_from_row(row, open_listed_client_key(row.wrapped, row.client_id))
         if (lacks := find_lack(row, safety)) is None:
             continue
         found.append(

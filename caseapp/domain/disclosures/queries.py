@@ -16,7 +16,7 @@ from caseapp.domain.clients.visibility import is_visible_to
 from caseapp.domain.disclosures.models import Disclosure
 from caseapp.domain.disclosures.schemas import DisclosureRecord
 from caseapp.domain.keys.models import ClientKey
-from caseapp.domain.keys.queries import open_key
+from caseapp.domain.keys.queries import open_client_key
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def list_disclosures(
     )
     if wrapped is None:
         raise NotFound
-    key = open_key(wrapped, client_id, "client", client_id)
+    key = open_client_key(wrapped, client_id, "client", client_id)
     of_client = _ENTRIES.where(Disclosure.client_id == client_id)
     rows = db.session.execute(
         page_newest_first(of_client, Disclosure.recorded_at, Disclosure.id, cursor, limit)
@@ -79,5 +79,5 @@ def get_disclosure(actor: Actor, disclosure_id: UUID) -> DisclosureRecord:
     ).first()
     if row is None:
         raise NotFound
-    key = open_key(row.wrapped, row.Disclosure.client_id, "disclosure", disclosure_id)
+    key = open_client_key(row.wrapped, row.Disclosure.client_id, "disclosure", disclosure_id)
     return _open(row, key)

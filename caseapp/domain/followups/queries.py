@@ -43,7 +43,7 @@ from caseapp.domain.followups.codes import (
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.schemas import FollowUpRecord, HoldTask, TaskFacts
 from caseapp.domain.keys.models import ClientKey
-from caseapp.domain.keys.queries import open_key, open_listed_key
+from caseapp.domain.keys.queries import open_client_key, open_listed_client_key
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _select_visible(
 
 
 def _record_from_row(row: Any) -> FollowUpRecord:  # noqa: ANN401 - a result row
-    key = open_key(row.wrapped, row.FollowUp.client_id, "followup", row.FollowUp.id)
+    key = open_client_key(row.wrapped, row.FollowUp.client_id, "followup", row.FollowUp.id)
     return unseal_followup(row.FollowUp, unseal_client(row.Client, key), key)
 
 
@@ -161,7 +161,7 @@ def find_overdue(moment: datetime, *of: sa.ColumnElement[bool]) -> sa.ColumnElem
     note_shown(row.client_id for row in rows)
     late = []
     for row in rows:
-        kind = open_kind(row, open_listed_key(row.wrapped, row.client_id))
+        kind = open_kind(row, open_listed_client_key(row.wrapped, row.client_id))
         if row.due_at + TASK_KINDS[kind].grace <= moment:
             late.append(row.id)
     return sa.and_(required, sa.or_(FollowUp.due_at <= surely_since, FollowUp.id.in_(late)))
@@ -309,7 +309,7 @@ def lock_followup(actor: Actor, followup_id: UUID) -> LockedFollowUp:
     if found is None:
         raise NotFound
     row = found.FollowUp
-    key = open_key(found.wrapped, row.client_id, "followup", row.id)
+    key = open_client_key(found.wrapped, row.client_id, "followup", row.id)
     return LockedFollowUp(row, key, open_facts(row, key))
 
 

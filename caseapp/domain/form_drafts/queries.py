@@ -14,7 +14,7 @@ from caseapp.domain.form_drafts.codes import CLIENT_RETENTION, REPLACED, STAFF_R
 from caseapp.domain.form_drafts.models import FormDraft
 from caseapp.domain.form_drafts.schemas import FormWords
 from caseapp.domain.keys.models import ClientKey
-from caseapp.domain.keys.queries import get_ring_key, open_key
+from caseapp.domain.keys.queries import get_ring_key, open_client_key
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -129,7 +129,7 @@ def _unseal(
 ) -> dict[str, list[str]]:
     keys = []
     if row.client_id is not None:
-        keys.append(open_key(row.wrapped, row.client_id, "client", row.client_id))
+        keys.append(open_client_key(row.wrapped, row.client_id, "client", row.client_id))
     if row.ring_number is not None:
         keys.append(get_ring_key("drafts", row.ring_number).for_person(author_id))
     key = combine_keys(*keys) if len(keys) > 1 else keys[0]

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 FINGERPRINT_BYTES = 16
 
 
-def open_key(wrapped: bytes, client_id: UUID, kind: str, object_id: UUID) -> DataKey:
+def open_client_key(wrapped: bytes, client_id: UUID, kind: str, object_id: UUID) -> DataKey:
     """Unwrap a client's key to open a record, whose kind and id the log will name: everything that is read passes here.
 
     Raises SealBroken when the key belongs to another client or to a vault key that isn't listed.
@@ -40,10 +40,10 @@ def open_key(wrapped: bytes, client_id: UUID, kind: str, object_id: UUID) -> Dat
     return unwrap_client_key(client_id, wrapped)
 
 
-def open_listed_key(wrapped: bytes, client_id: UUID) -> DataKey:
+def open_listed_client_key(wrapped: bytes, client_id: UUID) -> DataKey:
     """Unwrap the key of a client of a list that `reads.note_shown` has noted.
 
-    Raises SealBroken as `open_key` does, and ReadTooLate when the log has been written without the client.
+    Raises SealBroken as `open_client_key` does, and ReadTooLate when the log has been written without the client.
     """
     reads.require_noted(client_id)
     return unwrap_client_key(client_id, wrapped)
@@ -59,7 +59,7 @@ def get_client_key(client_id: UUID) -> DataKey:
     )
     if wrapped is None:
         raise NotFound
-    return open_key(wrapped, client_id, "client", client_id)
+    return open_client_key(wrapped, client_id, "client", client_id)
 
 
 def get_ring_key(purpose: Purpose, number: int | None = None) -> RingKey:

@@ -18,7 +18,7 @@ from caseapp.domain.clients.codes import COACH
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.visibility import has_role, looks_after_client, sees_client_of
 from caseapp.domain.keys.models import ClientKey
-from caseapp.domain.keys.queries import open_key
+from caseapp.domain.keys.queries import open_client_key
 from caseapp.domain.notes.cosign_rules import review_version
 from caseapp.domain.notes.models import Note, NoteReturn, NoteReview
 from caseapp.domain.notes.queries import get_note
@@ -128,7 +128,7 @@ def _open_returns(rows: Sequence[Any], note: NoteRecord) -> list[ReturnRecord]:
     for row in rows:
         if (row.note_id, row.client_id) != (note.id, note.client_id):
             continue
-        key = open_key(row.wrapped, note.client_id, "note", note.id)
+        key = open_client_key(row.wrapped, note.client_id, "note", note.id)
         comment = unseal_bytes(NoteReturn.__tablename__, "comment", row.id, row.comment, key)
         returns.append(ReturnRecord(row.created_at, row.created_by, row.name, comment.decode()))
     return returns

@@ -17,7 +17,7 @@ from caseapp.domain.clients.matches import is_undecided
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import take_client_lock, unseal_client
 from caseapp.domain.keys.models import ClientKey
-from caseapp.domain.keys.queries import open_key
+from caseapp.domain.keys.queries import open_client_key
 from caseapp.domain.notes.models import Note, NoteMove
 from caseapp.domain.notes.move_rules import MoveFacts, list_move_blockers, list_unasked
 from caseapp.domain.notes.queries import (
@@ -116,7 +116,7 @@ def find_former_clients(note: NoteRecord, client_id: UUID) -> FormerClients:
     names: list[str] = []
     other: list[str] = []
     for row in rows:
-        key = open_key(row.wrapped, row.Client.id, "note", note.id)
+        key = open_client_key(row.wrapped, row.Client.id, "note", note.id)
         found = unseal_client(row.Client, key)
         own = [found.name, found.preferred_name]
         if found.id == client_id:

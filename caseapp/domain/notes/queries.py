@@ -33,7 +33,7 @@ from caseapp.domain.clients.queries import (
 )
 from caseapp.domain.clients.visibility import is_visible_client, looks_after_client
 from caseapp.domain.keys.models import ClientKey
-from caseapp.domain.keys.queries import open_key, open_listed_key
+from caseapp.domain.keys.queries import open_client_key, open_listed_client_key
 from caseapp.domain.notes.formats import WITH_PLAN
 from caseapp.domain.notes.models import Note, NoteSignature
 from caseapp.domain.notes.records import (
@@ -143,7 +143,7 @@ def lock_note(actor: Actor, note_id: UUID) -> LockedNote:
     row = db.session.execute(_select_for_change(actor.role), values).first()
     if row is None:
         raise NotFound
-    key = open_key(row.wrapped, row.Client.id, "note", row.Note.id)
+    key = open_client_key(row.wrapped, row.Client.id, "note", row.Note.id)
     client = LockedClient(unseal_client(row.Client, key), key)
     return LockedNote(row.Note, client, row.signature is not None)
 
@@ -194,7 +194,7 @@ def lock_case_for_note(actor: Actor, ref: UUID | str) -> LockedCaseForNote:
     found = run(_select_case_for_note(actor.role, column), asks=actor.id, case=ref).first()
     if found is None:
         raise NotFound
-    key = open_key(found.wrapped, found.client_id, "case", found.id)
+    key = open_client_key(found.wrapped, found.client_id, "case", found.id)
     return LockedCaseForNote(found.id, found.number, found.status, found.client_id, found.name, key)
 
 
@@ -233,7 +233,9 @@ def list_case_notes(
     page = make_page(rows, limit, lambda note: (note.actual_session_at, note.id))
     # A note that was moved here in the database belongs to another client, whose key opens it.
     own = next((row for row in rows if row.client_id == row.case_client_id), None)
-    keys = {own.client_id: open_key(own.wrapped, own.client_id, "case", case_id)} if own else {}
+    keys = (
+        {own.client_id: open_client_key(own.wrapped, own.client_id, "case", case_id)} if own else {}
+    )
     return Page(build_records(page.items, keys), page.next)
 
 
@@ -312,7 +314,7 @@ def _find_unrecorded_level(row: sa.Row[*tuple[Any, ...]]) -> int | None:
     """Find the highest level that a listed draft has not recorded yet; only a draft that has one is opened."""
     if not row.has_unrecorded:
         return None
-    key = open_listed_key(row.wrapped, row.client_id)
+    key = open_listed_client_key(row.wrapped, row.client_id)
     return highest_level(draft_screening(row, key).unrecorded)
 
 

@@ -16,7 +16,7 @@ from caseapp.core.vault import SealBroken, unseal_text
 from caseapp.domain.cases.models import Case
 from caseapp.domain.clients.models import Client
 from caseapp.domain.keys.models import ClientKey
-from caseapp.domain.keys.queries import open_key
+from caseapp.domain.keys.queries import open_client_key
 from caseapp.domain.notes.models import Note, NoteAddendum, NoteReview, NoteSignature
 from caseapp.domain.notes.models import NoteMove as NoteMoveRow
 from caseapp.domain.notes.move_rules import find_signing_client, is_where_it_was_moved
@@ -132,7 +132,7 @@ def build_record(
     One that was changed is noted for the log. A draft that was signed, and a note in the case of another client, were
     changed: such a draft counts as signed. So was a note that is neither where it was signed nor where it was moved.
     """
-    key = key or open_key(row.wrapped, row.client_id, "note", row.id)
+    key = key or open_client_key(row.wrapped, row.client_id, "note", row.id)
     is_readable = True
     try:
         note = unseal_note(row, key, author=row.author, client=row.client, number=row.number)

@@ -16,7 +16,7 @@ from caseapp.core.permissions import Action
 from caseapp.domain.audit.operations import hash_ids
 from caseapp.domain.cases.queries import get_case
 from caseapp.domain.clients.visibility import looked_after_by
-from caseapp.domain.keys.queries import open_listed_key
+from caseapp.domain.keys.queries import open_listed_client_key
 from caseapp.domain.notes.matching import has_words, list_excerpts, split_words
 from caseapp.domain.notes.models import Note
 from caseapp.domain.notes.queries import select_readable
@@ -99,5 +99,5 @@ def _open(rows: Any, shown: reads.List) -> Iterator[NoteRecord]:  # noqa: ANN401
     keys: dict[UUID, DataKey] = {}
     for row in rows:
         if row.client_id not in keys:
-            keys[row.client_id] = open_listed_key(row.wrapped, row.client_id)
+            keys[row.client_id] = open_listed_client_key(row.wrapped, row.client_id)
     yield from build_records(rows, keys)

@@ -27,7 +27,7 @@ from caseapp.domain.cases.stages import stage_by_id, stages
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.visibility import select_denied_clients
 from caseapp.domain.keys.models import ClientKey
-from caseapp.domain.keys.queries import open_key
+from caseapp.domain.keys.queries import open_client_key
 from caseapp.domain.notes.models import Note
 from caseapp.domain.notes.sessions import NO_SESSIONS, count_sessions, select_sessions
 from caseapp.domain.practice.queries import get_practice_info
@@ -279,7 +279,7 @@ def _local_day(moment: datetime, zone: ZoneInfo) -> date:
 def _unseal_facts(case: Any) -> dict[str, Any]:  # noqa: ANN401 - a result row
     if case.wrapped is None or case.facts is None:
         return {}
-    key = open_key(case.wrapped, case.client_id, "case", case.id)
+    key = open_client_key(case.wrapped, case.client_id, "case", case.id)
     opened = unseal_text(Case.__tablename__, "facts", case.id, case.facts, key)
     facts: dict[str, Any] = json.loads(opened or "{}")
     return facts

@@ -21,7 +21,7 @@ from caseapp.domain.clients.queries import LockedClient, lock_client, unseal_cli
 from caseapp.domain.clients.visibility import is_visible_to
 from caseapp.domain.followups.codes import PLAN_REVIEW
 from caseapp.domain.keys.models import ClientKey
-from caseapp.domain.keys.queries import open_key
+from caseapp.domain.keys.queries import open_client_key
 from caseapp.domain.practice.queries import local_day, local_now
 from caseapp.domain.protocol.rules import due_at
 from caseapp.domain.safety_plans.codes import FORMS, SAFETY, WORKED_ON
@@ -112,7 +112,7 @@ def list_plan_versions(actor: Actor, client_id: UUID) -> list[PlanVersion]:
     )
     if wrapped is None:
         raise NotFound
-    key = open_key(wrapped, client_id, "client", client_id)
+    key = open_client_key(wrapped, client_id, "client", client_id)
     return [*reversed(list_versions(client_id, key))]
 
 
@@ -207,6 +207,6 @@ def find_own_plan(actor: Actor) -> tuple[ClientRecord, PlanVersion | None]:
     ).first()
     if row is None:
         raise NotFound
-    key = open_key(row.wrapped, actor.id, "client", actor.id)
+    key = open_client_key(row.wrapped, actor.id, "client", actor.id)
     client = unseal_client(row.Client, key)
     return client, find_shown_plan(client, key, get_safety_state(actor.id))

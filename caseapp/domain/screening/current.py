@@ -13,7 +13,7 @@ from caseapp.core.errors import NotFound
 from caseapp.core.vault import DataKey, SealBroken
 from caseapp.domain.clients.models import Client
 from caseapp.domain.keys.models import ClientKey
-from caseapp.domain.keys.queries import open_key
+from caseapp.domain.keys.queries import open_client_key
 from caseapp.domain.protocol.file import PROTOCOL
 from caseapp.domain.screening.models import ClientSafety, SafetyEvent
 from caseapp.domain.screening.proposals import list_proposals
@@ -190,7 +190,7 @@ def get_safety_state(client_id: UUID) -> SafetyState:
     row = run(CLIENT_SAFETY_QUERY, client=client_id).first()
     if row is None:
         raise NotFound
-    return safety_from_row(row, open_key(row.wrapped, client_id, "client", client_id))
+    return safety_from_row(row, open_client_key(row.wrapped, client_id, "client", client_id))
 
 
 def get_current_safety(key: DataKey) -> CurrentSafety:

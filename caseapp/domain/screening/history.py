@@ -16,7 +16,7 @@ from caseapp.core.vault import DataKey, SealBroken, tag_of
 from caseapp.domain.clients.codes import SECOND_PERSON
 from caseapp.domain.clients.visibility import has_role, is_visible_to
 from caseapp.domain.keys.models import ClientKey
-from caseapp.domain.keys.queries import open_key
+from caseapp.domain.keys.queries import open_client_key
 from caseapp.domain.screening.events import CircumstanceEnded
 from caseapp.domain.screening.models import ClientSafety, SafetyEvent
 from caseapp.domain.screening.records import CircumstanceRecord, EndedRecord
@@ -165,7 +165,7 @@ def _history_from_rows(
     Raises SealBroken when an event was changed, moved or removed.
     """
     client_id = rows[0].client_id
-    key = open_key(rows[0].wrapped, client_id, kind, object_id)
+    key = open_client_key(rows[0].wrapped, client_id, kind, object_id)
     events: list[RecordedEvent] = []
     tag = NO_TAG
     for row in rows if rows[0].id is not None else ():

@@ -32,7 +32,7 @@ from caseapp.domain.dashboard.listed_clients import newest_case_number
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.queries import unseal_followup
 from caseapp.domain.keys.models import ClientKey
-from caseapp.domain.keys.queries import open_listed_key
+from caseapp.domain.keys.queries import open_listed_client_key
 from caseapp.domain.notes.models import Note
 from caseapp.domain.notes.sessions import is_session
 from caseapp.domain.screening.current import SAFETY_COLUMNS, join_safety, safety_from_row
@@ -316,7 +316,7 @@ def get_cover(actor: Actor, cover_id: UUID) -> CoverView:
     )
     rows = db.session.execute(join_safety(query)).all()
     note_shown(row.client_id for row in rows)
-    keys = {row.client_id: open_listed_key(row.wrapped, row.client_id) for row in rows}
+    keys = {row.client_id: open_listed_client_key(row.wrapped, row.client_id) for row in rows}
     due = list_due(keys)
     clients = []
     for row in rows:

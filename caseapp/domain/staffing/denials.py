@@ -21,7 +21,7 @@ from caseapp.domain.clients.queries import lock_team, take_client_lock, take_loc
 from caseapp.domain.clients.visibility import is_visible_to, select_denied_clients
 from caseapp.domain.dashboard.listed_clients import newest_case_number
 from caseapp.domain.keys.models import ClientKey
-from caseapp.domain.keys.queries import get_client_key, open_listed_key
+from caseapp.domain.keys.queries import get_client_key, open_listed_client_key
 from caseapp.domain.staffing.schemas import AccessDenialRecord
 from caseapp.domain.users.models import User
 from caseapp.domain.users.queries import list_users
@@ -162,7 +162,7 @@ def list_denials(actor: Actor, cursor: str | None, limit: int) -> Page[AccessDen
         denial: AccessDenial = row.AccessDenial
         reason = None
         if row.is_seen:
-            key = open_listed_key(row.wrapped, denial.client_id)
+            key = open_listed_client_key(row.wrapped, denial.client_id)
             reason = unseal_code("access_denial", "reason", denial.id, denial.reason, key)
         found.append(
             AccessDenialRecord(

@@ -32,7 +32,7 @@ from caseapp.domain.dashboard.listed_clients import newest_case_number
 from caseapp.domain.dashboard.second_people import list_hold_authors, list_without_second
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.keys.models import ClientKey
-from caseapp.domain.keys.queries import open_listed_key
+from caseapp.domain.keys.queries import open_listed_client_key
 from caseapp.domain.screening.current import SAFETY_COLUMNS, join_safety, safety_from_row
 from caseapp.domain.staffing.rules import (
     WITHOUT_CASE,
@@ -101,7 +101,7 @@ def list_responsibilities(
         note_list(Action.USER_MANAGE, List(hidden, details={"counted": True}))
     found = []
     for row in rows:
-        safety = safety_from_row(row, open_listed_key(row.wrapped, row.client_id))
+        safety = safety_from_row(row, open_listed_client_key(row.wrapped, row.client_id))
         if safety.holds or safety.flags or row.any_task:
             kinds = tuple(hold.kind for hold in safety.holds)
             found.append(

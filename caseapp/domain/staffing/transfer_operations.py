@@ -21,7 +21,7 @@ from caseapp.domain.clients.models import Transfer
 from caseapp.domain.clients.visibility import select_clients_of
 from caseapp.domain.dashboard.second_people import list_without_second
 from caseapp.domain.keys.models import ClientKey
-from caseapp.domain.keys.queries import open_listed_key
+from caseapp.domain.keys.queries import open_listed_client_key
 from caseapp.domain.screening.marks import HOLD_KINDS, list_marks
 from caseapp.domain.staffing.coach_news import tell_of_coach_later
 from caseapp.domain.staffing.operations import lock_account, swap_coach
@@ -98,7 +98,7 @@ def offer_cases(actor: Actor, caseload: LockedCaseload, wanted: NewTransfer) -> 
             offered_by=actor.id,
             expires_at=moment + OFFERED_FOR,
         )
-        opened = open_listed_key(key, client_id)
+        opened = open_listed_client_key(key, client_id)
         row.reason = seal_code("transfer", "reason", row.id, wanted.reason, opened)
         made.append(row)
     db.session.add_all(made)

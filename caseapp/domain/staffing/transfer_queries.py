@@ -38,7 +38,7 @@ from caseapp.domain.clients.visibility import (
 from caseapp.domain.dashboard.listed_clients import newest_case_number
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.keys.models import ClientKey
-from caseapp.domain.keys.queries import get_client_key, open_listed_key
+from caseapp.domain.keys.queries import get_client_key, open_listed_client_key
 from caseapp.domain.staffing.cover_queries import list_coached
 from caseapp.domain.staffing.cover_schemas import Caseload
 from caseapp.domain.staffing.queries import is_in_team
@@ -262,7 +262,7 @@ def _record(actor: Actor, row: Any) -> TransferRecord:  # noqa: ANN401 - a resul
     )
     reason = None
     if row.is_seen and (not is_recipient or found.state in ACCEPTED_ONCE):
-        key = open_listed_key(row.wrapped, found.client_id)
+        key = open_listed_client_key(row.wrapped, found.client_id)
         reason = unseal_code("transfer", "reason", found.id, found.reason, key)
     return TransferRecord(
         id=found.id,

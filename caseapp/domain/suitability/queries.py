@@ -17,7 +17,7 @@ from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import unseal_client
 from caseapp.domain.handouts.queries import list_newest_versions
 from caseapp.domain.keys.models import ClientKey
-from caseapp.domain.keys.queries import open_key
+from caseapp.domain.keys.queries import open_client_key
 from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.screening.current import SAFETY_COLUMNS, join_safety, safety_from_row
 from caseapp.domain.suitability.rules import (
@@ -89,7 +89,7 @@ def recipient_from_row(row: Any, record: tuple[str, UUID]) -> Recipient:  # noqa
     `record` is the kind and id of what is read.
     """
     found = entity_from_row(row, Client)
-    key = open_key(row.wrapped, found.id, *record)
+    key = open_client_key(row.wrapped, found.id, *record)
     client = unseal_client(found, key)
     text = unseal_text(Case.__tablename__, "facts", row.facts_case_id, row.facts, key)
     facts = json.loads(text) if text else {}
