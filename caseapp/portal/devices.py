@@ -82,7 +82,7 @@ def devices_page(view: DevicesView, forms: Forms) -> str:
 def remember(devices: LockedDevices, _body: dict[str, Any], sent: Sent) -> Done:
     """Remember the phone or computer that the client is using; its cookie is set by this response only."""
     kind = find_device_kind(request.user_agent.string)
-    device = remember_own_device(sent.actor, devices, kind)
+    device = remember_own_device(sent.actor, devices, sent_device(), kind)
     return Done(
         url_for("portal_handouts.devices_page"),
         "device_remembered",

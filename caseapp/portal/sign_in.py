@@ -65,6 +65,7 @@ def enter_pin() -> ResponseReturnValue:
         with transaction():
             devices = remembered_devices.lock_devices(entered.known.client_id)
             reference = remembered_devices.enter_on_device(devices, entered)
+            _end_session_here()
     except (Invalid, TooManyAttempts, Unauthenticated) as error:
         return _sign_in_error(error)
     return set_session_cookie(
@@ -131,9 +132,16 @@ def _start_session(secret: str) -> ResponseReturnValue:
     with transaction():
         access = portal_access.lock_portal_access(secret)
         reference = portal_access.redeem_link_or_card(access)
+        _end_session_here()
     return set_session_cookie(
         redirect(url_for("portal_sign_in.pin_page"), code=303), Interface.PORTAL, reference
     )
+
+
+def _end_session_here() -> None:
+    """End the session that was open in this browser, perhaps another client's; its cookie gets the new one's name."""
+    if g.actor:
+        portal_access.sign_out(g.actor)
 
 
 def _sign_in_error(error: Invalid | TooManyAttempts | Unauthenticated) -> ResponseReturnValue:

@@ -9,7 +9,9 @@ import sqlalchemy as sa
 
 from caseapp.core.clock import at, now
 from caseapp.core.database import db
+from caseapp.domain.auth.queries import find_client_session
 from caseapp.domain.cases.models import Case
+from caseapp.domain.clients.remembered_devices import list_devices
 from caseapp.http.devices import find_device_kind
 from tests.portal.portal_handout import text
 from tests.support import portal_client
@@ -17,6 +19,7 @@ from tests.support.staff import csrf
 from tests.support.staff_pages import StaffBrowser, forms_in
 
 DEVICES, SIGN_IN = "/portal/devices", "/portal/sign-in"
+PORTAL_COOKIE = "__Host-reader"
 IPHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) AppleWebKit/605.1.15"
 
 
@@ -89,6 +92,35 @@ def test_client_comes_back_with_the_pin_alone_until_the_device_is_forgotten(read
         assert "Max-Age" not in str(answer.headers.getlist("Set-Cookie"))
         assert "Forgotten." in text(visitor.get(answer.location))
         assert "this one" not in text(visitor.get(DEVICES))
+
+
+@pytest.mark.slow
+def test_device_that_is_remembered_from_two_tabs_is_listed_once(reader):
+    visitor, found = reader
+    tabs = [forms_in(text(visitor.get(DEVICES)), DEVICES, DEVICES)[0].fields for _ in range(2)]
+    for fields in tabs:
+        assert visitor.post(DEVICES, data=fields).status_code == 303
+    assert len(list_devices(found.client_id)) == 1
+    db.session.rollback()
+
+
+@pytest.mark.slow
+def test_signing_in_over_an_open_session_ends_it(reader):
+    visitor, found = reader
+    press(visitor, DEVICES)
+    sign_out(visitor)
+    enter(visitor)
+    data = {"csrf_token": csrf(visitor.get(DEVICES))}
+    # From a page to sign in that was left open in another tab.
+    for sent in (
+        {"path": f"{SIGN_IN}/pin", "data": data | {"pin": portal_client.PIN}},
+        {"path": "/portal/card", "data": data | {"code": found.card_code}},
+    ):
+        old = visitor.get_cookie(PORTAL_COOKIE).value
+        assert visitor.post(**sent).status_code == 303
+        assert visitor.get_cookie(PORTAL_COOKIE).value != old
+        assert find_client_session(old) is None
+        db.session.rollback()
 
 
 @pytest.mark.parametrize(

@@ -110,19 +110,34 @@ def lock_devices(client_id: UUID) -> LockedDevices:
     )
 
 
-def remember_own_device(actor: Actor, devices: LockedDevices, kind: str | None) -> Device:
+def remember_own_device(
+    actor: Actor, devices: LockedDevices, sent: Device, kind: str | None
+) -> Device:
     """Remember the client's device for DEVICE_LIFETIME and return it, with the new name that its cookie is to hold.
 
-    `kind` is a code of DEVICE_KINDS. Of more than MOST_DEVICES the oldest is forgotten. Raises RuleBroken while the
-    device would open nothing, and Unauthenticated when the session was ended in the meantime.
+    `sent` is the device by its cookie so far, whose row the new one replaces, and `kind` a code of DEVICE_KINDS. Of
+    more than MOST_DEVICES the oldest is forgotten. The client's other sessions end when one was replaced or forgotten:
+    one may be open there. Raises RuleBroken while the device would open nothing or is remembered for another client,
+    and Unauthenticated when the session was ended in the meantime.
     """
     require(actor, Action.DEVICE_MANAGE)
     client_id = actor.id
     if not is_session_open(actor.session_id):
         raise Unauthenticated
-    refuse_for(list_remembering_blockers(devices.client, devices.flags))
-    for oldest in devices.ids[MOST_DEVICES - 1 :]:
-        forget_devices(client_id, oldest)
+    known = find_known_device(sent)
+    refuse_for(
+        list_remembering_blockers(
+            devices.client,
+            devices.flags,
+            is_others=known is not None and known.client_id != client_id,
+        )
+    )
+    replaced = [] if known is None else [known.id]
+    others = [each for each in devices.ids if each not in replaced]
+    gone = [*replaced, *others[MOST_DEVICES - 1 :]]
+    forgotten = sum(forget_devices(client_id, each) for each in gone)
+    if forgotten:
+        end_all_sessions(client_id, but=actor.session_id)
     # Somebody may have copied or planted the cookie that the browser has so far.
     device, moment = NO_DEVICE.remembering(client_id.hex), now()
     db.session.add(
@@ -136,7 +151,7 @@ def remember_own_device(actor: Actor, devices: LockedDevices, kind: str | None) 
         )
     )
     db.session.flush()
-    details = {"remembered": 1}
+    details = {"remembered": 1, "forgotten": forgotten} if forgotten else {"remembered": 1}
     record(actor, Action.DEVICE_MANAGE, "client", client_id, client_id=client_id, details=details)
     return device
 

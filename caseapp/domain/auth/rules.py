@@ -119,12 +119,15 @@ def may_enter(way: str, client: ClientRecord, flags: Collection[str]) -> bool:
     return all(client.safe.allows(channel) for channel in CHANNELS_BY_WAY[way])
 
 
-def list_remembering_blockers(client: ClientRecord, flags: Collection[str]) -> list[Reason]:
-    """List why a client's device can't be remembered now: it would open nothing.
+def list_remembering_blockers(
+    client: ClientRecord, flags: Collection[str], *, is_others: bool
+) -> list[Reason]:
+    """List why a client's device can't be remembered now: it would open nothing, or is remembered for another client.
 
-    What they read is the same for every cause, so that somebody who looks on learns nothing of it.
+    `is_others` says the latter: that client would find their PIN useless there without knowing why. What is read is the
+    same for every cause, so that somebody who looks on learns nothing of it.
     """
-    return [] if may_enter("device", client, flags) else [NOT_REMEMBERED]
+    return [NOT_REMEMBERED] if is_others or not may_enter("device", client, flags) else []
 
 
 def needs_other_person(way: str, *, had_pin: bool) -> bool:

@@ -49,9 +49,11 @@ def test_every_choice_of_channels_decides_invitation_and_entry(email):
         assert may_enter("card", client, ()) == portal
         assert may_enter("link", client, ()) == (portal and mail)
         assert may_enter("device", client, ()) == portal
-        assert [one.code for one in list_remembering_blockers(client, ())] == (
-            [] if portal else ["device_not_remembered"]
-        )
+        for is_others in (False, True):
+            found = list_remembering_blockers(client, (), is_others=is_others)
+            assert [one.code for one in found] == (
+                [] if portal and not is_others else ["device_not_remembered"]
+            )
 
 
 def test_invitation_never_goes_a_way_that_does_not_open():
@@ -85,7 +87,7 @@ def test_link_opens_nothing_while_contact_is_frozen_and_a_card_and_a_device_do(f
     assert may_enter("card", client, {flag})
     assert may_enter("link", client, {flag}) != frozen
     assert may_enter("device", client, {flag})
-    assert list_remembering_blockers(client, {flag}) == []
+    assert list_remembering_blockers(client, {flag}, is_others=False) == []
     assert bool(list_channel_blockers(client, {flag}, "portal")) == frozen
 
 

@@ -57,12 +57,12 @@ def sign_in(found, pin=PIN):
     return reference
 
 
-def remember_device(reference, kind=None):
-    """Have the device of a session remembered as the portal does; return it."""
+def remember_device(reference, kind=None, sent=NO_DEVICE):
+    """Have the device of a session, with the cookie that it sent, remembered as the portal does; return it."""
     actor = find_client_session(reference).actor
     with transaction():
         return remembered_devices.remember_own_device(
-            actor, remembered_devices.lock_own_devices(actor), kind
+            actor, remembered_devices.lock_own_devices(actor), sent, kind
         )
 
 

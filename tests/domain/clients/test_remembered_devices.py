@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from caseapp.core.clock import at, now
 from caseapp.core.database import db
-from caseapp.core.errors import Invalid, TooManyAttempts, Unauthenticated
+from caseapp.core.errors import Invalid, RuleBroken, TooManyAttempts, Unauthenticated
 from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import SecurityEvent
@@ -48,6 +48,12 @@ def client_of(reference):
     return find_client_session(reference).actor
 
 
+def last_details(client_id):
+    """Return what the log says of the last device that a client had remembered."""
+    events = list_audit_events_of(client_id)
+    return next(event.details for event in events if event.action == "device.manage")
+
+
 def test_pin_alone_opens_the_portal_on_a_remembered_device(coach, app):
     found = invited(coach)
     first = sign_in(found)
@@ -75,8 +81,15 @@ def test_pin_alone_opens_the_portal_on_a_remembered_device(coach, app):
 
 
 def test_other_devices_are_not_known_and_the_oldest_is_forgotten(coach, app):
-    reference = sign_in(invited(coach))
-    devices = [remember_device(reference) for _ in range(MOST_DEVICES + 1)]
+    found = invited(coach)
+    reference = sign_in(found)
+    devices = [remember_device(reference) for _ in range(MOST_DEVICES)]
+    open_there = enter_on_device(devices[0])
+    devices.append(remember_device(reference))
+    # As when the client forgets it: the session that may be open there has ended, and the log says so.
+    assert find_client_session(open_there) is None
+    assert find_client_session(reference)
+    assert last_details(found.client_id) == {"remembered": 1, "forgotten": 1}
     assert len({device.name for device in devices}) == len(devices)
     assert [find_known_device(one) is not None for one in devices] == [False] + [
         True
@@ -91,6 +104,30 @@ def test_other_devices_are_not_known_and_the_oldest_is_forgotten(coach, app):
         with transaction():
             delete_expired_devices()
     assert db.session.scalars(sa.select(RememberedDevice)).all() == []
+
+
+def test_device_that_is_remembered_again_is_known_by_its_new_cookie_only(coach, app):
+    found = invited(coach)
+    reference = sign_in(found)
+    others = [remember_device(reference) for _ in range(MOST_DEVICES - 1)]
+    first = remember_device(reference)
+    open_there = enter_on_device(first)
+    second = remember_device(reference, sent=first)
+    assert find_known_device(first) is None
+    assert all(find_known_device(one) for one in (*others, second))
+    assert find_client_session(open_there) is None
+    assert find_client_session(reference)
+    assert last_details(found.client_id) == {"remembered": 1, "forgotten": 1}
+
+
+def test_device_that_another_client_has_remembered_stays_theirs(coach, app):
+    device = remember_device(sign_in(invited(coach)))
+    spouse = sign_in(invited(coach, "Paul Okafor"))
+    with pytest.raises(RuleBroken) as refused:
+        remember_device(spouse, sent=device)
+    assert [reason.code for reason in refused.value.reasons] == ["device_not_remembered"]
+    assert find_known_device(device)
+    assert list_devices(client_of(spouse).id) == []
 
 
 def flag_unsafe(coach, client_id):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from caseapp.domain.auth import remembered_devices as devices
+from caseapp.domain.auth.devices import NO_DEVICE
 from caseapp.domain.auth.queries import find_client_session
 from caseapp.domain.clients.models import RememberedDevice
 from caseapp.domain.clients.queries import lock_client
@@ -25,7 +26,9 @@ def remembering(team: Team) -> Race:
     client = session.actor
     return Race(
         lambda: set_manual_flag(coach, lock_client(coach, found.client_id), "unsafe_delivery"),
-        lambda: devices.remember_own_device(client, devices.lock_own_devices(client), None),
+        lambda: devices.remember_own_device(
+            client, devices.lock_own_devices(client), NO_DEVICE, None
+        ),
         "device_not_remembered",
         lambda: count(RememberedDevice, RememberedDevice.client_id == client.id) == 0,
     )
@@ -50,7 +53,9 @@ def forgetting(team: Team) -> Race:
     assert session is not None
     client = session.actor
     return Race(
-        lambda: devices.remember_own_device(client, devices.lock_own_devices(client), None),
+        lambda: devices.remember_own_device(
+            client, devices.lock_own_devices(client), NO_DEVICE, None
+        ),
         lambda: devices.forget_devices_of(coach, lock_client(coach, found.client_id)),
         holds=lambda: count(RememberedDevice, RememberedDevice.client_id == client.id) == 0,
     )
