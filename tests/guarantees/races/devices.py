@@ -8,10 +8,12 @@ from caseapp.domain.auth import remembered_devices as devices
 from caseapp.domain.auth.devices import NO_DEVICE
 from caseapp.domain.auth.queries import find_client_session
 from caseapp.domain.clients.models import RememberedDevice
-from caseapp.domain.clients.queries import lock_client
-from caseapp.domain.screening.operations import set_manual_flag
+from caseapp.domain.clients.operations import update_client
+from caseapp.domain.clients.queries import get_client_record, lock_client
+from caseapp.domain.clients.schemas import SafeContact
 from tests.domain.clients.portal_visitor import remember_device, sign_in
 from tests.guarantees.races.race import Race, Team, count
+from tests.support import builders
 from tests.support.portal_client import PIN, invited
 
 if TYPE_CHECKING:
@@ -19,17 +21,19 @@ if TYPE_CHECKING:
 
 
 def remembering(team: Team) -> Race:
-    """Remember a device while it is being recorded that nothing may be sent to the client."""
+    """Remember a device while it is being recorded that the portal isn't safe any more, which ends the session."""
     coach, found = team["coach"], invited(team["coach"])
+    record = get_client_record(coach, found.client_id)
+    unsafe = builders.details(record.name, safe=SafeContact(("call",)))
     session = find_client_session(sign_in(found))
     assert session is not None
     client = session.actor
     return Race(
-        lambda: set_manual_flag(coach, lock_client(coach, found.client_id), "unsafe_delivery"),
+        lambda: update_client(coach, lock_client(coach, found.client_id), unsafe, record.version),
         lambda: devices.remember_own_device(
             client, devices.lock_own_devices(client), NO_DEVICE, None
         ),
-        "device_not_remembered",
+        "unauthenticated",
         lambda: count(RememberedDevice, RememberedDevice.client_id == client.id) == 0,
     )
 
