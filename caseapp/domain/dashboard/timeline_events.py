@@ -98,7 +98,7 @@ def _session(note: NoteRecord) -> TimelineEvent:
         f"{note.author}, {MODALITIES.get(note.modality, note.modality).lower()}{length}",
         "note",
         note.id,
-        next((text for _, _, text in note.ordered_sections if text), ""),
+        note.first_text,
         _describe_state(note),
     )
 

@@ -37,7 +37,7 @@ def split_words(text: str) -> list[str]:
 
 def list_texts(note: NoteRecord) -> Iterator[tuple[str, str]]:
     """List the texts of a note and of its addenda, each with the name of its part."""
-    for _, section, text in note.ordered_sections:
+    for section, text in note.texts:
         yield section.label, text
     for addendum in note.addenda:
         yield ADDENDUM_LABELS[addendum.kind], addendum.text

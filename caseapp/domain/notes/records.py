@@ -336,6 +336,17 @@ class NoteRecord:
             for key, section in FORMATS[self.format].items()
         ]
 
+    @property
+    def texts(self) -> list[tuple[Section, str]]:
+        """List all sections with their texts; of a draft also those that its format has no section for."""
+        shown = [(section, text) for _, section, text in self.ordered_sections]
+        return shown + self.list_other_texts(self.format)
+
+    @property
+    def first_text(self) -> str:
+        """Return the first text that isn't empty."""
+        return next((text for _, text in self.texts if text), "")
+
     def list_other_texts(self, shown_format: str) -> list[tuple[Section, str]]:
         """List the texts of a draft that a format has no section for, each with its section."""
         return [

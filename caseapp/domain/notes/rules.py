@@ -245,11 +245,21 @@ def merge_sections(
     kept = {key: sections.get(key, "") for key in FORMATS[target]}
     sections = convert_sections(sections, target) if change.gather else kept | left
     if sum(map(len, sections.values())) > MAX_NOTE_LENGTH:
-        longest = max(sections, key=lambda key: len(sections[key]))
-        raise Invalid(
-            {longest: [f"A note can have up to {MAX_NOTE_LENGTH:,} characters in total."]}
-        )
+        # Reported at a section of the page that was sent: the texts of another format have no field on it.
+        is_of_target = change.sections.keys() <= FORMATS[target].keys()
+        shown = FORMATS[target] if is_of_target else change.sections
+        longest = max(shown, key=lambda key: len(sections.get(key, "")))
+        raise Invalid({longest: [_describe_length(sections)]})
     return sections
+
+
+def _describe_length(sections: dict[str, str]) -> str:
+    lengths = {SECTIONS[key].label: len(text) for key, text in sections.items() if text}
+    parts = ", ".join(f"{length:,} in {label}" for label, length in lengths.items())
+    return (
+        f"A note can have up to {MAX_NOTE_LENGTH:,} characters in total, with its texts of another format; "
+        f"this one has {sum(lengths.values()):,}: {parts}."
+    )
 
 
 def convert_sections(sections: dict[str, str], target: str) -> dict[str, str]:

@@ -33,8 +33,8 @@ class _Note:
     addenda: tuple[Addendum, ...] = ()
 
     @property
-    def ordered_sections(self):
-        return [("data", PART, self.text)]
+    def texts(self):
+        return [(PART, self.text)]
 
 
 def make(text, *addenda):

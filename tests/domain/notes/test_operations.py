@@ -184,6 +184,19 @@ def test_draft_over_the_length_limit_is_invalid(coach, case):
     assert get_note(coach, note_id).sections["plan"] == "c"
 
 
+def test_length_limit_is_reported_at_a_section_of_the_page_and_says_what_is_in_another_format(
+    coach, case
+):
+    note_id = builders.draft(coach, case.case_id, {"data": "x" * (MAX_NOTE_LENGTH - 1)})
+    save(coach, note_id, 1, format="free")
+    for sections, change in (({"text": "yy"}, {}), ({"text": "yy"}, {"format": "dap"})):
+        with pytest.raises(Invalid) as caught:
+            save(coach, note_id, 2, sections=sections, **change)
+        [message] = caught.value.fields["text"]
+        assert "this one has 100,001: " in message
+        assert "99,999 in Data" in message
+
+
 def test_unrecorded_levels_do_not_change_the_safety_state(coach, case):
     builders.draft(coach, case.case_id, levels={"sleep": 2, "self_harm": 1})
     safety = get_safety_state(case.client_id)

@@ -13,11 +13,15 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.audit.operations import hash_ids, reads_recorded
 from caseapp.domain.notes import searching
+from caseapp.domain.notes.operations import save_draft
+from caseapp.domain.notes.queries import lock_note
+from caseapp.domain.notes.schemas import DraftChange
 from caseapp.domain.notes.search_schemas import NoteSearch
 from caseapp.domain.notes.searching import search_notes
 from caseapp.domain.process_notes.operations import save_process_note
 from caseapp.domain.process_notes.queries import lock_process_note
 from tests.support import builders
+from tests.support.staff_pages import StaffBrowser
 
 pytestmark = [pytest.mark.both, pytest.mark.slow]
 
@@ -73,6 +77,19 @@ def test_notes_of_a_case_or_of_ones_own_clients_are_found_and_the_log_names_whos
     assert not any(client_id.hex in str(events[0].details) for client_id in shown)
     assert [event.details["notes"] for event in events] == [4]
     assert WORD.lower() not in str(events[0].details).lower()
+
+
+def test_drafts_are_found_and_shown_by_texts_that_their_format_has_no_section_for(app, team):
+    coach = team["coach"]
+    made = builders.case(coach)
+    note_id = builders.draft(coach, made.case_id, {"data": f"At {WORD}."})
+    with transaction():
+        note = lock_note(coach, note_id)
+        save_draft(coach, note, DraftChange(format="free"), note.row.version)
+    [found] = search(coach).items
+    assert [(each.part, each.found) for each in found.excerpts] == [("Data", WORD)]
+    for page in ("notes", "timeline"):
+        assert WORD in StaffBrowser(app, coach).text(f"/case/{made.number}/{page}")
 
 
 def test_one_request_looks_through_a_limited_number_and_the_next_goes_on(team, monkeypatch):
