@@ -110,6 +110,7 @@ def printed_report(text):
             "made_on": DAY,
             "filters": [(text, text)],
             "total": text,
+            "sessions": text,
             "smallest": 5,
             "to_share": False,
             "tables": [build_table("By stage", [(text, 7)], to_share=False)],
