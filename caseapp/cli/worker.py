@@ -40,8 +40,8 @@ STOP_SECONDS = 30
 log = structlog.get_logger()
 
 
-class AlertTimer(threading.Thread):
-    """A thread that takes the due steps of alerts, and says each time that it is alive.
+class DueWorkTimer(threading.Thread):
+    """A thread that takes the due steps of alerts, enqueues other work that is due, and says that it is alive.
 
     It has its own thread because one email to a server that doesn't answer may take longer than a step may wait.
     """
@@ -56,12 +56,12 @@ class AlertTimer(threading.Thread):
     def run(self) -> None:
         """Look at once and then every few seconds, until the worker stops."""
         while True:
-            self.take_due_steps()
+            self.do_due_work()
             if self.stop.wait(TICK_SECONDS):
                 return
 
-    def take_due_steps(self) -> None:
-        """Take the due steps and beat; an error is logged, and the heartbeat stays away."""
+    def do_due_work(self) -> None:
+        """Do what is due and beat; an error is logged, and the heartbeat stays away."""
         try:
             with self.app.app_context():
                 if monotonic() >= self.next_retry:
@@ -116,7 +116,7 @@ def worker(context: CommandContext, *, with_parent: bool) -> None:
     )
     if with_parent:
         threading.Thread(target=_wait_for_parent, args=(consumer.stop_flag,), daemon=True).start()
-    timer = AlertTimer(context.app, consumer.stop_flag)
+    timer = DueWorkTimer(context.app, consumer.stop_flag)
     timer.start()
     checkpoints = CheckpointTimer(context.app, consumer.stop_flag)
     checkpoints.start()
@@ -132,7 +132,7 @@ def _wait_for_parent(stop: threading.Event) -> None:
     stop.set()
 
 
-def _end_if_hanging(timer: AlertTimer) -> None:
+def _end_if_hanging(timer: DueWorkTimer) -> None:
     """End the process when alerts stand still; whoever started it starts it again."""
     while not timer.stop.wait(TICK_SECONDS):
         if timer.hangs:

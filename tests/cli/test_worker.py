@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from caseapp.cli import installation_checks, practice_checks
 from caseapp.cli import worker as worker_module
 from caseapp.cli.check_result import FAULT, OK, WARNING
-from caseapp.cli.worker import AlertTimer
+from caseapp.cli.worker import DueWorkTimer
 from caseapp.core import heartbeat, runtime
 from caseapp.core.clock import at, now
 from caseapp.core.heartbeat import MAX_SILENCE
@@ -45,9 +45,9 @@ def test_turn_of_the_timer_takes_due_steps_and_beats(quiet):
     team = add_deputies(staff.team())
     made = builders.case(team["coach"])
     builders.screen(team["coach"], made.client_id, self_harm="urgent", days_ago=1)
-    timer = AlertTimer(quiet, Event())
+    timer = DueWorkTimer(quiet, Event())
     assert not heartbeat.is_alive()
-    timer.take_due_steps()
+    timer.do_due_work()
     assert heartbeat.is_alive()
     assert len(taken_steps()) == 4
 
@@ -55,31 +55,31 @@ def test_turn_of_the_timer_takes_due_steps_and_beats(quiet):
 def test_alert_that_has_reached_nobody_is_tried_again_every_15_minutes(quiet):
     lone = staff.add("coach2")
     builders.screen(lone, builders.case(lone).client_id, self_harm="urgent", days_ago=1)
-    timer = AlertTimer(quiet, Event())
-    timer.take_due_steps()
+    timer = DueWorkTimer(quiet, Event())
+    timer.do_due_work()
     manager = staff.add("supervisor4")
     with transaction() as session:
         session.execute(sa.update(AlertSetting).values(manager_id=manager.id))
-    timer.take_due_steps()
+    timer.do_due_work()
     assert taken_steps()["manager"] is None
     timer.next_retry -= worker_module.RETRY_SECONDS
-    timer.take_due_steps()
+    timer.do_due_work()
     assert taken_steps()["manager"] == "Owen Blake"
 
 
 def test_turn_that_fails_does_not_beat_and_the_next_one_tries_again(quiet, monkeypatch, logged):
-    timer = AlertTimer(quiet, Event())
+    timer = DueWorkTimer(quiet, Event())
     with monkeypatch.context() as broken:
         broken.setattr("caseapp.core.outbox.sweep", lambda **_given: 1 / 0)
-        timer.take_due_steps()
+        timer.do_due_work()
     assert not heartbeat.is_alive()
     assert "alerts.failed" in logged()
-    timer.take_due_steps()
+    timer.do_due_work()
     assert heartbeat.is_alive()
 
 
 def test_timer_that_stands_still_is_noticed(quiet, monkeypatch):
-    timer = AlertTimer(quiet, Event())
+    timer = DueWorkTimer(quiet, Event())
     assert not timer.hangs
     timer.last_turn -= worker_module.HANG_SECONDS
     assert timer.hangs

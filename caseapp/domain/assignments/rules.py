@@ -14,7 +14,7 @@ from caseapp.core.i18n import lazy_gettext
 from caseapp.domain.cases.rules import CASE_CLOSED
 from caseapp.domain.handouts.printing import NOT_PERSONALIZED, Personalization
 from caseapp.domain.suitability.rules import (
-    assess_for_practice,
+    assess_suitability,
     list_suitability_blockers,
     situation_in_case,
 )
@@ -80,9 +80,7 @@ def list_assignment_blockers(
     if context.case.status != "open":
         return [CASE_CLOSED]
     situation = situation_in_case(context)
-    suitability = assess_for_practice(
-        wanted.item.handout, situation, help_lines, context.case.stage
-    )
+    suitability = assess_suitability(wanted.item.handout, situation, help_lines, context.case.stage)
     return list_suitability_blockers(
         wanted.item,
         suitability,

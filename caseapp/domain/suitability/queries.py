@@ -21,7 +21,7 @@ from caseapp.domain.keys.queries import open_client_key
 from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.screening.current import SAFETY_COLUMNS, join_safety, safety_from_row
 from caseapp.domain.suitability.rules import (
-    assess_for_practice,
+    assess_suitability,
     derive_situation,
     list_allowing_blockers,
     situation_in_case,
@@ -118,7 +118,7 @@ def assess_library(
         HandoutOption(
             item.handout,
             item.handout_version_id,
-            assess_for_practice(item.handout, situation, help_lines, context.case.stage),
+            assess_suitability(item.handout, situation, help_lines, context.case.stage),
             (item.handout.id, item.handout.language) in assigned,
             item.reviewed,
         )

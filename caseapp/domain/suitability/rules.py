@@ -146,7 +146,7 @@ def condition_applies(tag: str, situation: Situation) -> bool:
     return applies(situation) if applies else tag in situation.flags
 
 
-def assess_suitability(
+def assess_for_situation(
     handout: Handout, situation: Situation, *, stage: str | None = None
 ) -> Suitability:
     """Assess a handout for a situation.
@@ -186,11 +186,11 @@ def assess_suitability(
     return Suitability(CAUTION if cautions else ELIGIBLE, tuple(cautions), channels)
 
 
-def assess_for_practice(
+def assess_suitability(
     handout: Handout, situation: Situation, help_lines: HelpLines, stage: str | None = None
 ) -> Suitability:
     """Assess a handout, and block it also when the practice lists no help lines for one of its blocks."""
-    suitability = assess_suitability(handout, situation, stage=stage)
+    suitability = assess_for_situation(handout, situation, stage=stage)
     if empty := find_empty_blocks(handout, help_lines):
         before = suitability.reasons if suitability.outcome == BLOCKED else ()
         return Suitability(BLOCKED, (*before, *map(describe_empty_block, empty)), ())
@@ -201,7 +201,7 @@ def delivery_blockers(
     handout: Handout, channel: str, situation: Situation, help_lines: HelpLines
 ) -> tuple[Reason, ...]:
     """List why an assigned handout must not reach the client through a channel now; empty when it may."""
-    suitability = assess_for_practice(handout, situation, help_lines)
+    suitability = assess_suitability(handout, situation, help_lines)
     if suitability.outcome == BLOCKED:
         return suitability.reasons
     if channel not in suitability.channels:

@@ -24,7 +24,7 @@ from caseapp.domain.consent.schemas import (
     NewConsentText,
 )
 from caseapp.domain.handouts.library import library
-from caseapp.domain.suitability.rules import assess_suitability, derive_situation
+from caseapp.domain.suitability.rules import assess_for_situation, derive_situation
 from tests.support import contexts
 from tests.support.contexts import KEY, NOW, TODAY
 
@@ -135,7 +135,7 @@ def test_withdrawal_stops_every_handout_and_mail_and_nothing_else_does():
         person = client(consent_withdrawn_on=withdrawn_on)
         situation = derive_situation(person, state, {})
         codes = [
-            {reason.code for reason in assess_suitability(handout, situation).reasons}
+            {reason.code for reason in assess_for_situation(handout, situation).reasons}
             for handout in library().values()
         ]
         stopped = ["consent_withdrawn" in found for found in codes]

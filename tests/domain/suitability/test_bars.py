@@ -9,7 +9,7 @@ import pytest
 
 from caseapp.domain.handouts.library import library
 from caseapp.domain.screening.protocol import FLAG_LABELS, ITEMS
-from caseapp.domain.suitability.rules import assess_suitability, derive_situation
+from caseapp.domain.suitability.rules import assess_for_situation, derive_situation
 from caseapp.domain.suitability.schemas import BLOCKED, CAUTION, ELIGIBLE
 from tests.support import contexts
 from tests.support.bars_table import CODES, TABLE
@@ -143,7 +143,7 @@ def test_handout_is_kept_from_exactly_the_clients_of_its_row(key):
     handout, row = library()[key], TABLE[key[0]]
     wrong = []
     for client, situation, met in CLIENTS:
-        found = assess_suitability(handout, situation)
+        found = assess_for_situation(handout, situation)
         codes = {reason.code for reason in found.reasons} if found.outcome == BLOCKED else set()
         if (found.outcome, {*found.channels}, codes) != expect(row, client, met):
             wrong.append((client, found))
@@ -157,7 +157,7 @@ def test_handout_that_is_allowed_passes_the_bar_of_a_care_hold_and_no_other(key)
     for client, situation, met in CLIENTS:
         if client.hold != "care" or "care" in row["holds"]:
             continue
-        allowed = assess_suitability(handout, replace(situation, allowed=frozenset({handout.id})))
+        allowed = assess_for_situation(handout, replace(situation, allowed=frozenset({handout.id})))
         held = {**row, "holds": ["care"]}
         outcome, channels, codes = expect(held, client, met)
         found = {reason.code for reason in allowed.reasons}
@@ -170,7 +170,7 @@ def test_handout_that_is_allowed_passes_the_bar_of_a_care_hold_and_no_other(key)
             replace(situation, allowed=frozenset({other})),
             replace(situation, allowed=frozenset({handout.id}), hold="safety"),
         ):
-            found = {reason.code for reason in assess_suitability(handout, barred).reasons}
+            found = {reason.code for reason in assess_for_situation(handout, barred).reasons}
             assert "hold_open" in found, client
 
 

@@ -22,7 +22,7 @@ from caseapp.domain.suitability.recommendations import (
     recommend,
     schedule_by_week,
 )
-from caseapp.domain.suitability.rules import assess_suitability
+from caseapp.domain.suitability.rules import assess_for_situation
 from caseapp.domain.suitability.schemas import BLOCKED, Situation
 from tests.domain.suitability.test_rules import QUIET, situations
 
@@ -35,7 +35,7 @@ def options(stage, situation=QUIET, had=HELP):
     return [
         SimpleNamespace(
             handout=handout,
-            suitability=assess_suitability(handout, situation, stage=stage),
+            suitability=assess_for_situation(handout, situation, stage=stage),
             assigned=handout.id in had,
         )
         for handout in sorted(ENGLISH, key=lambda handout: handout.code)

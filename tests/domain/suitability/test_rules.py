@@ -25,7 +25,7 @@ from caseapp.domain.practice.queries import HelpLines
 from caseapp.domain.screening.protocol import FLAG_LABELS
 from caseapp.domain.suitability.rules import (
     PORTAL_NOT_SAFE,
-    assess_for_practice,
+    assess_for_situation,
     assess_suitability,
     choose_channel,
     condition_applies,
@@ -104,11 +104,11 @@ def test_tags_table_covers_every_tag():
 @pytest.mark.parametrize("tag", TAGS)
 def test_assess_each_tag_and_effect_gives_its_outcome(tag, effect):
     handout = with_one(tag, effect)
-    quiet = assess_suitability(handout, QUIET)
+    quiet = assess_for_situation(handout, QUIET)
     assert quiet.outcome == ELIGIBLE
     assert quiet.reasons == ()
     for situation in MET[tag]:
-        suitability = assess_suitability(handout, situation)
+        suitability = assess_for_situation(handout, situation)
         assert suitability.outcome == OUTCOME[effect]
         assert f"Because of {tag}." in [reason.message for reason in suitability.reasons]
         if effect == "block":
@@ -130,7 +130,7 @@ def test_assess_each_tag_and_effect_gives_its_outcome(tag, effect):
     ],
 )
 def test_assess_open_hold_requires_the_handout_mark(hold, mark, outcome):
-    suitability = assess_suitability(replace(PLAIN, hold_ok=mark), replace(QUIET, hold=hold))
+    suitability = assess_for_situation(replace(PLAIN, hold_ok=mark), replace(QUIET, hold=hold))
     assert suitability.outcome == outcome
     assert all(hold in reason.message for reason in suitability.reasons)
 
@@ -149,7 +149,7 @@ def test_assess_open_hold_requires_the_handout_mark(hold, mark, outcome):
 )
 def test_assess_contact_stage_is_blocked_whatever_the_handout_says(stage, changed, code):
     """A contact sheet without a single contraindication, marked for every hold, is still refused."""
-    suitability = assess_suitability(replace(PLAIN, stage=stage), replace(QUIET, **changed))
+    suitability = assess_for_situation(replace(PLAIN, stage=stage), replace(QUIET, **changed))
     assert suitability.outcome == BLOCKED
     assert [reason.code for reason in suitability.reasons] == [code]
 
@@ -163,26 +163,28 @@ def test_assess_contact_stage_is_blocked_whatever_the_handout_says(stage, change
     ],
 )
 def test_assess_unsafe_delivery_allows_only_channels_by_hand(situation):
-    suitability = assess_suitability(PLAIN, situation)
+    suitability = assess_for_situation(PLAIN, situation)
     assert suitability.outcome == CAUTION
     assert "portal" not in suitability.channels
     assert [reason.code for reason in suitability.reasons] == ["by_hand_only"]
 
 
 def test_assess_later_stage_needs_caution_and_earlier_does_not():
-    later = assess_suitability(library()["reaching-out", "en"], QUIET, stage="steady")
+    later = assess_for_situation(library()["reaching-out", "en"], QUIET, stage="steady")
     assert later.outcome == CAUTION
     assert "Contact" in later.reasons[0].message
     assert (
-        assess_suitability(library()["first-days-pause", "en"], QUIET, stage="repair").outcome
+        assess_for_situation(library()["first-days-pause", "en"], QUIET, stage="repair").outcome
         == ELIGIBLE
     )
-    fits_early = assess_suitability(library()["old-fears-new-trust", "en"], QUIET, stage="contact")
+    fits_early = assess_for_situation(
+        library()["old-fears-new-trust", "en"], QUIET, stage="contact"
+    )
     assert fits_early.outcome == ELIGIBLE
 
 
 def test_assess_use_instead_names_the_other_handout():
-    suitability = assess_suitability(
+    suitability = assess_for_situation(
         library()["first-days-pause", "en"], replace(QUIET, flags=frozenset({"violence_flag"}))
     )
     assert suitability.reasons[0].way_out == "Use “A private check-in” instead."
@@ -193,7 +195,7 @@ def test_assess_every_block_has_reason_and_way_out():
         "care", frozenset(FLAG_LABELS), screened=False, safety_known=False, recent=False
     )
     for handout in library().values():
-        for reason in assess_suitability(handout, worst).reasons:
+        for reason in assess_for_situation(handout, worst).reasons:
             assert reason.message.endswith((".", "”"))
 
 
@@ -226,7 +228,7 @@ stage_ids = st.sampled_from([None, *(stage.id for stage in stages())])
 
 @given(real, situations, stage_ids)
 def test_assess_blocking_condition_never_gives_eligible(handout, situation, stage):
-    suitability = assess_suitability(handout, situation, stage=stage)
+    suitability = assess_for_situation(handout, situation, stage=stage)
     bars = get_bars(handout)
     blocked = [bar for bar in bars.conditions if bar.effect == "block"]
     refusing = (
@@ -275,9 +277,9 @@ def worse(situation):
 
 @given(real, situations, stage_ids)
 def test_assess_worse_situation_never_allows_more(handout, situation, stage):
-    before = assess_suitability(handout, situation, stage=stage)
+    before = assess_for_situation(handout, situation, stage=stage)
     for other in worse(situation):
-        after = assess_suitability(handout, other, stage=stage)
+        after = assess_for_situation(handout, other, stage=stage)
         assert ORDER[after.outcome] <= ORDER[before.outcome]
         assert {*after.channels} <= {*before.channels}
 
@@ -285,7 +287,7 @@ def test_assess_worse_situation_never_allows_more(handout, situation, stage):
 @pytest.mark.slow
 @given(real, situations, st.sampled_from(CHANNELS), stage_ids)
 def test_every_refusal_of_a_handout_names_a_way_out(handout, situation, channel, stage):
-    suitability = assess_suitability(handout, situation, stage=stage)
+    suitability = assess_for_situation(handout, situation, stage=stage)
     item = LibraryItem(handout, UUID(int=1), NOW, None)
     for recalled, (hidden, already_assigned, confirmed) in product(
         (None, NOW), product((False, True), repeat=3)
@@ -338,13 +340,13 @@ def test_every_reason_against_an_assignment_can_be_met():
 def test_nothing_reaches_a_client_by_a_channel_that_is_not_safe(case, handout):
     situation = situation_in_case(case)
     assert situation.in_person_only == ("in_person" in case.client.safe.channels)
-    suitability = assess_suitability(handout, situation)
+    suitability = assess_for_situation(handout, situation)
     portal = list_channel_blockers(case.client, case.safety.flags, "portal")
     if portal or (situation.hold == "safety" and handout.hold_ok != "safety"):
         assert "portal" not in suitability.channels
     for channel in CHANNELS:
         blockers = delivery_blockers(handout, channel, situation, NO_LINES)
-        possible = assess_for_practice(handout, situation, NO_LINES)
+        possible = assess_suitability(handout, situation, NO_LINES)
         fits = possible.outcome != BLOCKED and channel in possible.channels
         assert (not blockers) == fits
         assert complete(blockers)
@@ -357,7 +359,7 @@ def test_form_proposes_a_channel_that_is_safe(case):
     proposed = choose_channel(situation)
     portal = list_channel_blockers(case.client, case.safety.flags, "portal")
     assert (proposed == "portal") == (not portal)
-    assert proposed in assess_suitability(PLAIN, situation).channels
+    assert proposed in assess_for_situation(PLAIN, situation).channels
     if case.client.safe.channels == ("in_person",):
         assert proposed == "in_person"
 
@@ -366,7 +368,7 @@ def test_form_proposes_a_channel_that_is_safe(case):
 def test_confirmed_contact_opens_the_portal_and_paper_still_names_nobody(flag):
     unsafe = replace(QUIET, flags=frozenset({flag}))
     confirmed = replace(unsafe, contact_confirmed_at=NOW)
-    assert "portal" not in assess_suitability(PLAIN, unsafe).channels
-    assert assess_suitability(PLAIN, confirmed).channels == CHANNELS
+    assert "portal" not in assess_for_situation(PLAIN, unsafe).channels
+    assert assess_for_situation(PLAIN, confirmed).channels == CHANNELS
     assert unsafe.is_discreet
     assert confirmed.is_discreet
