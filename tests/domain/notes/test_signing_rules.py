@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from caseapp.core.errors import Invalid, RuleBroken
 from caseapp.domain.clients.queries import LockedClient
 from caseapp.domain.notes.formats import FORMATS
+from caseapp.domain.notes.models import Note
 from caseapp.domain.notes.queries import LockedCaseForNote, LockedNote
 from caseapp.domain.notes.records import DraftScreening, NoteRecord
 from caseapp.domain.notes.rules import (
@@ -70,19 +72,28 @@ def notes(draw):
     )
 
 
+@dataclass(frozen=True)
 class Locked(LockedNote):
     """A locked note whose text is in memory."""
+
+    note: NoteRecord | None = None
 
     @property
     def record(self):
         """Return the note."""
-        return self.row
+        return self.note
+
+
+def locked_note(note, moves=0):
+    """Lock a note that was moved so often."""
+    row = Note(status=note.status, sha256=note.sha256, moves=moves)
+    return Locked(row, LockedClient(client(), KEY), note=note)
 
 
 @pytest.mark.slow
 @given(notes())
 def test_note_is_signed_only_complete_in_the_past_and_with_answered_or_untouched_screening(note):
-    locked = Locked(note, LockedClient(client(), KEY))
+    locked = locked_note(note)
     complete_text = all(note.sections.get(key) == "Slept." for key in FORMATS[note.format])
     answered = not note.draft.unanswered and (
         note.draft.highest_level is not None or not (note.draft.comment or note.draft.actions_taken)
@@ -104,14 +115,16 @@ def test_note_is_signed_only_complete_in_the_past_and_with_answered_or_untouched
 
 
 @pytest.mark.slow
-@given(notes())
-def test_draft_is_changed_while_unsigned_and_discarded_unless_it_holds_a_concern(note):
-    locked = Locked(note, LockedClient(client(), KEY))
-    signed = note.status == "signed"
+@given(notes(), st.integers(0, 2))
+def test_draft_is_changed_while_unsigned_and_discarded_unless_it_was_moved_or_holds_a_concern(
+    note, moves
+):
+    locked = locked_note(note, moves)
+    signed, moved = note.status == "signed", moves > 0
     concern = (note.unrecorded_level or 0) >= Level.CONCERN
     for check, listed, refused in (
         (check_draft, list_draft_blockers(note), signed),
-        (check_discard, list_discard_blockers(note), signed or concern),
+        (check_discard, list_discard_blockers(note, was_moved=moved), signed or moved or concern),
     ):
         assert complete(listed)
         assert bool(listed) == refused
