@@ -151,8 +151,9 @@ def records(app, staff):
         assert admin.post("/exports", {"format": "csv"}).status_code == 201
         with builders.supervised(coach.actor):
             signed = builders.note(coach.actor, made.case_id)
-        comment = {"comment": "Say who was in the room."}
-        assert supervisor.post(f"/notes/{signed}/return", comment).status_code == 200
+        path, comment = f"/notes/{signed}", {"comment": "Say who was in the room."}
+        review = supervisor.get(f"{path}/review").get_json()
+        assert supervisor.post(f"{path}/return", comment, version=review).status_code == 200
     for person in (staff["coach2"], admin):
         wish = {"number": made.number, "user_id": str(person.actor.id), "reason": "relative"}
         assert supervisor.post("/denied-access", wish).status_code == 201
