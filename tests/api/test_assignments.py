@@ -149,6 +149,7 @@ def test_packet_of_several_handouts(coach, path, allowed):
     assert coach.get(f"{chosen}&assignment={first['id']}").data == plain.data
 
 
+@pytest.mark.slow
 def test_packet_with_a_blocked_handout_is_refused(coach, made, path, allowed):
     kept, back = (coach.post(path, wish(slug)).get_json() for slug in allowed[:2])
     chosen = f"{path}/packet?assignment={kept['id']}&assignment={back['id']}"

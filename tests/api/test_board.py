@@ -47,6 +47,7 @@ def test_board_has_counts_and_rows_of_every_group(supervisor, ines):
     assert_error(supervisor.get("/board/gossip"), 404)
 
 
+@pytest.mark.slow
 def test_board_counts_overdue_actions_by_person(supervisor, coach):
     made = builders.case(coach.actor)
     with at(now() - timedelta(days=9)):

@@ -160,6 +160,7 @@ def test_list_cases_applies_filters(coach, staff, made):
         assert field in assert_error(coach.get(f"/cases?{query}"), 422)["fields"], query
 
 
+@pytest.mark.slow
 def test_list_cases_pages_have_no_gap(coach):
     made = [builders.case(coach.actor).number for _ in range(5)]
     seen, cursor = [], ""
@@ -227,6 +228,7 @@ def test_move_case_forward_and_back(coach):
     )
 
 
+@pytest.mark.slow
 def test_close_and_reopen_case(coach, case, made):
     path = f"/cases/{case['id']}"
     assert assert_refused(coach.post(f"{path}/close", closing(), version=case)) == [

@@ -164,6 +164,7 @@ def test_possible_conflict_is_refused_without_details(staff, coach, stranger, in
     assert staff["supervisor"].post("/clients", partner | {"agreed": True}).status_code == 201
 
 
+@pytest.mark.slow
 def test_changed_details_of_a_possible_conflict_are_refused(staff, coach, stranger, ines):
     stranger.post("/clients", {"name": "Sam Weber", "safe_channels": ["call"]})
     path, version = f"/clients/{ines['id']}", etag(ines)

@@ -1,3 +1,5 @@
+import pytest
+
 from caseapp.domain.practice.queries import today
 from tests.api.api_client import assert_error, assert_hidden, assert_refused
 from tests.support import builders
@@ -5,6 +7,7 @@ from tests.support import builders
 TEXT = {"language": "en-GB", "words": "We keep notes about what you tell us."}
 
 
+@pytest.mark.slow
 def test_consent_is_published_given_withdrawn_and_given_again(coach, staff):
     made = builders.case(coach.actor, "Ines Okafor")
     client, case = f"/clients/{made.client_id}", f"/cases/{made.case_id}"

@@ -1,7 +1,10 @@
+import pytest
+
 from tests.api.api_client import assert_hidden, assert_refused
 from tests.support import builders
 
 
+@pytest.mark.slow
 def test_supervisor_lists_returns_and_cosigns_notes(staff, coach):
     admin, supervisor = staff["admin"], staff["supervisor"]
     person = f"/people/{coach.actor.id}"

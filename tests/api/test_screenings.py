@@ -345,6 +345,7 @@ def test_marking_with_invalid_input_or_by_others_changes_nothing(
     assert coach.get(f"/clients/{ines}/screenings").get_json()["items"] == [made]
 
 
+@pytest.mark.slow
 def test_supervisor_allows_one_handout_in_spite_of_a_care_hold(staff, coach, stranger):
     made = builders.case(coach.actor)
     coach.post(f"/clients/{made.client_id}/screenings", CALM | {"sleep": "concern"})

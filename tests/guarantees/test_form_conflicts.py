@@ -28,6 +28,7 @@ def save_details(world, who, form, **changes):
     return world.browsers[who].post(form.action, data=form.fields | changes)
 
 
+@pytest.mark.slow
 def test_fields_that_one_side_changed_are_merged(world):
     """Two people change different fields of a case: whoever is second sees both, and nothing is overwritten."""
     mine, theirs = details_form(world, "coach", "facts"), details_form(world, "supervisor", "facts")
@@ -87,6 +88,7 @@ def test_fields_that_belong_together_are_never_mixed(world):
     assert page.count("Saved in the meantime") == 2
 
 
+@pytest.mark.slow
 def test_refused_form_still_notices_a_change_of_somebody_else(world):
     """A form that came back with an error stays what it was opened with, so that it overwrites nothing unseen."""
     mine, theirs = (
@@ -103,6 +105,7 @@ def test_refused_form_still_notices_a_change_of_somebody_else(world):
     assert (merged.fields["pronouns"], merged.fields["code_word"]) == (["they"], ["Blue sky"])
 
 
+@pytest.mark.slow
 def test_restored_words_are_merged_with_what_was_saved_since(world):
     mine = details_form(world, "coach", "client")
     with transaction():

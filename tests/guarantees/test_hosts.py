@@ -154,6 +154,7 @@ def test_files_of_the_portal_host_have_no_revealing_word(app):
         assert BANNED.findall(text) == [], path
 
 
+@pytest.mark.slow
 def test_staff_host_answers_nothing_of_the_portal(app):
     unknown = ask(app, STAFF_HOST, "GET", "/nothing")[1]
     asked = 0

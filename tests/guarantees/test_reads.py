@@ -187,6 +187,7 @@ def writes(monkeypatch):
     sa.event.remove(db.engine, "before_cursor_execute", listen)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("endpoint", "who"),
     [
@@ -220,6 +221,7 @@ def test_first_read_is_one_transaction_with_the_session_and_what_else_it_writes(
         assert len(writes) == (endpoint == "audit.event_list")
 
 
+@pytest.mark.slow
 def test_nothing_leaves_when_the_read_cannot_be_recorded(world):
     """SEC-44: who can't be recorded reads nothing."""
     browser, number = world.browsers["coach"], world.own["number"]
@@ -290,6 +292,7 @@ def test_list_is_one_event_that_holds_a_hash_of_its_clients(world):
         assert find_event(world.browsers["coach"].get("/cases")) is not None
 
 
+@pytest.mark.slow
 def test_every_download_of_a_report_is_an_event_with_the_clients_of_its_rows(world):
     path = f"/reports/{world.own['export_id']}"
     with apart():

@@ -78,6 +78,7 @@ def test_screening_items_have_existing_icons():
         assert "<svg" in lucide(item.icon)
 
 
+@pytest.mark.slow
 def test_no_field_is_called_optional_whose_hint_says_when_it_is_needed(jinja):
     found = []
     for name in PAGES:

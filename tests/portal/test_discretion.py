@@ -211,6 +211,7 @@ def ask_for_link(app, address):
     return [text.replace(address, "·") for text in pages], sent.seen, queued
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flag", ["unsafe_delivery", "violence_flag"])
 def test_link_asked_for_while_contact_is_frozen_has_the_usual_answer_and_is_not_mailed(
     app, coach, mailbox, flag

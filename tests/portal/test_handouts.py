@@ -115,6 +115,7 @@ def test_reading_list_shows_assigned_handout(coach, reader):
     assert "Already read" not in text(page)
 
 
+@pytest.mark.slow
 def test_week_of_a_handout_is_shown_until_it_is_over(app, coach, reader):
     _, found = reader
     monday = datetime(2030, 3, 4, 9, tzinfo=UTC)
@@ -150,6 +151,7 @@ def test_reading_list_when_empty_says_so(reader):
     )
 
 
+@pytest.mark.slow
 def test_handout_page_shows_message_and_text_and_records_first_opening(coach, reader):
     visitor, found = reader
     assignment_id = assign(coach, found, CALM, "Read <b>the first part</b>.")
@@ -224,6 +226,7 @@ def test_handout_pdf_with_wrong_file_name_returns_404(coach, reader, name):
     assert visitor.get(f"/portal/h/1/{name}").status_code == 404
 
 
+@pytest.mark.slow
 def test_mark_read_twice_moves_handout_to_already_read(coach, reader):
     visitor, found = reader
     assignment_id = assign(coach, found, CALM)
@@ -261,6 +264,7 @@ def test_handouts_of_another_client_are_not_found(app, coach, reader):
     assert "For Ines alone" not in text(other.get("/portal/h/1"))
 
 
+@pytest.mark.slow
 def test_printed_handout_is_not_on_reading_list(coach, reader):
     visitor, found = reader
     assign(coach, found, CALM, channel="print")
@@ -268,6 +272,7 @@ def test_printed_handout_is_not_on_reading_list(coach, reader):
     assert visitor.get("/portal/h/1").status_code == 404
 
 
+@pytest.mark.slow
 def test_withdrawn_handout_leaves_reading_list_and_says_so(coach, reader):
     visitor, found = reader
     assignment_id = assign(coach, found, CALM)
@@ -282,6 +287,7 @@ def test_withdrawn_handout_leaves_reading_list_and_says_so(coach, reader):
         assert NOT_AVAILABLE.message in text(answer)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hold", ["care", "safety"])
 def test_reading_list_in_a_hold_keeps_its_words_and_help_lines(coach, reader, hold):
     visitor, found = reader
@@ -313,6 +319,7 @@ def test_reading_list_that_is_short_says_who_adds_to_it(coach, reader, number):
     assert ("Marta chooses what comes next" in text(visitor.get("/portal"))) == (number < 3)
 
 
+@pytest.mark.slow
 def test_reading_list_of_any_length_needs_the_same_number_of_statements(coach, reader):
     visitor, found = reader
     assign(coach, found, CALM)
@@ -336,6 +343,7 @@ def count_statements(visitor, path):
     return len(statements)
 
 
+@pytest.mark.slow
 def test_repeated_reading_is_audited_once(coach, reader):
     visitor, found = reader
     assignment_id = assign(coach, found, CALM)

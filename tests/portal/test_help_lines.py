@@ -92,6 +92,7 @@ def check_notices(app, client, country):
     return actions
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_notice_after_a_rejected_form_is_still_shown(client):
     page = client.get("/portal/h/1").get_data(as_text=True)

@@ -116,6 +116,7 @@ def test_spanish_client_gets_upload_messages_in_spanish(coach, reader):
     assert "Puedes guardar 5 archivos" in page_text(upload(reader, sample_files.scan()))
 
 
+@pytest.mark.slow
 def test_english_client_reads_a_spanish_handout_on_an_english_page(app, coach):
     visitor, found = sign_in_client(app, coach, "Ines Okafor", language="en-US")
     builders.screen(coach, found.client_id)

@@ -59,6 +59,7 @@ def test_changed_pin_opens_what_was_written_and_ends_the_other_sessions(app, rea
     assert "pin.change" in {event.action for event in list_audit_events_of(found.client_id)}
 
 
+@pytest.mark.slow
 def test_pin_to_change_waits_as_at_the_sign_in(reader):
     visitor, _found = reader
     answers = [send(visitor, pin="000000") for _ in range(6)]

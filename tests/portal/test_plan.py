@@ -31,6 +31,7 @@ def visit(app, coach, *, wanted=True):
     return visitor, found
 
 
+@pytest.mark.slow
 def test_client_who_wants_the_plan_reads_all_of_it(app, coach):
     visitor, _ = visit(app, coach)
     assert f'href="{PLAN}"' in visitor.get("/portal").get_data(as_text=True)

@@ -161,6 +161,7 @@ def every_discreet_document():
         )
 
 
+@pytest.mark.slow
 def test_discreet_copy_of_every_handout_has_no_names(practice):
     assert pdf.LOGO_URL not in "".join(html for _key, html in every_discreet_document())
     found = {key: list_names(html) for key, html in every_discreet_document()}

@@ -233,6 +233,7 @@ def test_mark_read_before_the_pin_is_forbidden(coach, visitor):
     assert answer.status_code == 403
 
 
+@pytest.mark.slow
 def test_wrong_pin_says_when_the_next_try_is_due_but_no_digits(coach, app):
     _, found = sign_in_client(app, coach)
     visitor = app.test_client()

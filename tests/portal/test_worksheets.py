@@ -13,6 +13,7 @@ from tests.support.portal_client import BANNED, sign_in_client
 from tests.support.staff_pages import read_forms
 
 
+@pytest.mark.slow
 def test_worksheet_saved_without_scripts_keeps_answers(reader):
     visitor, _ = reader
     page = visitor.get(PAGE)
@@ -57,6 +58,7 @@ def test_markup_in_an_answer_is_escaped(reader):
     assert "&lt;/textarea&gt;&lt;script&gt;" in page
 
 
+@pytest.mark.slow
 def test_long_single_line_field_has_two_rows_and_stays_one_line(reader):
     visitor, _ = reader
     lines = [one for one in sample_files.handout(sample_files.PAUSE).fields if one.type == "text"]
@@ -83,6 +85,7 @@ def test_save_from_an_older_window_keeps_both_versions(reader):
     assert form(visitor.get(PAGE), f"{PAGE}/save")["answer_what_happened"] == ["From the laptop."]
 
 
+@pytest.mark.slow
 def test_autosave_responds_in_json(reader):
     visitor, _ = reader
     answer = write(visitor, "draft", what_happened="Rang.")

@@ -62,6 +62,7 @@ def test_answers_in_a_handout_that_has_left_are_read_saved_unshared_and_deleted(
     assert PAGE not in text(visitor.get(WRITTEN))
 
 
+@pytest.mark.slow
 @leaves
 @pytest.mark.parametrize("action", ["save", "share", "draft"])
 def test_words_typed_while_the_handout_leaves_are_saved(coach, reader, leave, action):
@@ -75,6 +76,7 @@ def test_words_typed_while_the_handout_leaves_are_saved(coach, reader, leave, ac
     assert NOT_AVAILABLE.message in page
 
 
+@pytest.mark.slow
 @leaves
 def test_page_of_a_handout_that_has_left_has_nothing_of_it_but_what_was_written(
     coach, reader, leave
@@ -94,6 +96,7 @@ def test_page_of_a_handout_that_has_left_has_nothing_of_it_but_what_was_written(
     assert visitor.post(f"{PAGE}/read", data={}).status_code == 400
 
 
+@pytest.mark.slow
 @leaves
 def test_conflict_in_a_handout_that_has_left_shows_both_texts(coach, reader, leave):
     visitor, found = reader
@@ -106,6 +109,7 @@ def test_conflict_in_a_handout_that_has_left_shows_both_texts(coach, reader, lea
     assert "In another window." in text(answer)
 
 
+@pytest.mark.slow
 @leaves
 def test_first_words_that_are_refused_after_the_handout_left_are_shown_again(coach, reader, leave):
     visitor, found = reader
@@ -146,6 +150,7 @@ def test_filled_in_pdf_is_read_after_the_handout_left(coach, reader, leave):
     assert CANARY in text(visitor.get(PAGE))
 
 
+@pytest.mark.slow
 @leaves
 def test_unsent_words_lead_back_to_a_handout_that_has_left(coach, reader, leave):
     visitor, found = reader
@@ -156,6 +161,7 @@ def test_unsent_words_lead_back_to_a_handout_that_has_left(coach, reader, leave)
     assert CANARY in text(visitor.get(PAGE))
 
 
+@pytest.mark.slow
 def test_saved_copy_is_a_neutral_text_file_with_every_answer(coach, reader):
     visitor, found = reader
     assign(coach, found, sample_files.LIMITS)
@@ -176,6 +182,7 @@ def test_saved_copy_is_a_neutral_text_file_with_every_answer(coach, reader):
     assert visitor.get("/portal/h/9/answers-09.txt").status_code == 404
 
 
+@pytest.mark.slow
 def test_what_you_wrote_is_linked_from_every_page_and_says_what_is_shared(reader):
     visitor, _ = reader
     assert f'href="{WRITTEN}"' in text(visitor.get("/portal"))

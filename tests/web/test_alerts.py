@@ -92,6 +92,7 @@ def test_today_leads_with_the_alerts_that_wait(app, team, ines):
     assert "Safety hold for Ines Okafor" not in helen.text("/today")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tab", ["hold", "screening"])
 def test_coach_reads_whom_to_ring_and_who_was_told_once_acknowledged(app, team, ines, tab):
     admin, marta = StaffBrowser(app, team["admin"]), StaffBrowser(app, team["coach"])

@@ -43,6 +43,7 @@ def test_assign_two_handouts_with_a_message(app):
     assert "Handouts assigned." in shown
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("channels", "flag", "proposed", "reason"),
     [
@@ -178,6 +179,7 @@ def test_assign_invalid_form_changes_nothing(app):
     assert count(Assignment) == 0
 
 
+@pytest.mark.slow
 def test_withdraw_and_mark_as_read(app):
     team, made, desk = opened(app)
     paper = given(team, made, channel="print")
@@ -299,6 +301,7 @@ def test_packet_page_and_pdf_of_several_handouts(app):
     assert "A safety hold is open" in refused.get_data(as_text=True)
 
 
+@pytest.mark.slow
 def test_packet_invalid_or_foreign_ids_are_refused(app):
     team, made, desk = opened(app)
     mine = given(team, made)

@@ -200,6 +200,7 @@ def test_previews_save_nothing(browsers):
     assert len(list_revisions(get_draft_id(draft))) == 1
 
 
+@pytest.mark.slow
 def test_pdf_of_incomplete_draft_is_refused_with_its_problems(browsers):
     draft = create_draft(browsers["supervisor"])
     answer = browsers["supervisor"].send(draft, f"{draft}/pdf")
@@ -308,6 +309,7 @@ def test_draft_of_a_library_handout_says_what_it_inherits(browsers):
     assert "Contact block: blocked." in page
 
 
+@pytest.mark.slow
 def test_coach_is_refused_on_every_page(browsers):
     """The history of a handout among them (VULN-16)."""
     draft = submit_draft(browsers["supervisor"])

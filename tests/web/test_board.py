@@ -37,6 +37,7 @@ def test_group_alone_is_paged_and_names_all_of_its_rows(app, team):
     assert "Overdue actions" not in page.split("<main")[1]
 
 
+@pytest.mark.slow
 def test_overdue_actions_of_one_person_have_an_address(app, team):
     coach = team["coach"]
     made = builders.case(coach, "Ines Okafor")
@@ -64,6 +65,7 @@ def test_board_shows_no_clients_of_other_teams(app, team):
     assert made.number not in page
 
 
+@pytest.mark.slow
 def test_board_without_anything_says_so(app, team):
     page = StaffBrowser(app, team["supervisor"]).text("/board")
     assert "Nothing is waiting." in page

@@ -138,6 +138,7 @@ def test_bulk_assignment_from_selection_to_end(desk, cases, team):
     assert count(Assignment) == 2
 
 
+@pytest.mark.slow
 def test_start_without_confirmation_is_refused_and_keeps_the_selection(desk, cases):
     fields = confirmation(desk, look(desk, message="Take your time."))
     sent = desk.post(GIVE, fields)
@@ -153,6 +154,7 @@ def test_start_without_confirmation_is_refused_and_keeps_the_selection(desk, cas
     assert count(BulkAssignment) == 0
 
 
+@pytest.mark.slow
 def test_start_recalled_version_is_refused(desk, cases, team):
     fields = confirmation(desk, look(desk))
     with transaction():

@@ -19,6 +19,7 @@ CLOSING = {
 }
 
 
+@pytest.mark.slow
 def test_case_is_closed_and_reopened(team, coach, ines):
     builders.screen(team["coach"], ines.client_id)
     page = f"/case/{ines.number}/close"

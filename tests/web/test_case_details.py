@@ -59,6 +59,7 @@ def test_saved_facts_are_shown_and_set_flags(coach, ines):
     assert "Contact block" in coach.text(page)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("part", "changed", "words"),
     [
@@ -208,6 +209,7 @@ def test_invite_page_says_why_nobody_is_invited_while_contact_is_frozen(team, co
     assert coach.post(address, coach.token | coach.key_for(address)).status_code == 409
 
 
+@pytest.mark.slow
 def test_possible_conflicts_are_shown_to_supervisors_only(team, coach, supervisor, ines):
     builders.client(team["supervisor"], "Peter Okafor", partner_name="Ines Okafor", agreed=True)
     page = f"/case/{ines.number}/details"

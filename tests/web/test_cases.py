@@ -151,6 +151,7 @@ def test_in_person_only_excludes_other_channels(coach, team):
     assert "He reads her phone." in page
 
 
+@pytest.mark.slow
 def test_timeline_lists_events_and_filters_by_kind(team, coach, ines):
     builders.screen(team["coach"], ines.client_id, sleep="concern", comment="Awake at four.")
     page = coach.text(f"/case/{ines.number}")
@@ -208,6 +209,7 @@ def test_timeline_leads_to_the_plan_that_it_shows(team, coach, ines):
     assert f'href="/case/{ines.number}/plan/{plan_id}"' in page
 
 
+@pytest.mark.slow
 def test_trend_says_what_changed_and_has_text_equivalents(team, coach, ines):
     builders.screen(team["coach"], ines.client_id, days_ago=8, sleep="concern", eating=None)
     page = coach.text(f"/case/{ines.number}")

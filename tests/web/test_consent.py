@@ -11,6 +11,7 @@ def case(coach):
     return builders.case(coach.actor, "Ines Okafor")
 
 
+@pytest.mark.slow
 def test_published_text_is_missing_until_the_client_agrees_and_a_withdrawal_shows(
     app, coach, team, case
 ):

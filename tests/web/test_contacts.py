@@ -86,6 +86,7 @@ def test_fields_for_what_was_wrong_say_of_which_entry(coach, case):
     assert page.count("At least 5 characters.") == 2
 
 
+@pytest.mark.slow
 def test_entry_is_marked_as_recorded_in_error(coach, case):
     path = f"/case/{case.number}/contacts"
     coach.send(path, kind="contact", method="call")

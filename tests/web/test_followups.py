@@ -39,6 +39,7 @@ def add(desk, case, title="Ring on Tuesday", due_at="2026-05-19T17:00"):
     return desk.send(f"/case/{case.number}/follow-ups", title=title, due_at=due_at)
 
 
+@pytest.mark.slow
 def test_task_is_created_and_completed(desk, case):
     path = f"/case/{case.number}/follow-ups"
     assert "Nothing due." in desk.text(path)
@@ -162,6 +163,7 @@ def test_followups_for_admin_are_forbidden(app, team, case):
         assert admin.get(path).status_code == 403
 
 
+@pytest.mark.slow
 def test_pages_are_sorted_by_due_time_without_gap(desk, coach, case):
     bulk_rows.caseload(coach, 30)
     first = desk.text("/follow-ups")

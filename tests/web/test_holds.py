@@ -118,6 +118,7 @@ def test_action_of_another_client_is_not_completed_under_a_case(team, coach, ine
     assert find_task(team, other, "tell_supervisor").completed_at is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channels", [("call", "portal"), ("portal",)])
 def test_action_shows_a_number_to_ring_only_when_calls_are_safe(team, coach, channels):
     made = builders.case(
@@ -186,6 +187,7 @@ def test_release_with_blockers_is_refused_and_keeps_reason(
     assert list_holds(team["coach"], ines.client_id)[0].released_at is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changed", [{"reason": ""}, {"reason": "Fine."}, {"reason": "x" * 2001}, {"mood": "good"}]
 )
@@ -208,6 +210,7 @@ def test_release_with_old_version_is_stale(team, supervisor, ines, care_hold, ad
     assert list_holds(team["coach"], ines.client_id)[0].released_at is None
 
 
+@pytest.mark.slow
 def test_release_sent_twice_releases_once(team, supervisor, ines, care_hold, address):
     complete_required_actions(team, ines)
     form = supervisor.form(address, f"{address}/{care_hold.id}/release")
@@ -217,6 +220,7 @@ def test_release_sent_twice_releases_once(team, supervisor, ines, care_hold, add
     assert supervisor.text(address).count("Released by") == 1
 
 
+@pytest.mark.slow
 def test_reason_of_a_release_that_somebody_else_was_first_with_is_shown(
     team, supervisor, ines, care_hold, address
 ):
@@ -361,6 +365,7 @@ def test_supervisor_allows_one_handout_in_spite_of_a_care_hold(
     assert "Care hold: handout no longer allowed" in coach.text(f"/case/{ines.number}")
 
 
+@pytest.mark.slow
 def test_no_handout_is_allowed_while_a_safety_hold_is_open(
     team, supervisor, ines, care_hold, address
 ):

@@ -140,6 +140,7 @@ def test_conflict_for_coach_only_refers_to_supervisor(coach, spouse):
     assert made() == [1, 0]
 
 
+@pytest.mark.slow
 def test_conflict_that_the_supervisor_decides_is_saved_and_recorded(
     team, coach, supervisor, spouse
 ):

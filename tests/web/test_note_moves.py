@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from caseapp.core.transaction import transaction
 from caseapp.domain.notes.operations import mark_screening_in_error
 from caseapp.domain.notes.queries import get_note
@@ -11,6 +13,7 @@ from tests.support import builders
 from tests.support.staff_pages import StaffBrowser
 
 
+@pytest.mark.slow
 def test_note_is_moved_and_the_former_record_shows_only_that(app, team):
     coach, coach_browser = team["coach"], StaffBrowser(app, team["coach"])
     case = builders.case(coach, "Ines Okafor")
@@ -47,6 +50,7 @@ def test_only_those_who_can_move_a_note_find_the_page(app, team):
     assert shown == {"coach": True, "coach2": False, "supervisor": True}
 
 
+@pytest.mark.slow
 def test_moved_note_has_no_screening_of_another_client(app, team):
     coach, browser = team["coach"], StaffBrowser(app, team["coach"])
     case, other = builders.case(coach), builders.case(coach)

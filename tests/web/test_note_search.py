@@ -1,10 +1,13 @@
 """The pages that search notes; what somebody looks for is in no address, and no log."""
 
+import pytest
+
 from tests.support import builders
 
 WORDS = {"data": "At Kastanienallee she slept.", "assessment": "Calmer.", "plan": "Walk."}
 
 
+@pytest.mark.slow
 def test_words_are_found_in_the_notes_of_a_case_and_of_all_clients(coach, logged):
     case = builders.case(coach.actor, "Ines Okafor")
     note = builders.note(coach.actor, case.case_id, WORDS)

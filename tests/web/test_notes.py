@@ -52,6 +52,7 @@ def start(coach_browser, case, **changes):
     return coach_browser.send(f"/case/{case.number}/notes/new", **changes)
 
 
+@pytest.mark.slow
 def test_coach_can_start_write_screen_and_sign_a_note(coach_browser, coach, case):
     answer = start(coach_browser, case, format="soap", minutes="50", modality="phone")
     assert answer.status_code == 303
@@ -262,6 +263,7 @@ def test_untouched_time_keeps_its_seconds(coach_browser, coach, case, path):
     assert began.microsecond
 
 
+@pytest.mark.slow
 def test_words_that_came_back_are_forgotten_once_the_script_has_saved_them(
     coach_browser, coach, case
 ):
@@ -290,6 +292,7 @@ def test_draft_form_without_a_version_is_invalid(coach_browser, coach, case):
     assert coach_browser.send(f"/note/{note_id}", version="soon").status_code == 422
 
 
+@pytest.mark.slow
 def test_incomplete_note_is_saved_but_not_signed(coach_browser, coach, case):
     note_id = builders.draft(coach, case.case_id)
     path = f"/note/{note_id}"
@@ -327,6 +330,7 @@ def test_sign_page_says_when_there_was_no_screening(coach_browser, coach, case):
     )
 
 
+@pytest.mark.slow
 def test_signing_a_level_that_falls_steeply_leads_back_to_the_missing_reason(
     coach_browser, coach, case
 ):
@@ -409,6 +413,7 @@ def test_recording_without_answers_is_invalid_and_keeps_input(coach_browser, coa
     assert reload(coach, note_id).version == 1
 
 
+@pytest.mark.slow
 def test_format_change_keeps_unsaved_text(coach_browser, coach, case):
     note_id = builders.draft(coach, case.case_id)
     path = f"/note/{note_id}"

@@ -86,6 +86,7 @@ def test_passkey_completes_a_sign_in_with_the_password(own, visitor):
         assert visitor.post("/sign-in/code", data=fields).location == "/today"
 
 
+@pytest.mark.slow
 def test_passkey_confirms_a_change(own):
     device = Authenticator()
     add(own, device)

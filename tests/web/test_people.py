@@ -40,6 +40,7 @@ def test_people_list_shows_roles_supervisors_and_codes(app, team):
     assert "Helen Marsh" not in admin.text("/people?role=admin")
 
 
+@pytest.mark.slow
 def test_admin_removes_the_second_factor_of_somebody_and_says_why(app, team, visitor):
     admin, coach = StaffBrowser(app, team["admin"]), team["coach"]
     page = f"/people/{coach.id}/second-factor"
@@ -73,6 +74,7 @@ def choose(visitor, password=NEW, code=None, path="/sign-in/password"):
     return visitor.post("/sign-in/password", data=fields | ({"code": code} if code else {}))
 
 
+@pytest.mark.slow
 def test_invited_person_chooses_a_password_with_a_code_and_signs_in(app, team, visitor):
     admin = StaffBrowser(app, team["admin"])
     refused = admin.send("/people/invite", **INES | {"email": "coach@practice.test"}, way="code")
@@ -123,6 +125,7 @@ def test_link_is_mailed_and_only_sending_the_form_uses_it(app, team, visitor):
         assert choose(app.test_client(), path=path).status_code == 401
 
 
+@pytest.mark.slow
 def test_admin_makes_a_code_for_somebody_else_who_reads_it_on_their_account(app, team, visitor):
     admin, coach = StaffBrowser(app, team["admin"]), team["coach"]
     page = f"/people/{coach.id}"

@@ -29,6 +29,7 @@ def path_of(case):
     return f"/case/{case.number}/process-notes"
 
 
+@pytest.mark.slow
 def test_note_is_saved_and_found_from_the_page_of_notes(coach, supervisor, case):
     path = path_of(case)
     assert f'href="{path}"' in coach.text(f"/case/{case.number}/notes")

@@ -93,6 +93,7 @@ def test_review_is_recorded_with_the_next_day(coach, made):
     assert versions(coach, made)[0].review_on == day
 
 
+@pytest.mark.slow
 def test_plan_is_shown_in_the_portal_only_with_the_tick(coach, made):
     page = address(coach, made)
     safety_plans.write(coach.actor, made.client_id)
@@ -137,6 +138,7 @@ def test_hold_page_and_case_page_lead_to_the_plan(coach, made):
     assert coach.text(plans).count("Required by the hold") == 1
 
 
+@pytest.mark.slow
 def test_required_action_on_the_hold_page_waits_for_the_plan(coach, made):
     builders.screen(coach.actor, made.client_id, self_harm="concern")
     hold = f"/case/{made.number}/hold"

@@ -143,6 +143,7 @@ def test_choking_cannot_end_and_the_page_says_what_to_do(coach, ines, address):
     assert "Which one has ended?" not in coach.text(address)
 
 
+@pytest.mark.slow
 def test_level_that_falls_steeply_needs_a_reason(coach, ines, address):
     coach.send(address, **NONE | {"sleep": "urgent"})
     answer = coach.send(address, **NONE)

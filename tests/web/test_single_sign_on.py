@@ -230,6 +230,7 @@ def test_no_address_leads_to_another_site(coach, provider, visitor, target):
     assert go(visitor, provider, f"{START}?next={target}").location == "/today"
 
 
+@pytest.mark.slow
 def test_replaced_key_is_found_but_not_looked_for_at_will(coach, provider, visitor, app):
     def sign_in():
         return go(app.test_client(), provider).status_code
@@ -298,6 +299,7 @@ def test_no_secret_is_logged_or_stored(coach, provider, visitor, logged):
     assert visitor.get_cookie(COOKIE) is None
 
 
+@pytest.mark.slow
 @pytest.mark.both
 def test_account_is_linked_and_unlinked_by_its_owner(app, provider):
     own = StaffBrowser(app, staff.add("coach"))
@@ -341,6 +343,7 @@ def test_account_of_somebody_else_is_not_linked(app, coach, provider):
     assert find_identity(coach.id).subject == SUBJECT
 
 
+@pytest.mark.slow
 def test_answer_to_linking_counts_only_in_its_session(app, provider):
     own = StaffBrowser(app, staff.add("coach"))
     own.send(ACCOUNT, LINK)
@@ -362,6 +365,7 @@ def test_linking_another_account_replaces_the_first(app, coach, provider, visito
     is_refused(visitor, go(visitor, provider), 401)
 
 
+@pytest.mark.slow
 def test_provider_confirms_and_the_words_are_back_in_the_form(app, provider):
     admin = StaffBrowser(app, staff.add("admin"))
     link(admin.actor, provider)
@@ -449,6 +453,7 @@ def test_whoever_has_a_second_factor_confirms_with_both(app, coach, provider):
     assert go(own.browser, provider, "/account/provider/confirm").status_code == 303
 
 
+@pytest.mark.slow
 @pytest.mark.both
 def test_practice_that_requires_it_refuses_the_password_of_those_who_have_linked(
     app, coach, provider, visitor

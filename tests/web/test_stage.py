@@ -104,6 +104,7 @@ def test_gate_names_what_has_to_be_asked_again(app, team):
     assert "Not asked in the last 14 days: Eating, Fear at home." in text
 
 
+@pytest.mark.slow
 def test_move_back_requires_only_a_reason(team, coach, ines, address):
     move(coach, address, **EVIDENCE)
     token = coach.form(address).fields

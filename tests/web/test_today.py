@@ -28,6 +28,7 @@ def test_today_without_cases_shows_first_steps(app, team):
     assert "Add your first client" in page
 
 
+@pytest.mark.slow
 def test_today_shows_unrecorded_concerns_then_holds(app, team):
     coach = team["coach"]
     held, drafted = builders.case(coach, "Tomasz Held"), builders.case(coach, "Ines Drafted")
@@ -96,6 +97,7 @@ def test_today_of_an_admin_shows_no_clients(app, team):
     assert "Need confirming" in page
 
 
+@pytest.mark.slow
 def test_today_shows_no_foreign_clients(app, team):
     case = builders.case(team["coach"], "Ines Okafor")
     builders.screen(team["coach"], case.client_id, self_harm=3)

@@ -95,6 +95,7 @@ def test_recall_withdraws_the_version_from_every_client(team, made):
     }
 
 
+@pytest.mark.slow
 def test_replace_assignment_assesses_the_newest_version_again(team, made, monkeypatch):
     coach = team["coach"]
     other = builders.case(coach, "Daniel Roth")

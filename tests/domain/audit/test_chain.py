@@ -58,6 +58,7 @@ def take_guards_off(connection):
         connection.exec_driver_sql(f"DROP TRIGGER {name}")
 
 
+@pytest.mark.slow
 @pytest.mark.both
 def test_log_verifies_until_somebody_changes_it(team):
     add_all_kinds(team)

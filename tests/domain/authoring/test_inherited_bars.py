@@ -136,6 +136,7 @@ def test_copy_of_a_contact_handout_can_not_be_submitted_for_an_early_stage(team)
     assert "stage" in refused.value.fields
 
 
+@pytest.mark.slow
 def test_published_lax_text_is_refused_everywhere_at_once(team):
     coach, slug = team["coach"], publish_as_before(REACHING_OUT)
     made = builders.case(coach)
@@ -185,6 +186,7 @@ def test_published_text_from_nothing_is_blocked_like_everything_that_it_might_in
     }
 
 
+@pytest.mark.slow
 def test_flag_blocks_a_copy_whose_warning_was_removed(team):
     coach, content = team["coach"], copy_content(LIBRARY["my-reasons", "en"], "Ours.")
     with transaction():

@@ -134,6 +134,7 @@ def test_job_new_hold_or_flag_skips_the_client(team, cases):
     assert count(Assignment) == 1
 
 
+@pytest.mark.slow
 def test_job_new_caution_is_not_covered_by_the_confirmation(team, cases):
     coach = team["coach"]
     bulk_assignment_id = begin(coach, cases[:2], "my-limits", confirmed=read(*cases[:2]))
@@ -148,6 +149,7 @@ def test_job_new_caution_is_not_covered_by_the_confirmation(team, cases):
     assert found[NAMES[1]] == ("assigned", [])
 
 
+@pytest.mark.slow
 def test_job_recalled_version_skips_all(team, cases):
     bulk_assignment_id = begin(team["coach"], cases)
     with transaction():
@@ -160,6 +162,7 @@ def test_job_recalled_version_skips_all(team, cases):
     assert count(Assignment) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["disabled", "no longer a coach"])
 def test_job_uses_the_creators_current_rights(team, cases, how):
     """Whoever began it and has lost the right assigns nothing more (VULN-17)."""
@@ -177,6 +180,7 @@ def test_job_uses_the_creators_current_rights(team, cases, how):
     assert count(Assignment) == 0
 
 
+@pytest.mark.slow
 def test_job_transferred_or_closed_case_is_skipped(team, cases):
     bulk_assignment_id = begin(team["coach"], cases[:3])
     with transaction() as session:
@@ -238,6 +242,7 @@ def test_job_five_hundred_cases_run_in_batches_at_constant_cost(team):
     assert count(Assignment) == 1000
 
 
+@pytest.mark.slow
 def test_job_holds_locks_for_one_case_only(team, cases):
     bulk_assignment_id, heard = begin(team["coach"], cases), []
 

@@ -72,6 +72,7 @@ def test_start_assigns_once_to_every_eligible_case(team, cases):
     assert (asked.details["cases"], asked.client_id) == (6, None)
 
 
+@pytest.mark.slow
 def test_start_seals_the_message_under_each_clients_key(team, cases):
     begin(team["coach"], cases, message="Try the worry note.")
     lines = db.session.scalars(sa.select(BulkAssignmentItem.message)).all()
@@ -79,6 +80,7 @@ def test_start_seals_the_message_under_each_clients_key(team, cases):
     assert not any(b"worry" in message for message in lines)
 
 
+@pytest.mark.slow
 def test_reasons_are_stored_sealed_and_all_of_one_length(team, cases):
     coach, handout = team["coach"], "my-limits"
     builders.screen(coach, cases[0].client_id, fear_at_home="concern")
@@ -90,6 +92,7 @@ def test_reasons_are_stored_sealed_and_all_of_one_length(team, cases):
     assert not [code for code in REASON_LABELS if code in stored]
 
 
+@pytest.mark.slow
 def test_start_skips_blocked_and_unconfirmed_cases(team, cases):
     coach, handout = team["coach"], "my-limits"
     held, already_assigned, unsure, sure = cases[0], cases[1], cases[2], cases[3]
@@ -120,6 +123,7 @@ def test_start_skips_blocked_and_unconfirmed_cases(team, cases):
     assert count(Assignment) == 2
 
 
+@pytest.mark.slow
 def test_start_without_eligible_case_creates_nothing(team, cases):
     builders.screen(team["coach"], cases[0].client_id, fear_at_home="concern")
     before = count(OutboxRow)
@@ -131,6 +135,7 @@ def test_start_without_eligible_case_creates_nothing(team, cases):
     assert (count(BulkAssignment), count(BulkAssignmentItem), count(OutboxRow)) == (0, 0, before)
 
 
+@pytest.mark.slow
 def test_start_invalid_request_is_refused_with_reasons(team, cases):
     coach = team["coach"]
     with pytest.raises(Invalid) as odd:
@@ -146,6 +151,7 @@ def test_start_invalid_request_is_refused_with_reasons(team, cases):
     assert count(BulkAssignment) == 0
 
 
+@pytest.mark.slow
 def test_start_ignores_foreign_cases(team, cases):
     foreign = builders.case(team["coach2"], "Not Theirs")
     bulk_assignment_id = begin(team["coach"], [*cases[:1], foreign])
@@ -159,6 +165,7 @@ def test_start_ignores_foreign_cases(team, cases):
         get_bulk_assignment(team["admin"], bulk_assignment_id)
 
 
+@pytest.mark.slow
 def test_get_bulk_assignment_supervisor_sees_visible_cases(team, cases):
     bulk_assignment_id = begin(team["coach"], cases)
     assert states(team["supervisor"], bulk_assignment_id).keys() == set(NAMES)
@@ -170,6 +177,7 @@ def test_get_bulk_assignment_supervisor_sees_visible_cases(team, cases):
     assert states(team["coach"], bulk_assignment_id).keys() == set(NAMES[1:])
 
 
+@pytest.mark.slow
 def test_start_new_caution_is_not_covered_by_the_confirmation(team, cases):
     coach = team["coach"]
     with transaction():
@@ -198,6 +206,7 @@ def test_list_candidates_runs_a_fixed_number_of_statements(team):
     assert counts[0] <= (8, 16)
 
 
+@pytest.mark.slow
 def test_list_case_contexts_equals_single_contexts(team, cases):
     coach = team["coach"]
     builders.screen(coach, cases[0].client_id, fear_at_home="concern", comment="Afraid at night.")

@@ -165,6 +165,7 @@ def test_one_edit_in_either_word_is_alike(first, second, at, letter, swapped):
         assert are_alike(*((other, one) if swapped else (one, other)))
 
 
+@pytest.mark.slow
 @given(st.lists(WORDS, min_size=1, max_size=4), st.integers(1, 9))
 def test_search_by_beginnings_finds_the_name_in_any_order(words, length):
     stored = searched_words(" ".join(words))
@@ -240,6 +241,7 @@ NUMBERS = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(NUMBERS, NUMBERS, st.sampled_from([" / ", "/", ", ", "; ", " or ", "\n", " "]))
 def test_each_number_is_compared_by_itself(one, other, between):
     alone = phone_numbers(one, "GB") | phone_numbers(other, "GB")

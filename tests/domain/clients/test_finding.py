@@ -266,6 +266,7 @@ def test_details_that_come_to_fit_another_record_are_refused(team, ines, changed
     assert get_client_record(team["coach2"], other).name == "Ana Ruiz"
 
 
+@pytest.mark.slow
 def test_supervisor_decides_about_new_details_and_is_not_asked_again(team, ines):
     other = builders.client(team["coach"], "Ana Ruiz")
     with pytest.raises(RuleBroken, match="Ines Okafor"):
@@ -290,6 +291,7 @@ def ask(actor, times=1):
             builders.client(actor, "Tomas Weber")
 
 
+@pytest.mark.slow
 def test_asking_is_limited_for_each_person(team, ines):
     ask(team["coach2"], MOST_QUESTIONS)
     for new in MATCHES[0][0], {"name": "Ana Ruiz"}:
@@ -303,6 +305,7 @@ def test_asking_is_limited_for_each_person(team, ines):
     assert db.session.scalar(sa.select(sa.func.count()).select_from(ConflictQuestion)) == 1
 
 
+@pytest.mark.slow
 def test_supervisor_who_decides_is_not_limited(team, ines):
     ask(team["supervisor"], MOST_QUESTIONS)
     assert builders.client(team["supervisor"], "Ines Okafor", agreed=True)
@@ -356,6 +359,7 @@ def test_clients_are_compared_again_after_an_update_of_what_compares(team, ines,
     assert list_outdated_clients(None, 10) == [ines]
 
 
+@pytest.mark.slow
 def test_possible_conflict_that_nobody_asked_about_is_found_and_waits_for_a_decision(team, ines):
     other = builders.client(team["coach"], "Ana Ruiz")
     assert list_undecided_conflicts(team["supervisor"], 10) == []

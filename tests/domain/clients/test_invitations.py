@@ -112,6 +112,7 @@ def test_invite_again_ends_sessions_and_old_codes(mailbox, coach):
     assert choose_pin(arriving, again.start_code, PIN)
 
 
+@pytest.mark.slow
 def test_nobody_holds_both_halves_of_what_replaces_a_pin(coach, app):
     found = invited(coach)
     choose_pin(redeem(found.card_code), found.start_code, PIN)

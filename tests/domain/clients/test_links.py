@@ -87,6 +87,7 @@ def test_wrong_card_codes_wait_and_a_right_one_opens_all_the_same(coach, app):
         assert come_in(found.card_code, HOME)
 
 
+@pytest.mark.slow
 def test_request_link_does_the_same_for_every_address(mailbox, coach):
     invited(coach, safe=EMAIL_AND_PORTAL, address=ADDRESS)
     invited(coach, safe=CARD_ONLY, address="card@example.test")

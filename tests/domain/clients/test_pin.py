@@ -174,6 +174,7 @@ def test_wrong_start_codes_and_pins_share_the_five_attempts(coach, app):
             choose_pin(arriving, found.start_code, PIN)
 
 
+@pytest.mark.slow
 def test_concurrent_wrong_pins_all_count(coach, app):
     found = invited(coach)
     with at(NOON):
@@ -238,6 +239,7 @@ def store(client_id, **values):
         )
 
 
+@pytest.mark.slow
 def test_hashes_of_a_release_before_and_of_an_earlier_key_are_sealed_without_anybodys_help(
     coach, app
 ):

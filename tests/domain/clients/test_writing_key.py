@@ -123,6 +123,7 @@ def written(coach, made):
     return codes, client
 
 
+@pytest.mark.slow
 def test_new_codes_open_nothing_until_the_earlier_pin_is_entered(coach, made, written):
     client_id, before = made[0].client_id, written[1]
     codes = new_codes(coach, client_id)
@@ -168,6 +169,7 @@ def test_new_codes_open_nothing_until_the_earlier_pin_is_entered(coach, made, wr
     run(save_answers, client, {"what_happened": "Later."}, shown.version)
 
 
+@pytest.mark.slow
 def test_words_of_an_old_page_open_with_the_pin_of_then(coach, made, written):
     client_id, opened_at = made[0].client_id, now()
     later = {"answer_what_happened": ["Typed in the old tab."]}
@@ -249,6 +251,7 @@ def forget_writing_key(made):
     keep_draft(made[0].client_id)
 
 
+@pytest.mark.slow
 def test_words_of_an_earlier_release_are_sealed_when_the_pin_is_entered(made, written):
     codes, _client = written
     forget_writing_key(made)
@@ -263,6 +266,7 @@ def test_words_of_an_earlier_release_are_sealed_when_the_pin_is_entered(made, wr
     }
 
 
+@pytest.mark.slow
 def test_words_of_an_earlier_release_are_closed_by_a_new_invitation(coach, made, written):
     forget_writing_key(made)
     client = sign_in(new_codes(coach, made[0].client_id), NEW_PIN)
@@ -275,6 +279,7 @@ def test_words_of_an_earlier_release_are_closed_by_a_new_invitation(coach, made,
     assert db.session.scalar(sa.select(PortalAccess.pin_hash)) is not None
 
 
+@pytest.mark.slow
 def test_new_codes_replace_a_damaged_pin_and_open_nothing_earlier(coach, made, written):
     client_id = made[0].client_id
     forget_writing_key(made)

@@ -125,6 +125,7 @@ def test_withdrawal_older_than_the_newest_consent_is_refused_whatever_intake_say
     assert stands(coach, client_id)[1] == today() - timedelta(days=2)
 
 
+@pytest.mark.slow
 def test_today_lists_the_last_to_withdraw_though_others_were_created_since(team, monkeypatch):
     monkeypatch.setattr(listed_clients, "MAX_WITHDRAWN", 0)
     monkeypatch.setattr(listed_clients, "MAX_RECENT_CASES", 0)
@@ -137,6 +138,7 @@ def test_today_lists_the_last_to_withdraw_though_others_were_created_since(team,
     assert [one.number for one in get_today(coach).withdrawn] == [made[0].number]
 
 
+@pytest.mark.slow
 def test_withdrawal_is_shown_leaves_the_client_out_of_reports_and_stops_no_safety_work(team):
     coach, admin, made = team["coach"], team["admin"], builders.case(team["coach"])
     other = builders.case(coach, "Tom Vale")

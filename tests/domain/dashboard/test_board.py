@@ -36,6 +36,7 @@ def finish(actor, made, *, by):
     builders.screen(by, made.client_id)
 
 
+@pytest.mark.slow
 def test_alerts_are_listed_until_somebody_acknowledges(team):
     coach, supervisor = team["coach"], team["supervisor"]
     care, safety = builders.case(coach, "Tomasz Care"), builders.case(coach, "Ines Safety")
@@ -106,6 +107,7 @@ def test_action_is_not_overdue_within_its_grace(team):
         assert rows(team["supervisor"], "actions") != []
 
 
+@pytest.mark.slow
 def test_levels_that_nobody_asked_about_for_two_weeks_are_listed_the_highest_first(team):
     coach, supervisor = team["coach"], team["supervisor"]
     made = {}

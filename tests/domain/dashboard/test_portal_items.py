@@ -109,6 +109,7 @@ def test_answers_that_are_shared_again_are_unread_again(team, made, assignment_i
     assert len(items(coach)) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", [stop_sharing, delete_answers])
 def test_answers_that_are_no_longer_shared_leave_today(team, assignment_id, client, end):
     run(share_answers, client, ANSWERS, 0)

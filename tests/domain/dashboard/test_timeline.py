@@ -133,6 +133,7 @@ def test_timeline_with_an_unknown_cursor_is_invalid(team):
         list_timeline(coach, context, EVERYTHING, cursor="made-up", limit=5)
 
 
+@pytest.mark.slow
 def test_timeline_between_two_days_is_that_of_all_days_without_the_others(team):
     coach = team["coach"]
     case = builders.case(coach)

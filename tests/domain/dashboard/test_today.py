@@ -34,6 +34,7 @@ def add_task(actor, client_id, title, due_at):
         return create_followup(actor, lock_client(actor, client_id), NewFollowUp(title, due_at))
 
 
+@pytest.mark.slow
 def test_unrecorded_concern_is_first_until_recorded(team):
     coach = team["coach"]
     case = builders.case(coach, "Ines Okafor")
@@ -50,6 +51,7 @@ def test_unrecorded_concern_is_first_until_recorded(team):
     assert [hold.kind for hold in found.holds] == ["care"]
 
 
+@pytest.mark.slow
 def test_holds_list_safety_before_older_care_with_next_followup(team):
     coach = team["coach"]
     care, safety = builders.case(coach, "Tomasz Care"), builders.case(coach, "Ines Safety")
@@ -143,6 +145,7 @@ def test_recent_cases_are_ordered_by_last_activity(team):
     assert (found[2].met.session, found[2].screened) == (None, False)
 
 
+@pytest.mark.slow
 def test_open_cases_are_counted_by_stage(team):
     coach = team["coach"]
     bulk_rows.caseload(coach, 5)

@@ -111,6 +111,7 @@ def test_whoever_recorded_a_screening_of_the_hold_is_no_second_person(team):
     assert unattended() == {"Ines Okafor": SECOND}
 
 
+@pytest.mark.slow
 def test_full_screening_that_would_end_the_hold_counts_until_a_newer_one(team):
     made = hold(team["coach"], "Ines Okafor")
     builders.screen(team["supervisor"], made.client_id)
@@ -119,6 +120,7 @@ def test_full_screening_that_would_end_the_hold_counts_until_a_newer_one(team):
     assert unattended() == {}
 
 
+@pytest.mark.slow
 def test_care_hold_and_other_events_need_nobody_else(team):
     coach, helen = team["coach"], team["supervisor"]
     care = builders.case(coach, "Care Hold")
@@ -129,6 +131,7 @@ def test_care_hold_and_other_events_need_nobody_else(team):
     assert unattended() == {}
 
 
+@pytest.mark.slow
 def test_client_without_any_need_is_listed_only_when_nobody_sees_them(team):
     quiet = builders.case(team["coach"], "Quiet One")
     builders.screen(team["coach"], quiet.client_id)

@@ -86,6 +86,7 @@ def test_contact_is_not_lost_at_the_first_welfare_check(team, held):
     assert "result" in refused.value.fields
 
 
+@pytest.mark.slow
 def test_case_of_lost_contact_is_closed_and_its_hold_stays_with_its_actions(team):
     coach, supervisor = team["coach"], team["supervisor"]
     with at(NOON):
@@ -129,6 +130,7 @@ def test_case_of_lost_contact_is_closed_and_its_hold_stays_with_its_actions(team
     assert {(task.origin_id, task.assigned_to) for task in found.values()} == {(hold.id, coach.id)}
 
 
+@pytest.mark.slow
 def test_hold_of_lost_contact_waits_for_no_second_person_before_the_case_is_open_again(team):
     coach, supervisor = team["coach"], team["supervisor"]
     with at(NOON):

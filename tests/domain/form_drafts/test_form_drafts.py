@@ -163,6 +163,7 @@ def test_address_longer_than_the_column_is_not_kept(author):
     assert not save(author, form="/" * 201)
 
 
+@pytest.mark.slow
 def test_oldest_drafts_give_way_to_the_newest(author, client_id):
     save(client_id, client_id=client_id)
     start = now()

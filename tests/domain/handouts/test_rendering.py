@@ -251,6 +251,7 @@ def test_html_in_body_is_escaped(session_app):
     assert 'href="javascript' not in page
 
 
+@pytest.mark.slow
 @pytest.mark.soak
 @hypothesis_settings(
     max_examples=times(200),

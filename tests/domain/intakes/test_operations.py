@@ -171,6 +171,7 @@ def test_decision_holds_for_what_was_compared_and_for_the_clients_of_that_day(te
     assert refused(open_it, coach, asked, again) == ["not_allowed"]
 
 
+@pytest.mark.slow
 def test_decision_is_only_about_clients_who_were_shown(team, spouse):
     coach, supervisor = team["coach"], team["supervisor"]
     intake_id = ask(team)
@@ -203,6 +204,7 @@ def test_intakes_of_a_disabled_account_and_past_ones_are_nobodys_work(team, spou
         decide(supervisor, waiting)
 
 
+@pytest.mark.slow
 def test_client_whom_the_coach_has_added_meanwhile_is_named(team, spouse):
     coach, supervisor = team["coach"], team["supervisor"]
     intake_id = ask(team)
@@ -214,6 +216,7 @@ def test_client_whom_the_coach_has_added_meanwhile_is_named(team, spouse):
     open_it(coach, intake_id, replace(entered(), agreed=True))
 
 
+@pytest.mark.slow
 def test_client_who_has_gone_since_the_decision_is_in_nobodys_way(team, spouse):
     coach, supervisor = team["coach"], team["supervisor"]
     intake_id = ask(team)
@@ -226,6 +229,7 @@ def test_client_who_has_gone_since_the_decision_is_in_nobodys_way(team, spouse):
     assert db.session.scalars(sa.select(PossibleConflict)).all() == []
 
 
+@pytest.mark.slow
 def test_nobody_decides_about_an_intake_of_their_own(team, spouse):
     intake_id = ask(team)
     promoted = replace(team["coach"], role=Role.SUPERVISOR)

@@ -61,6 +61,7 @@ def listed(actor):
     return [(item.id, item.state) for item in list_reviews(actor, None, 9).items]
 
 
+@pytest.mark.slow
 def test_note_is_signed_returned_added_to_and_cosigned_and_stays_as_it_was(
     team, coach, supervisor, note_id
 ):
@@ -109,6 +110,7 @@ def test_nobody_cosigns_over_a_return_or_returns_what_was_added_to_meanwhile(
     assert listed(supervisor) == [(note_id, "waiting")]
 
 
+@pytest.mark.slow
 def test_returned_note_of_somebody_who_no_longer_coaches_is_listed_to_whoever_does_now(
     app, team, coach, supervisor
 ):
@@ -140,6 +142,7 @@ def test_nobody_else_cosigns_and_a_note_in_error_needs_no_cosignature(coach, sup
     assert (note.review, listed(supervisor)) == (None, [])
 
 
+@pytest.mark.slow
 def test_every_change_of_a_cosignature_or_of_what_it_covers_shows(coach, supervisor, note_id):
     add(coach, note_id, "addition", "She rang.")
     cosign(supervisor, note_id, 3)

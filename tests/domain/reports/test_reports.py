@@ -117,6 +117,7 @@ def test_csv_file_follows_the_rfc(cast):
     assert body.count(b"\n") == body.count(b"\r\n") == 2
 
 
+@pytest.mark.slow
 def test_case_open_on_any_day_of_the_period_is_counted(cast):
     coach, day = cast["coach"], today()
     with at(now() - timedelta(days=40)):
@@ -219,6 +220,7 @@ def test_export_audit_event_has_filters_and_rows(cast):
     assert shown.filters == ReportFilter(stage="steady", since=date(2026, 1, 1))
 
 
+@pytest.mark.slow
 def test_report_rows_take_five_statements_for_each_batch(cast, monkeypatch):
     for _ in range(7):
         builders.case(cast["coach"], facts=FACTS)

@@ -65,6 +65,7 @@ def test_safety_hold_does_not_inherit_the_actions_of_an_open_care_hold(team, ine
         assert blockers(open_holds(ines)["care"], team["supervisor"]).count("task_open") == 3
 
 
+@pytest.mark.slow
 @both
 def test_hold_waits_for_the_actions_of_every_episode(team, ines):
     with day(0):

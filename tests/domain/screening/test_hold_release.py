@@ -33,6 +33,7 @@ pytestmark = pytest.mark.both
 BRIEF = dict.fromkeys(KEYS)
 
 
+@pytest.mark.slow
 def test_safety_hold_is_released_by_second_person_with_reason(team, held, ines):
     with day(8):
         assert blockers(held, team["supervisor"]) == []
@@ -155,6 +156,7 @@ def test_release_by_last_screener_is_blocked(team, ines):
         assert blockers(only_hold(ines), team["supervisor"]) == ["second_person_needed"]
 
 
+@pytest.mark.slow
 def test_release_by_somebody_who_renewed_the_hold_is_blocked(team, ines):
     with day(0):
         builders.screen(team["coach"], ines, self_harm="concern")
@@ -165,6 +167,7 @@ def test_release_by_somebody_who_renewed_the_hold_is_blocked(team, ines):
         assert blockers(only_hold(ines), team["supervisor"]) == ["second_person_needed"]
 
 
+@pytest.mark.slow
 def test_release_is_measured_from_the_last_renewal(team, ines):
     with day(0):
         builders.screen(team["coach"], ines, self_harm="concern")

@@ -109,12 +109,14 @@ def test_required_actions_of_all_combinations_are_those_of_the_table():
 answers = st.dictionaries(st.sampled_from(KEYS), st.sampled_from([None, 0, 1, 2, 3]))
 
 
+@pytest.mark.slow
 @given(answers)
 def test_required_actions_of_combined_answers_are_the_union(levels):
     found = derive_required_actions(levels, THURSDAY)
     assert (found.holds, found.flags, found.tasks) == expected_of_all(levels)
 
 
+@pytest.mark.slow
 @given(answers, st.sampled_from(KEYS))
 def test_worse_answer_never_requires_less(levels, key):
     worse = {**levels, key: min((levels.get(key) or 0) + 1, URGENT)}

@@ -132,6 +132,7 @@ def test_restored_hold_needs_its_own_week_and_screening(team):
         clear(supervisor, hold)
 
 
+@pytest.mark.slow
 def test_restored_hold_and_flags_end_when_their_answers_are_in_error_too(team):
     case, fear, calm = release_fear(team)
     with day(8.1):
@@ -164,6 +165,7 @@ def test_release_stands_when_a_screening_before_the_last_one_was_in_error(team, 
     assert open_holds(ines) == {}
 
 
+@pytest.mark.slow
 def test_renewal_keeps_the_actions_that_ended_with_a_screening_in_error(team, ines):
     coach = team["coach"]
     with day(0):

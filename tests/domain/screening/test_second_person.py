@@ -99,6 +99,7 @@ def queued():
     return db.session.scalars(rows).all()
 
 
+@pytest.mark.slow
 def test_named_person_is_mailed_once_without_any_name_or_level(team, helper, made, monkeypatch):
     hold = only_hold(made.client_id)
     sent: list[mail.MailMessage] = []
@@ -116,6 +117,7 @@ def test_named_person_is_mailed_once_without_any_name_or_level(team, helper, mad
         assert word.lower() not in f"{message.subject}\n{message.body}".lower()
 
 
+@pytest.mark.slow
 def test_whoever_is_no_longer_named_or_has_left_gets_no_mail(team, helper, made, monkeypatch):
     monkeypatch.setattr(mail, "send", lambda _message: pytest.fail("a mail was sent"))
     hold = only_hold(made.client_id)
@@ -141,6 +143,7 @@ def test_supervisor_of_the_client_who_is_named_sees_it_at_the_hold_and_gets_no_m
     assert queued() == []
 
 
+@pytest.mark.slow
 def test_named_supervisor_sees_nothing_else_of_the_client(team, helper, made):
     hold = only_hold(made.client_id)
     with day(9):
@@ -154,6 +157,7 @@ def test_named_supervisor_sees_nothing_else_of_the_client(team, helper, made):
                 ask()
 
 
+@pytest.mark.slow
 def test_another_one_takes_the_place_of_whoever_was_named(team, helper, made):
     hold, other = only_hold(made.client_id), staff.add("supervisor3", role="supervisor")
     with day(9):
@@ -167,6 +171,7 @@ def test_another_one_takes_the_place_of_whoever_was_named(team, helper, made):
         assert reread(hold).version == version
 
 
+@pytest.mark.slow
 def test_person_who_is_named_for_the_other_hold_stays_in_the_care_team(team, helper):
     coach = team["coach"]
     with day(0):
@@ -212,6 +217,7 @@ def test_whoever_is_no_supervisor_any_more_sees_no_hold_and_can_be_named_again(t
         assert reread(hold).released_by == helper.id
 
 
+@pytest.mark.slow
 def test_who_can_be_named(team, helper, made):
     supervisor, hold = team["supervisor"], only_hold(made.client_id)
     gone = staff.add("supervisor3", role="supervisor")
@@ -241,6 +247,7 @@ def lock_screenings(actor, hold):
         return lock_hold(actor, hold.id).screenings
 
 
+@pytest.mark.slow
 def test_only_whoever_sees_the_client_names_somebody_and_only_while_the_hold_is_open(
     team, helper, made
 ):

@@ -131,6 +131,7 @@ def test_alert_follows_to_whoever_takes_over_from_a_supervisor_who_leaves(people
     assert having(people) == {"supervisor2"}
 
 
+@pytest.mark.slow
 def test_alert_opened_by_a_former_coach_alone_is_passed_on_until_a_second_person_has_it(people):
     made = urgent(people, "coach2")
     assert having(people) == set()

@@ -310,6 +310,7 @@ def test_first_and_last_days_of_all_are_refused(team, first, last, fields):
     assert refused.value.fields.keys() == fields
 
 
+@pytest.mark.slow
 def test_cover_ends_when_whoever_covers_leaves_and_the_coach_reads_it(team):
     coach, colleague = team["coach"], team["coach2"]
     made = builders.case(coach)

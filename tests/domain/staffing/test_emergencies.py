@@ -66,6 +66,7 @@ def test_record_is_opened_unless_seen_already_or_too_often(sees, opened, is_open
     assert [fault.code for fault in faults] == ([code] if code else [])
 
 
+@pytest.mark.slow
 @pytest.mark.both
 @pytest.mark.parametrize("who", ["coach2", "supervisor2"])
 def test_record_is_read_for_an_hour_and_no_change_finds_it(team, who):
@@ -149,6 +150,7 @@ def test_reader_ends_it_and_nobody_else(team):
     assert (found.is_open, found.client) == (False, "")
 
 
+@pytest.mark.slow
 def test_another_supervisor_reviews_where_none_sees_the_client(team):
     made = builders.case(team["coach"], "Ines Okafor")
     reader, other = team["coach2"], team["supervisor2"]

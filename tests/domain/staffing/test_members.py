@@ -213,6 +213,7 @@ def test_coach_with_a_client_in_need_does_not_become_an_admin(team):
     assert get_account(team["coach2"].id).user.supervisor_id is None
 
 
+@pytest.mark.slow
 def test_supervisor_becomes_a_coach_once_somebody_else_supervises_their_people(team):
     made = builders.case(team["coach"])
     builders.screen(team["coach"], made.client_id, self_harm=3)

@@ -22,6 +22,7 @@ def name_second(actor, made, second):
         name_second_person(actor, locked, second.id, locked.hold.version)
 
 
+@pytest.mark.slow
 def test_client_with_a_hold_goes_to_nobody_under_whom_it_could_not_be_released(team):
     coach, supervisor = team["coach"], team["supervisor"]
     alone = staff.add("coach3", role="coach")

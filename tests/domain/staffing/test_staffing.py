@@ -64,6 +64,7 @@ def test_coach_with_an_open_hold_flag_or_follow_up_is_not_disabled(team):
     assert "Ines" not in reason.message
 
 
+@pytest.mark.slow
 def test_client_moves_with_case_follow_ups_marks_and_alerts(team):
     coach, heir, supervisor = team["coach"], team["coach2"], team["supervisor"]
     made = builders.case(coach, "Ines Okafor")
@@ -99,6 +100,7 @@ def hand_overs(reader, made):
     return [(item.title, item.text, item.byline) for item in page.items]
 
 
+@pytest.mark.slow
 def test_timeline_of_the_newest_case_shows_each_hand_over(team):
     coach, heir, supervisor = team["coach"], team["coach2"], team["supervisor"]
     made = builders.case(coach)
@@ -283,6 +285,7 @@ def test_what_follows_a_decision_is_the_task_of_whoever_looks_after_the_client_n
     assert open_tasks(heir, made)["safety_plan"].assigned_to == heir.id
 
 
+@pytest.mark.slow
 def test_reopened_case_goes_to_whoever_looks_after_the_client_now(team):
     coach, heir, supervisor = team["coach"], team["coach2"], team["supervisor"]
     made = builders.case(coach)

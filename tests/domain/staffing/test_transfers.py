@@ -228,6 +228,7 @@ def test_transfer_is_undone_within_a_day_by_either_of_the_two(team):
     assert (sees(coach, made), sees(colleague, made)) == (True, False)
 
 
+@pytest.mark.slow
 @pytest.mark.both
 def test_transfer_is_not_undone_after_a_supervisor_gave_the_client_back(team):
     coach, colleague, supervisor = team["coach"], team["coach2"], team["supervisor"]
@@ -256,6 +257,7 @@ def test_colleague_who_covers_for_the_coach_reads_the_reason_after_accepting(tea
     assert listed(colleague) == [(made.number, "Ines Okafor", "accepted", "workload")]
 
 
+@pytest.mark.slow
 @pytest.mark.both
 def test_offer_expires_and_the_case_can_be_offered_again(team):
     coach, colleague = team["coach"], team["coach2"]
@@ -364,6 +366,7 @@ def test_whoever_becomes_an_admin_is_offered_nothing(team):
     offer(coach, coach, team["supervisor"], made)
 
 
+@pytest.mark.slow
 def test_case_whose_hold_nobody_could_release_is_not_offered_nor_accepted(team):
     coach, alone = team["coach"], staff.add("coach3", role="coach")
     made, other = builders.case(coach, "Ines Okafor"), builders.case(coach, "Tomasz Held")

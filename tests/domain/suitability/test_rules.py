@@ -226,6 +226,7 @@ real = st.sampled_from([*library().values()])
 stage_ids = st.sampled_from([None, *(stage.id for stage in stages())])
 
 
+@pytest.mark.slow
 @given(real, situations, stage_ids)
 def test_assess_blocking_condition_never_gives_eligible(handout, situation, stage):
     suitability = assess_for_situation(handout, situation, stage=stage)
@@ -275,6 +276,7 @@ def worse(situation):
     yield replace(situation, facts={**situation.facts, "order": "protects_spouse"})
 
 
+@pytest.mark.slow
 @given(real, situations, stage_ids)
 def test_assess_worse_situation_never_allows_more(handout, situation, stage):
     before = assess_for_situation(handout, situation, stage=stage)
