@@ -26,6 +26,7 @@ from caseapp.domain.clients.visibility import (
     in_role,
     is_denied_to,
     is_visible_client,
+    is_visible_to,
 )
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_client_key
@@ -232,6 +233,21 @@ def _get_client_with_key(actor: Actor, client_id: UUID) -> tuple[ClientRecord, D
     if row is None:
         raise NotFound
     return open_client(row)
+
+
+def open_visible_key(actor: Actor, client_id: UUID) -> DataKey:
+    """Open the key of a client, for what is stored beside their record.
+
+    Raises NotFound when the actor may not see the client.
+    """
+    wrapped = db.session.scalar(
+        sa.select(ClientKey.wrapped).where(
+            ClientKey.client_id == client_id, is_visible_to(actor, ClientKey.client_id)
+        )
+    )
+    if wrapped is None:
+        raise NotFound
+    return open_client_key(wrapped, client_id, "client", client_id)
 
 
 def open_client(row: sa.Row[*tuple[Any, ...]]) -> tuple[ClientRecord, DataKey]:

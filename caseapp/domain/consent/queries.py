@@ -14,6 +14,7 @@ from caseapp.core.pagination import Page, make_page, page_newest_first
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import locked_clients
 from caseapp.core.vault import unseal_json
+from caseapp.domain.clients.queries import open_visible_key
 from caseapp.domain.clients.visibility import is_visible_to
 from caseapp.domain.consent.models import Consent, ConsentText
 from caseapp.domain.consent.schemas import ConsentRecord, ConsentTextRecord
@@ -130,14 +131,7 @@ def list_consents(
     Raises NotFound, and Invalid for a cursor that this application did not create.
     """
     require(actor, Action.CONSENT_READ)
-    wrapped = db.session.scalar(
-        sa.select(ClientKey.wrapped).where(
-            ClientKey.client_id == client_id, is_visible_to(actor, ClientKey.client_id)
-        )
-    )
-    if wrapped is None:
-        raise NotFound
-    key = open_client_key(wrapped, client_id, "client", client_id)
+    key = open_visible_key(actor, client_id)
     query = _select_entries().where(Consent.client_id == client_id)
     rows = db.session.execute(
         page_newest_first(query, Consent.recorded_at, Consent.id, cursor, limit)

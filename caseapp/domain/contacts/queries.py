@@ -15,7 +15,12 @@ from caseapp.core.pagination import Page, make_page, page_newest_first
 from caseapp.core.permissions import Action
 from caseapp.core.vault import unseal_json
 from caseapp.domain.clients.models import Client
-from caseapp.domain.clients.queries import LockedClient, take_lock_of_owner, unseal_client
+from caseapp.domain.clients.queries import (
+    LockedClient,
+    open_visible_key,
+    take_lock_of_owner,
+    unseal_client,
+)
 from caseapp.domain.clients.visibility import is_visible_to
 from caseapp.domain.contacts.codes import IN_ERROR
 from caseapp.domain.contacts.models import Contact
@@ -99,14 +104,7 @@ def list_contacts(
     Raises NotFound, and Invalid for a cursor that this application did not create.
     """
     require(actor, Action.CONTACT_READ)
-    wrapped = db.session.scalar(
-        sa.select(ClientKey.wrapped).where(
-            ClientKey.client_id == client_id, is_visible_to(actor, ClientKey.client_id)
-        )
-    )
-    if wrapped is None:
-        raise NotFound
-    key = open_client_key(wrapped, client_id, "client", client_id)
+    key = open_visible_key(actor, client_id)
     query = _select_entries().where(Contact.client_id == client_id)
     rows = db.session.execute(
         page_newest_first(query, Contact.happened_at, Contact.id, cursor, limit)

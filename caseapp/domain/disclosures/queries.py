@@ -12,6 +12,7 @@ from caseapp.core.errors import NotFound
 from caseapp.core.pagination import Page, make_page, page_newest_first
 from caseapp.core.permissions import Action
 from caseapp.core.vault import unseal_json
+from caseapp.domain.clients.queries import open_visible_key
 from caseapp.domain.clients.visibility import is_visible_to
 from caseapp.domain.disclosures.models import Disclosure
 from caseapp.domain.disclosures.schemas import DisclosureRecord
@@ -52,14 +53,7 @@ def list_disclosures(
     Raises NotFound, and Invalid for a cursor that this application did not create.
     """
     require(actor, Action.DISCLOSURE_READ)
-    wrapped = db.session.scalar(
-        sa.select(ClientKey.wrapped).where(
-            ClientKey.client_id == client_id, is_visible_to(actor, ClientKey.client_id)
-        )
-    )
-    if wrapped is None:
-        raise NotFound
-    key = open_client_key(wrapped, client_id, "client", client_id)
+    key = open_visible_key(actor, client_id)
     of_client = _ENTRIES.where(Disclosure.client_id == client_id)
     rows = db.session.execute(
         page_newest_first(of_client, Disclosure.recorded_at, Disclosure.id, cursor, limit)

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from uuid import UUID
 
+    from sqlalchemy.orm import InstrumentedAttribute
+
     from caseapp.core.vault import DataKey
     from caseapp.domain.notes.records import DraftScreening
 
@@ -177,30 +179,28 @@ def build_record(
 
 def load_addenda(note_ids: Sequence[UUID]) -> dict[UUID, list[Any]]:
     """Load the addenda of notes as rows, by note and in their order."""
-    found: dict[UUID, list[Any]] = {}
-    if not note_ids:
-        return found
-    rows = db.session.execute(
-        sa.select(*NoteAddendum.__table__.c, User.name.label("author"))
-        .join(User, User.id == NoteAddendum.created_by)
-        .where(NoteAddendum.note_id.in_(note_ids))
-        .order_by(NoteAddendum.note_id, NoteAddendum.seq)
-    )
-    for row in rows:
-        found.setdefault(row.note_id, []).append(row)
-    return found
+    return _load_by_note(NoteAddendum, NoteAddendum.created_by, "author", note_ids)
 
 
 def load_moves(note_ids: Sequence[UUID]) -> dict[UUID, list[Any]]:
     """Load the moves of notes as rows, by note and in their order."""
+    return _load_by_note(NoteMoveRow, NoteMoveRow.moved_by, "mover", note_ids)
+
+
+def _load_by_note(
+    model: type[NoteAddendum | NoteMoveRow],
+    by: InstrumentedAttribute[UUID],
+    name: str,
+    note_ids: Sequence[UUID],
+) -> dict[UUID, list[Any]]:
     found: dict[UUID, list[Any]] = {}
     if not note_ids:
         return found
     rows = db.session.execute(
-        sa.select(*NoteMoveRow.__table__.c, User.name.label("mover"))
-        .join(User, User.id == NoteMoveRow.moved_by)
-        .where(NoteMoveRow.note_id.in_(note_ids))
-        .order_by(NoteMoveRow.note_id, NoteMoveRow.seq)
+        sa.select(*model.__table__.c, User.name.label(name))
+        .join(User, User.id == by)
+        .where(model.note_id.in_(note_ids))
+        .order_by(model.note_id, model.seq)
     )
     for row in rows:
         found.setdefault(row.note_id, []).append(row)

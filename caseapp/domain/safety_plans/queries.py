@@ -17,8 +17,12 @@ from caseapp.core.errors import NotFound
 from caseapp.core.permissions import Action
 from caseapp.core.vault import keyed_hash, unseal_text
 from caseapp.domain.clients.models import Client
-from caseapp.domain.clients.queries import LockedClient, lock_client, unseal_client
-from caseapp.domain.clients.visibility import is_visible_to
+from caseapp.domain.clients.queries import (
+    LockedClient,
+    lock_client,
+    open_visible_key,
+    unseal_client,
+)
 from caseapp.domain.followups.codes import PLAN_REVIEW
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_client_key
@@ -105,14 +109,7 @@ def list_plan_versions(actor: Actor, client_id: UUID) -> list[PlanVersion]:
     Raises NotFound.
     """
     require(actor, Action.PLAN_READ)
-    wrapped = db.session.scalar(
-        sa.select(ClientKey.wrapped).where(
-            ClientKey.client_id == client_id, is_visible_to(actor, ClientKey.client_id)
-        )
-    )
-    if wrapped is None:
-        raise NotFound
-    key = open_client_key(wrapped, client_id, "client", client_id)
+    key = open_visible_key(actor, client_id)
     return [*reversed(list_versions(client_id, key))]
 
 
