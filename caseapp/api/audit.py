@@ -50,7 +50,7 @@ def list_events(query: ListRequest) -> Page[AuditRecord]:
 @blueprint.list_response_schema(BurstResponseSchema())
 @blueprint.query_params(ListQuerySchema())
 def list_security_events(query: ListRequest) -> Page[Burst]:
-    """List the hours of the last 30 days with many failed tries or refused requests, the newest first.
+    """List the hours of the last 30 days with many failed attempts or refused requests, the newest first.
 
     `subject_id` is the member of staff whose account was tried, or who was refused; null for strangers and clients.
     """

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from caseapp.core.pagination import Page
 
 blueprint = ApiBlueprint(
-    "board", "What waits among a supervisor’s clients, and handing over a client to somebody else."
+    "board",
+    "What needs attention among a supervisor’s clients, and handing over a client to somebody else.",
 )
 
 
@@ -41,7 +42,7 @@ class RowQuery(ListQuerySchema):
 @needs(Action.BOARD_READ)
 @blueprint.response_schema(BoardResponseSchema())
 def read_board() -> dict[str, Any]:
-    """Count what waits in each group of your board, and list the most urgent rows of each."""
+    """Count what is waiting in each group of your board, and list the most urgent rows of each."""
     groups = get_board(current_actor()).groups
     return {
         "groups": [
@@ -80,7 +81,7 @@ class NewCodesQuery(ListQuerySchema):
 @blueprint.list_response_schema(NewCodesResponseSchema())
 @blueprint.query_params(NewCodesQuery())
 def read_new_codes(query: ListRequest) -> Page[NewCodes]:
-    """List the new codes that your clients got in the last 90 days, newest first; none of them is shown."""
+    """List the new codes that your clients got in the last 90 days, newest first, without the codes themselves."""
     return list_new_codes(
         current_actor(), query.filters.get("created_by"), query.cursor, query.limit
     )

@@ -38,7 +38,7 @@ blueprint = ApiBlueprint(
 )
 @blueprint.request_schema(BulkAssignmentSchema())
 def create_bulk_assignment(slug: str, body: NewBulkAssignment) -> BulkAssignmentRecord:
-    """Assign the newest version to up to 500 cases; cases that can't receive it are skipped, with the reasons."""
+    """Assign the newest version to up to 500 cases; cases that can’t receive it are skipped, with the reasons."""
     actor = current_actor()
     with transaction():
         bulk_assignment_id = run_api_once(lambda: start_bulk_assignment(actor, slug, body))

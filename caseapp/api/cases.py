@@ -124,7 +124,7 @@ def _sessions(counted: SessionCount) -> dict[str, Any]:
 @blueprint.list_response_schema(CaseListItemResponseSchema())
 @blueprint.query_params(CaseQuery())
 def list_cases(query: ListRequest) -> Page[dict[str, Any]]:
-    """List the cases of your clients, newest first; sessions and their minutes are counted by signed notes."""
+    """List the cases of your clients, newest first; sessions and minutes are counted from signed notes."""
     actor = current_actor()
     page = queries.list_cases(actor, CaseFilter(**query.filters), query.cursor, query.limit)
     counted = count_sessions([item.id for item in page.items])
@@ -225,7 +225,7 @@ def reopen_case(case_id: UUID, body: dict[str, str], version: int) -> dict[str, 
 @blueprint.list_response_schema(TimelineEventResponseSchema())
 @blueprint.query_params(TimelineQuery())
 def list_timeline_events(case_id: UUID, query: ListRequest) -> Page[TimelineEvent]:
-    """List a case's timeline events, newest first."""
+    """List a case’s timeline events, newest first."""
     actor = current_actor()
     context = get_case_context(actor, case_id)
     filters = build_filter(query.filters)

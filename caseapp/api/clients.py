@@ -145,7 +145,7 @@ def confirm_contact(client_id: UUID, body: dict[str, bool], version: int) -> dic
 @blueprint.response_schema(ClientCodesResponseSchema(), 201)
 @blueprint.request_schema(NewCodesSchema())
 def make_codes(client_id: UUID, body: NewCodesWish) -> dict[str, Any]:
-    """Make codes with which a client comes into the portal; a client who had some before gets new ones for a reason.
+    """Make codes that let a client into the portal; for a client who had codes before, give a reason.
 
     No code is stored, so none is shown again, also when the request is repeated with its `Idempotency-Key`. Where
     nothing is mailed and a client who had a PIN gets new codes, somebody else has to make the card.
@@ -167,7 +167,7 @@ def make_codes(client_id: UUID, body: NewCodesWish) -> dict[str, Any]:
 @needs(Action.PORTAL_INVITE)
 @blueprint.response_schema(ClientCardResponseSchema())
 def make_client_card(client_id: UUID) -> dict[str, str]:
-    """Make the card that goes with a start code of somebody else; its code is not shown again."""
+    """Make the card that goes with a start code that somebody else made; its code is not shown again."""
     actor = current_actor()
     with transaction():
         code = make_card(actor, lock_client(actor, client_id))
@@ -179,7 +179,7 @@ def make_client_card(client_id: UUID) -> dict[str, str]:
 @blueprint.list_response_schema(RememberedDeviceResponseSchema())
 @blueprint.query_params(ListQuerySchema())
 def read_devices(client_id: UUID, query: ListRequest) -> Page[RememberedDevice]:
-    """List the devices on which a client comes into the portal with their PIN alone, oldest first."""
+    """List the devices on which a client can open the portal with their PIN alone, oldest first."""
     client = get_client_record(current_actor(), client_id)
     return page_in_memory(
         list_devices(client.id),
@@ -193,7 +193,7 @@ def read_devices(client_id: UUID, query: ListRequest) -> Page[RememberedDevice]:
 @needs(Action.DEVICE_FORGET)
 @blueprint.response_schema(ForgottenDevicesResponseSchema())
 def forget_client_devices(client_id: UUID) -> dict[str, int]:
-    """Forget all remembered devices of a client and sign the client out; they come in with a link or a card."""
+    """Forget all remembered devices of a client and sign the client out; they then need a link or a card."""
     actor = current_actor()
     with transaction():
         forgotten = forget_devices_of(actor, lock_client(actor, client_id))
@@ -205,7 +205,7 @@ def forget_client_devices(client_id: UUID) -> dict[str, int]:
 @blueprint.list_response_schema(MembershipResponseSchema())
 @blueprint.query_params(ListQuerySchema())
 def list_members(client_id: UUID, query: ListRequest) -> Page[Membership]:
-    """List who has had which role in a client's care team, from when until when, oldest first."""
+    """List who has had which role in a client’s care team, from when until when, oldest first."""
     return page_in_memory(
         list_care_team(current_actor(), client_id),
         lambda one: (one.starts_at.isoformat(timespec="microseconds"), one.user_id.hex, one.role),

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 blueprint = ApiBlueprint(
     "consent",
-    "The practice’s consent texts, and what clients have given and withdrawn. No text and no entry ever changes.",
+    "The practice’s consent texts, and what clients have given and withdrawn. Texts and entries never change.",
 )
 
 
@@ -70,9 +70,9 @@ def publish_consent_text(body: NewConsentText) -> ConsentTextRecord:
 @blueprint.list_response_schema(ConsentResponseSchema())
 @blueprint.query_params(ListQuerySchema())
 def list_consents(client_id: UUID, query: ListRequest) -> Page[ConsentRecord]:
-    """List the entries about a client's consent, what was recorded last before the rest.
+    """List the entries about a client’s consent, the last one recorded first.
 
-    What intake recorded stands in the client's `consent_on` and `consent_method`.
+    What intake recorded stands in the client’s `consent_on` and `consent_method`.
     """
     return queries.list_consents(current_actor(), client_id, query.cursor, query.limit)
 

@@ -36,7 +36,7 @@ blueprint = ApiBlueprint(
 @blueprint.list_response_schema(ContactResponseSchema())
 @blueprint.query_params(ListQuerySchema())
 def list_contacts(client_id: UUID, query: ListRequest) -> Page[ContactRecord]:
-    """List a client's contact log, the latest contact first."""
+    """List a client’s contact log, the latest contact first."""
     actor = current_actor()
     return queries.list_contacts(actor, client_id, query.cursor, query.limit)
 
@@ -48,7 +48,7 @@ def list_contacts(client_id: UUID, query: ListRequest) -> Page[ContactRecord]:
 )
 @blueprint.request_schema(NewContactSchema())
 def create_contact(client_id: UUID, body: NewContact) -> ContactRecord:
-    """Add an entry; without `happened_at` it was just now. `follow_up` adds a follow-up for you, due in a day."""
+    """Add an entry; without `happened_at`, the time is now. `follow_up` adds a follow-up for you, due in a day."""
     actor = current_actor()
     with transaction():
         entry_id = run_api_once(
@@ -71,7 +71,7 @@ def get_contact(contact_id: UUID) -> ContactRecord:
 @blueprint.response_schema(ContactResponseSchema())
 @blueprint.request_schema(ContactErrorSchema())
 def mark_error(contact_id: UUID, body: str) -> ContactRecord:
-    """Mark an entry as recorded in error, with a reason; it stays readable and counts nowhere any more."""
+    """Mark an entry as recorded in error, with a reason; it stays readable but no longer counts."""
     actor = current_actor()
     with transaction():
         operations.mark_contact_in_error(actor, lock_contact(actor, contact_id), body)

@@ -31,7 +31,7 @@ blueprint = ApiBlueprint("cosigning", "Signed notes that need the co-signature o
 @blueprint.list_response_schema(ReviewItemResponseSchema())
 @blueprint.query_params(ListQuerySchema())
 def list_reviews(query: ListRequest) -> Page[ReviewItem]:
-    """List your notes that were returned; for a supervisor also those of others that need a co-signature.
+    """List your notes that were returned; supervisors also get the notes of others that need a co-signature.
 
     A coach also gets those of their clients that were returned to somebody who no longer works with the client. The
     longest waiting come first.
@@ -52,7 +52,7 @@ def get_review(signed_note_id: UUID) -> NoteReviewRecord:
 @blueprint.response_schema(NoteResponseSchema())
 @blueprint.requires_if_match
 def cosign_note(signed_note_id: UUID, version: int) -> NoteRecord:
-    """Co-sign somebody else's signed note together with its addenda; the version is that of its review."""
+    """Co-sign somebody else’s signed note together with its addenda; the version is that of its review."""
     actor = current_actor()
     with transaction():
         note = lock_note(actor, signed_note_id)
@@ -65,7 +65,7 @@ def cosign_note(signed_note_id: UUID, version: int) -> NoteRecord:
 @blueprint.request_schema(ReturnSchema())
 @blueprint.requires_if_match
 def return_note(signed_note_id: UUID, body: str, version: int) -> NoteRecord:
-    """Return a signed note to its author, who answers by an addendum; the note stays as it is.
+    """Return a signed note to its author, who answers with an addendum; the note stays as it is.
 
     The version is that of its review.
     """

@@ -38,7 +38,7 @@ blueprint = ApiBlueprint(
 @blueprint.list_response_schema(AccessDenialResponseSchema())
 @blueprint.query_params(ListQuerySchema())
 def read_denials(query: ListRequest) -> Page[AccessDenialRecord]:
-    """List who must not see which client now, newest first: of the clients whom you see, and what you recorded.
+    """List who must not see which client, newest first: for the clients you see, and what you recorded yourself.
 
     An admin sees all. Nobody sees what is about themselves.
     """
@@ -50,7 +50,7 @@ def read_denials(query: ListRequest) -> Page[AccessDenialRecord]:
 @blueprint.response_schema(RecordedResponseSchema(), HTTPStatus.CREATED)
 @blueprint.request_schema(NewDenialSchema())
 def deny(body: NewDenial) -> Recorded:
-    """Record that a member of staff must not see the client with a case number, whom you needn’t see yourself."""
+    """Record that a member of staff must not see a client, by case number; you needn’t see the client yourself."""
     actor = current_actor()
     with transaction():
         denial_id = run_api_once(

@@ -34,7 +34,7 @@ blueprint = ApiBlueprint(
 @blueprint.list_response_schema(DisclosureResponseSchema())
 @blueprint.query_params(ListQuerySchema())
 def list_disclosures(client_id: UUID, query: ListRequest) -> Page[DisclosureRecord]:
-    """List a client's disclosure log, what was recorded last before the rest."""
+    """List a client’s disclosure log, the last one recorded first."""
     return queries.list_disclosures(current_actor(), client_id, query.cursor, query.limit)
 
 
@@ -43,7 +43,7 @@ def list_disclosures(client_id: UUID, query: ListRequest) -> Page[DisclosureReco
 @blueprint.response_schema(DisclosureResponseSchema(), 201)
 @blueprint.request_schema(NewDisclosureSchema())
 def record_disclosure(client_id: UUID, body: NewDisclosure) -> DisclosureRecord:
-    """Record what of a client's record was given to whom, and why."""
+    """Record what of a client’s record was given to whom, and why."""
     actor = current_actor()
     with transaction():
         entry_id = run_api_once(

@@ -50,7 +50,7 @@ def read_accesses(query: ListRequest) -> Page[EmergencyRecord]:
 @blueprint.response_schema(RecordedResponseSchema(), HTTPStatus.CREATED)
 @blueprint.request_schema(NewEmergencyAccessSchema())
 def open_access(body: NewEmergencyAccess) -> Recorded:
-    """Open the record of the client with a case number, for reading; `words` say why it can’t wait."""
+    """Open a client’s record for reading, by case number; `words` say why it can’t wait."""
     actor = current_actor()
 
     def change() -> UUID:

@@ -171,7 +171,7 @@ def download_handout(slug: str, query: dict[str, Any]) -> Response:
 @blueprint.response_schema(RecallResponseSchema())
 @blueprint.request_schema(RecallVersionSchema())
 def recall_handout(slug: str, body: RecallRequest) -> dict[str, Any]:
-    """Recall one version from every client at once; this can't be undone."""
+    """Recall one version from every client at once; this can’t be undone."""
     actor, item = current_actor(), get_handout_version(slug, body.language, body.handout_version)
     with transaction():
         recall(actor, item.handout_version_id, body.reason)

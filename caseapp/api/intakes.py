@@ -1,4 +1,4 @@
-"""API for intakes that are put to a supervisor: ask, decide, open the case."""
+"""API for intakes that are sent to a supervisor: ask, decide, open the case."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _show_intake(actor: Actor, intake_id: UUID) -> dict[str, Any]:
 @blueprint.list_response_schema(IntakeResponseSchema())
 @blueprint.query_params(ListQuerySchema())
 def read_intakes(query: ListRequest) -> Page[IntakeRecord]:
-    """List the intakes that you have put to a supervisor, or that you decide about as one, newest first."""
+    """List the intakes that you sent to a supervisor, or that you can decide about, newest first."""
     return list_intakes(current_actor(), query.cursor, query.limit)
 
 
@@ -65,7 +65,7 @@ def read_intakes(query: ListRequest) -> Page[IntakeRecord]:
 )
 @blueprint.request_schema(AskedIntakeSchema())
 def ask(body: EnteredIntake) -> dict[str, Any]:
-    """Put somebody new and their case to a supervisor. Nothing is compared, so the answer is the same for everybody."""
+    """Send somebody new and their case to a supervisor. Nothing is compared, so the response is always the same."""
     actor = current_actor()
     with transaction():
         intake_id = run_api_once(lambda: operations.put_to_supervisor(actor, body))
@@ -76,7 +76,7 @@ def ask(body: EnteredIntake) -> dict[str, Any]:
 @needs(Action.CASE_READ)
 @blueprint.response_schema(ComparedIntakeResponseSchema())
 def read_intake(intake_id: UUID) -> dict[str, Any]:
-    """Get one intake. A supervisor reads what is compared, and the records that it fits."""
+    """Get one intake. A supervisor sees what is compared, and the records that match."""
     return _show_intake(current_actor(), intake_id)
 
 
@@ -87,7 +87,7 @@ def read_intake(intake_id: UUID) -> dict[str, Any]:
 )
 @blueprint.request_schema(AskedIntakeSchema())
 def ask_again(intake_id: UUID, body: EnteredIntake) -> dict[str, Any]:
-    """Put an intake of yours to a supervisor once more, with what has changed; it is another one from then on."""
+    """Send an intake of yours to a supervisor again, with your changes; a new intake replaces it."""
     actor = current_actor()
 
     def ask_once_more() -> UUID:
@@ -103,7 +103,7 @@ def ask_again(intake_id: UUID, body: EnteredIntake) -> dict[str, Any]:
 @blueprint.response_schema(ComparedIntakeResponseSchema())
 @blueprint.request_schema(IntakeDecisionSchema())
 def decide(intake_id: UUID, body: IntakeDecision) -> dict[str, Any]:
-    """Decide whether this person and those whom it fits can be coached here. The coach reads only yes or no."""
+    """Decide whether this person and the clients who match can be coached here. The coach sees only yes or no."""
     actor = current_actor()
     with transaction():
         operations.decide_intake(actor, lock_intake(actor, intake_id), body)
@@ -117,7 +117,7 @@ def decide(intake_id: UUID, body: IntakeDecision) -> dict[str, Any]:
 )
 @blueprint.request_schema(EnteredIntakeSchema())
 def open_case(intake_id: UUID, body: EnteredIntake) -> OpenedCase:
-    """Create the client and the case of an intake of yours; what a supervisor has allowed needs no other decision."""
+    """Create the client and the case from an intake of yours; what a supervisor allowed needs no further decision."""
     actor = current_actor()
 
     def open_once() -> UUID:

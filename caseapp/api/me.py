@@ -53,7 +53,7 @@ def _describe(actor: Actor) -> dict[str, Any]:
 @blueprint.response_schema(MeResponseSchema())
 @blueprint.request_schema(PasswordChangeSchema())
 def change_password(body: PasswordChange) -> dict[str, Any]:
-    """Change your own password. It ends all of your sessions and tokens, this one too."""
+    """Change your own password. It ends all of your sessions and tokens, including this one."""
     actor = current_actor()
     checked = passwords.check_change(actor, body)
     with transaction():
@@ -85,7 +85,7 @@ def end_session(session_id: UUID) -> Session:
 @blueprint.list_response_schema(TokenResponseSchema())
 @blueprint.query_params(ListQuerySchema())
 def list_tokens(query: ListRequest) -> Page[Token]:
-    """List your tokens, also those that have ended; their texts aren't stored."""
+    """List your tokens, including those that have ended; the tokens themselves aren’t stored."""
     found = queries.list_tokens(current_actor().id)
     return page_in_memory(found, lambda token: (token.id.hex,), query.cursor, query.limit)
 
@@ -111,7 +111,7 @@ def get_identity() -> dict[str, Any]:
 @needs(Action.IDENTITY_LINK)
 @blueprint.response_schema(MeResponseSchema())
 def unlink() -> dict[str, Any]:
-    """Unlink your account at the OpenID provider. It ends all of your sessions and tokens, this one too."""
+    """Unlink your account at the OpenID provider. It ends all of your sessions and tokens, including this one."""
     actor = current_actor()
     with transaction():
         unlink_identity(actor)

@@ -51,7 +51,7 @@ blueprint = ApiBlueprint(
 @blueprint.list_response_schema(NoteResponseSchema())
 @blueprint.query_params(ListQuerySchema())
 def list_notes(case_id: UUID, query: ListRequest) -> Page[NoteRecord]:
-    """List a case's notes, newest session first."""
+    """List a case’s notes, newest session first."""
     actor = current_actor()
     return queries.list_case_notes(actor, case_id, query.cursor, query.limit)
 
@@ -130,7 +130,7 @@ def add_addendum(signed_note_id: UUID, body: NewAddendum) -> NoteRecord:
 @blueprint.list_response_schema(MovedAwayResponseSchema())
 @blueprint.query_params(ListQuerySchema())
 def list_moved_notes(case_id: UUID, query: ListRequest) -> Page[MovedAway]:
-    """List that notes were filed in a case in error and moved, oldest first: not where to, and not what they say."""
+    """List the notes that were filed in a case in error and moved, oldest first, but not where to or what they say."""
     moved = list_moved_away(get_case(current_actor(), case_id).id)
     return page_in_memory(
         moved,
@@ -146,7 +146,7 @@ def list_moved_notes(case_id: UUID, query: ListRequest) -> Page[MovedAway]:
 @blueprint.request_schema(NoteMoveToSchema())
 @blueprint.requires_if_match
 def move_note(note_id: UUID, body: NewNoteMoveTo, version: int) -> NoteRecord:
-    """Move a note that was filed in the wrong client's record, with its addenda, to a case of another client.
+    """Move a note that was filed in the wrong client’s record, with its addenda, to a case of another client.
 
     The reason names neither the former client nor their case: whoever reads the note reads it.
     """
@@ -160,7 +160,7 @@ def move_note(note_id: UUID, body: NewNoteMoveTo, version: int) -> NoteRecord:
 @blueprint.response_schema(FoundNotesResponseSchema())
 @blueprint.request_schema(NoteSearchRequestSchema())
 def search(body: NoteSearch) -> FoundNotes:
-    """Find notes that hold some words, newest session first: signed ones and your own drafts.
+    """Find notes that contain certain words, newest session first: signed ones and your own drafts.
 
     What you look for is in the body, so that no address and no log holds it. One request looks through at most 1,000
     notes: with `next`, the following one goes on from there.

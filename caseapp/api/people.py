@@ -74,7 +74,7 @@ def _describe(account: Account) -> dict[str, Any]:
 @blueprint.list_response_schema(MemberResponseSchema())
 @blueprint.query_params(PersonQuery())
 def list_people(query: ListRequest) -> Page[dict[str, Any]]:
-    """List the staff by name, those who have left too."""
+    """List the staff by name, including those who have left."""
     state = query.filters.get("state")
     found = [account for account in list_accounts() if state in {None, account.state}]
     page = page_in_memory(
@@ -185,7 +185,7 @@ def enable_person(user_id: UUID) -> dict[str, Any]:
 @blueprint.response_schema(MemberCodeResponseSchema())
 @blueprint.request_schema(InvitationWaySchema())
 def send_invitation(user_id: UUID, body: str) -> dict[str, Any]:
-    """Invite somebody again who hasn't accepted; the earlier link or code stops working."""
+    """Invite somebody again who hasn’t accepted; the earlier link or code stops working."""
     with transaction():
         code = invite_again(current_actor(), user_id, by_mail=body == "mail")
     return {"id": user_id, "code": code}

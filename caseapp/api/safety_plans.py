@@ -39,7 +39,7 @@ blueprint = ApiBlueprint(
 @blueprint.list_response_schema(PlanResponseSchema())
 @blueprint.query_params(ListQuerySchema())
 def list_safety_plans(client_id: UUID, query: ListRequest) -> Page[PlanVersion]:
-    """List every version of a client's plans, newest first."""
+    """List every version of a client’s plans, newest first."""
     actor = current_actor()
     found = list_plan_versions(actor, client_id)
     return page_in_memory(found, lambda one: (-one.seq,), query.cursor, query.limit)

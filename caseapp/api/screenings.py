@@ -82,7 +82,7 @@ class ProposalsResponseSchema(Schema):
 @blueprint.list_response_schema(ScreeningResponseSchema())
 @blueprint.query_params(ListQuerySchema())
 def list_screenings(client_id: UUID, query: ListRequest) -> Page[ScreeningRecord]:
-    """List a client's screenings, newest first; one that is `in_error` doesn't count."""
+    """List a client’s screenings, newest first; one that is `in_error` doesn’t count."""
     actor = current_actor()
     return queries.list_screenings(actor, client_id, query.cursor, query.limit)
 
@@ -164,7 +164,7 @@ def mark_screening_in_error(screening_id: UUID, body: dict[str, str]) -> Screeni
 @blueprint.list_response_schema(CircumstanceResponseSchema())
 @blueprint.query_params(ListQuerySchema())
 def list_circumstances(client_id: UUID, query: ListRequest) -> Page[CircumstanceRecord]:
-    """List a client's circumstances: current ones first, then those that have ended, the latest first."""
+    """List a client’s circumstances: current ones first, then those that have ended, the latest first."""
     return page_in_memory(
         queries.list_circumstances(current_actor(), client_id),
         lambda found: (int(found.ended is not None), -found.seq, found.circumstance),
@@ -180,7 +180,7 @@ def list_circumstances(client_id: UUID, query: ListRequest) -> Page[Circumstance
 def end_circumstance(client_id: UUID, body: CircumstanceEnd) -> CircumstanceRecord:
     """Record that a circumstance has ended, with a reason: it is no longer current.
 
-    `mentioned_at` is that of the list: one that was mentioned again meanwhile doesn't end. Levels, holds, flags and
+    `mentioned_at` is that of the list: one that was mentioned again meanwhile doesn’t end. Levels, holds, flags and
     follow-ups stay as they are.
     """
     actor = current_actor()
@@ -193,7 +193,7 @@ def end_circumstance(client_id: UUID, body: CircumstanceEnd) -> CircumstanceReco
 @blueprint.list_response_schema(FlagResponseSchema())
 @blueprint.query_params(ListQuerySchema())
 def list_flags(client_id: UUID, query: ListRequest) -> Page[Flag]:
-    """List a client's active flags, oldest first."""
+    """List a client’s active flags, oldest first."""
     actor = current_actor()
     return page_in_memory(
         queries.list_flags(actor, client_id),
@@ -208,7 +208,7 @@ def list_flags(client_id: UUID, query: ListRequest) -> Page[Flag]:
 @blueprint.list_response_schema(HoldResponseSchema())
 @blueprint.query_params(ListQuerySchema())
 def list_holds(client_id: UUID, query: ListRequest) -> Page[Hold]:
-    """List a client's holds, open ones first, then newest first."""
+    """List a client’s holds, open ones first, then newest first."""
     actor = current_actor()
     return page_in_memory(
         queries.list_holds(actor, client_id), _hold_position, query.cursor, query.limit

@@ -44,7 +44,7 @@ blueprint = ApiBlueprint(
 @blueprint.list_response_schema(TransferResponseSchema())
 @blueprint.query_params(ListQuerySchema())
 def list_transfers(query: ListRequest) -> Page[TransferRecord]:
-    """List what you are offered, and what you or your coaches offered in the last 30 days, oldest first."""
+    """List the cases offered to you, and those that you or your coaches offered in the last 30 days, oldest first."""
     return page_in_memory(
         list_all(current_actor()),
         lambda one: (one.offered_at.isoformat(timespec="microseconds"), one.id.hex),
@@ -74,7 +74,7 @@ def offer_cases(coach_id: UUID, body: NewTransfer) -> MadeOffers:
 @needs(Action.TRANSFER)
 @blueprint.response_schema(DecidedTransferResponseSchema())
 def accept(transfer_id: UUID) -> DecidedTransfer:
-    """Accept a case that you are offered: you are the client's coach from now on."""
+    """Accept a case that was offered to you: you are the client’s coach from now on."""
     actor = current_actor()
     with transaction():
         operations.accept_transfer(actor, lock_transfer(actor, transfer_id))
@@ -85,7 +85,7 @@ def accept(transfer_id: UUID) -> DecidedTransfer:
 @needs(Action.TRANSFER)
 @blueprint.response_schema(DecidedTransferResponseSchema())
 def decline(transfer_id: UUID) -> DecidedTransfer:
-    """Decline a case that you are offered."""
+    """Decline a case that was offered to you."""
     actor = current_actor()
     with transaction():
         operations.decline_transfer(actor, lock_transfer(actor, transfer_id))
@@ -107,7 +107,7 @@ def withdraw(transfer_id: UUID) -> DecidedTransfer:
 @needs(Action.TRANSFER)
 @blueprint.response_schema(DecidedTransferResponseSchema())
 def undo(transfer_id: UUID) -> DecidedTransfer:
-    """Undo a transfer within 24 hours after it was accepted: the former coach is the client's coach again.
+    """Undo a transfer within 24 hours after it was accepted: the former coach is the client’s coach again.
 
     Cover for the client ended with the acceptance and has to be arranged again.
     """
@@ -121,7 +121,7 @@ def undo(transfer_id: UUID) -> DecidedTransfer:
 @needs(Action.CASE_READ)
 @blueprint.response_schema(BriefResponseSchema())
 def get_brief(accepted_id: UUID) -> dict[str, Any]:
-    """Get what to know about a case that you accepted, for 15 days and while you are the client's coach."""
+    """Get the brief of a case that you accepted, for 15 days and while you are the client’s coach."""
     brief = find_brief(current_actor(), accepted_id)
     context = brief.context
     return {

@@ -54,7 +54,7 @@ def verify_stored_log(context: CommandContext) -> None:
     if lines:
         print_error_lines(lines)
         raise click.exceptions.Exit(EXIT_FAILED)
-    click.echo(f"{found.events} events are as they were written.")
+    click.echo(f"{found.events} events are unchanged.")
 
 
 @audit.command()
@@ -87,7 +87,7 @@ def export(
 
 @audit.command()
 @click.option(
-    "--reason", required=True, help="What happened to the database; nothing about a client."
+    "--reason", required=True, help="What happened to the database; don’t mention any client."
 )
 @click.pass_obj
 def accept_rollback(context: CommandContext, reason: str) -> None:
@@ -96,4 +96,4 @@ def accept_rollback(context: CommandContext, reason: str) -> None:
         with transaction():
             record_acceptance(actor, reason)
         number = write_checkpoint(accepted=True)
-    click.echo(f"Accepted; checkpoint {number} names the log as it stands now.")
+    click.echo(f"Accepted; checkpoint {number} covers the log as it stands now.")

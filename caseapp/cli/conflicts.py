@@ -22,7 +22,7 @@ def conflicts() -> None:
 @conflicts.command("list")
 @click.pass_obj
 def list_waiting(context: CommandContext) -> None:
-    """List the pairs that wait for a supervisor's decision: since when, and both case numbers, without names."""
+    """List the pairs that are waiting for a supervisor’s decision: since when, and both case numbers, without names."""
     with context.open_as() as actor:
         found = list_undecided_pairs(actor)
     for pair in found:

@@ -17,10 +17,10 @@ def database() -> None:
 
 
 @database.command()
-@click.option("--print-sql", is_flag=True, help="Print the statements, and change nothing.")
+@click.option("--print-sql", is_flag=True, help="Print the statements without running them.")
 @click.pass_obj
 def roles(context: CommandContext, *, print_sql: bool) -> None:
-    """Give the application's role on PostgreSQL its rights, and no others; create it if it is missing.
+    """Give the application’s role on PostgreSQL its rights, and no others; create it if it is missing.
 
     It works as the owner of the tables, whom CASEAPP_OWNER_DATABASE_URL names, and can be repeated.
     """
@@ -29,7 +29,7 @@ def roles(context: CommandContext, *, print_sql: bool) -> None:
         raise RuleBroken(
             Reason(
                 "no_owner",
-                "Two roles need PostgreSQL and the address of the tables' owner.",
+                "Two roles need PostgreSQL and the address of the tables’ owner.",
                 "Set CASEAPP_OWNER_DATABASE_URL.",
             )
         )

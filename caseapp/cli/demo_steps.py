@@ -244,7 +244,7 @@ class Person:
                     NewResult(
                         "reached",
                         method="other",
-                        note="Asked again; the answers are in today's screening.",
+                        note="Asked again; the answers are in today’s screening.",
                     ),
                     task.version,
                 )

@@ -24,7 +24,7 @@ def emergency_access() -> None:
 @emergency_access.command("list")
 @click.pass_obj
 def list_waiting(context: CommandContext) -> None:
-    """List emergency access that is waiting for a supervisor's review: since when, which case, and who read it."""
+    """List emergency access that is waiting for a supervisor’s review: since when, which case, and who read it."""
     with context.open():
         found = list_waiting_reviews(operator())
     for one in found:

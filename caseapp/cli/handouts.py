@@ -72,7 +72,7 @@ def list_library(context: CommandContext) -> None:
 def render(
     context: CommandContext, slug: str, language: str, output: BinaryIO, *, faith: bool
 ) -> None:
-    """Render one handout as the PDF for clients, with this practice's letterhead and help lines."""
+    """Render one handout as the PDF for clients, with this practice’s letterhead and help lines."""
     with context.open():
         handout = library().get((slug, language))
         if handout is None:

@@ -42,7 +42,7 @@ def check_addresses() -> Iterator[CheckResult]:
             else f"The portal has no host name of its own: {PREFIX}PORTAL_URL is not set"
         )
         level = FAULT if chosen else WARNING if current.env == "production" else OK
-        advice = ", so an address in a client's browser history leads to the staff sign-in page"
+        advice = ", so an address in a client’s browser history leads to the staff sign-in page"
         yield CheckResult(level, text + (advice if level != OK else ""))
         return
     yield CheckResult(OK, f"The portal has a host name of its own: {current.portal_host}")
@@ -62,15 +62,15 @@ def check_visitors() -> Iterator[CheckResult]:
             f". If a proxy stands in front, as {PREFIX}BASE_URL with https suggests, all visitors seem to have "
             f"its address, and a stranger’s failed attempts make everybody wait: set {PREFIX}TRUSTED_PROXIES to 1"
         )
-        text = "A visitor's address is the one that connects; X-Forwarded-For is ignored"
+        text = "A visitor’s address is the one that connects; X-Forwarded-For is ignored"
         yield CheckResult(WARNING if behind else OK, text + (advice if behind else ""))
         return
     last = "last address" if count == 1 else f"address {count} from the end"
     yield CheckResult(
         OK,
-        f"A visitor's address is the {last} in X-Forwarded-For: {count} "
+        f"A visitor’s address is the {last} in X-Forwarded-For: {count} "
         f"{'proxy is' if count == 1 else 'proxies are'} trusted. Each of them has to add the address that connects to "
-        "it, and nobody may reach this application but through them",
+        "it, and nobody may reach this application except through them",
     )
 
 
@@ -122,7 +122,7 @@ def _check_roles(connection: sa.Connection) -> Iterator[CheckResult]:
         yield CheckResult(level, f"{text} {WAY_OUT}")
     if not stray:
         yield CheckResult(
-            OK, "The application's role can only add to the tables whose rows never change"
+            OK, "The application’s role can only add to the tables whose rows never change"
         )
 
 
@@ -157,7 +157,7 @@ def check_keys() -> Iterator[CheckResult]:
         )
     if broken := list_broken_client_keys():
         yield CheckResult(
-            FAULT, f"{len(broken)} client keys can't be opened. Run: caseapp keys check"
+            FAULT, f"{len(broken)} client keys can’t be opened. Run: caseapp keys check"
         )
     if left := found.count_not_under(wrapping_key_id()):
         yield CheckResult(
@@ -193,13 +193,13 @@ def check_provider() -> Iterator[CheckResult]:
     try:
         get_client().check()
     except ProviderFailed as fault:
-        yield CheckResult(FAULT, f"{provider.name} can't be used: {fault.__cause__}")
+        yield CheckResult(FAULT, f"{provider.name} can’t be used: {fault.__cause__}")
         return
     yield CheckResult(OK, f"Staff can sign in at {provider.name}")
     if not provider.factor_values:
         yield CheckResult(
             OK,
-            "What the provider says about a second factor isn't used: whoever has set one up here is asked for it too",
+            "What the provider says about a second factor isn’t used: whoever has set one up here is asked for it too",
         )
 
 
@@ -217,7 +217,7 @@ def check_pdf() -> Iterator[CheckResult]:
         yield CheckResult(
             WARNING,
             f"{len(failed)} documents exceeded the limits {limit_hits.MAX_HITS} times and "
-            f"won't be tried again for a day. Delete {limit_hits.hit_dir()} to try them again",
+            f"won’t be tried again for a day. Delete {limit_hits.hit_dir()} to try them again",
         )
 
 
@@ -249,7 +249,7 @@ def check_worker() -> Iterator[CheckResult]:
     """Check that the worker passes on alerts."""
     last = heartbeat.get_last_beat()
     if last is None:
-        yield CheckResult(WARNING, "The worker hasn't run yet. `caseapp serve` starts it")
+        yield CheckResult(WARNING, "The worker hasn’t run yet. `caseapp serve` starts it")
     elif heartbeat.is_alive():
         yield CheckResult(OK, "The worker is running")
     else:

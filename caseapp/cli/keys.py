@@ -49,14 +49,14 @@ def status(context: CommandContext) -> None:
 @keys.command("check")
 @click.pass_obj
 def check_keys(context: CommandContext) -> None:
-    """Open every stored key; print one line for each that can't be opened."""
+    """Open every stored key; print one line for each that can’t be opened."""
     with context.open():
         # The ring was opened at the start, or the command would have ended there.
         broken, total = list_broken_client_keys(), count_wrapped_keys()
         lost = list_keys_without_ring()
     print_error_lines(
         [
-            *(f"The key of client {client_id} can't be opened." for client_id in broken),
+            *(f"The key of client {client_id} can’t be opened." for client_id in broken),
             *(f"No PIN can open the writing key of client {client_id}." for client_id in lost),
         ]
     )

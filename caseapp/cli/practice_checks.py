@@ -98,7 +98,7 @@ def check_users() -> Iterator[CheckResult]:
     if own:
         yield CheckResult(
             WARNING,
-            f"{' or '.join(own)} can't release a safety hold if they recorded the last full screening or one that "
+            f"{' or '.join(own)} can’t release a safety hold if they recorded the last full screening or one that "
             "opened or renewed it, and nobody else can. Assign them another supervisor.",
         )
 
@@ -154,13 +154,13 @@ def check_alerts() -> Iterator[CheckResult]:
     if silent:
         yield CheckResult(
             FAULT,
-            f"Alerts about the clients of {', '.join(silent)} would reach nobody who isn't signed in: email can't be "
+            f"Alerts about the clients of {', '.join(silent)} would reach nobody who isn’t signed in: email can’t be "
             "sent, and no phone number is recorded. Open Settings, Alerts.",
         )
     if unphoned:
         yield CheckResult(
             WARNING,
-            f"{', '.join(unphoned)} can't call anybody about a hold: no phone number is recorded. Open Settings, "
+            f"{', '.join(unphoned)} can’t call anybody about a hold: no phone number is recorded. Open Settings, "
             "Alerts.",
         )
     if not unreached and not silent and not unphoned:

@@ -40,7 +40,7 @@ def create(context: CommandContext, email: str, name: str, scopes: tuple[str, ..
 @program.command("list")
 @click.pass_obj
 def list_command(context: CommandContext) -> None:
-    """List the programs that haven't ended."""
+    """List the programs that haven’t ended."""
     with context.open_as() as actor:
         for found, person in list_programs(actor):
             used = f"used {found.used_at:%Y-%m-%d}" if found.used_at else "not used yet"

@@ -96,7 +96,7 @@ def invite(
     *,
     by_code: bool,
 ) -> None:
-    """Invite somebody, who chooses their own password, or invite them again if they haven't yet."""
+    """Invite somebody, who chooses their own password, or invite them again if they haven’t yet."""
     way = "code" if by_code else "mail"
     with context.open_as() as actor, transaction():
         found = find_user_by_email(email)
@@ -121,8 +121,8 @@ def make_code(context: CommandContext, email: str, reason: str) -> None:
 
 @user.command()
 @click.argument("email")
-@click.option("--name", help="Their name from now on.")
-@click.option("--email", "new_email", metavar="EMAIL", help="Their email address from now on.")
+@click.option("--name", help="Their new name.")
+@click.option("--email", "new_email", metavar="EMAIL", help="Their new email address.")
 @click.pass_obj
 def edit(context: CommandContext, email: str, name: str | None, new_email: str | None) -> None:
     """Change the name or the email address of a user; another address ends their sessions and tokens."""
@@ -136,7 +136,7 @@ def edit(context: CommandContext, email: str, name: str | None, new_email: str |
 @user.command("role")
 @click.argument("email")
 @click.argument("role", type=click.Choice(ROLES))
-@click.option("--supervisor", metavar="EMAIL", help="Their supervisor from now on.")
+@click.option("--supervisor", metavar="EMAIL", help="Their new supervisor.")
 @click.option("--people-to", metavar="EMAIL", help="Who supervises their coaches from now on.")
 @click.pass_obj
 def change_role_command(
@@ -215,7 +215,7 @@ def disable(context: CommandContext, email: str, people_to: str | None) -> None:
     "--by",
     metavar="EMAIL",
     required=True,
-    help="The supervisor from now on; `nobody` for a supervisor who has none.",
+    help="Their new supervisor; `nobody` for a supervisor who has none.",
 )
 @click.pass_obj
 def supervise(context: CommandContext, email: str, by: str) -> None:
@@ -224,7 +224,7 @@ def supervise(context: CommandContext, email: str, by: str) -> None:
         others = [] if by == NOBODY else [get_user_by_email(by).id]
         member, *supervisors = lock_members(get_user_by_email(email).id, *others)
         change_supervisor(actor, member, supervisors[0] if supervisors else None)
-    click.echo(f"{by.capitalize() if by == NOBODY else by} supervises {email} now.")
+    click.echo(f"{by.capitalize() if by == NOBODY else by} now supervises {email}.")
 
 
 @user.command()
@@ -266,7 +266,7 @@ def remove_factor(context: CommandContext, email: str, reason: str) -> None:
     """Remove the second factor of somebody who has lost it, and end all of their sessions and tokens."""
     with context.open_as() as actor, transaction():
         remove_second_factor_of(actor, get_user_by_email(email).id, reason)
-    click.echo(f"{email} has no second factor any more; all sessions and tokens have ended.")
+    click.echo(f"{email} no longer has a second factor; all sessions and tokens have ended.")
 
 
 @user.command("identity")
@@ -285,7 +285,7 @@ def show_identity(context: CommandContext, email: str) -> None:
 @click.argument("email")
 @click.pass_obj
 def unlink(context: CommandContext, email: str) -> None:
-    """Unlink a user's account at the OpenID provider, and end all sessions and tokens of the user.
+    """Unlink a user’s account at the OpenID provider, and end all sessions and tokens of the user.
 
     From then on their password signs them in, even where the practice requires single sign-on: use it while
     the provider is out of reach.
@@ -320,7 +320,7 @@ def token() -> None:
 def create(
     context: CommandContext, email: str, name: str, scopes: tuple[str, ...], days: int
 ) -> None:
-    """Create a token with a user's permissions, within its scopes; it is printed only once."""
+    """Create a token with a user’s permissions, within its scopes; it is printed only once."""
     with context.open_as() as actor, transaction():
         _, text = create_token(actor, email, name, scopes, days)
     click.echo(text)
@@ -330,7 +330,7 @@ def create(
 @click.argument("email")
 @click.pass_obj
 def list_tokens_command(context: CommandContext, email: str) -> None:
-    """List a user's tokens; the tokens themselves are not stored."""
+    """List a user’s tokens; the tokens themselves are not stored."""
     with context.open():
         for found in list_tokens(get_user_by_email(email).id):
             ended = f"  revoked {_day(found.revoked_at)}" if found.revoked_at else ""

@@ -98,13 +98,13 @@ def get_host(url: str) -> str:
 SETTING_DESCRIPTIONS = {
     "ENV": "production, demo or test (default: production)",
     "DATA_DIR": "folder for the SQLite database, fonts and mail (default: var/ in the program’s folder)",
-    "CHECKPOINT_DIR": "folder for the signed checkpoints of the audit log, which show that an earlier database was "
-    "brought back; best on another disk or machine (default: checkpoints/ in DATA_DIR)",
+    "CHECKPOINT_DIR": "folder for the signed checkpoints of the audit log, which show whether an earlier database was "
+    "restored; best on another disk or machine (default: checkpoints/ in DATA_DIR)",
     "DATABASE_URL": "SQLAlchemy database URL (default: SQLite in DATA_DIR)",
     "OWNER_DATABASE_URL": "address of the same PostgreSQL database for the owner of its tables, used by init and "
     "database roles only (default: DATABASE_URL for everything)",
     "BASE_URL": "address of the staff pages and the API (required in production)",
-    "PORTAL_URL": "address of the clients' portal on a host name of its own, as used in emails and on cards "
+    "PORTAL_URL": "address of the clients’ portal on a host name of its own, as used in emails and on cards "
     "(default: BASE_URL)",
     "SECRET_KEY_FILE": "file with 32 or more random bytes that sign forms (required in production)",
     "VAULT_KEY_FILE": "file with 32 random bytes that encrypt client data (required in production); several "
@@ -115,12 +115,12 @@ SETTING_DESCRIPTIONS = {
     "(required in production, elsewhere 0)",
     "SCAN_COMMAND": "program that reads each uploaded file from standard input; exit code 0 accepts it (default: none)",
     "OPENID_ISSUER": "address of the OpenID provider at which staff can sign in, as it names itself (default: none)",
-    "OPENID_CLIENT_ID": "what the provider calls this program (required with OPENID_ISSUER)",
+    "OPENID_CLIENT_ID": "the client ID that the provider gave this program (required with OPENID_ISSUER)",
     "OPENID_CLIENT_SECRET_FILE": "file with the secret that the provider has issued (required with OPENID_ISSUER)",
-    "OPENID_NAME": "what people call the provider (default: its host name)",
-    "OPENID_FACTOR_VALUES": "values of the claims amr and acr, with blanks between, by which the provider says that "
+    "OPENID_NAME": "name of the provider on pages (default: its host name)",
+    "OPENID_FACTOR_VALUES": "values of the claims amr and acr, separated by spaces, with which the provider says that "
     "somebody has shown a second factor (default: none)",
-    "TOKEN_REQUESTS": "requests that an API token may send in a minute to each process, 0 for any number "
+    "TOKEN_REQUESTS": "requests that an API token may send in a minute to each process, 0 for no limit "
     "(default: 600, in tests 0)",
     "LOG_FORMAT": "json or text (default: json in production, else text)",
 }
@@ -238,15 +238,15 @@ class _Reader:
         try:
             owner, application = make_url(given), make_url(database_url)
         except ArgumentError:
-            self.fault("OWNER_DATABASE_URL", "must be a database URL, and DATABASE_URL too")
+            self.fault("OWNER_DATABASE_URL", "must be a database URL, and so must DATABASE_URL")
             return None
         if {owner.get_backend_name(), application.get_backend_name()} != {"postgresql"}:
-            self.fault("OWNER_DATABASE_URL", f"needs PostgreSQL, in {PREFIX}DATABASE_URL too")
+            self.fault("OWNER_DATABASE_URL", f"needs PostgreSQL, and so does {PREFIX}DATABASE_URL")
         elif not owner.username or not application.username:
-            self.fault("OWNER_DATABASE_URL", f"must name a role, and {PREFIX}DATABASE_URL too")
+            self.fault("OWNER_DATABASE_URL", f"must name a role, and so must {PREFIX}DATABASE_URL")
         elif owner.username == application.username:
             self.fault(
-                "OWNER_DATABASE_URL", f"must name another role than {PREFIX}DATABASE_URL does"
+                "OWNER_DATABASE_URL", f"must name a different role from {PREFIX}DATABASE_URL"
             )
         elif owner.database != application.database:
             self.fault("OWNER_DATABASE_URL", f"must name the same database as {PREFIX}DATABASE_URL")

@@ -72,7 +72,7 @@ MESSAGES = {
     "note_returned": lazy_gettext("Note returned to its author. It stays as it was signed."),
     "note_signed": lazy_gettext("Note signed. It can no longer be changed."),
     "note_saved": lazy_gettext("Draft saved."),
-    "note_moved": lazy_gettext("Note moved. This is its record now."),
+    "note_moved": lazy_gettext("Note moved. It is now in this client’s record."),
     "note_discarded": lazy_gettext("Draft discarded."),
     "case_moved": lazy_gettext("Stage changed."),
     "case_closed": lazy_gettext("Case closed."),
@@ -94,9 +94,11 @@ MESSAGES = {
         "Undone. Cover for the client ended with the transfer. Arrange it again if it is needed."
     ),
     "emergency_opened": lazy_gettext(
-        "You can read this client’s record for 60 minutes. The coach is told."
+        "You can read this client’s record for 60 minutes. The coach will be told."
     ),
-    "emergency_ended": lazy_gettext("Ended. You no longer see this client’s record."),
+    "emergency_ended": lazy_gettext(
+        "Emergency access ended. You can no longer open this client’s record."
+    ),
     "access_reviewed": lazy_gettext("The review is recorded."),
     "handed_over": lazy_gettext("Handed over. Whoever took over has been told."),
     "followup_added": lazy_gettext("Follow-up added."),
@@ -107,7 +109,7 @@ MESSAGES = {
     "consent_withdrawn": lazy_gettext(
         "Withdrawal recorded. Handouts, email and reports have stopped for this client."
     ),
-    "consent_text_published": lazy_gettext("Text published."),
+    "consent_text_published": lazy_gettext("Consent text published."),
     "contact_in_error": lazy_gettext("Marked as recorded in error."),
     "result_recorded": lazy_gettext("Result recorded."),
     "handouts_assigned": lazy_gettext("Handouts assigned."),
@@ -130,12 +132,12 @@ MESSAGES = {
     "pin_changed": lazy_gettext(
         "Your PIN was changed. If this list was open anywhere else, it is closed there now."
     ),
-    "device_remembered": lazy_gettext("Remembered. Here, you only need your PIN to come back."),
+    "device_remembered": lazy_gettext("Remembered. To come back here, you only need your PIN."),
     "devices_forgotten": lazy_gettext(
-        "Forgotten. Wherever else this list was open, it is closed now."
+        "Forgotten. If this list was open anywhere else, it is closed there now."
     ),
     "client_devices_forgotten": lazy_gettext(
-        "Forgotten. The client is signed out and comes in with a link or a card."
+        "Forgotten. The client is signed out, and needs a link or a card to come back."
     ),
     "answers_read": lazy_gettext(
         "We read your answers from the file and saved them. Only you can see them. Check that they are "

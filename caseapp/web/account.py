@@ -49,10 +49,10 @@ SCOPE_LABELS = {
     "audit:read": "Read the audit log",
     "clients:read": "Read clients, cases and notes",
     "clients:write": "Read and change clients, cases and notes",
-    "emergency:write": "Open records by emergency access, and review it",
+    "emergency:write": "Open records using emergency access, and review such access",
     "handouts:read": "Read handouts",
     "handouts:write": "Read and change handouts",
-    "portal:write": "Make the codes by which clients come into the portal",
+    "portal:write": "Make the codes that let clients into the portal",
     "reports:write": "Create and download reports",
     "staff:write": "Manage the accounts of staff",
 }

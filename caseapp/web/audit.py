@@ -51,7 +51,7 @@ ACTION_LABELS = {
     Action.DISCLOSURE_READ: "Viewed the disclosure log",
     Action.DISCLOSURE_WRITE: "Recorded a disclosure",
     Action.CONFLICT_READ: "Viewed a possible conflict",
-    Action.CONFLICT_ASK: "Put an intake to a supervisor",
+    Action.CONFLICT_ASK: "Sent an intake to a supervisor",
     Action.CONFLICT_DECIDE: "Decided about an intake",
     Action.PORTAL_INVITE: "Invited a client to the portal",
     Action.CASE_OPEN: "Opened a case",
@@ -97,7 +97,7 @@ ACTION_LABELS = {
     Action.REPORT_EXPORT: "Created or downloaded a report",
     Action.RECORD_EXPORT: "Saved the record of a case as a PDF",
     Action.AUDIT_READ: "Viewed the audit log",
-    Action.CHAIN_BEGIN: "Recorded the audit log of earlier releases",
+    Action.CHAIN_BEGIN: "Sealed the audit log of earlier releases",
     Action.CHECKPOINT_BEGIN: "Began to write checkpoints of the log",
     Action.SIGNATURES_BEGIN: "Signed the notes of earlier releases",
     Action.ROLLBACK_ACCEPT: "Accepted a database that differs from the checkpoints",
@@ -113,8 +113,8 @@ ACTION_LABELS = {
     Action.PORTAL_WRITE: "Answered a worksheet in the portal",
     Action.PORTAL_PIN: "Entered or chose a PIN",
     Action.PIN_CHANGE: "Changed their PIN in the portal",
-    Action.DEVICE_MANAGE: "Had a device remembered or forgotten in the portal",
-    Action.DEVICE_FORGET: "Had a client’s remembered devices forgotten",
+    Action.DEVICE_MANAGE: "Remembered or forgot a device in the portal",
+    Action.DEVICE_FORGET: "Forgot a client’s remembered devices",
 }
 OUTCOME_LABELS = {"done": "Done", "refused": "Refused"}
 INTERFACE_LABELS = {

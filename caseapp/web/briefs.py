@@ -101,7 +101,7 @@ def list_sections(brief: Brief) -> list[BriefSection]:
         BriefSection("Consent", (describe_consent(context.client),)),
         BriefSection("Open holds and flags", tuple(holds) or ("None.",)),
         BriefSection("Due within a week", tuple(due) or ("Nothing.",)),
-        BriefSection("Unsigned notes of the former coach", (_describe_drafts(brief),)),
+        BriefSection("The former coach’s unsigned notes", (_describe_drafts(brief),)),
         BriefSection("Handouts not read yet", tuple(unread) or ("None.",)),
         BriefSection("Last plan", tuple(_list_plan(brief))),
     ]
@@ -114,7 +114,7 @@ def _describe_drafts(brief: Brief) -> str:
     age = "today" if days == 0 else "one day ago" if days == 1 else f"{days} days ago"
     count = len(brief.drafts)
     many = "One, begun" if count == 1 else f"{count}, the oldest begun"
-    return f"{many} {age}. Only {brief.former} can read and sign what isn’t signed."
+    return f"{many} {age}. Only {brief.former} can read and sign unsigned notes."
 
 
 def _list_plan(brief: Brief) -> list[str]:
@@ -125,7 +125,7 @@ def _list_plan(brief: Brief) -> list[str]:
         f"From the session on {_describe_time(note.actual_session_at)}, signed by {note.author}."
     ]
     if not note.is_as_signed:
-        lines.append("This note isn’t as it was signed, so don’t rely on what it says.")
+        lines.append("This note was changed after it was signed, so don’t rely on what it says.")
     lines.append(note.sections.get("plan", ""))
     return [*filter(None, lines), *map(_describe_addendum, note.addenda)]
 
@@ -136,7 +136,7 @@ def _describe_addendum(found: Addendum) -> str:
     if found.session_at:
         parts.append(f"The session began on {_describe_time(found.session_at)}.")
     if found.minutes:
-        parts.append(f"It took {found.minutes} minutes.")
+        parts.append(f"It lasted {found.minutes} minutes.")
     if found.reason:
         parts.append(f"Reason: {found.reason}")
     return "\n".join(filter(None, parts))

@@ -128,9 +128,9 @@ def describe_consent(client: ClientRecord) -> str:
         return f"The client withdrew consent on {long_day(found.withdrawn_on)}."
     if found.state == EARLIER_TEXT:
         published = current_practice().consent_version
-        return f"The client hasn’t agreed to the practice’s present text yet (version {published})."
+        return f"The client hasn’t agreed to the practice’s current consent text yet (version {published})."
     if found.state == MISSING:
-        return "No consent is recorded yet."
+        return "No consent has been recorded yet."
     return "The client has given consent."
 
 

@@ -122,7 +122,7 @@ def add_card(case: LockedCase, _body: dict[str, Any], sent: Sent) -> Done:
     BUTTON,
     lock=lock_case,
     rule="/case/<string:number>/invite/forget-devices",
-    refused="Nothing was forgotten",
+    refused="The devices were not forgotten",
 )
 def forget_devices(case: LockedCase, _body: dict[str, Any], sent: Sent) -> Done:
     """Forget the devices that are remembered for a client, and sign the client out."""

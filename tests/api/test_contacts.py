@@ -30,7 +30,7 @@ def test_entry_is_added_listed_and_marked_as_recorded_in_error(coach, ines):
     )
     assert coach.get(path).get_json() == {"items": [entry], "next": None}
     [task] = coach.get(f"/followups?client={ines}").get_json()["items"]
-    assert task["title"] == "Agree on another time for the cancelled session"
+    assert task["title"] == "Agree another time for the cancelled session"
     reason = {"reason": "It was her sister."}
     marked = coach.post(f"/contacts/{entry['id']}/error", reason).get_json()
     assert marked["error_reason"] == "It was her sister."

@@ -163,7 +163,7 @@ def test_export_is_verified_by_one_file_without_the_installation(
     opened = map(json.loads, json.loads(whole[0])["checkpoints"])
     vouching = [f"{found['number']} of {found['at']} UTC" for found in opened]
     assert done.stdout.splitlines() == [
-        f"{count} events are as they were exported.",
+        f"{count} events are unchanged since they were exported.",
         f"Compared with checkpoints {vouching[0]} to {vouching[-1]}.",
         f"Checkpoints cover {count} of {count} events.",
     ]

@@ -96,7 +96,7 @@ def test_unconfirmed_help_lines_are_a_fault(team, run_command):
 def test_coach_without_supervisor_is_a_fault(team, run_command):
     output = section(run_command("check").output, "Users")
     assert "FAULT Safety holds for the clients of Jonas Adler cannot be released" in output
-    assert "Helen Marsh can't release a safety hold" in output
+    assert "Helen Marsh can’t release a safety hold" in output
 
 
 def responsibility():

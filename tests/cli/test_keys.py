@@ -55,5 +55,5 @@ def test_keys_check_names_a_client_whose_key_does_not_open(new_vault_key, run_co
         session.execute(sa.update(ClientKey).values(wrapped=b"changed"))
     done = run_command("keys", "check")
     assert done.exit_code == 1
-    assert f"The key of client {client_id} can't be opened." in done.stderr
+    assert f"The key of client {client_id} can’t be opened." in done.stderr
     assert "Run: caseapp keys check" in run_command("keys", "rotate").stderr

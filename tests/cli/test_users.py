@@ -86,7 +86,7 @@ def test_second_factor_of_a_user_is_removed(app, run_command):
     assert staff.sign_in(app.test_client(), coach).location == "/sign-in/code"
     done = run_command("user", "remove-factor", "coach@practice.test", "--reason", "lost")
     assert done.exit_code == 0
-    assert "no second factor any more" in done.output
+    assert "no longer has a second factor" in done.output
     assert staff.sign_in(app.test_client(), coach).location == "/today"
 
 
@@ -192,7 +192,7 @@ def test_supervisor_can_work_without_a_supervisor_and_a_coach_cannot(app, run_co
     staff.add("coach", supervisor="supervisor")
     nobody = ("--by", "nobody")
     done = run_command("user", "supervise", "supervisor@practice.test", *nobody)
-    assert done.output == "Nobody supervises supervisor@practice.test now.\n"
+    assert done.output == "Nobody now supervises supervisor@practice.test.\n"
     assert get_user_by_email("supervisor@practice.test").supervisor_id is None
     done = run_command("user", "supervise", "coach@practice.test", *nobody)
     assert done.exit_code == 1

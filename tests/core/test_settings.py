@@ -97,7 +97,7 @@ def test_settings_repr_hides_secrets(load):
         ({"OPENID_NAME": "Example ID"}, "OPENID_NAME: needs CASEAPP_OPENID_ISSUER"),
         ({"DEBUG": "1"}, "DEBUG: unknown setting"),
         ({"OWNER_DATABASE_URL": OWNER}, "OWNER_DATABASE_URL: needs PostgreSQL"),
-        (TWO | {"DATABASE_URL": OWNER}, "OWNER_DATABASE_URL: must name another role"),
+        (TWO | {"DATABASE_URL": OWNER}, "OWNER_DATABASE_URL: must name a different role"),
         (TWO | {"OWNER_DATABASE_URL": f"{OWNER}2"}, "OWNER_DATABASE_URL: must name the same"),
         (TWO | {"OWNER_DATABASE_URL": "postgresql://db/case"}, "OWNER_DATABASE_URL: must name a"),
     ],

@@ -363,7 +363,7 @@ def test_privacy_page_names_coach_by_first_name(reader):
     page = text(visitor.get("/portal/privacy"))
     assert "What Marta can see" in page
     assert "Your codes were made by Marta on" in page
-    assert "Nobody has opened this list before this visit." in page
+    assert "Nobody opened this list before this visit." in page
     assert "Lindqvist" not in page
 
 

@@ -19,7 +19,10 @@ def test_published_text_is_missing_until_the_client_agrees_and_a_withdrawal_show
     note_id = builders.draft(
         coach.actor, case.case_id, {"data": "Slept.", "assessment": "Calm.", "plan": "Walk."}
     )
-    sign, missing = f"/note/{note_id}/sign", "hasn’t agreed to the practice’s present text yet"
+    sign, missing = (
+        f"/note/{note_id}/sign",
+        "hasn’t agreed to the practice’s current consent text yet",
+    )
     assert missing not in coach.text(overview) + coach.text(sign)
     answer = StaffBrowser(app, team["supervisor"]).send(
         "/settings/consent", language="en-GB", words=TEXT
@@ -27,7 +30,7 @@ def test_published_text_is_missing_until_the_client_agrees_and_a_withdrawal_show
     assert (answer.status_code, answer.headers["Location"]) == (303, "/settings/consent")
     for page in (overview, sign):
         assert missing in coach.text(page)
-    assert "You can sign the note all the same." in coach.text(sign)
+    assert "You can still sign the note." in coach.text(sign)
 
     assert TEXT in coach.text(path)
     answer = coach.send(path, method="")

@@ -24,7 +24,7 @@ def test_no_show_is_recorded_from_today_with_two_clicks(coach, case):
     assert (answer.status_code, answer.headers["Location"]) == (303, path)
     page = coach.text(path)
     assert "Her phone was off." in page
-    assert "No session in this case so far, by signed notes." in page
+    assert "No session in this case so far, according to signed notes." in page
     assert "Get in touch after the no-show" in coach.text(f"/case/{case.number}/follow-ups")
     assert "No-show" in coach.text("/today")
     overview = coach.text(f"/case/{case.number}/timeline?kind=contact")
@@ -44,8 +44,8 @@ def test_form_keeps_what_was_typed_when_it_is_refused(coach, case):
     for fields, told in (
         ({}, "Choose what happened."),
         ({"kind": ""}, "Choose what happened."),
-        ({"kind": "contact", "method": ""}, "Choose how."),
-        ({"kind": "contact", "follow_up": "yes"}, "You were in contact."),
+        ({"kind": "contact", "method": ""}, "Choose how you made contact, or tried to."),
+        ({"kind": "contact", "follow_up": "yes"}, "You were in contact, so"),
         ({"kind": "no_show", "cancelled_by": "client"}, "This is only for a cancelled session."),
         ({"kind": "no_show", "happened_at": "2099-01-01T10:00"}, "This time is in the future."),
     ):
@@ -54,7 +54,7 @@ def test_form_keeps_what_was_typed_when_it_is_refused(coach, case):
         text = answer.get_data(as_text=True)
         assert told in text
         assert forms_in(text, path)[0].fields["words"] == ["Her phone was off."]
-    assert "Nothing recorded yet." in coach.text(path)
+    assert "Nothing has been recorded yet." in coach.text(path)
 
 
 def test_line_breaks_count_and_are_stored_as_the_field_counts_them(app, coach, case):
@@ -111,13 +111,13 @@ def test_attention_shows_a_no_show_during_a_hold(coach, case):
         builders.screen(coach.actor, case.client_id, fear_at_home=2)
     coach.send(f"/case/{case.number}/contacts", kind="no_show")
     page = coach.text("/today")
-    assert page.index("Safety hold, day 1") < page.index("Every required action stays due.")
+    assert page.index("Safety hold, day 1") < page.index("All required actions are still due.")
 
 
 @pytest.mark.slow
 def test_today_says_when_more_clients_did_not_come_than_it_looks_at(coach, case, monkeypatch):
     monkeypatch.setattr(no_shows, "MAX_NO_SHOWS", 0)
-    assert "More clients did not come" not in coach.text("/today")
+    assert "more no-shows than are listed" not in coach.text("/today")
     builders.screen(coach.actor, case.client_id, days_ago=1)
     coach.send(f"/case/{case.number}/contacts", kind="no_show")
-    assert "More clients did not come" in coach.text("/today")
+    assert "more no-shows than are listed" in coach.text("/today")

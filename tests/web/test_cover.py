@@ -29,7 +29,7 @@ def test_coach_arranges_cover_tells_what_matters_and_ends_it(app, team):
     answer = browser.send(path, path, user_id=str(colleague.id), all="yes", **days)
     assert answer.status_code == 303
     page = answer.location
-    assert f"You cover for {coach.name}" in other.text("/today")
+    assert f"You are covering for {coach.name}" in other.text("/today")
     line = f"{page}/{made.client_id}"
     assert browser.send(page, line, line="Prefers to be rung").status_code == 303
     shown = other.text(page)
@@ -39,11 +39,11 @@ def test_coach_arranges_cover_tells_what_matters_and_ends_it(app, team):
     assert "Covers for the coach since" in browser.text(f"/case/{made.number}/details")
     assert browser.send(page, f"{page}/end").status_code == 303
     assert "Ines Okafor" not in other.text(page)
-    assert "You cover for" not in other.text("/today")
+    assert "You are covering for" not in other.text("/today")
     assert "Since" in browser.text(page)
     # Arranged again, until whoever covers leaves.
     assert browser.send(path, path, user_id=str(colleague.id), all="yes", **days).status_code == 303
     with transaction():
         disable_member(operator(), lock_member(colleague.id), None)
-    assert f"{colleague.name} can’t cover for you any more." in browser.text("/today")
+    assert f"{colleague.name} can no longer cover for you." in browser.text("/today")
     assert "Nobody covers" in browser.text("/cover")

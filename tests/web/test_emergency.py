@@ -28,7 +28,7 @@ def test_record_is_read_with_a_banner_and_every_form_of_it_is_refused(app, team)
     kept = jonas.post(action, jonas.token | jonas.key_for(action) | {"pronouns": "they"})
     assert kept.status_code == 404
     marta = StaffBrowser(app, team["coach"]).text("/today")
-    assert "Read by emergency access" in marta
+    assert "Read using emergency access" in marta
     helen = StaffBrowser(app, team["supervisor"])
     assert "Emergency access to review" in helen.text("/board")
     [review] = re.findall(rf'href="({PATH}/[^"]+/review)"', helen.text("/board"))

@@ -32,12 +32,17 @@ def test_menu_is_spanish_and_marks_the_current_page(app, team):
     assert re.search(r'<div class="page[^"]*" lang="en-GB">', page)
 
 
-def test_case_page_marks_the_open_tab(app, team):
+def test_case_page_marks_the_open_tab_or_the_one_that_leads_there(app, team):
     made = builders.case(team["coach"])
-    page = StaffBrowser(app, team["coach"]).text(f"/case/{made.number}/details")
-    nav = page.partition('<nav class="subnav"')[2].partition("</nav>")[0]
-    assert 'lang="es"' in nav
-    assert re.findall(r'aria-current="page">(\w+)', nav) == ["Datos"]
+    for page, current in (
+        ("details", ("page", "Datos")),
+        ("consent", ("true", "Datos")),
+        ("timeline", ("true", "Resumen")),
+    ):
+        text = StaffBrowser(app, team["coach"]).text(f"/case/{made.number}/{page}")
+        nav = text.partition('<nav class="subnav"')[2].partition("</nav>")[0]
+        assert 'lang="es"' in nav
+        assert re.findall(r'aria-current="(\w+)">(\w+)', nav) == [current]
     assert ">Seguimientos<" in nav
 
 

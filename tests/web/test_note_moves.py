@@ -63,7 +63,7 @@ def test_moved_note_has_no_screening_of_another_client(app, team):
     page = f"/note/{note_id}/move/{other.number}"
     assert browser.send(page, reason="I had the wrong case open.").status_code == 303
     assert 'data-label="Screening">Recorded' not in browser.text("/notes")
-    assert "stayed in the record that it was moved from" in browser.text(f"/note/{note_id}")
+    assert "stayed in the record that the note was moved from" in browser.text(f"/note/{note_id}")
 
 
 def test_moved_draft_opens_a_hold_there_and_cannot_be_discarded(app, team):

@@ -20,12 +20,12 @@ def test_words_are_found_in_the_notes_of_a_case_and_of_all_clients(coach, logged
         page = answer.get_data(as_text=True)
         assert f'href="/note/{note}"' in page
         assert "At <mark>Kastanienallee</mark> she slept." in page
-        assert "1 note looked through, back to" in page
+        assert "Searched 1 note, back to" in page
         assert 'value="kastanienallee SLEPT"' in page
         assert "Nothing found." in coach.send(path, words="acacia").get_data(as_text=True)
         refused = coach.send(path, words="")
         assert refused.status_code == 422
-        assert "Write what you are looking for" in refused.get_data(as_text=True)
+        assert "Enter what you are looking for" in refused.get_data(as_text=True)
         # A letter that nothing is left of when it is compared.
         refused = coach.send(path, words="\u0627\u0627")
         assert refused.status_code == 422

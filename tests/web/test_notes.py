@@ -83,7 +83,7 @@ def test_altered_note_says_so_on_every_page_and_supervisor_and_admin_are_told(
     app, team, coach_browser, coach, case
 ):
     note_id = builders.note(coach, case.case_id)
-    assert "isn’t as it was signed" not in coach_browser.text(f"/note/{note_id}")
+    assert "This note was changed after it was signed" not in coach_browser.text(f"/note/{note_id}")
     without_triggers()
     change(NOTES, note_id, minutes=5)
     assert "This note was changed after it was signed" in coach_browser.text(f"/note/{note_id}")
@@ -425,7 +425,7 @@ def test_format_change_keeps_unsaved_text(coach_browser, coach, case):
     assert fields["data"] == ["Unsaved."]
     assert (fields["assessment"], fields["plan"]) == (before["assessment"], before["plan"])
     coach_browser.send(path, to_format="free")
-    assert "Texts of another format" in coach_browser.text(path)
+    assert "Text from another format" in coach_browser.text(path)
     coach_browser.send(path, do="gather")
     text = coach_browser.form(path).fields["text"][0]
     assert "Data: Unsaved." in text

@@ -98,7 +98,7 @@ def test_linked_account_signs_in_and_goes_on_where_it_was_meant_to(coach, provid
         sa.select(AuditEvent).where(AuditEvent.action == "sign_in").order_by(AuditEvent.id.desc())
     ).first()
     assert (event.actor_id, event.details) == (coach.id, {"by": "provider"})
-    assert "by single sign-on" in visitor.get(ACCOUNT).get_data(as_text=True)
+    assert "with single sign-on" in visitor.get(ACCOUNT).get_data(as_text=True)
 
 
 def test_without_a_provider_nothing_of_it_is_there(app, visitor):

@@ -40,14 +40,14 @@ def test_coach_offers_cases_and_the_colleague_decides_about_each(app, team):
     shown = mine.text(f"{path}?client={made.client_id}")
     assert f'value="{made.client_id}" id="c-{made.client_id}" checked' in shown
     assert f'href="{path}"' in StaffBrowser(app, team["supervisor"]).text("/transfers")
-    assert "No case is offered to you." in theirs.text("/transfers")
+    assert "No cases have been offered to you." in theirs.text("/transfers")
     refused = mine.send(path, path, to_id=str(colleague.id), reason="workload")
     assert refused.status_code == 422
     assert "Choose at least one client." in refused.get_data(as_text=True)
     wanted = {"to_id": str(colleague.id), "reason": "workload", "all": "yes"}
     assert mine.send(path, path, **wanted).status_code == 303
     assert "No cases to offer." in mine.text(path)
-    assert "2 cases are offered to you." in theirs.text("/today")
+    assert "2 cases have been offered to you." in theirs.text("/today")
     page = theirs.text("/transfers")
     assert all(text in page for text in ("Ines Okafor", made.number, "0 open follow-ups"))
     assert "too many cases" not in page
@@ -85,7 +85,7 @@ def test_supervisor_reads_what_they_declined_as_an_offer_of_their_team(app, team
     with transaction():
         decline_transfer(supervisor, lock_transfer(supervisor, found.id))
     page = theirs.text("/transfers")
-    assert page.index("No case is offered to you.") < page.index("Declined")
+    assert page.index("No cases have been offered to you.") < page.index("Declined")
 
 
 @pytest.mark.pdf

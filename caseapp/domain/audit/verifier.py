@@ -508,11 +508,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         found = verify_export(lines, given.key)
     said = [f"{fault.kind}: {fault.text}." for fault in found.faults]
     if not found.faults:
-        said = [f"{found.events} events are as they were exported."]
+        said = [f"{found.events} events are unchanged since they were exported."]
     said.append(describe_checkpoints(found.checkpoints))
     said.append(f"Checkpoints cover {found.vouched} of {found.events} events.")
     if given.key is None:
-        said.append("Compare the keys with those that the practice has told you, or name them:")
+        said.append(
+            "Compare these keys with those that the practice gave you, or pass them as options:"
+        )
         said += [f"  --key {key.hex()}" for key in found.public_keys.values()]
     # What stands in the file must not move the cursor or end a line.
     sys.stdout.write("".join(f"{line.encode('unicode_escape').decode()}\n" for line in said))

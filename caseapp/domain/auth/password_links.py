@@ -68,8 +68,8 @@ NOT_ACCEPTED = Reason(
 )
 ADDRESS_CHANGED = Reason(
     "address_changed",
-    "Their address was changed less than 24 hours ago, and they were told at the earlier one.",
-    "Wait until then. Their password is still the same.",
+    "Their email address was changed less than 24 hours ago, and the earlier address was told.",
+    "Wait until the 24 hours are over. Their password is still the same.",
 )
 
 

@@ -150,7 +150,7 @@ def list_card_blockers(actor_id: UUID, start_code_by: UUID | None) -> list[Reaso
         return [
             Reason(
                 "other_person_needed",
-                "You have made the start code, so somebody else has to make the card.",
+                "You made the start code, so somebody else has to make the card.",
                 "Ask a colleague who sees this client, or a supervisor, to open this page.",
             )
         ]

@@ -217,7 +217,7 @@ class SessionResponseSchema(Schema):
     assurance_level = fields.Integer(
         required=True,
         metadata={
-            "description": "How you have shown who you are: 1 one factor, 2 two factors; 0 waits for a code."
+            "description": "How you have shown who you are: 1 for one factor, 2 for two, 0 while a code is awaited."
         },
     )
 

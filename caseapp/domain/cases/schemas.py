@@ -251,7 +251,7 @@ class _CaseResponse(CaseListItemResponseSchema):
         validate=validate.OneOf(STATES),
         metadata={
             "description": "How the client’s consent stands: `given`, given to an `earlier_text` than the practice’s "
-            "present one, `missing` or `withdrawn`."
+            "current one, `missing` or `withdrawn`."
         },
     )
     goal = fields.String(required=True)

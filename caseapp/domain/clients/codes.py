@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-CONSENT_METHODS = {"written": "In writing", "spoken": "Given verbally and recorded here"}
+CONSENT_METHODS = {"written": "In writing", "spoken": "Verbally"}
 
 COACH = "coach"
 ALERTED = "alert"
@@ -15,7 +15,7 @@ ROLE_LABELS = {
     COACH: "Responsible coach",
     ALERTED: "Reached by an alert",
     SECOND_PERSON: "Named to release a hold",
-    READER: "Opened the record by emergency access",
+    READER: "Opened the record using emergency access",
     COVER: "Covers for the coach",
 }
 CARE_TEAM_ROLES = tuple(ROLE_LABELS)

@@ -48,7 +48,7 @@ CONTACT_FROZEN = Reason(
 )
 CONSENT_WITHDRAWN = Reason(
     "consent_withdrawn",
-    "The client has withdrawn consent, so they get no handouts, and no email but a link that they ask for.",
+    "The client has withdrawn consent, so they get no handouts, and no email except a link that they ask for.",
     "If they give consent again, record it under Details, Consent.",
 )
 NO_VOICEMAIL = Reason(

@@ -199,8 +199,8 @@ class EnteredClientSchema(ClientSchema):
     agreed = fields.Boolean(
         load_default=False,
         metadata={
-            "description": "Whether somebody has looked at the records that these details fit and decided that they "
-            "may be saved. Coaches decide this only for the same or a similar name among their own clients."
+            "description": "Whether somebody has looked at the records that match these details and decided that "
+            "they may be saved. Coaches decide this only for the same or a similar name among their own clients."
         },
     )
 
@@ -250,7 +250,7 @@ class ClientResponseSchema(Schema):
         allow_none=True,
         metadata={
             "description": "The newest version of the practice’s text that the client agreed to; 0 where the practice "
-            "had none, null if only intake recorded consent, or nobody."
+            "had none, null if consent was recorded only at intake, or not at all."
         },
     )
     consent_withdrawn_on = fields.Date(

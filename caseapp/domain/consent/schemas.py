@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 CHOOSE_METHOD = "Choose how consent was given."
-CHOOSE_HOW = "Choose how the client said it."
+CHOOSE_HOW = "Choose how the client told us."
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class NewConsentTextSchema(Schema):
     words = RequiredText(lazy_gettext("Write the text"), MAX_TEXT, least=20)
     is_translation = fields.Boolean(
         load_default=False,
-        metadata={"description": "Whether the newest version gets a text in another language."},
+        metadata={"description": "Whether this is a translation of the newest version."},
     )
 
     @post_load
@@ -136,7 +136,7 @@ class ConsentWithdrawalSchema(Schema):
         validate=validate.OneOf(CONSENT_METHODS, error=CHOOSE_HOW),
         error_messages={"required": CHOOSE_HOW},
     )
-    told = RequiredText(lazy_gettext("Write who told whom"), MAX_WORDS, least=3)
+    told = RequiredText(lazy_gettext("Write who the client told"), MAX_WORDS, least=3)
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> ConsentWithdrawal:

@@ -37,7 +37,7 @@ CANCELLED_BY_LABELS = {
 FOLLOWUP_TITLES = {
     ATTEMPT: "Try again to reach the client",
     NO_SHOW: "Get in touch after the no-show",
-    CANCELLED: "Agree on another time for the cancelled session",
+    CANCELLED: "Agree another time for the cancelled session",
 }
 """What the follow-up that an entry may ask for is called, by its kind."""
 

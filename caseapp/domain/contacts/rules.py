@@ -32,13 +32,13 @@ def find_contact_faults(new: NewContact, moment: datetime) -> dict[str, list[str
     if new.happened_at is not None and new.happened_at > moment:
         faults["happened_at"] = ["This time is in the future."]
     if new.kind in HAS_METHOD and new.method is None:
-        faults["method"] = ["Choose how."]
+        faults["method"] = ["Choose how you made contact, or tried to."]
     elif new.kind not in HAS_METHOD and new.method is not None:
         faults["method"] = ["A session that didn’t take place has no method. Leave this empty."]
     if new.kind != CANCELLED and new.cancelled_by is not None:
         faults["cancelled_by"] = ["This is only for a cancelled session. Leave it empty."]
     if new.follow_up and new.kind not in FOLLOWUP_TITLES:
-        faults["follow_up"] = ["You were in contact. Add a follow-up on the Follow-ups page."]
+        faults["follow_up"] = ["You were in contact, so add any follow-up on the Follow-ups page."]
     return faults
 
 

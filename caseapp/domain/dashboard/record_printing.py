@@ -44,7 +44,7 @@ MAX_PAGES = 200
 TOO_LONG = Reason(
     "record_too_long",
     f"This is more than {MAX_NOTES} notes or {MAX_EVENTS} events, which is too much for one PDF.",
-    "Choose fewer days above, such as one year after another, or fewer kinds.",
+    "Choose a shorter period above, such as one year at a time, or fewer kinds of event.",
 )
 ONLY_READING = Reason(
     "emergency_access",
@@ -54,8 +54,8 @@ ONLY_READING = Reason(
 
 WITHDRAWN = Reason(
     "consent_withdrawn",
-    "The client has withdrawn consent, so no copy of the record is made.",
-    "If they give it again, record that on the page Consent.",
+    "The client has withdrawn consent, so no copy of the record can be made.",
+    "If they give consent again, record it under Details, Consent.",
 )
 
 

@@ -64,7 +64,7 @@ class TimelineFilterSchema(Schema):
 
     kind = fields.List(
         fields.String(validate=validate.OneOf(EVENT_KINDS)),
-        metadata={"description": "A kind of event; may be repeated. All kinds without it."},
+        metadata={"description": "A kind of event; may be repeated. Without it, all kinds."},
     )
     since = fields.Date(
         allow_none=True,

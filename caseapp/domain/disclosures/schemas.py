@@ -48,7 +48,7 @@ class NewDisclosureSchema(Schema):
     """Input of an entry of the disclosure log."""
 
     disclosed_on = fields.Date(required=True)
-    recipient = RequiredText(lazy_gettext("Write to whom it was given"), MAX_RECIPIENT, least=2)
+    recipient = RequiredText(lazy_gettext("Write who it was given to"), MAX_RECIPIENT, least=2)
     what = RequiredText(lazy_gettext("Write what was given"), MAX_WORDS, least=3)
     why = WrittenReason(lazy_gettext("Write why it was given"), 3, MAX_WORDS)
 

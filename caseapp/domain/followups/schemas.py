@@ -35,7 +35,7 @@ class NewFollowUp:
 class NewFollowUpSchema(Schema):
     """Input of a task that a person adds."""
 
-    title = RequiredText(lazy_gettext("Write what is to be done"), 160)
+    title = RequiredText(lazy_gettext("Write what needs doing"), 160)
     due_at = fields.AwareDateTime(required=True, validate=PLAUSIBLE_TIME)
 
     @post_load

@@ -48,7 +48,7 @@ class EnteredIntakeSchema(AskedIntakeSchema):
     agreed = fields.Boolean(
         load_default=False,
         metadata={
-            "description": "True says that you have looked at your own clients who match, and that this is somebody "
+            "description": "True confirms that you looked at your own clients who match, and that this is somebody "
             "else."
         },
     )
@@ -68,7 +68,9 @@ class IntakeDecisionSchema(Schema):
     is_allowed = fields.Boolean(
         required=True,
         error_messages=dict.fromkeys(("required", "null", "invalid"), "Choose yes or no."),
-        metadata={"description": "Whether this person and those whom it fits can be coached here."},
+        metadata={
+            "description": "Whether this person and the clients who match can be coached here."
+        },
     )
     shown = fields.List(
         fields.UUID(),
@@ -135,28 +137,33 @@ class IntakeResponseSchema(Schema):
     decided_by_name = fields.String(
         required=True,
         allow_none=True,
-        metadata={"description": "Null until the decision, and always for whoever asked."},
+        metadata={
+            "description": "Null until the decision, and always null for the person who asked."
+        },
     )
 
 
 class IntakeMatchResponseSchema(Schema):
-    """A record that an intake fits."""
+    """A record that matches an intake."""
 
     client_id = fields.UUID(required=True)
     name = fields.String(required=True)
     coaches = fields.List(fields.String(), required=True)
     reason = fields.String(
-        required=True, metadata={"description": "How it fits, after the name: “has the same name”."}
+        required=True,
+        metadata={
+            "description": "How the record matches, to follow the name: “has the same name”."
+        },
     )
 
 
 class ComparedIntakeResponseSchema(IntakeResponseSchema):
-    """An intake that was put to a supervisor, with the records that it fits."""
+    """An intake that was sent to a supervisor, with the records that match it."""
 
     matches = fields.List(
         fields.Nested(IntakeMatchResponseSchema),
         required=True,
-        metadata={"description": "The records that it fits now; empty for whoever asked."},
+        metadata={"description": "The records that match now; empty for the person who asked."},
     )
 
 

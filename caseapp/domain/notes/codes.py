@@ -17,7 +17,7 @@ FORMAT_LABELS = {
 }
 MEANINGS = {"author": "As the author", "cosign": "As the supervisor"}
 """What a signature means."""
-REVIEW_STATES = {"waiting": "Waits for a co-signature", "returned": "Returned to the author"}
+REVIEW_STATES = {"waiting": "Waiting for a co-signature", "returned": "Returned to the author"}
 """The states of a signed note that nobody has co-signed yet."""
 LATE_ENTRY_AFTER = timedelta(hours=72)
 """What is written about a session later than this is a late entry; the issue about the record, awaiting sign-off."""

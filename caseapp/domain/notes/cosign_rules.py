@@ -16,15 +16,17 @@ if TYPE_CHECKING:
     from caseapp.domain.notes.records import NoteRecord
 
 OWN_NOTE = Reason(
-    "own_note", "Nobody co-signs their own note.", "Ask another supervisor to co-sign it."
+    "own_note", "You can’t co-sign your own note.", "Ask another supervisor to co-sign it."
 )
-COSIGNED = Reason("already_cosigned", "This note is co-signed already.", "There is nothing to do.")
+COSIGNED = Reason(
+    "already_cosigned", "This note has already been co-signed.", "There is nothing to do."
+)
 NOT_WAITING = Reason(
-    "no_cosignature_needed", "This note needs no co-signature.", "There is nothing to do."
+    "no_cosignature_needed", "This note doesn’t need a co-signature.", "There is nothing to do."
 )
 RETURNED = Reason(
     "already_returned",
-    "This note was returned already, and nothing was added to it since.",
+    "This note has already been returned, and nothing has been added to it since.",
     "Wait for an addendum, or co-sign the note.",
 )
 

@@ -16,7 +16,7 @@ class ReturnSchema(Schema):
     """Input of why a note is returned to its author."""
 
     comment = WrittenReason(
-        lazy_gettext("Write what the author is to correct or add"), LEAST_COMMENT, MAX_COMMENT
+        lazy_gettext("Write what the author should correct or add"), LEAST_COMMENT, MAX_COMMENT
     )
 
     @post_load

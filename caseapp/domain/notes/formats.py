@@ -52,7 +52,7 @@ FORMATS = {
     "free": {"text": Section("Note", "What was said, what you noticed, what comes next.")},
     "intake": {
         "request": Section(
-            "Request", "Why {name} comes, in their own words, and what they hope for."
+            "Request", "Why {name} has come, in their own words, and what they hope for."
         ),
         "background": Section(
             "Background", "The separation, family, work and health, and who else is there for them."
@@ -62,8 +62,10 @@ FORMATS = {
     },
     "closing": {
         "course": Section("Course", "What you worked on together, and what helped."),
-        "outcome": Section("Outcome", "Where {name} stands now, and why coaching ends."),
-        "afterwards": Section("Afterwards", "What {name} will go on doing, and whom they turn to."),
+        "outcome": Section("Outcome", "Where {name} stands now, and why coaching is ending."),
+        "afterwards": Section(
+            "Afterwards", "What {name} will go on doing, and who they can turn to."
+        ),
     },
 }
 

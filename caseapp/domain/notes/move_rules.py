@@ -32,20 +32,20 @@ NOT_AUTHOR = Reason(
 )
 SAME_RECORD = Reason(
     "note_in_this_record",
-    "This note is in this client’s record already.",
+    "This note is already in this client’s record.",
     "Choose a case of another client.",
 )
 CASE_CLOSED = Reason("case_closed", "That case is closed.", "Reopen the case to move a note there.")
 ALTERED = Reason(
     "note_altered",
-    "This note isn’t as it was signed: it was changed in the database.",
+    "This note was changed in the database after it was signed.",
     "Tell your supervisor, and write a new note.",
 )
 HAS_SCREENING = Reason(
     "note_has_screening",
     "A screening was recorded with this note, and it counts for this client.",
-    "Record it for the right client, and mark this one as recorded in error; then move the note. If it can’t be "
-    "marked, mark the note as entered in error and write it again in the right record.",
+    "Record it for the right client and mark this one as recorded in error, then move the note. If the screening "
+    "can’t be marked, mark the note as entered in error and write it again in the right record.",
 )
 NEEDS_SUPERVISOR = Reason(
     "move_needs_supervisor",
@@ -53,8 +53,8 @@ NEEDS_SUPERVISOR = Reason(
     "Ask your supervisor to move it.",
 )
 NAMES_FORMER = (
-    "Leave out whose record the note was in, their partner and their cases: whoever reads it where it is moved to "
-    "reads this."
+    "Don’t mention the client whose record the note was in, their partner or their case numbers: everyone who reads "
+    "the note in its new record will read this too."
 )
 
 
@@ -126,8 +126,8 @@ def _needs_screening(unasked: Iterable[str]) -> Reason:
     asked = ", ".join(ITEMS_BY_KEY[key].label for key in unasked)
     return Reason(
         "screening_stays_behind",
-        "A screening recorded with this note has a concern or an urgent level. It stays behind, and the client of the "
-        "chosen case was not screened for that since.",
+        "A screening recorded with this note has a level of Concern or Urgent. It stays in the earlier record, and the "
+        "client of the chosen case has not been screened for this since.",
         f"Record a screening for the client of the chosen case first, with an answer to: {asked}.",
     )
 

@@ -62,8 +62,8 @@ NOT_RESPONSIBLE = Reason(
 )
 DRAFT_MOVED = Reason(
     "draft_moved",
-    "This draft was moved here from another record, which says so.",
-    "Sign it, and mark it as entered in error if it is of no use.",
+    "This draft was moved here from another record, and that record mentions it.",
+    "Sign it, then mark it as entered in error if you don’t need it.",
 )
 UNRECORDED_CONCERN = Reason(
     "unrecorded_concern",
@@ -257,7 +257,7 @@ def _describe_length(sections: dict[str, str]) -> str:
     lengths = {SECTIONS[key].label: len(text) for key, text in sections.items() if text}
     parts = ", ".join(f"{length:,} in {label}" for label, length in lengths.items())
     return (
-        f"A note can have up to {MAX_NOTE_LENGTH:,} characters in total, with its texts of another format; "
+        f"A note can have up to {MAX_NOTE_LENGTH:,} characters in total, including text from another format; "
         f"this one has {sum(lengths.values()):,}: {parts}."
     )
 

@@ -253,7 +253,7 @@ class AddendumFormSchema(AddendumSchema):
 
     check = fields.String(
         validate=validate.OneOf(
-            [""], error="Nothing is signed yet. To sign, press Sign the addendum."
+            [""], error="Nothing is signed yet. To sign, choose “Sign the addendum”."
         )
     )
 

@@ -38,10 +38,10 @@ class NoteSearchSchema(Schema):
     """Input of a search, from the form and the API."""
 
     words = RequiredText(
-        "Write what you are looking for",
+        "Enter what you are looking for",
         MAX_WORDS_LENGTH,
         least=2,
-        metadata={"description": "A note is found when it holds every one of these words."},
+        metadata={"description": "Finds notes that contain every one of these words."},
     )
     cursor = fields.String(
         validate=validate.Length(max=200),

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 MAX_NOTES = 1000
 """The most notes that one request looks through."""
 BATCH_SIZE = 250
-NO_WORD = "These characters alone can’t be looked for. Write another word."
+NO_WORD = "We can’t search for these characters alone. Enter another word."
 
 
 def search_notes(actor: Actor, search: NoteSearch) -> FoundNotes:

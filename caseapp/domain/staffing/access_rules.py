@@ -80,7 +80,7 @@ def list_grounds(facts: AccessFacts, moment: datetime) -> list[Ground]:
     for each in facts.memberships:
         found += _list_of(each, facts, moment)
     if not {ground.code for ground in found} & ALLOWING:
-        text = "They aren’t the client’s coach now, and don’t supervise the coach."
+        text = "They aren’t the client’s coach now, and don’t supervise that coach."
         found.append(Ground("no_membership", text))
     return found
 
@@ -104,7 +104,7 @@ def _list_of(found: Membership, facts: AccessFacts, moment: datetime) -> list[Gr
     if found.role == COVER and is_own:
         return [Ground("cover" if is_current else "not_now", f"They cover for the coach {span}.")]
     if found.role == READER and is_own:
-        text = f"They can read it by emergency access {span}, but not change it."
+        text = f"They can read it using emergency access {span}, but not change it."
         return [Ground("reader" if is_current else "not_now", text)]
     if found.role == COACH and supervises:
         text = f"They supervise {found.name}, the client’s coach {span}."

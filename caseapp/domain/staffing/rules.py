@@ -80,8 +80,8 @@ LAST_ADMIN = Reason(
 )
 NO_COACH = Reason(
     "not_a_coach",
-    "Only the notes of a coach can need a co-signature.",
-    "Leave this as it is, or give them the role of a coach first.",
+    "Only a coach’s notes can need a co-signature.",
+    "Leave this as it is, or make them a coach first.",
 )
 ACTIVE = Reason("active", "The account is not disabled.", "There is nothing to do.")
 

@@ -29,7 +29,7 @@ NOT_ACTIVE = Reason(
     "Choose somebody else.",
 )
 SAME_PERSON = Reason(
-    "same_person", "Nobody can offer a case to themselves.", "Choose somebody else."
+    "same_person", "A case can’t be offered to its own coach.", "Choose somebody else."
 )
 NOT_RECIPIENT = Reason(
     "not_recipient",
@@ -42,7 +42,9 @@ NOT_OFFERING = Reason(
     "Decline it instead.",
 )
 DECIDED = Reason(
-    "decided", "This offer was already accepted, declined or withdrawn.", "There is nothing to do."
+    "decided",
+    "This offer has already been accepted, declined or withdrawn.",
+    "There is nothing to do.",
 )
 EXPIRED = Reason(
     "expired",
@@ -59,13 +61,13 @@ NOT_ACCEPTED = Reason(
 )
 TOO_LATE = Reason(
     "too_late",
-    f"A transfer can be undone for {UNDO_WITHIN // timedelta(hours=1)} hours only.",
+    f"A transfer can only be undone within {UNDO_WITHIN // timedelta(hours=1)} hours.",
     "The case can be offered back.",
 )
 PASSED_ON = Reason(
     "passed_on",
     "The client’s coach has changed since then.",
-    "The present coach can offer it back.",
+    "The current coach can offer it back.",
 )
 ASK_SUPERVISOR = Reason(
     "ask_supervisor",

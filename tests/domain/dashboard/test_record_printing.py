@@ -158,7 +158,7 @@ def test_signed_note_that_was_made_a_draft_in_the_database_is_in_the_record(team
     for reader in (coach, team["supervisor"]):
         html = printed(reader, made)
         assert "Slept six hours." in html
-        assert "This note isn’t as it was signed" in html
+        assert "This note was changed in the database after it was signed" in html
         assert "(Not as signed)" in html
 
 

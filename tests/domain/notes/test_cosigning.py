@@ -124,7 +124,7 @@ def test_returned_note_of_somebody_who_no_longer_coaches_is_listed_to_whoever_do
     assert (listed(coach), listed(coach2)) == ([], [(note_id, "returned")])
     assert [item.id for item in get_today(coach2).reviews] == [note_id]
     page = StaffBrowser(app, coach2).text("/notes/co-signing")
-    assert f"Returned to {coach.name}, who doesn’t coach this client now" in page
+    assert f"Returned to {coach.name}, who no longer coaches this client" in page
     assert f'href="/note/{note_id}"' in page
     assert add(coach2, note_id, "addition", "Her sister was.").review == "waiting"
     assert listed(coach2) == []
