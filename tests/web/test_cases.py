@@ -181,8 +181,8 @@ def test_timeline_is_saved_as_a_pdf_as_its_filter_says(coach, ines, monkeypatch)
     assert (answer.mimetype, answer.data) == ("application/pdf", b"%PDF-1.7")
     assert answer.headers["Content-Disposition"].startswith('attachment; filename="record-C-')
     assert "Only stages, without drafts; 1 entry" in printed[0]
-    assert "those of the client in all of their cases" in printed[0]
-    assert "those of the client in all of their cases" in coach.text(path)
+    assert "from all of the client’s cases" in printed[0]
+    assert "from all of the client’s cases" in coach.text(path)
 
 
 def test_timeline_is_saved_a_year_after_another_without_a_gap(coach, ines, monkeypatch):

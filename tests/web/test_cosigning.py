@@ -37,4 +37,4 @@ def test_supervisor_returns_a_note_and_cosigns_it_and_pages_show_both_signatures
     assert "coach, as the author" in shown
     assert "supervisor, co-signed it" in shown
     assert "Say who was in the room." in shown
-    assert "co-signed already" in supervisor.text(page)
+    assert "already been co-signed" in supervisor.text(page)

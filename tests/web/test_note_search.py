@@ -29,5 +29,5 @@ def test_words_are_found_in_the_notes_of_a_case_and_of_all_clients(coach, logged
         # A letter that nothing is left of when it is compared.
         refused = coach.send(path, words="\u0627\u0627")
         assert refused.status_code == 422
-        assert "can’t be looked for" in refused.get_data(as_text=True)
+        assert "We can’t search for" in refused.get_data(as_text=True)
     assert "kastanienallee" not in logged().lower()
