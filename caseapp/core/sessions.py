@@ -159,13 +159,15 @@ def is_session_open(session_id: UUID | None) -> bool:
     return db.session.scalar(open_) is not None
 
 
-def end_session(session_id: UUID) -> None:
-    """End one session; a session that has ended stays as it is."""
-    db.session.execute(
+def end_session(session_id: UUID) -> str | None:
+    """End one session and return by which of METHODS it had begun; a session that has ended stays as it is."""
+    method: str | None = db.session.scalar(
         sa.update(Session)
         .where(Session.id == session_id, Session.ended_at.is_(None))
         .values(ended_at=now())
+        .returning(Session.method)
     )
+    return method
 
 
 def end_all_sessions(subject_id: UUID, *, but: UUID | None = None) -> None:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import structlog
 from authlib.common.errors import AuthlibBaseError
+from authlib.common.urls import add_params_to_uri
 from authlib.integrations.flask_client import FlaskIntegration, FlaskOAuth2App, OAuth, OAuthError
 from authlib.integrations.requests_client import OAuth2Session
 from authlib.oidc.core import CodeIDToken
@@ -39,9 +40,10 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-Purpose = Literal["sign_in", "confirm", "link"]
+Purpose = Literal["sign_in", "confirm", "link", "accept"]
 
 RETURN_PATH = "/sign-in/provider/return"
+SIGNED_OUT_PATH = "/sign-in"
 PENDING_KEY = "provider"
 PENDING_LIFETIME = timedelta(minutes=10)
 TIMEOUT_SECONDS = 5
@@ -54,6 +56,7 @@ CLOCK_LEEWAY = timedelta(seconds=60)
 LONGEST_SUBJECT = 255
 # With a key that only the provider has: neither unsigned nor signed with our own secret.
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512")
+SIGN_OUT_ADDRESS = "end_session_endpoint"
 METADATA_ADDRESSES = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 FAILURES = (
     AuthlibBaseError,
@@ -213,11 +216,9 @@ class ProviderClient(FlaskOAuth2App):  # type: ignore[misc]
         provider = get_provider()
         if found.get("issuer") != provider.issuer:
             raise ValueError("The provider names a different issuer from CASEAPP_OPENID_ISSUER")
+        schemes = {"https", urlsplit(provider.issuer).scheme}
         for name in METADATA_ADDRESSES:
-            if urlsplit(str(found.get(name))).scheme not in {
-                "https",
-                urlsplit(provider.issuer).scheme,
-            }:
+            if urlsplit(str(found.get(name))).scheme not in schemes:
                 raise ValueError(f"The provider’s {name} is missing or has no TLS")
         known = [
             one
@@ -235,6 +236,9 @@ class ProviderClient(FlaskOAuth2App):  # type: ignore[misc]
             "client_secret_post" if by_body else "client_secret_basic"
         )
         kept = {name: found[name] for name in ("issuer", *METADATA_ADDRESSES)}
+        # Nobody needs it to sign in, so one that won't do is as good as none.
+        if urlsplit(str(found.get(SIGN_OUT_ADDRESS))).scheme in schemes:
+            kept[SIGN_OUT_ADDRESS] = found[SIGN_OUT_ADDRESS]
         return kept | {"id_token_signing_alg_values_supported": known}
 
     def fetch_jwk_set(self, force: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002 - Authlib's own
@@ -309,7 +313,7 @@ def return_address() -> str:
 def begin(purpose: Purpose, *, session_id: UUID | None = None, back: str = "") -> Response:
     """Lead the browser to the provider; `back` is a page of ours to go on to, and was checked to be one.
 
-    To link an account or to confirm, the provider has to ask the person again. Raises ProviderFailed, and NotFound
+    To link an account, to accept an invitation or to confirm, the provider has to ask the person again. Raises ProviderFailed, and NotFound
     without a provider.
     """
     client = get_client()
@@ -330,6 +334,27 @@ def begin(purpose: Purpose, *, session_id: UUID | None = None, back: str = "") -
         next=back,
     )
     return redirect(made["url"])
+
+
+def find_sign_out_address() -> str | None:
+    """Return the address at which a browser signs out at the provider, which then leads back to our sign-in page.
+
+    No token of the provider is kept, so none goes along as `id_token_hint`: `client_id` says who asks, and the provider
+    may ask the person first (OpenID Connect RP-Initiated Logout 1.0, 2). None without a provider, for one that offers
+    no such address, and for one that is out of reach.
+    """
+    if settings.active().provider is None:
+        return None
+    try:
+        found = get_client().load_server_metadata().get(SIGN_OUT_ADDRESS)
+    except (RequestException, *FAILURES) as error:
+        _note(error)
+        return None
+    if found is None:
+        return None
+    back = settings.active().base_url + SIGNED_OUT_PATH
+    asked = [("client_id", get_provider().client_id), ("post_logout_redirect_uri", back)]
+    return str(add_params_to_uri(found, asked))
 
 
 def find_pending() -> Pending | None:

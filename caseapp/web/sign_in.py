@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, g, redirect, render_template, request, url_for
+from flask import Blueprint, g, redirect, render_template, request, session, url_for
 
 from caseapp.core.errors import Invalid, TooManyAttempts, Unauthenticated
 from caseapp.core.permissions import Action
@@ -12,6 +12,8 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.auth import operations, passkeys, passwords, second_factor
 from caseapp.domain.auth.queries import find_waiting_person
 from caseapp.domain.auth.schemas import SignInSchema
+from caseapp.domain.practice.queries import get_practice
+from caseapp.http import openid
 from caseapp.http.devices import remember_device, sent_device
 from caseapp.http.factors import LONGEST_ANSWER, browser_key, check_factor
 from caseapp.http.guard import current_actor, needs, public
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     from caseapp.core.actor import Actor
 
 blueprint = Blueprint("sign_in", __name__)
+
+SIGNED_OUT_KEY = "signed_out"
+"""In the browser's cookie, for the next sign-in page: whoever has just signed out had come by way of the provider."""
 
 
 @blueprint.get("/")
@@ -43,7 +48,12 @@ def sign_in_page() -> ResponseReturnValue:
         return redirect(_target(), code=303)
     if _find_waiting():
         return redirect(_code_page(), code=303)
-    return _sign_in_page(Form())
+    is_signed_in_there = session.pop(SIGNED_OUT_KEY, False)
+    if is_signed_in_there and get_practice().signs_out_at_provider:
+        # The page leads on by itself: a form can't, since our pages send forms only to us.
+        address = url_for("single_sign_on.begin_sign_out")
+        return _sign_in_page(Form(), is_signed_in_there=True), {"Refresh": f"0; url={address}"}
+    return _sign_in_page(Form(), is_signed_in_there=is_signed_in_there)
 
 
 @blueprint.post("/sign-in")
@@ -74,12 +84,15 @@ def _begin(token: str, actor: Actor) -> ResponseReturnValue:
     return remember_device(response, Interface.STAFF, actor.id)
 
 
-def _sign_in_page(form: Form, refused: object = "", *, waits: bool = False) -> str:
+def _sign_in_page(
+    form: Form, refused: object = "", *, waits: bool = False, is_signed_in_there: bool = False
+) -> str:
     return render_template(
         "sign_in/sign_in.html",
         form=form,
         refused=refused,
         waits=waits,
+        is_signed_in_there=is_signed_in_there,
         passkey=passkeys.describe_showing(browser_key()),
         passkey_address=url_for("sign_in.sign_in_with_passkey", next=_next()),
     )
@@ -160,21 +173,26 @@ def enter_code() -> ResponseReturnValue:
 @public("nobody is signed in until the code is right")
 def start_again() -> ResponseReturnValue:
     """End a sign-in that waits for a code, so that somebody else can sign in."""
-    if (actor := _find_waiting()) is not None:
-        with transaction():
-            operations.sign_out(actor)
-    return clear_session_cookie(
-        redirect(url_for("sign_in.sign_in_page"), code=303), Interface.STAFF
-    )
+    return _sign_out(_find_waiting())
 
 
 @blueprint.post("/sign-out")
 @needs(Action.SESSION_END)
 def sign_out() -> ResponseReturnValue:
     """End the session."""
-    with transaction():
-        operations.sign_out(current_actor())
     flash("signed_out")
+    return _sign_out(current_actor())
+
+
+def _sign_out(actor: Actor | None) -> ResponseReturnValue:
+    """End somebody's session, and only then look whether they can sign out at the provider too."""
+    method = None
+    if actor is not None:
+        with transaction():
+            method = operations.sign_out(actor)
+    session.pop(SIGNED_OUT_KEY, None)
+    if method == "provider" and openid.find_sign_out_address():
+        session[SIGNED_OUT_KEY] = True
     return clear_session_cookie(
         redirect(url_for("sign_in.sign_in_page"), code=303), Interface.STAFF
     )

@@ -98,6 +98,18 @@ def unlink_identity(_locked: None, _body: dict[str, Any], sent: Sent) -> Done:
     return Done(url_for("account.account_page"), "identity_unlinked")
 
 
+@blueprint.get("/sign-out/provider")
+@public("nobody is signed in any more")
+def begin_sign_out() -> ResponseReturnValue:
+    """Lead to the provider to sign out there too, whoever has signed out here; it leads back to the sign-in page."""
+    if g.actor:
+        return redirect(url_for("today.today"), code=303)
+    address = openid.find_sign_out_address()
+    if address is None:
+        return redirect(url_for("sign_in.sign_in_page"), code=303)
+    return redirect(address)
+
+
 @blueprint.get(RETURN_PATH)
 @public("nobody is signed in yet, or the session is compared with the one that began it")
 def come_back() -> ResponseReturnValue:

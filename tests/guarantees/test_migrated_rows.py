@@ -82,6 +82,7 @@ LATER_COLUMNS = {
     ("client", "consent_withdrawn_on"),
     ("practice", "consent_version"),
     ("practice", "requires_single_sign_on"),
+    ("practice", "signs_out_at_provider"),
     ("practice", "tells_new_coach"),
     ("practice", "second_factor_roles"),
     ("practice", "language"),
@@ -440,6 +441,7 @@ def check_ways_in(after: dict[str, list[Row]]) -> None:
         assert (row.pop("second_factor_roles"), row.pop("requires_single_sign_on")) == ([], False)
         assert row.pop("consent_version") == 0
         assert row.pop("tells_new_coach") is False
+        assert row.pop("signs_out_at_provider") is False
     for row in after["session"]:
         assert (row.pop("assurance_level"), row.pop("method")) == (1, None)
         assert row.pop("wrapped_writing_key") is None

@@ -93,6 +93,7 @@ def test_every_route_is_declared_and_public_ones_give_a_reason(session_app):
         "GET /sign-in/password/<string:token>",
         "GET /sign-in/provider",
         "GET /sign-in/provider/return",
+        "GET /sign-out/provider",
         "POST /api/v1/oauth/introspect",
         "POST /api/v1/oauth/revoke",
         "POST /api/v1/oauth/token",

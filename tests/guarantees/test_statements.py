@@ -176,6 +176,7 @@ NO_PAGES = {
     "single_sign_on.begin_confirmation",
     "single_sign_on.begin_linking",
     "single_sign_on.begin_sign_in",
+    "single_sign_on.begin_sign_out",
     "single_sign_on.come_back",
     "worksheets.upload",
 }

@@ -14,7 +14,7 @@ from authlib.oauth2.rfc6749 import ClientMixin, grants, scope_to_list
 from authlib.oauth2.rfc7636 import CodeChallenge
 from authlib.oidc.core import AuthorizationCodeMixin
 from authlib.oidc.core.grants import OpenIDCode
-from flask import Flask, jsonify, request
+from flask import Flask, jsonify, redirect, request
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet, OctKey
 from joserfc.jws import JWSRegistry
@@ -148,6 +148,12 @@ class SampleProvider:
             self.asked.append(request.args.to_dict())
             grant = self.server.get_consent_grant(end_user=self.subject)
             return self.server.create_authorization_response(grant_user=self.subject, grant=grant)
+
+        @self.app.get("/sign-out")
+        def sign_out():
+            self.asked.append(request.args.to_dict())
+            assert request.args["client_id"] == CLIENT_ID
+            return redirect(request.args["post_logout_redirect_uri"])
 
         @self.app.post("/token")
         def token():

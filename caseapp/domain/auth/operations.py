@@ -116,11 +116,13 @@ def reset_password(actor: Actor, email: str, password: str) -> None:
     record(actor, Action.USER_MANAGE, "user", user.id, details={"password": "reset"})
 
 
-def sign_out(actor: Actor) -> None:
-    """End the session that the actor came with."""
-    if actor.session_id:
-        end_session(actor.session_id)
-        record(actor, Action.SESSION_END, "user", actor.id)
+def sign_out(actor: Actor) -> str | None:
+    """End the session that the actor came with; return by which of `core.sessions.METHODS` it had begun."""
+    if not actor.session_id:
+        return None
+    method = end_session(actor.session_id)
+    record(actor, Action.SESSION_END, "user", actor.id)
+    return method
 
 
 def end_own_session(actor: Actor, session_id: UUID) -> Session:

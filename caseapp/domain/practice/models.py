@@ -55,6 +55,8 @@ class Practice(Model):
     """The roles of the staff who must have a second factor."""
     requires_single_sign_on: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
     """Whether staff who have linked an account at the provider sign in only there."""
+    signs_out_at_provider: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
+    """Whether signing out of a session that began at the provider leads on to signing out there."""
     consent_version: Mapped[int] = mapped_column(
         default=0, server_default=sa.text("0"), info=between(0)
     )

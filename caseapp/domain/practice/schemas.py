@@ -46,6 +46,7 @@ class PracticeChange:
     language: str = SOURCE_LANGUAGE
     second_factor_roles: list[str] = field(default_factory=list)
     requires_single_sign_on: bool = False
+    signs_out_at_provider: bool = False
     tells_new_coach: bool = False
 
 
@@ -76,6 +77,7 @@ class PracticeSchema(Schema):
         fields.String(validate=validate.OneOf(sorted(STAFF_ROLES))), load_default=list
     )
     requires_single_sign_on = fields.Boolean(load_default=False)
+    signs_out_at_provider = fields.Boolean(load_default=False)
     tells_new_coach = fields.Boolean(load_default=False)
 
     @validates("country")
