@@ -14,7 +14,7 @@ from flask import after_this_request, g, render_template, request
 from caseapp.core.clock import now
 from caseapp.core.errors import Invalid, TooManyAttempts
 from caseapp.core.transaction import transaction
-from caseapp.domain.auth.identities import USE_PROVIDER, is_linked, is_provider_required
+from caseapp.domain.auth.identities import USE_PROVIDER, is_linked, is_password_refused
 from caseapp.domain.auth.passkeys import describe_showing
 from caseapp.domain.auth.passwords import check_own_password, confirm_session
 from caseapp.domain.auth.rules import CONFIRM_AFTER, needs_confirmation
@@ -90,7 +90,7 @@ def _check(actor: Actor, typed: str) -> Callable[[], str]:
     """Check what was typed; return what notes it, for the transaction."""
     if has_second_factor(actor.id):
         return check_factor(actor, typed, confirmation_limits(actor.id))
-    if is_provider_required(actor.id):
+    if is_password_refused(actor.id):
         raise Invalid({"password": [str(USE_PROVIDER)]})
     password = check_own_password(actor, typed)
     return lambda: confirm_session(password)
@@ -110,7 +110,7 @@ def _show(
         minutes=CONFIRM_AFTER.seconds // 60,
         by_code=has_second_factor(sent.actor.id),
         by_provider=is_linked(sent.actor.id),
-        no_password=is_provider_required(sent.actor.id),
+        no_password=is_password_refused(sent.actor.id),
         passkey=describe_showing(browser_key(), sent.actor.id),
     )
     return page, status

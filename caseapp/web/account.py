@@ -14,7 +14,8 @@ from caseapp.domain.auth import operations, passwords
 from caseapp.domain.auth.identities import Identity, find_identity
 from caseapp.domain.auth.password_links import find_reset_date
 from caseapp.domain.auth.queries import (
-    find_password_date,
+    OwnPassword,
+    find_own_password,
     list_current_tokens,
     list_sessions,
 )
@@ -60,13 +61,13 @@ SCOPE_LABELS = {
 
 @dataclass(frozen=True)
 class Account:
-    """Somebody's sessions and tokens, the dates of their password, their second factor, and what they linked.
+    """Somebody's sessions and tokens, their password, if any, their second factor, and what they linked.
 
     `password_reset_at` is when a password was last replaced by a link or code for a forgotten one.
     """
 
     sessions: Sequence[Session]
-    password_set_at: datetime | None
+    password: OwnPassword | None
     password_reset_at: datetime | None
     has_factor: bool
     identity: Identity | None
@@ -78,7 +79,7 @@ def load_account() -> Account:
     actor = current_actor()
     return Account(
         list_sessions(actor.id),
-        find_password_date(actor.id),
+        find_own_password(actor.id),
         find_reset_date(actor.id),
         has_second_factor(actor.id),
         find_identity(actor.id),

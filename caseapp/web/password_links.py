@@ -11,8 +11,10 @@ from caseapp.core.errors import Invalid, TooManyAttempts, Unauthenticated
 from caseapp.core.idempotency import is_claimed, run_idempotent
 from caseapp.core.tokens import hash_token
 from caseapp.core.transaction import transaction
-from caseapp.domain.auth import password_links
+from caseapp.domain.auth import password_links, provider_invitations
 from caseapp.domain.auth.schemas import ChosenPasswordSchema, ForgottenPasswordSchema
+from caseapp.domain.practice.queries import get_practice
+from caseapp.http import openid
 from caseapp.http.devices import sent_device
 from caseapp.http.guard import public
 from caseapp.http.request_parsing import Form, read_form, submitted_form
@@ -27,6 +29,7 @@ blueprint = Blueprint("password_links", __name__)
 
 # The name in the browser's cookie for a link's token, until a password was chosen with it.
 LINK = "password_link"
+LONGEST_CODE = 60
 # And for one with which a password was chosen: whoever goes back and sends the form again reads so.
 USED = "password_link_used"
 
@@ -108,7 +111,7 @@ def _choose(secret: str, key: str, password: str) -> None:
 
     def choose() -> UUID:
         password_links.choose_password(checked)
-        return checked.credential_id
+        return checked.link.credential_id
 
     with transaction():
         run_idempotent(SYSTEM_ID, request.endpoint or "", key, None, choose)
@@ -121,5 +124,29 @@ def _browser_key(secret: str) -> str:
 
 def _page(form: Form, refused: object = "") -> str:
     return render_template(
-        "sign_in/password.html", form=form, refused=refused, by_link=bool(session.get(LINK))
+        "sign_in/password.html",
+        form=form,
+        refused=refused,
+        by_link=bool(session.get(LINK)),
+        provider_first=get_practice().requires_single_sign_on,
     )
+
+
+@blueprint.post("/sign-in/invitation")
+@public("nobody is signed in yet")
+def accept_at_provider() -> ResponseReturnValue:
+    """Keep the code or link of an invitation in this browser, and show the way to the provider.
+
+    A form can't lead there itself, since our pages send forms only to us.
+    """
+    secret = request.form.get("code", "").strip()[:LONGEST_CODE] or session.get(LINK, "")
+    try:
+        openid.get_provider()
+        provider_invitations.check_invitation(secret, request.remote_addr or "")
+    except Unauthenticated as error:
+        return _page(submitted_form(), error.message), 401
+    except TooManyAttempts as error:
+        page = _page(submitted_form(), error.message)
+        return page, 429, {"Retry-After": str(error.retry_after)}
+    session[LINK] = secret
+    return render_template("sign_in/accept.html")

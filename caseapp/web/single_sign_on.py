@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from caseapp.core.errors import RuleBroken, Unauthenticated
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.operations import record_refusal
-from caseapp.domain.auth import identities, operations, provider_sign_in
+from caseapp.domain.auth import identities, operations, provider_invitations, provider_sign_in
 from caseapp.domain.auth.queries import find_staff_session, find_waiting_person
 from caseapp.http import confirmation, openid
 from caseapp.http.devices import remember_device
@@ -22,8 +23,11 @@ from caseapp.http.openid import RETURN_PATH, ProviderFailed
 from caseapp.http.sessions import set_session_cookie
 from caseapp.http.template_helpers import flash
 from caseapp.web.account import page
+from caseapp.web.password_links import LINK as INVITATION_KEY
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flask.typing import ResponseReturnValue
 
     from caseapp.core.actor import Actor
@@ -91,6 +95,19 @@ def begin_linking() -> ResponseReturnValue:
         return _show(error.message, error.status, back)
 
 
+@blueprint.get("/sign-in/provider/invitation")
+@public("nobody is signed in yet")
+def begin_accepting() -> ResponseReturnValue:
+    """Lead to the provider to accept the invitation whose link was followed, or whose code was sent, in this browser."""
+    back = url_for("password_links.password_page")
+    if not session.get(INVITATION_KEY):
+        return redirect(back, code=303)
+    try:
+        return openid.begin("accept", back=back)
+    except ProviderFailed as error:
+        return _show(error.message, error.status, back)
+
+
 @page.form(Action.IDENTITY_LINK, BUTTON, lock=no_lock, rule="/account/provider/unlink")
 def unlink_identity(_locked: None, _body: dict[str, Any], sent: Sent) -> Done:
     """Unlink one's account at the provider."""
@@ -123,8 +140,9 @@ def come_back() -> ResponseReturnValue:
     except ProviderFailed as error:
         return _show(error.message, error.status, back)
     try:
+        accept = _find_way(pending)
         with transaction():
-            token = _accept(pending, vouched)
+            token = accept(vouched)
     except Unauthenticated as error:
         return _refuse(pending, error.message, HTTPStatus.UNAUTHORIZED, back, error.code)
     except RuleBroken as error:
@@ -140,7 +158,7 @@ def come_back() -> ResponseReturnValue:
     elif find_waiting_person(token):
         target = url_for("sign_in.code_page", next=pending.next or None)
     else:
-        target = pending.next or url_for("today.today")
+        target = (pending.purpose == "sign_in" and pending.next) or url_for("today.today")
     response = set_session_cookie(redirect(target, code=303), Interface.STAFF, token)
     # A sign-in that waits for a code isn't complete, and a browser knows only whoever has been in.
     signed_in = find_staff_session(token)
@@ -150,21 +168,37 @@ def come_back() -> ResponseReturnValue:
 def _is_same_session(pending: Pending) -> bool:
     """Tell whether whoever comes back to confirm or to link is still in the session in which they began."""
     actor: Actor | None = g.actor
-    return pending.purpose == "sign_in" or (
+    return pending.purpose in {"sign_in", "accept"} or (
         actor is not None and str(actor.session_id) == pending.session_id
     )
 
 
-def _accept(pending: Pending, vouched: Vouched) -> str | None:
-    """Make the change; return the token for the session's cookie, if there is a new one."""
+def _find_way(pending: Pending) -> Callable[[Vouched], str | None]:
+    """Return what makes the change: it returns the token for the session's cookie, if there is a new one.
+
+    Raises Unauthenticated for an invitation that has ended.
+    """
     if pending.purpose == "link":
-        identities.link_identity(current_actor(), vouched)
-        return None
+        return _link
     if pending.purpose == "confirm":
-        return provider_sign_in.confirm_session(current_actor(), vouched)
+        return partial(provider_sign_in.confirm_session, current_actor())
+    if pending.purpose == "sign_in":
+        return partial(_sign_in, provider_sign_in.sign_in)
+    secret = session.get(INVITATION_KEY, "")
+    link = provider_invitations.check_invitation(secret, request.remote_addr or "")
+    return partial(_sign_in, partial(provider_invitations.accept_invitation, link))
+
+
+def _link(vouched: Vouched) -> None:
+    identities.link_identity(current_actor(), vouched)
+
+
+def _sign_in(begin: Callable[[Vouched], str], vouched: Vouched) -> str:
+    """Begin a session in place of one before, which may be somebody else's."""
     if g.actor:
         operations.sign_out(g.actor)
-    return provider_sign_in.sign_in(vouched)
+    session.pop(INVITATION_KEY, None)
+    return begin(vouched)
 
 
 def _refuse(

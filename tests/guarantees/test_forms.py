@@ -27,6 +27,7 @@ BY_HAND = {
     "form_drafts.discard": NO_RECORD,
     "form_drafts.keep": NO_RECORD,
     "notes.autosave": "answers the script of the editor, which keeps the words, in JSON",
+    "password_links.accept_at_provider": "takes a secret, which is never kept or shown again",
     "password_links.choose_password": "takes a secret, which is never kept or shown again",
     "password_links.request_link": "nobody is signed in; the answer is the same for every address",
     "portal_form_drafts.discard": NO_RECORD,

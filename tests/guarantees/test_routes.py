@@ -92,6 +92,7 @@ def test_every_route_is_declared_and_public_ones_give_a_reason(session_app):
         "GET /sign-in/password",
         "GET /sign-in/password/<string:token>",
         "GET /sign-in/provider",
+        "GET /sign-in/provider/invitation",
         "GET /sign-in/provider/return",
         "GET /sign-out/provider",
         "POST /api/v1/oauth/introspect",
@@ -106,6 +107,7 @@ def test_every_route_is_declared_and_public_ones_give_a_reason(session_app):
         "POST /sign-in/again",
         "POST /sign-in/code",
         "POST /sign-in/forgotten",
+        "POST /sign-in/invitation",
         "POST /sign-in/password",
         "POST /sign-in/passkey",
     }

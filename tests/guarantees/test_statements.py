@@ -173,6 +173,7 @@ NO_PAGES = {
     "session_time.look",
     "sign_in.code_page",
     "sign_in.home",
+    "single_sign_on.begin_accepting",
     "single_sign_on.begin_confirmation",
     "single_sign_on.begin_linking",
     "single_sign_on.begin_sign_in",

@@ -24,10 +24,13 @@ from caseapp.core.clock import now
 from caseapp.core.settings import Provider
 from caseapp.core.settings import active as active_settings
 from caseapp.core.settings import use as use_settings
+from caseapp.core.transaction import transaction
+from caseapp.domain.auth.identities import Vouched, link_identity
 from tests.support.loopback import served
 
 CLIENT_ID, CLIENT_SECRET, NAME = "caseapp", "provider-secret-of-the-tests", "Example ID"
 SUBJECT = "248289761001"
+START = "/sign-in/provider"
 
 
 class Client(ClientMixin):  # type: ignore[misc]
@@ -182,6 +185,19 @@ class SampleProvider:
         """Name the provider in the settings of the application."""
         provider = Provider(self.issuer, CLIENT_ID, CLIENT_SECRET, NAME, frozenset({"mfa"}))
         use_settings(replace(active_settings(), provider=replace(provider, **changes)))
+
+
+def link(actor, provider, subject=SUBJECT):
+    """Link an account at the provider to a member of staff."""
+    with transaction():
+        link_identity(actor, Vouched(provider.issuer, subject, now(), has_factor=False))
+
+
+def go(browser, provider, address=START):
+    """Follow the way to the provider and back; return the answer of our page."""
+    answer = browser.get(address)
+    assert answer.status_code == 302, answer.get_data(as_text=True)
+    return browser.get(provider.authorize(answer.location))
 
 
 def _grant_of(provider):

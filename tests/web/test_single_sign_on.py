@@ -16,7 +16,7 @@ from caseapp.core.sessions import ABSOLUTE_TIMEOUT, Assurance, Session
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.auth.devices import read_device
-from caseapp.domain.auth.identities import Vouched, find_identity, link_identity
+from caseapp.domain.auth.identities import find_identity
 from caseapp.domain.auth.models import Credential
 from caseapp.domain.practice.models import Practice
 from caseapp.http import openid
@@ -25,26 +25,20 @@ from tests.support import staff
 from tests.support.openid_provider import (
     CLIENT_SECRET,
     NAME,
+    START,
     SUBJECT,
     SampleProvider,
+    go,
+    link,
     query_of,
     shared_secret,
 )
 from tests.support.staff_pages import StaffBrowser
 
-START, RETURN, ACCOUNT = "/sign-in/provider", openid.RETURN_PATH, "/account"
-SIGN_OUT = "/sign-out/provider"
+RETURN, ACCOUNT = openid.RETURN_PATH, "/account"
 LINK, UNLINK = "/account/provider/link", "/account/provider/unlink"
 DESK, COOKIE = "__Host-desk", "__Host-form"
 LATER = timedelta(minutes=6)
-
-
-@pytest.fixture
-def provider(app):
-    made = SampleProvider(openid.return_address())
-    with made.running():
-        made.use()
-        yield made
 
 
 @pytest.fixture
@@ -53,18 +47,6 @@ def coach(provider):
     actor = staff.add("coach")
     link(actor, provider)
     return actor
-
-
-def link(actor, provider, subject=SUBJECT):
-    with transaction():
-        link_identity(actor, Vouched(provider.issuer, subject, now(), has_factor=False))
-
-
-def go(browser, provider, address=START):
-    """Follow the way to the provider and back; return the answer of our page."""
-    answer = browser.get(address)
-    assert answer.status_code == 302, answer.get_data(as_text=True)
-    return browser.get(provider.authorize(answer.location))
 
 
 def is_refused(browser, answer, status=400):
@@ -498,69 +480,3 @@ def test_check_says_whether_the_provider_can_be_used(provider):
     [result] = installation_checks.check_provider()
     assert result.level == FAULT
     assert "names a different issuer" in result.text
-
-
-def sign_out_of(browser):
-    """Sign out of the staff pages and return the sign-in page that follows."""
-    sent = {"csrf_token": staff.csrf(browser.get("/today"))}
-    answer = browser.post("/sign-out", data=sent)
-    assert (answer.status_code, answer.location) == (303, "/sign-in")
-    return browser.get("/sign-in")
-
-
-@pytest.mark.both
-def test_signing_out_ends_our_session_and_offers_to_sign_out_at_the_provider(
-    coach, provider, visitor
-):
-    """OpenID Connect RP-Initiated Logout 1.0, without an ID token, since none is kept."""
-    provider.metadata = {"end_session_endpoint": f"{provider.issuer}/sign-out?from=menu"}
-    go(visitor, provider)
-    # While somebody is signed in here, nothing leads to signing out there.
-    assert visitor.get(SIGN_OUT).location == "/today"
-    shown = sign_out_of(visitor)
-    assert session_of(coach).ended_at is not None
-    assert f"Sign out at {NAME}" in shown.get_data(as_text=True)
-    assert "Refresh" not in shown.headers
-    answer = visitor.get(SIGN_OUT)
-    assert answer.location.startswith(f"{provider.issuer}/sign-out?from=menu&")
-    assert query_of(answer.location) == {
-        "from": "menu",
-        "client_id": "caseapp",
-        "post_logout_redirect_uri": provider_back(),
-    }
-    # The offer is made once.
-    assert SIGN_OUT not in visitor.get("/sign-in").get_data(as_text=True)
-
-
-def provider_back():
-    return openid.return_address().removesuffix(RETURN) + "/sign-in"
-
-
-def test_practice_can_have_signing_out_lead_on_to_the_provider(app, coach, provider, visitor):
-    admin = StaffBrowser(app, staff.add("admin"))
-    assert admin.send("/settings", signs_out_at_provider="yes").status_code == 303
-    provider.metadata = {"end_session_endpoint": f"{provider.issuer}/sign-out"}
-    go(visitor, provider)
-    assert sign_out_of(visitor).headers["Refresh"] == f"0; url={SIGN_OUT}"
-
-
-@pytest.mark.parametrize(
-    "told", [{}, {"end_session_endpoint": "ftp://127.0.0.1/out"}, {"end_session_endpoint": 7}]
-)
-def test_provider_without_a_way_to_sign_out_is_left_out(coach, provider, visitor, told):
-    provider.metadata = told
-    go(visitor, provider)
-    assert SIGN_OUT not in sign_out_of(visitor).get_data(as_text=True)
-    assert visitor.get(SIGN_OUT).location == "/sign-in"
-
-
-def test_provider_that_is_down_and_a_password_sign_out_here_alone(coach, provider, visitor):
-    provider.metadata = {"end_session_endpoint": f"{provider.issuer}/sign-out"}
-    staff.sign_in(visitor, coach)
-    assert SIGN_OUT not in sign_out_of(visitor).get_data(as_text=True)
-    go(visitor, provider)
-    # With another name its metadata are loaded again.
-    provider.is_down = True
-    provider.use(name="Other ID")
-    assert SIGN_OUT not in sign_out_of(visitor).get_data(as_text=True)
-    assert session_of(coach).ended_at is not None

@@ -9,15 +9,12 @@ from base64 import b64decode, b64encode
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-import sqlalchemy as sa
-
 from caseapp.core import outbox
 from caseapp.core.clock import now
-from caseapp.core.database import db
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
 from caseapp.domain.audit.queries import list_details_since
-from caseapp.domain.auth.models import Credential
+from caseapp.domain.auth.passwords import has_accepted
 from caseapp.domain.auth.rules import ADDRESS_WAIT
 from caseapp.domain.auth.sealing import open_secret, seal_secret
 from caseapp.domain.users.staff_mail import send_staff_mail
@@ -33,7 +30,7 @@ def tell_old_address(user_id: UUID, address: str) -> None:
 
     No record keeps it, so the task does, sealed as a credential is.
     """
-    if not _has_signed_in(user_id):
+    if not has_accepted(user_id):
         return
     seal_id = new_id()
     number, sealed = seal_secret(seal_id, user_id, address)
@@ -62,14 +59,4 @@ def send_address_mail(payload: Mapping[str, Any]) -> bool:
 def is_address_new(user_id: UUID) -> bool:
     """Tell whether the address of somebody who can sign in was changed less than a day ago, as the log says."""
     changes = list_details_since(now() - ADDRESS_WAIT, Action.USER_MANAGE, user_id)
-    return any("email" in found.get("fields", ()) for found in changes) and _has_signed_in(user_id)
-
-
-def _has_signed_in(user_id: UUID) -> bool:
-    """Tell whether somebody has a password or an account at the provider, and so not only an invitation."""
-    found = sa.exists().where(
-        Credential.person_id == user_id,
-        Credential.kind.in_(("password", "identity")),
-        Credential.ended_at.is_(None),
-    )
-    return bool(db.session.scalar(sa.select(found)))
+    return any("email" in found.get("fields", ()) for found in changes) and has_accepted(user_id)

@@ -23,7 +23,7 @@ from caseapp.core.permissions import Action
 from caseapp.core.tokens import hash_token
 from caseapp.domain.audit.operations import record
 from caseapp.domain.auth.models import Credential
-from caseapp.domain.auth.passwords import end_access
+from caseapp.domain.auth.passwords import end_access, has_password
 from caseapp.domain.auth.sealing import open_secret, seal_secret
 from caseapp.domain.practice.queries import get_practice
 from caseapp.domain.users.queries import get_user_by_email, require_active
@@ -44,6 +44,11 @@ REQUIRED = Reason(
     "single_sign_on_required",
     "The practice requires single sign-on, so the account can’t be unlinked.",
     "To use another account, link it now: it replaces this one.",
+)
+NO_PASSWORD = Reason(
+    "no_password",
+    "You have no password here, so you couldn’t sign in any more.",
+    "Ask for a link on the sign-in page and choose a password first.",
 )
 INSERT_UNLESS_TAKEN = {
     name: dialect.insert(Credential.__table__).on_conflict_do_nothing().returning(Credential.id)
@@ -106,6 +111,11 @@ def is_provider_required(person_id: UUID) -> bool:
     return get_practice().requires_single_sign_on and is_linked(person_id)
 
 
+def is_password_refused(person_id: UUID) -> bool:
+    """Tell whether somebody can confirm who they are at the provider, and not by a password: they may have none."""
+    return is_provider_required(person_id) or (is_linked(person_id) and not has_password(person_id))
+
+
 def refuse_other_ways(person_id: UUID) -> None:
     """Refuse the passkey of somebody who has to sign in at the provider.
 
@@ -123,12 +133,22 @@ def link_identity(actor: Actor, vouched: Vouched) -> None:
     require(actor, Action.IDENTITY_LINK)
     require_active(actor)
     _end(actor.id)
+    add_identity(actor.id, vouched)
+    end_access(actor.id, but_session=actor.session_id)
+    record(actor, Action.IDENTITY_LINK, "user", actor.id, details={"identity": "linked"})
+
+
+def add_identity(person_id: UUID, vouched: Vouched) -> None:
+    """Link an identity to the account of somebody who has linked none.
+
+    Raises RuleBroken when it belongs to somebody else.
+    """
     id_ = new_id()
-    number, sealed = seal_secret(id_, actor.id, f"{vouched.issuer}\n{vouched.subject}")
+    number, sealed = seal_secret(id_, person_id, f"{vouched.issuer}\n{vouched.subject}")
     linked = db.session.execute(
         INSERT_UNLESS_TAKEN[db.engine.dialect.name].values(
             id=id_,
-            person_id=actor.id,
+            person_id=person_id,
             kind="identity",
             lookup=vouched.lookup,
             ring_number=number,
@@ -138,26 +158,29 @@ def link_identity(actor: Actor, vouched: Vouched) -> None:
     ).scalar()
     if linked is None:
         raise RuleBroken(TAKEN)
-    end_access(actor.id, but_session=actor.session_id)
-    record(actor, Action.IDENTITY_LINK, "user", actor.id, details={"identity": "linked"})
 
 
 def unlink_identity(actor: Actor) -> None:
     """Unlink one's own identity; one's other sessions end, and all of one's tokens.
 
-    Raises RuleBroken while the practice requires single sign-on of the actor, and NotFound without an identity.
+    Raises RuleBroken while the practice requires single sign-on of the actor, or they have no password, and NotFound
+    without an identity.
     """
     require(actor, Action.IDENTITY_LINK)
     if is_provider_required(actor.id):
         raise RuleBroken(REQUIRED)
     if not _end(actor.id):
         raise NotFound
+    if not has_password(actor.id):
+        raise RuleBroken(NO_PASSWORD)
     end_access(actor.id, but_session=actor.session_id)
     record(actor, Action.IDENTITY_LINK, "user", actor.id, details={"identity": "unlinked"})
 
 
 def unlink_identity_of(actor: Actor, email: str) -> None:
     """Unlink somebody's identity and end their sessions and tokens: from then on their password signs them in.
+
+    Somebody without a password has to be invited again.
 
     Raises NotFound for an unknown address, and for somebody without an identity.
     """

@@ -19,6 +19,8 @@ CREDENTIAL_KINDS = ("password", "totp", "recovery", "identity", *PASSWORD_LINK_K
 """`password`: its Argon2id hash; `totp`: the secret of an app; `recovery`: the hashes of the codes that are left;
 `identity`: issuer and subject of an account at an OpenID provider. The others hold no secret: the link or code of an
 invitation, the link and the code with which somebody who has forgotten a password chooses another one."""
+ACCEPTED_BY = ("password", "identity")
+"""With which a member of staff has accepted an invitation: with one of them somebody can sign in."""
 WAYS_IN = ("link", "card")
 """How a client comes to the page that asks for the start code: by a mailed link, or by a card."""
 IN_USE = sa.text("ended_at IS NULL")

@@ -25,7 +25,7 @@ from caseapp.domain.audit.security_events import count_event
 from caseapp.domain.auth.address_changes import is_address_new
 from caseapp.domain.auth.devices import NO_DEVICE
 from caseapp.domain.auth.models import PASSWORD_LINK_KINDS, Credential
-from caseapp.domain.auth.passwords import find_fault, set_password
+from caseapp.domain.auth.passwords import find_fault, has_accepted, set_password
 from caseapp.domain.auth.portal_access import NOT_OPENED
 from caseapp.domain.auth.rules import (
     PASSWORD_LINK_LIFETIMES,
@@ -100,7 +100,7 @@ def invite_again(actor: Actor, user_id: UUID, *, by_mail: bool) -> str | None:
     user = _lock(user_id)
     require_reach(actor, user.role)
     _refuse_disabled(user)
-    if has_password(user_id):
+    if has_accepted(user_id):
         raise RuleBroken(ACCEPTED)
     code = offer_password(user_id, "invitation", by_mail=by_mail)
     details = {"invited": "mail" if by_mail else "code"}
@@ -120,7 +120,7 @@ def make_reset_code(actor: Actor, user_id: UUID, reason: str) -> str:
     user = _lock(user_id)
     require_reach(actor, user.role)
     _refuse_disabled(user)
-    if not has_password(user_id):
+    if not has_accepted(user_id):
         raise RuleBroken(NOT_ACCEPTED)
     if is_address_new(user_id):
         raise RuleBroken(ADDRESS_CHANGED)
@@ -141,16 +141,6 @@ def _lock(user_id: UUID) -> User:
 def _refuse_disabled(user: User) -> None:
     if user.disabled_at is not None:
         raise RuleBroken(DISABLED)
-
-
-def has_password(user_id: UUID) -> bool:
-    """Tell whether somebody has chosen a password, and so has accepted their invitation."""
-    found = sa.exists().where(
-        Credential.person_id == user_id,
-        Credential.kind == "password",
-        Credential.ended_at.is_(None),
-    )
-    return bool(db.session.scalar(sa.select(found)))
 
 
 def find_reset_date(person_id: UUID) -> datetime | None:
@@ -246,21 +236,20 @@ def _find_address(user_id: UUID) -> str | None:
 
 
 @dataclass(frozen=True)
-class CheckedLink:
-    """A link or code that opens an account, and an acceptable password; only `check_link` makes one."""
+class OpenLink:
+    """A link or code that works now: its row, its kind, and whose it is; only `open_link` makes one."""
 
-    actor: Actor
     credential_id: UUID
     kind: str
-    password: str = field(repr=False)
+    actor: Actor
+    email: str
 
 
-def check_link(secret: str, password: str, address: str) -> CheckedLink:
-    """Check a link or code and the password that was chosen with it; a password that won't do costs no attempt.
+def open_link(secret: str, address: str, *kinds: str) -> OpenLink:
+    """Find what a link or code of one of these kinds opens; it is not used up.
 
     A wrong one counts in a transaction of its own; one that has ended gets the same answer as one that never was.
-    Raises Unauthenticated, TooManyAttempts for a wrong one while the limit makes wrong ones wait, and Invalid naming
-    `new_password`.
+    Raises Unauthenticated, and TooManyAttempts for a wrong one while the limit makes wrong ones wait.
     """
     hashes = {hash_token(secret), hash_token(normalize_code(secret))}
     owner = db.session.execute(
@@ -273,16 +262,38 @@ def check_link(secret: str, password: str, address: str) -> CheckedLink:
             User.role,
         )
         .join(User, User.id == Credential.person_id)
-        .where(Credential.lookup.in_(hashes), _is_open(), User.disabled_at.is_(None))
+        .where(
+            Credential.lookup.in_(hashes),
+            Credential.kind.in_(kinds),
+            _is_open(),
+            User.disabled_at.is_(None),
+        )
     ).first()
     if owner is None:
         count_attempt(password_link_limits(address))
         count_event("link")
         raise Unauthenticated(NOT_OPENED)
-    if error := find_fault(password, owner.name, owner.email):
-        raise Invalid({"new_password": [error]})
     actor = Actor(owner.id, Role(owner.role), owner.name, "web")
-    return CheckedLink(actor, owner.credential_id, owner.kind, password)
+    return OpenLink(owner.credential_id, owner.kind, actor, owner.email)
+
+
+@dataclass(frozen=True)
+class CheckedLink:
+    """A link or code that opens an account, and an acceptable password; only `check_link` makes one."""
+
+    link: OpenLink
+    password: str = field(repr=False)
+
+
+def check_link(secret: str, password: str, address: str) -> CheckedLink:
+    """Check a link or code and the password that was chosen with it; a password that won't do costs no attempt.
+
+    Raises Unauthenticated and TooManyAttempts like `open_link`, and Invalid naming `new_password`.
+    """
+    link = open_link(secret, address, *PASSWORD_LINK_KINDS)
+    if error := find_fault(password, link.actor.name, link.email):
+        raise Invalid({"new_password": [error]})
+    return CheckedLink(link, password)
 
 
 def choose_password(checked: CheckedLink) -> None:
@@ -291,23 +302,32 @@ def choose_password(checked: CheckedLink) -> None:
     In place of a forgotten one the owner is told by mail and on the page Account. Raises Unauthenticated when it was
     used or has ended since the check.
     """
-    actor, moment = checked.actor, now()
+    actor, kind = checked.link.actor, checked.link.kind
+    use_up(checked.link)
+    set_password(actor.id, checked.password)
+    if kind != "invitation":
+        outbox.enqueue(REPLACED_MAIL, {"user": actor.id.hex})
+    details = {"password": "chosen", "by": kind}
+    record(actor, Action.ACCOUNT_EDIT, "user", actor.id, details=details)
+
+
+def use_up(link: OpenLink) -> None:
+    """Use up a link or code, and lock the credentials of its owner.
+
+    Raises Unauthenticated when it was used or has ended since it was found, or the account was disabled.
+    """
+    moment = now()
     # Whoever changes the password, or uses another link or code of theirs, at the same moment waits or is seen.
-    lock_credentials(actor.id)
+    lock_credentials(link.actor.id)
     used = db.session.execute(
         sa.update(Credential)
-        .where(Credential.id == checked.credential_id, _is_open())
+        .where(Credential.id == link.credential_id, _is_open())
         .values(used_at=moment, ended_at=moment, lookup=None)
         .returning(Credential.id)
     ).scalar()
     if used is None:
         raise Unauthenticated(NOT_OPENED)
-    require_active(actor)
-    set_password(actor.id, checked.password)
-    if checked.kind != "invitation":
-        outbox.enqueue(REPLACED_MAIL, {"user": actor.id.hex})
-    details = {"password": "chosen", "by": checked.kind}
-    record(actor, Action.ACCOUNT_EDIT, "user", actor.id, details=details)
+    require_active(link.actor)
 
 
 def _is_open() -> sa.ColumnElement[bool]:

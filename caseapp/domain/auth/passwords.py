@@ -28,7 +28,13 @@ from caseapp.domain.auth.credentials import (
     verify_secret,
 )
 from caseapp.domain.auth.devices import NO_DEVICE
-from caseapp.domain.auth.models import PASSWORD_LINK_KINDS, Credential, Program, Token
+from caseapp.domain.auth.models import (
+    ACCEPTED_BY,
+    PASSWORD_LINK_KINDS,
+    Credential,
+    Program,
+    Token,
+)
 from caseapp.domain.auth.sealing import open_secret, seal_secret
 from caseapp.domain.auth.throttling import (
     Limit,
@@ -213,6 +219,25 @@ def set_password(person_id: UUID, password: str, *, but_session: UUID | None = N
     )
     add_password(person_id, password)
     end_access(person_id, but_session=but_session)
+
+
+def has_password(person_id: UUID) -> bool:
+    """Tell whether somebody has chosen a password."""
+    return _has_any(person_id, "password")
+
+
+def has_accepted(person_id: UUID) -> bool:
+    """Tell whether somebody has accepted their invitation: by a password, or with an account at the provider."""
+    return _has_any(person_id, *ACCEPTED_BY)
+
+
+def _has_any(person_id: UUID, *kinds: str) -> bool:
+    found = sa.exists().where(
+        Credential.person_id == person_id,
+        Credential.kind.in_(kinds),
+        Credential.ended_at.is_(None),
+    )
+    return bool(db.session.scalar(sa.select(found)))
 
 
 def add_password(person_id: UUID, password: str) -> None:

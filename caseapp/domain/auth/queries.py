@@ -8,6 +8,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from caseapp.core import settings
 from caseapp.core.actor import Actor, require
 from caseapp.core.clock import now
 from caseapp.core.database import db, run
@@ -16,7 +17,14 @@ from caseapp.core.permissions import Action, Role
 from caseapp.core.sessions import Assurance, Session, is_unexpired, session_is_live, session_params
 from caseapp.core.tokens import hash_token
 from caseapp.domain.audit.security_events import SHOWN_FOR, select_wrong_pins
-from caseapp.domain.auth.models import Credential, Passkey, PortalAccess, PortalInvitation, Token
+from caseapp.domain.auth.models import (
+    ACCEPTED_BY,
+    Credential,
+    Passkey,
+    PortalAccess,
+    PortalInvitation,
+    Token,
+)
 from caseapp.domain.auth.rules import (
     PASSWORD_LINK_LIFETIMES,
     SignInStep,
@@ -228,7 +236,7 @@ class Account:
     """The account of a member of staff; `invited_at` is when an invitation was made that they haven't accepted."""
 
     user: User
-    has_password: bool
+    has_accepted: bool
     invited_at: datetime | None
 
     @property
@@ -236,7 +244,7 @@ class Account:
         """Return which of the STATES it is in."""
         if self.user.disabled_at is not None:
             return "disabled"
-        return "active" if self.has_password else "invited"
+        return "active" if self.has_accepted else "invited"
 
     @property
     def is_expired(self) -> bool:
@@ -249,7 +257,7 @@ def list_accounts(user_id: UUID | None = None) -> list[Account]:
     """List the accounts of all staff, or of one member, by name."""
     wanted = sa.select(User).order_by(User.name, User.id)
     in_use = sa.select(Credential.person_id, Credential.kind, Credential.created_at).where(
-        Credential.kind.in_(("password", "invitation")), Credential.ended_at.is_(None)
+        Credential.kind.in_((*ACCEPTED_BY, "invitation")), Credential.ended_at.is_(None)
     )
     if user_id is not None:
         wanted, in_use = (
@@ -258,7 +266,11 @@ def list_accounts(user_id: UUID | None = None) -> list[Account]:
         )
     found = {(row.person_id, row.kind): row.created_at for row in db.session.execute(in_use)}
     return [
-        Account(user, (user.id, "password") in found, found.get((user.id, "invitation")))
+        Account(
+            user,
+            any((user.id, kind) in found for kind in ACCEPTED_BY),
+            found.get((user.id, "invitation")),
+        )
         for user in db.session.scalars(wanted)
     ]
 
@@ -273,13 +285,14 @@ def get_account(user_id: UUID) -> Account:
     raise NotFound
 
 
-def list_with_password(user_ids: Collection[UUID]) -> set[UUID]:
-    """List those of some staff who have a password, and so can sign in."""
+def list_able_to_sign_in(user_ids: Collection[UUID]) -> set[UUID]:
+    """List those of some staff who have a password, or an account at the provider while the settings name one."""
+    kinds = ACCEPTED_BY if settings.active().provider else ("password",)
     return set(
         db.session.scalars(
             sa.select(Credential.person_id).where(
                 Credential.person_id.in_(user_ids),
-                Credential.kind == "password",
+                Credential.kind.in_(kinds),
                 Credential.ended_at.is_(None),
             )
         )
@@ -302,20 +315,29 @@ def get_email(user_id: UUID) -> str:
     return db.session.get_one(User, user_id).email
 
 
-def find_password_date(user_id: UUID) -> datetime | None:
-    """Return when the password of a member of staff was set; None without one, or when that isn't known.
+@dataclass(frozen=True)
+class OwnPassword:
+    """The password of a member of staff: when it was set, or None when that isn't known."""
+
+    set_at: datetime | None
+
+
+def find_own_password(user_id: UUID) -> OwnPassword | None:
+    """Return when the password of a member of staff was set; None without one.
 
     One that was set before passwords had rows of their own has the id of its owner and the date of the account, as
-    migration 0033 made them.
+    migration 0033 made them: when it was set isn't known.
     """
-    return db.session.scalar(
-        sa.select(Credential.created_at).where(
+    row = db.session.execute(
+        sa.select(Credential.id, Credential.created_at).where(
             Credential.person_id == user_id,
             Credential.kind == "password",
             Credential.ended_at.is_(None),
-            Credential.id != Credential.person_id,
         )
-    )
+    ).first()
+    if row is None:
+        return None
+    return OwnPassword(None if row.id == user_id else row.created_at)
 
 
 def list_tokens(user_id: UUID) -> Sequence[Token]:

@@ -16,7 +16,7 @@ from caseapp.core.permissions import Action, Role
 from caseapp.core.reads import List, note_list, note_shown
 from caseapp.domain.alerts.recipients import as_staff_member
 from caseapp.domain.alerts.rules import is_supervisor
-from caseapp.domain.auth.queries import list_with_password
+from caseapp.domain.auth.queries import list_able_to_sign_in
 from caseapp.domain.clients.codes import COACH, SECOND_PERSON
 from caseapp.domain.clients.matches import list_denied
 from caseapp.domain.clients.models import CareTeamMember, Client
@@ -230,7 +230,7 @@ def lock_members(*user_ids: UUID) -> list[LockedMember]:
 
 def _is_last_admin(user: User, accounts: Sequence[User]) -> bool:
     admins = {one.id for one in accounts if one.role == Role.ADMIN and one.disabled_at is None}
-    return user.id in admins and not list_with_password(admins - {user.id})
+    return user.id in admins and not list_able_to_sign_in(admins - {user.id})
 
 
 def lock_with_others(

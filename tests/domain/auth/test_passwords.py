@@ -39,7 +39,7 @@ from caseapp.domain.auth.passwords import (
     confirm_session,
 )
 from caseapp.domain.auth.queries import (
-    find_password_date,
+    find_own_password,
     find_staff_session,
     find_token,
     list_sessions,
@@ -100,9 +100,9 @@ def test_date_of_a_password_of_a_release_before_is_not_known(coach):
     moved = {"id": coach.id, "ring_number": None, "secret": hash_secret(staff.PASSWORD).encode()}
     with transaction():
         db.session.execute(sa.update(Credential).values(moved))
-    assert find_password_date(coach.id) is None
+    assert find_own_password(coach.id).set_at is None
     change(actor_of(enter()))
-    assert find_password_date(coach.id) is not None
+    assert find_own_password(coach.id).set_at is not None
 
 
 def test_sealed_hash_opens_nothing_for_another_person(coach):
@@ -147,7 +147,7 @@ def test_reset_ends_every_session_and_token(coach):
 
 
 def test_password_that_was_replaced_is_gone_and_its_times_stay(coach):
-    first = find_password_date(coach.id)
+    first = find_own_password(coach.id).set_at
     change(actor_of(enter()))
     rows = db.session.scalars(sa.select(Credential).order_by(Credential.ended_at.is_(None))).all()
     assert [(row.secret is None, row.ended_at is None) for row in rows] == [
