@@ -12,6 +12,8 @@ from caseapp.domain.auth import operations, passwords, queries
 from caseapp.domain.auth.identities import find_identity, unlink_identity
 from caseapp.domain.auth.schemas import (
     OwnIdentityResponseSchema,
+    OwnLanguage,
+    OwnLanguageSchema,
     PasswordChange,
     PasswordChangeSchema,
     SessionResponseSchema,
@@ -45,7 +47,14 @@ def get_me() -> dict[str, Any]:
 
 def _describe(actor: Actor) -> dict[str, Any]:
     may = sorted(filter(actor.may, ACTIONS_BY_ROLE[actor.role]))
-    return {"id": actor.id, "name": actor.name, "role": actor.role, "may": may}
+    language = queries.get_member(actor.id).language
+    return {
+        "id": actor.id,
+        "name": actor.name,
+        "role": actor.role,
+        "language": language,
+        "may": may,
+    }
 
 
 @blueprint.route("/me/password", "POST")
@@ -58,6 +67,18 @@ def change_password(body: PasswordChange) -> dict[str, Any]:
     checked = passwords.check_change(actor, body)
     with transaction():
         passwords.change_password(checked)
+    return _describe(actor)
+
+
+@blueprint.route("/me/language", "POST")
+@needs(Action.ACCOUNT_EDIT)
+@blueprint.response_schema(MeResponseSchema())
+@blueprint.request_schema(OwnLanguageSchema())
+def save_language(body: OwnLanguage) -> dict[str, Any]:
+    """Set the language of the mail that you get; null for the practice's."""
+    actor = current_actor()
+    with transaction():
+        operations.set_own_language(actor, body.language)
     return _describe(actor)
 
 

@@ -60,6 +60,7 @@ def _describe(account: Account) -> dict[str, Any]:
         "email": user.email,
         "role": user.role,
         "supervisor_id": user.supervisor_id,
+        "language": user.language,
         "needs_cosignature": user.needs_cosignature,
         "state": account.state,
         "invited_at": account.invited_at,
@@ -123,10 +124,10 @@ def get_person(user_id: UUID) -> dict[str, Any]:
 @blueprint.request_schema(DETAILS)
 @blueprint.requires_if_match
 def update_person(user_id: UUID, body: dict[str, Any], version: int) -> dict[str, Any]:
-    """Change the name or the email address; another address ends their sessions and tokens."""
+    """Change name, email address or language of their mail; another address ends their sessions and tokens."""
     with transaction():
         user = get_account(user_id).user
-        current = {"name": user.name, "email": user.email}
+        current = {"name": user.name, "email": user.email, "language": user.language}
         update_member(
             current_actor(), user_id, merge_changes(MemberDetailsSchema(), current, body), version
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from caseapp.core.i18n import LANGUAGES
 from caseapp.core.permissions import READING_SCOPES, SCOPES, Role
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth.identities import find_identity, unlink_identity_of
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
     from caseapp.cli.context import CommandContext
 
-NOBODY = "nobody"
+NOBODY, PRACTICES = "nobody", "practice"
 ROLES = ["coach", "supervisor", "admin"]
 
 
@@ -123,12 +124,26 @@ def make_code(context: CommandContext, email: str, reason: str) -> None:
 @click.argument("email")
 @click.option("--name", help="Their new name.")
 @click.option("--email", "new_email", metavar="EMAIL", help="Their new email address.")
+@click.option(
+    "--language",
+    type=click.Choice([*LANGUAGES, PRACTICES]),
+    help=f"The language of their mail; `{PRACTICES}` for the practice's.",
+)
 @click.pass_obj
-def edit(context: CommandContext, email: str, name: str | None, new_email: str | None) -> None:
-    """Change the name or the email address of a user; another address ends their sessions and tokens."""
+def edit(
+    context: CommandContext,
+    email: str,
+    name: str | None,
+    new_email: str | None,
+    language: str | None,
+) -> None:
+    """Change the name, the email address or the language of a user; another address ends their sessions and tokens."""
     with context.open_as() as actor, transaction():
         found = get_user_by_email(email)
-        details = MemberDetails(name or found.name, new_email or found.email)
+        chosen = found.language if language is None else language
+        details = MemberDetails(
+            name or found.name, new_email or found.email, None if chosen == PRACTICES else chosen
+        )
         update_member(actor, found.id, details, found.version)
     click.echo(f"{details.name}, {details.email}")
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from flask import Blueprint, redirect, render_template, url_for
 
+from caseapp.core.i18n import LANGUAGES
 from caseapp.core.permissions import Action, list_scopes
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth import operations, passwords
@@ -16,6 +17,7 @@ from caseapp.domain.auth.password_links import find_reset_date
 from caseapp.domain.auth.queries import (
     OwnPassword,
     find_own_password,
+    get_member,
     list_current_tokens,
     list_sessions,
 )
@@ -23,6 +25,8 @@ from caseapp.domain.auth.schemas import (
     TOKEN_LIFETIMES,
     NewToken,
     NewTokenSchema,
+    OwnLanguage,
+    OwnLanguageSchema,
     PasswordChange,
     PasswordChangeSchema,
     SessionChoiceSchema,
@@ -61,7 +65,7 @@ SCOPE_LABELS = {
 
 @dataclass(frozen=True)
 class Account:
-    """Somebody's sessions and tokens, their password, if any, their second factor, and what they linked.
+    """Somebody's sessions and tokens, password, second factor and language, each if any, and what they linked.
 
     `password_reset_at` is when a password was last replaced by a link or code for a forgotten one.
     """
@@ -72,6 +76,7 @@ class Account:
     has_factor: bool
     identity: Identity | None
     tokens: Sequence[Token]
+    language: str | None
 
 
 def load_account() -> Account:
@@ -84,6 +89,7 @@ def load_account() -> Account:
         has_second_factor(actor.id),
         find_identity(actor.id),
         list_current_tokens(actor.id),
+        get_member(actor.id).language,
     )
 
 
@@ -99,6 +105,7 @@ def account_page(found: Account, forms: Forms) -> str:
         account=found,
         own_session=current_actor().session_id,
         scopes={scope: SCOPE_LABELS[scope] for scope in list_scopes(current_actor().role)},
+        languages=LANGUAGES,
         lifetimes={days: f"{days} days" for days in TOKEN_LIFETIMES},
     )
 
@@ -116,6 +123,19 @@ def change_password(change: PasswordChange, sent: Sent) -> ResponseReturnValue:
         passwords.change_password(checked)
     flash("password_changed")
     return redirect(url_for("account.account_page"), code=303)
+
+
+@page.form(
+    Action.ACCOUNT_EDIT,
+    Body(OwnLanguageSchema, OwnLanguage),
+    lock=no_lock,
+    rule="/account/language",
+    values=lambda found: {"language": found.language},
+)
+def save_language(_locked: None, chosen: OwnLanguage, sent: Sent) -> Done:
+    """Save the language of one's own mail."""
+    operations.set_own_language(sent.actor, chosen.language)
+    return Done(url_for("account.account_page"), "saved")
 
 
 @page.form(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Blueprint, redirect, render_template, request, url_for
 
 from caseapp.core import settings
+from caseapp.core.i18n import LANGUAGES
 from caseapp.core.pagination import PAGE_SIZE, page_in_memory
 from caseapp.core.permissions import STAFF_ROLES, Action, Role
 from caseapp.core.transaction import transaction
@@ -143,7 +144,12 @@ invitation = FormPage(blueprint, "/people/invite", Action.USER_MANAGE, load_supe
 def invite_page(supervisors: dict[str, str], forms: Forms) -> str:
     """Ask whom to invite."""
     return render_template(
-        "people/invite.html", forms=forms, supervisors=supervisors, roles=ROLE_LABELS, **_ways()
+        "people/invite.html",
+        forms=forms,
+        supervisors=supervisors,
+        roles=ROLE_LABELS,
+        languages=LANGUAGES,
+        **_ways(),
     )
 
 
@@ -223,6 +229,7 @@ def person_page(view: PersonView, forms: Forms) -> str:
         view=view,
         forms=forms,
         roles=ROLE_LABELS,
+        languages=LANGUAGES,
         reset_reasons=RESET_REASONS,
         supervisor=view.supervisors.get(str(user.supervisor_id)),
         hand_over_address=settings.active().base_url
@@ -244,7 +251,7 @@ def lock_person(_actor: Actor, user_id: UUID) -> LockedMember:
 
 
 def person_values(view: PersonView) -> dict[str, object]:
-    """Return what the form of the name and the address sends untouched."""
+    """Return what the form of name, address and language sends untouched."""
     return {name: getattr(view.account.user, name) for name in MemberDetailsSchema().fields}
 
 
@@ -255,7 +262,7 @@ def person_values(view: PersonView) -> dict[str, object]:
     values=person_values,
 )
 def save_person(_locked: None, details: MemberDetails, sent: Sent) -> Done:
-    """Save the name and the address."""
+    """Save the name, the address and the language."""
     update_member(sent.actor, sent.args["user_id"], details, sent.version)
     return Done(_address(sent), "person_saved")
 

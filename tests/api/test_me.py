@@ -90,6 +90,15 @@ def test_change_of_password_ends_sessions_and_tokens(app, staff):
     assert staff["coach2"].get("/me").status_code == 200
 
 
+def test_language_of_ones_own_mail_is_set(staff):
+    coach, admin = staff["coach"], staff["admin"]
+    assert coach.get("/me").get_json()["language"] is None
+    assert_refuses(coach, "POST", "/me/language", [("language", {"language": "de"})])
+    assert coach.post("/me/language", {"language": "es"}).get_json()["language"] == "es"
+    person = admin.get(f"/people/{coach.actor.id}")
+    assert person.get_json()["language"] == "es"
+
+
 def test_wrong_passwords_are_counted(staff):
     wrong = NEW | {"password": "wrong"}
     with at(now()):

@@ -226,7 +226,15 @@ def test_user_is_invited_edited_promoted_disabled_and_enabled(app, run_command):
     assert f"{ines}  Ines Okafor, coach  invited\n" in run_command("user", "list").output
     with pytest.raises(Unauthenticated):
         check_link(code, PASSWORD, "192.0.2.1")
-    assert run_command("user", "edit", ines, "--name", "Ines Ruiz").output == f"Ines Ruiz, {ines}\n"
+    edit = ("user", "edit", ines)
+    for options, language in (
+        (("--language", "es"), "es"),
+        (("--name", "Ines Ruiz"), "es"),
+        (("--language", "practice"), None),
+    ):
+        assert run_command(*edit, *options).exit_code == 0
+        assert get_user_by_email(ines).language == language
+    assert run_command(*edit).output == f"Ines Ruiz, {ines}\n"
     assert (
         run_command("user", "role", ines, "supervisor").output
         == f"{ines} now has the role supervisor.\n"
@@ -235,5 +243,5 @@ def test_user_is_invited_edited_promoted_disabled_and_enabled(app, run_command):
     assert run_command("user", "disable", ines).exit_code == 0
     assert run_command("user", "enable", ines).output == f"{ines} can sign in again.\n"
     code = run_command("user", "code", "coach@practice.test", "--reason", "forgotten").output
-    assert check_link(code.strip(), PASSWORD, "192.0.2.1").actor.name == "Marta Lindqvist"
+    assert check_link(code.strip(), PASSWORD, "192.0.2.1").link.actor.name == "Marta Lindqvist"
     assert run_command("user", "code", ines, "--reason", "forgotten").exit_code == 1

@@ -425,6 +425,7 @@ BODIES: dict[str, dict[str, object]] = {
     },
     f"POST {API}/notes/<uuid:signed_note_id>/return": {"comment": "Say who was in the room."},
     f"POST {API}/people/<uuid:user_id>/cosignature": {"needs_cosignature": True},
+    f"POST {API}/me/language": {"language": "es"},
     f"PATCH {API}/followups/<uuid:followup_id>": {
         "result": "reached",
         "method": "call",

@@ -91,6 +91,7 @@ LATER_COLUMNS = {
     ("worksheet_upload", "read_at"),
     ("worksheet_upload", "writing_key_id"),
     ("user_account", "deputy_id"),
+    ("user_account", "language"),
     ("user_account", "needs_cosignature"),
     ("user_account", "on_call_hours"),
     ("user_account", "phone"),
@@ -522,9 +523,9 @@ def test_every_row_of_the_old_schema_comes_through_and_goes_back(old_database: s
             for row in after[table]
         )
     assert {
-        tuple(map(row.pop, ("deputy_id", "phone", "on_call_hours", "needs_cosignature")))
+        tuple(map(row.pop, ("deputy_id", "phone", "on_call_hours", "needs_cosignature", "language")))
         for row in after["user_account"]
-    } == {(None, "", "", False)}
+    } == {(None, "", "", False, None)}
     check_ways_in(after)
     chained = ("stream", "seq", "ring_number", "mac")
     assert {tuple(map(row.pop, chained)) for row in after["audit_event"]} == {(None,) * 4}

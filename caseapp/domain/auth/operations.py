@@ -125,6 +125,18 @@ def sign_out(actor: Actor) -> str | None:
     return method
 
 
+def set_own_language(actor: Actor, language: str | None) -> None:
+    """Set the language of the mail that one gets; None for the practice's."""
+    require(actor, Action.ACCOUNT_EDIT)
+    require_active(actor)
+    user = db.session.get_one(User, actor.id, with_for_update=True, populate_existing=True)
+    if user.language == language:
+        return
+    user.language = language
+    db.session.flush()
+    record(actor, Action.ACCOUNT_EDIT, "user", actor.id, details={"fields": ["language"]})
+
+
 def end_own_session(actor: Actor, session_id: UUID) -> Session:
     """End one of one's own sessions, which may be the one that the request came with, and return it.
 

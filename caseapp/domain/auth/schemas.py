@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from marshmallow import Schema, fields, post_load, validate
 
 from caseapp.core.database import max_length
-from caseapp.core.i18n import lazy_gettext
+from caseapp.core.i18n import LANGUAGES, lazy_gettext
 from caseapp.core.permissions import SCOPES
 from caseapp.core.schemas import RequiredText
 from caseapp.domain.auth.models import Passkey, Program, Token
@@ -100,6 +100,32 @@ class PasswordChangeSchema(Schema):
     def make(self, data: dict[str, Any], **_: object) -> PasswordChange:
         """Build the dataclass."""
         return PasswordChange(**data)
+
+
+class MailLanguage(fields.String):
+    """The language of the mail that a member of staff gets; null for the practice's."""
+
+    def __init__(self) -> None:
+        """Allow the languages of the interface."""
+        super().__init__(load_default=None, allow_none=True, validate=validate.OneOf(LANGUAGES))
+
+
+@dataclass(frozen=True)
+class OwnLanguage:
+    """The language of the mail that a member of staff gets; None for the practice's."""
+
+    language: str | None
+
+
+class OwnLanguageSchema(Schema):
+    """Input of the language of one's own mail; null for the practice's."""
+
+    language = MailLanguage()
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> OwnLanguage:
+        """Build the dataclass."""
+        return OwnLanguage(**data)
 
 
 class SessionChoiceSchema(Schema):

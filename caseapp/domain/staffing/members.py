@@ -58,6 +58,7 @@ def invite_member(actor: Actor, new: NewMember) -> tuple[UUID, str | None]:
         None,
         supervisor=supervisor.email if supervisor else None,
     )
+    user.language = new.language
     found = as_staff_member(supervisor) if supervisor else None
     faults = list_supervisor_faults(found, as_staff_member(user))
     if faults or (supervisor is None and new.supervisor_id is not None):
@@ -77,7 +78,7 @@ def _hold_supervisor(user_id: UUID | None) -> User | None:
 def update_member(
     actor: Actor, user_id: UUID, details: MemberDetails, expected_version: int
 ) -> User:
-    """Change the name and the email address of a member of staff; another address ends their sessions and tokens.
+    """Change the name, the address and the language of a member of staff; a new address ends their sessions and tokens.
 
     The address before is told, and for a day no link or code replaces their password.
     Raises NotFound, Invalid naming each field at fault, Stale when the account has changed since, and Forbidden for an
@@ -91,7 +92,11 @@ def update_member(
     if errors := find_member_errors(details.email, details.name, user_id):
         raise Invalid(errors)
     set_committed_value(user, "version", expected_version)
-    values = {"name": details.name.strip(), "email": normalize_email(details.email)}
+    values = {
+        "name": details.name.strip(),
+        "email": normalize_email(details.email),
+        "language": details.language,
+    }
     before = user.email
     changed = [name for name, value in values.items() if getattr(user, name) != value]
     for name in changed:

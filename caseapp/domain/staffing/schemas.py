@@ -12,7 +12,7 @@ from caseapp.core.errors import Invalid
 from caseapp.core.permissions import STAFF_ROLES, Role
 from caseapp.core.schemas import RequiredText
 from caseapp.domain.auth.queries import STATES
-from caseapp.domain.auth.schemas import INVITATION_WAYS
+from caseapp.domain.auth.schemas import INVITATION_WAYS, MailLanguage
 from caseapp.domain.clients.codes import (
     DENIAL_END_REASONS,
     DENIAL_REASONS,
@@ -89,14 +89,16 @@ class NewMember:
     role: str
     supervisor_id: UUID | None
     way: str
+    language: str | None = None
 
 
 @dataclass(frozen=True)
 class MemberDetails:
-    """The name and the email address of a member of staff."""
+    """The name and the email address of a member of staff, and the language of their mail; None for the practice's."""
 
     name: str
     email: str
+    language: str | None = None
 
 
 @dataclass(frozen=True)
@@ -182,6 +184,7 @@ class NewMemberSchema(Schema):
         validate=validate.OneOf(INVITATION_WAYS, error="Choose how they get the invitation."),
         error_messages={"required": "Choose how they get the invitation."},
     )
+    language = MailLanguage()
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> NewMember:
@@ -190,7 +193,7 @@ class NewMemberSchema(Schema):
 
 
 class MemberDetailsSchema(Schema):
-    """Input of the name and the email address of a member of staff."""
+    """Input of the name, the email address and the language of a member of staff."""
 
     name = RequiredText("Enter a name", max_length(User.name))
     email = fields.String(
@@ -198,6 +201,7 @@ class MemberDetailsSchema(Schema):
         validate=validate.Length(1, max_length(User.email)),
         error_messages={"required": "Enter an email address."},
     )
+    language = MailLanguage()
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> MemberDetails:
@@ -258,6 +262,7 @@ class MemberResponseSchema(Schema):
     email = fields.String(required=True)
     role = fields.String(required=True)
     supervisor_id = fields.UUID(required=True, allow_none=True)
+    language = fields.String(required=True, allow_none=True)
     needs_cosignature = fields.Boolean(required=True)
     state = fields.String(required=True, validate=validate.OneOf(STATES))
     invited_at = fields.AwareDateTime(required=True, allow_none=True)

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from caseapp.core.database import PRINTED, Model, between, one_of
+from caseapp.core.i18n import LANGUAGES
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import STAFF_ROLES, Role
 
@@ -31,6 +32,8 @@ class User(Model):
     on_call_hours: Mapped[str] = mapped_column(
         sa.String(60), default="", server_default=sa.text("''")
     )
+    language: Mapped[str | None] = mapped_column(sa.String(5), info=one_of(LANGUAGES))
+    """The language of the mail that they get; None for the practice's."""
     needs_cosignature: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
     """Whether a supervisor co-signs each note that this coach signs."""
     created_at: Mapped[datetime]

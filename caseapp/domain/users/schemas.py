@@ -11,4 +11,5 @@ class MeResponseSchema(Schema):
     id = fields.UUID(required=True)
     name = fields.String(required=True)
     role = fields.String(required=True)
+    language = fields.String(required=True, allow_none=True)
     may = fields.List(fields.String(), required=True)

@@ -14,9 +14,10 @@ from caseapp.core.actor import operator
 from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, Invalid, RuleBroken, Stale
+from caseapp.core.i18n import gettext, in_language
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import AuditEvent
-from caseapp.domain.auth.operations import create_token
+from caseapp.domain.auth.operations import create_token, set_own_language
 from caseapp.domain.auth.password_links import (
     check_link,
     choose_password,
@@ -37,6 +38,7 @@ from caseapp.domain.staffing.operations import disable_member
 from caseapp.domain.staffing.queries import list_leaving, lock_member, lock_with_others
 from caseapp.domain.staffing.schemas import MemberDetails, NewMember
 from caseapp.domain.users.queries import get_user_by_email
+from caseapp.domain.users.staff_mail import send_staff_mail
 from tests.support import builders, staff
 
 HERE = "192.0.2.1"
@@ -131,6 +133,23 @@ def test_another_address_ends_tokens_and_another_name_does_not(team):
         update_member(operator(), user.id, MemberDetails("Ana Ruiz", "Ana@practice.test"), 2)
     assert find_token(token) is None
     assert get_user_by_email("ana@practice.test").name == "Ana Ruiz"
+
+
+def test_mail_to_staff_is_in_the_language_that_its_reader_has_chosen(team, monkeypatch):
+    sent: list[Any] = []
+    monkeypatch.setattr("caseapp.core.mail.send", sent.append)
+    user, subjects = get_user_by_email("coach@practice.test"), []
+    for set_language in (
+        lambda: set_own_language(team["coach"], "es"),
+        lambda: update_member(operator(), user.id, MemberDetails(user.name, user.email), 2),
+    ):
+        with transaction():
+            set_language()
+        assert send_staff_mail(user.email, "forgotten-password", {"link": "x", "minutes": 60})
+        subjects.append(sent[-1].subject)
+    with in_language("es"):
+        translated = gettext("Choose a new password")
+    assert subjects == [translated, "Choose a new password"]
 
 
 def test_address_before_is_told_and_for_a_day_no_link_or_code_replaces_the_password(
