@@ -127,6 +127,13 @@ def require_noted(client_id: UUID) -> None:
         raise ReadTooLate
 
 
+def note_counted(action: Action, client_ids: Iterable[UUID]) -> None:
+    """Note clients whose records are opened only to count them, beside those of before."""
+    if (found := _current.get()) is not None:
+        counted = found.lists.setdefault(action, List(details={"counted": True}))
+        counted.client_ids.update(client_ids)
+
+
 def note_list(action: Action, shown: List) -> None:
     """Note a list that has an entry of its own."""
     if (found := _current.get()) is not None:

@@ -24,7 +24,7 @@ from caseapp.domain.clients.codes import SECOND_PERSON
 from caseapp.domain.clients.memberships import leave_everywhere, withdraw_offers_of
 from caseapp.domain.staffing.cover_operations import end_covers_by
 from caseapp.domain.staffing.operations import change_supervisor, place_people
-from caseapp.domain.staffing.queries import list_hidden
+from caseapp.domain.staffing.queries import list_hidden, note_named
 from caseapp.domain.staffing.rules import (
     ACTIVE,
     check_cosignature,
@@ -128,7 +128,12 @@ def change_role(
     require(actor, Action.USER_MANAGE)
     user, before = member.user, member.user.role
     require_reach(actor, before, role)
-    check_role(member, role, list_hidden(actor, member), has_successor=successor is not None)
+    hidden = list_hidden(actor, member)
+    try:
+        check_role(member, role, hidden, has_successor=successor is not None)
+    except RuleBroken as broken:
+        note_named(member, hidden, broken)
+        raise
     if before == Role.SUPERVISOR and role != before and successor is not None:
         place_people(actor, member, successor)
     user.role = role

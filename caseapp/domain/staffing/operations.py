@@ -49,6 +49,7 @@ from caseapp.domain.staffing.queries import (
     is_in_team,
     lacks_second,
     list_hidden,
+    note_named,
 )
 from caseapp.domain.staffing.rules import (
     check_disable,
@@ -207,7 +208,12 @@ def disable_member(actor: Actor, member: LockedMember, successor: LockedMember |
     """
     require(actor, Action.USER_MANAGE)
     require_reach(actor, member.user.role)
-    check_disable(member, list_hidden(actor, member), has_successor=successor is not None)
+    hidden = list_hidden(actor, member)
+    try:
+        check_disable(member, hidden, has_successor=successor is not None)
+    except RuleBroken as broken:
+        note_named(member, hidden, broken)
+        raise
     if successor is not None:
         place_people(actor, member, successor)
     user = member.user

@@ -10,10 +10,10 @@ from sqlalchemy.orm import aliased
 
 from caseapp.core.actor import Actor, require
 from caseapp.core.database import db
-from caseapp.core.errors import Invalid, NotFound
+from caseapp.core.errors import Invalid, NotFound, RuleBroken
 from caseapp.core.pagination import in_any
 from caseapp.core.permissions import Action, Role
-from caseapp.core.reads import List, note_list, note_shown
+from caseapp.core.reads import note_counted, note_shown
 from caseapp.domain.alerts.recipients import as_staff_member
 from caseapp.domain.alerts.rules import is_supervisor
 from caseapp.domain.auth.queries import list_able_to_sign_in
@@ -45,7 +45,7 @@ from caseapp.domain.users.models import User
 from caseapp.domain.users.queries import list_users, select_visible_coaches
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from uuid import UUID
 
     from caseapp.core.errors import Reason
@@ -58,6 +58,7 @@ def list_responsibilities(
 
     Those whom they coach and who have an open hold, an active flag or an open follow-up, and those about whom they have
     a follow-up to do. In one statement. Those whom a `reader` must not see are counted for them, and the log says so.
+    Without an actor or a reader nobody is shown them: all are only counted.
     """
     coached = select_clients_of(user_id, COACH)
     open_task = sa.and_(FollowUp.completed_at.is_(None), FollowUp.assigned_to == user_id)
@@ -95,10 +96,12 @@ def list_responsibilities(
         .order_by(Client.name, Client.id)
     )
     rows = db.session.execute(join_safety(query)).all()
-    hidden = {row.client_id for row in rows if row.is_denied}
-    note_shown(row.client_id for row in rows if row.client_id not in hidden)
-    if hidden:
-        note_list(Action.USER_MANAGE, List(hidden, details={"counted": True}))
+    is_shown = actor is not None or reader is not None
+    shown = {row.client_id for row in rows if is_shown and not row.is_denied}
+    if shown:
+        note_shown(shown)
+    if counted := {row.client_id for row in rows} - shown:
+        note_counted(Action.USER_MANAGE, counted)
     found = []
     for row in rows:
         safety = safety_from_row(row, open_listed_client_key(row.wrapped, row.client_id))
@@ -283,6 +286,17 @@ def list_leaving(actor: Actor, user_id: UUID) -> tuple[list[Reason], list[User]]
 def list_hidden(actor: Actor, member: LockedMember) -> set[UUID]:
     """List those of the clients in a member's way whom the actor must not see."""
     return _list_hidden(actor, member.numbers, member.named)
+
+
+def note_named(member: LockedMember, hidden: Collection[UUID], broken: RuleBroken) -> None:
+    """Note whom a refusal names: those in the member's way, without the `hidden` ones, who are only counted."""
+    codes = {reason.code for reason in broken.reasons}
+    named = {
+        *(member.numbers if "clients_left" in codes else ()),
+        *(member.named if "second_person" in codes else ()),
+    }
+    if shown := named.difference(hidden):
+        note_shown(shown)
 
 
 def _list_hidden(actor: Actor, *cases: dict[UUID, str]) -> set[UUID]:

@@ -78,11 +78,28 @@ def test_case_number_in_the_way_of_a_leaver_is_only_counted(team):
         assert f"{other.number}, 1 not shown." in text
     assert made.number in list_leaving(supervisor, coach.id)[0][0].message
     # The log says that the one was shown and the other only counted.
-    with collecting() as found:
-        list_leaving(admin, coach.id)
-    assert found.lists[None].client_ids == {other.client_id}
-    counted = found.lists[Action.USER_MANAGE]
-    assert (counted.client_ids, counted.details) == ({made.client_id}, {"counted": True})
+    both = {made.client_id, other.client_id}
+    for look, counted in (
+        (lambda: list_leaving(admin, coach.id), {made.client_id}),
+        (lambda: told(lambda: disable_member(admin, lock_member(coach.id), None)), both),
+        (lambda: told(lambda: change_role(admin, lock_member(coach.id), "admin", None, None)), both),
+    ):
+        with collecting() as found:
+            look()
+        assert found.lists[None].client_ids == {other.client_id}
+        listed = found.lists[Action.USER_MANAGE]
+        assert (listed.client_ids, listed.details) == (counted, {"counted": True})
+
+
+def test_change_that_names_no_client_is_logged_as_showing_none(team):
+    """Whoever changes a supervisor or a role reads no name and no number; the records are opened to judge."""
+    made = builders.case(team["coach"], "Ines Okafor")
+    builders.screen(team["coach"], made.client_id, self_harm=3)
+    with collecting() as found, transaction():
+        member = lock_member(team["coach"].id)
+        change_role(operator(), member, "supervisor", None, None)
+    assert None not in found.lists
+    assert found.lists[Action.USER_MANAGE].client_ids == {made.client_id}
 
 
 def test_admin_gets_no_explanation_and_no_conflict_of_a_denied_client(team):
