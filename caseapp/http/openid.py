@@ -313,8 +313,8 @@ def return_address() -> str:
 def begin(purpose: Purpose, *, session_id: UUID | None = None, back: str = "") -> Response:
     """Lead the browser to the provider; `back` is a page of ours to go on to, and was checked to be one.
 
-    To link an account, to accept an invitation or to confirm, the provider has to ask the person again. Raises ProviderFailed, and NotFound
-    without a provider.
+    To link an account, to accept an invitation or to confirm, the provider has to ask the person again. Raises
+    ProviderFailed, and NotFound without a provider.
     """
     client = get_client()
     asked_again = {} if purpose == "sign_in" else {"prompt": "login", "max_age": 0}

@@ -98,7 +98,7 @@ def begin_linking() -> ResponseReturnValue:
 @blueprint.get("/sign-in/provider/invitation")
 @public("nobody is signed in yet")
 def begin_accepting() -> ResponseReturnValue:
-    """Lead to the provider to accept the invitation whose link was followed, or whose code was sent, in this browser."""
+    """Lead to the provider to accept the invitation whose link was followed or code sent in this browser."""
     back = url_for("password_links.password_page")
     if not session.get(INVITATION_KEY):
         return redirect(back, code=303)

@@ -523,7 +523,9 @@ def test_every_row_of_the_old_schema_comes_through_and_goes_back(old_database: s
             for row in after[table]
         )
     assert {
-        tuple(map(row.pop, ("deputy_id", "phone", "on_call_hours", "needs_cosignature", "language")))
+        tuple(
+            map(row.pop, ("deputy_id", "phone", "on_call_hours", "needs_cosignature", "language"))
+        )
         for row in after["user_account"]
     } == {(None, "", "", False, None)}
     check_ways_in(after)

@@ -1,4 +1,4 @@
-"""The first and the last step with a real OpenID provider on loopback: accepting an invitation, and signing out there."""
+"""The first and the last step with a real OpenID provider on loopback: accepting an invitation, and signing out."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def test_whoever_has_no_password_confirms_at_the_provider_and_keeps_the_account(
     assert "confirm_password" not in text
     with pytest.raises(RuleBroken) as refused, transaction():
         unlink_identity(actor)
-    assert refused.value.reasons == [NO_PASSWORD]
+    assert refused.value.reasons == (NO_PASSWORD,)
 
 
 def sign_out_of(browser):
@@ -171,14 +171,11 @@ def test_signing_out_ends_our_session_and_offers_to_sign_out_at_the_provider(
     assert query_of(answer.location) == {
         "from": "menu",
         "client_id": "caseapp",
-        "post_logout_redirect_uri": provider_back(),
+        "post_logout_redirect_uri": openid.return_address().removesuffix(openid.RETURN_PATH)
+        + "/sign-in",
     }
     # The offer is made once.
     assert SIGN_OUT not in visitor.get("/sign-in").get_data(as_text=True)
-
-
-def provider_back():
-    return openid.return_address().removesuffix(RETURN) + "/sign-in"
 
 
 def test_practice_can_have_signing_out_lead_on_to_the_provider(app, coach, provider, visitor):

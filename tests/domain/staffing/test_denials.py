@@ -82,7 +82,10 @@ def test_case_number_in_the_way_of_a_leaver_is_only_counted(team):
     for look, counted in (
         (lambda: list_leaving(admin, coach.id), {made.client_id}),
         (lambda: told(lambda: disable_member(admin, lock_member(coach.id), None)), both),
-        (lambda: told(lambda: change_role(admin, lock_member(coach.id), "admin", None, None)), both),
+        (
+            lambda: told(lambda: change_role(admin, lock_member(coach.id), "admin", None, None)),
+            both,
+        ),
     ):
         with collecting() as found:
             look()
