@@ -10,6 +10,7 @@ from caseapp.api.blueprint import ApiBlueprint, ListQuerySchema, ListRequest, me
 from caseapp.core.pagination import Page, page_in_memory
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
+from caseapp.domain.auth.operations import end_sessions_of
 from caseapp.domain.auth.password_links import invite_again, make_reset_code
 from caseapp.domain.auth.queries import STATES, get_account, list_accounts
 from caseapp.domain.auth.schemas import InvitationWaySchema, ResetReasonSchema
@@ -178,6 +179,16 @@ def enable_person(user_id: UUID) -> dict[str, Any]:
     """Enable an account again; what was handed over stays where it is."""
     with transaction():
         enable_member(current_actor(), lock_member(user_id))
+    return _describe(get_account(user_id))
+
+
+@blueprint.route("/people/<uuid:user_id>/sessions/end", "POST")
+@needs(Action.USER_MANAGE)
+@blueprint.response_schema(MemberResponseSchema())
+def end_sessions(user_id: UUID) -> dict[str, Any]:
+    """Sign somebody out everywhere; their tokens stay."""
+    with transaction():
+        end_sessions_of(current_actor(), get_account(user_id).user.email)
     return _describe(get_account(user_id))
 
 

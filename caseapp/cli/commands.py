@@ -12,11 +12,14 @@ from caseapp.cli.context import CommandContext, Commands
 from caseapp.cli.database import database
 from caseapp.cli.emergency import emergency_access
 from caseapp.cli.handouts import handouts
+from caseapp.cli.intakes import intake
 from caseapp.cli.keys import keys
+from caseapp.cli.portal import portal
 from caseapp.cli.programs import program
 from caseapp.cli.report import report
 from caseapp.cli.serve import serve
 from caseapp.cli.setup import demo, init
+from caseapp.cli.transfers import transfer
 from caseapp.cli.users import token, user
 from caseapp.cli.worker import worker
 
@@ -48,6 +51,9 @@ for command in (
     conflicts,
     access,
     emergency_access,
+    transfer,
+    intake,
+    portal,
     report,
     keys,
     audit,

@@ -1,0 +1,137 @@
+"""Commands for intakes that are put to a supervisor: ask, look, decide, open the case.
+
+Each needs to know who acts (`--as`). What is entered is read from standard input as the API takes it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+from marshmallow import ValidationError
+
+from caseapp.core.errors import Invalid
+from caseapp.core.pagination import PAGE_SIZE
+from caseapp.core.transaction import transaction
+from caseapp.domain.intakes import operations
+from caseapp.domain.intakes.queries import (
+    get_intake,
+    list_intake_matches,
+    list_intakes,
+    lock_intake,
+    lock_own_intake,
+)
+from caseapp.domain.intakes.schemas import AskedIntakeSchema, EnteredIntakeSchema, IntakeDecision
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from marshmallow import Schema
+
+    from caseapp.cli.context import CommandContext
+    from caseapp.domain.intakes.schemas import IntakeRecord
+
+intake_id_argument = click.argument("intake_id", metavar="ID", type=click.UUID)
+
+
+@click.group()
+def intake() -> None:
+    """Put intakes to a supervisor, and decide about them."""
+
+
+def _read(schema: Schema) -> Any:  # noqa: ANN401 - what the schema loads
+    """Read an intake from standard input, as JSON.
+
+    Raises Invalid.
+    """
+    try:
+        return schema.load(json.load(sys.stdin))
+    except ValidationError as fault:
+        raise Invalid(_flatten(fault.normalized_messages())) from None
+    except ValueError:
+        raise Invalid({"input": ["Send the intake as JSON."]}) from None
+
+
+def _flatten(found: dict[str, Any], above: str = "") -> dict[str, list[str]]:
+    """Return the messages of nested fields by their full names."""
+    flat: dict[str, list[str]] = {}
+    for name, texts in found.items():
+        path = f"{above}{name}"
+        flat |= _flatten(texts, f"{path}.") if isinstance(texts, dict) else {path: texts}
+    return flat
+
+
+def _describe(found: IntakeRecord) -> str:
+    state = {None: "waits", True: "allowed", False: "refused"}[found.is_allowed]
+    return f"{found.id}  {found.asked_at:%Y-%m-%d}  by {found.asked_by_name}, {state}"
+
+
+@intake.command("list")
+@click.pass_obj
+def list_command(context: CommandContext) -> None:
+    """List the intakes that you have put to a supervisor, or that you decide about as one, without names of clients."""
+    with context.open_as() as actor:
+        page = list_intakes(actor, None, PAGE_SIZE)
+    for found in page.items:
+        click.echo(_describe(found))
+
+
+@intake.command()
+@intake_id_argument
+@click.pass_obj
+def show(context: CommandContext, intake_id: UUID) -> None:
+    """Show what is compared of an intake and the clients whom it fits, for the supervisor who decides."""
+    with context.open_as() as actor:
+        found = get_intake(actor, intake_id)
+        matches = [] if found.asked_by == actor.id else list_intake_matches(actor, found)
+    click.echo(_describe(found))
+    for name, text in found.client.items():
+        if text:
+            click.echo(f"{name}: {text}")
+    for match in matches:
+        click.echo(
+            f"{match.client_id}  {match.name} (coach: {' and '.join(match.coaches)}) {match.reason}"
+        )
+
+
+@intake.command()
+@click.pass_obj
+def ask(context: CommandContext) -> None:
+    """Put somebody new and their case to your supervisor, and print the id of the intake. Nothing is compared."""
+    entered = _read(AskedIntakeSchema())
+    with context.open_as() as actor, transaction():
+        intake_id = operations.put_to_supervisor(actor, entered)
+    click.echo(intake_id)
+
+
+@intake.command()
+@intake_id_argument
+@click.option("--allow/--refuse", "is_allowed", required=True)
+@click.option(
+    "--shown",
+    type=click.UUID,
+    multiple=True,
+    help="The id of each client whom `show` named; nothing is decided if others fit by now.",
+)
+@click.pass_obj
+def decide(
+    context: CommandContext, intake_id: UUID, shown: tuple[UUID, ...], *, is_allowed: bool
+) -> None:
+    """Decide whether this person and those whom it fits can be coached here; for supervisors."""
+    with context.open_as() as actor, transaction():
+        decision = IntakeDecision(is_allowed, frozenset(shown))
+        operations.decide_intake(actor, lock_intake(actor, intake_id), decision)
+    click.echo("Allowed." if is_allowed else "Refused.")
+
+
+@intake.command("open")
+@intake_id_argument
+@click.pass_obj
+def open_case(context: CommandContext, intake_id: UUID) -> None:
+    """Create the client and the case of an intake of yours, and print the id of the case."""
+    entered = _read(EnteredIntakeSchema())
+    with context.open_as() as actor, transaction():
+        case_id = operations.open_intake(actor, lock_own_intake(actor, intake_id), entered)
+    click.echo(case_id)

@@ -1,0 +1,121 @@
+"""Cases that change hands, intakes put to a supervisor, and new codes, on the command line: the log names who acted."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import sqlalchemy as sa
+
+from caseapp.core.clock import now
+from caseapp.core.database import db
+from caseapp.core.transaction import transaction
+from caseapp.domain.audit.models import AuditEvent
+from caseapp.domain.auth.models import PortalAccess
+from caseapp.domain.clients.models import CareTeamMember
+from caseapp.domain.clients.visibility import in_role
+from tests.support import builders, staff
+from tests.support.intakes import BODY
+
+
+@pytest.fixture
+def run_as(run_command):
+    """Return a function that runs a command as somebody, who must get the exit code."""
+
+    def run(person, *arguments, code=0, **options):
+        answer = run_command("--as", staff.email_of(person), *arguments, **options)
+        assert answer.exit_code == code, answer.output
+        return answer.output
+
+    return run
+
+
+def acts():
+    """List who did what on the command line, in order."""
+    db.session.rollback()
+    rows = db.session.execute(
+        sa.select(AuditEvent.actor_id, AuditEvent.action)
+        .where(AuditEvent.via == "cli", AuditEvent.outcome == "done")
+        .order_by(AuditEvent.id)
+    )
+    return [(row.actor_id, row.action) for row in rows]
+
+
+def coaches_of(client_id):
+    db.session.rollback()
+    found = sa.select(CareTeamMember.user_id).where(
+        CareTeamMember.client_id == client_id, in_role(CareTeamMember, "coach")
+    )
+    return [*db.session.scalars(found)]
+
+
+@pytest.mark.slow
+def test_case_is_offered_decided_undone_and_handed_over(team, run_as):
+    coach, colleague, supervisor = team["coach"], team["coach2"], team["supervisor"]
+    made = builders.case(coach)
+    offer = ("transfer", "offer", staff.email_of(coach), staff.email_of(colleague))
+    chosen = (*offer, "--reason", "schedule", "--case", made.number.lower())
+    assert "Not a case of this coach: C-1" in run_as(
+        coach, *offer, "--reason", "schedule", "--case", "C-1", code=1
+    )
+    run_as(colleague, *chosen, code=1)
+    for decide, who in (("decline", colleague), ("withdraw", coach), ("accept", colleague)):
+        run_as(coach, *chosen)
+        listed = run_as(who, "transfer", "list").splitlines()
+        (waiting,) = [line for line in listed if "offered" in line]
+        assert made.number in waiting
+        assert "Okafor" not in waiting
+        run_as(who, "transfer", decide, waiting.split()[0])
+    assert coaches_of(made.client_id) == [colleague.id]
+    run_as(coach, "transfer", "undo", waiting.split()[0])
+    assert coaches_of(made.client_id) == [coach.id]
+    hand_over = ("transfer", "hand-over", made.number)
+    people = (staff.email_of(coach), staff.email_of(supervisor))
+    # Neither a coach nor whoever runs the server.
+    run_as(coach, *hand_over, *people, code=1)
+    run_as(supervisor, *hand_over, *people)
+    assert coaches_of(made.client_id) == [supervisor.id]
+    assert (colleague.id, "client.transfer") in acts()
+    assert (supervisor.id, "client.hand_over") in acts()
+
+
+@pytest.mark.slow
+def test_intake_is_put_to_a_supervisor_decided_and_opened(team, run_as):
+    coach, supervisor = team["coach"], team["supervisor"]
+    known = builders.case(team["coach2"], BODY["client"]["name"])
+    assert "client.name" in run_as(
+        coach, "intake", "ask", input_text=json.dumps(BODY | {"client": {}}), code=1
+    )
+    assert "JSON" in run_as(coach, "intake", "ask", input_text="{", code=1)
+    intake_id = run_as(coach, "intake", "ask", input_text=json.dumps(BODY)).strip()
+    assert f"{intake_id}  " in run_as(supervisor, "intake", "list")
+    # The coach reads nothing about whom it fits.
+    assert str(known.client_id) not in run_as(coach, "intake", "show", intake_id)
+    assert str(known.client_id) in run_as(supervisor, "intake", "show", intake_id)
+    decide = ("intake", "decide", intake_id, "--allow")
+    run_as(coach, *decide, code=1)
+    run_as(supervisor, *decide, code=1)
+    assert run_as(supervisor, *decide, "--shown", str(known.client_id)) == "Allowed.\n"
+    run_as(coach, "intake", "open", intake_id, input_text=json.dumps(BODY))
+    done = acts()
+    assert {(coach.id, "conflict.ask"), (supervisor.id, "conflict.decide")} <= {*done}
+    assert (coach.id, "client.create") in done
+
+
+@pytest.mark.slow
+def test_codes_are_makers_two_people(team, run_as):
+    coach, supervisor = team["coach"], team["supervisor"]
+    made = builders.case(coach)
+    codes = ("portal", "codes", made.number)
+    first = run_as(coach, *codes)
+    assert "Start code: " in first
+    assert "Card code: " in first
+    assert "reason: " in run_as(coach, *codes, code=1)
+    with transaction():
+        db.session.execute(sa.update(PortalAccess).values(first_signed_in_at=now()))
+    told = run_as(coach, *codes, "--reason", "lost")
+    assert "Somebody else has to make the card." in told
+    run_as(coach, "portal", "card", made.number, code=1)
+    assert run_as(supervisor, "portal", "card", made.number).startswith("Card code: ")
+    makers = [who for who, action in acts() if action == "portal.invite"]
+    assert makers == [coach.id, coach.id, supervisor.id]
