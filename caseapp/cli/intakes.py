@@ -49,7 +49,7 @@ def _read(schema: Schema) -> Any:  # noqa: ANN401 - what the schema loads
     try:
         return schema.load(json.load(sys.stdin))
     except ValidationError as fault:
-        raise Invalid(_flatten(fault.normalized_messages())) from None
+        raise Invalid(_flatten(fault.messages_dict)) from None
     except ValueError:
         raise Invalid({"input": ["Send the intake as JSON."]}) from None
 
