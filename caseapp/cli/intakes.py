@@ -10,7 +10,6 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import click
-from marshmallow import ValidationError
 
 from caseapp.core.errors import Invalid
 from caseapp.core.pagination import PAGE_SIZE
@@ -24,6 +23,7 @@ from caseapp.domain.intakes.queries import (
     lock_own_intake,
 )
 from caseapp.domain.intakes.schemas import AskedIntakeSchema, EnteredIntakeSchema, IntakeDecision
+from caseapp.http.request_parsing import load
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -47,20 +47,12 @@ def _read(schema: Schema) -> Any:  # noqa: ANN401 - what the schema loads
     Raises Invalid.
     """
     try:
-        return schema.load(json.load(sys.stdin))
-    except ValidationError as fault:
-        raise Invalid(_flatten(fault.messages_dict)) from None
+        sent = json.load(sys.stdin)
     except ValueError:
-        raise Invalid({"input": ["Send the intake as JSON."]}) from None
-
-
-def _flatten(found: dict[str, Any], above: str = "") -> dict[str, list[str]]:
-    """Return the messages of nested fields by their full names."""
-    flat: dict[str, list[str]] = {}
-    for name, texts in found.items():
-        path = f"{above}{name}"
-        flat |= _flatten(texts, f"{path}.") if isinstance(texts, dict) else {path: texts}
-    return flat
+        sent = None
+    if not isinstance(sent, dict):
+        raise Invalid({"input": ["Send the intake as JSON."]})
+    return load(schema, sent)
 
 
 def _describe(found: IntakeRecord) -> str:

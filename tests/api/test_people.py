@@ -31,6 +31,7 @@ def test_person_is_invited_again_edited_and_disabled(admin, staff):
     listed = admin.get("/people?state=disabled").get_json()["items"]
     assert [one["id"] for one in listed] == [found["id"]]
     assert_error(admin.post(f"{path}/invitation", {"way": "code"}), 409)
+    assert admin.post(f"{path}/sessions/end").get_json()["id"] == found["id"]
     assert admin.post(f"{path}/enable").get_json()["state"] == "invited"
     assert_error(admin.post(f"{path}/enable"), 409)
 
