@@ -16,6 +16,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from argon2.low_level import hash_secret_raw
 
 from caseapp.core.text import fold_for_search
+from caseapp.domain.auth.sentences import ABOUT_THIS, SENTENCES
 from caseapp.domain.keys.writing import StretchedPin, read_stretched
 
 if TYPE_CHECKING:
@@ -107,11 +108,11 @@ def find_password_error(
 
     15 to 128 characters, since it may be the only factor; every character is allowed and no kind of character is asked
     for. Refused is what is commonly used, expected or compromised: the 30,000 commonest of breached passwords, words,
-    names, sequences, repeats and keyboard patterns, and what consists of them; and what contains the person's own name
-    or address (`personal_words`) or one of `names`, the practice's and the program's, as a whole (NIST SP 800-63B-4,
-    3.1.1.2). The lists and the estimate of guesses are those of zxcvbn (Wheeler, USENIX Security 2016), whose score 3,
-    10**8 guesses, is the least without blanks, also for what is left without repeated words, neighbouring keys and
-    those names.
+    names, sequences, repeats and keyboard patterns, sentences that people know, and what consists of them; and what
+    contains the person's own name or address (`personal_words`) or one of `names`, the practice's, as a whole (NIST SP
+    800-63B-4, 3.1.1.2). The lists and the estimate of guesses are those of zxcvbn (Wheeler, USENIX Security 2016),
+    whose score 3, 10**8 guesses, is the least without blanks, also for what is left without repeated words,
+    neighbouring keys, these names, and sentences and words that are expected.
     """
     password = normalize(password)
     if len(password) < SHORTEST_PASSWORD:
@@ -128,7 +129,7 @@ def find_password_error(
     if _is_guessable(password, [*personal_words, *names]):
         return (
             "Choose a password that is harder to guess: this one is on a list of common passwords, or consists of "
-            "common words, dates, repeats or neighbouring keys."
+            "common words, a sentence that people know, dates, repeats or neighbouring keys."
         )
     return None
 
@@ -141,14 +142,24 @@ def _is_guessable(password: str, words: list[str]) -> bool:
     # Its lists take a third of a second and 14 MB, which only a process pays in which somebody chooses a password.
     from zxcvbn import zxcvbn
 
-    own = {_squeeze(word) for word in words}
+    own = {_squeeze(word) for word in (*words, *ABOUT_THIS)}
     # A phrase counts without its blanks, which zxcvbn takes for letters that somebody chose: what people say is tried
     # whole. A longer password is at least as hard to guess as its beginning, and takes far longer to estimate.
     whole = "".join(password.split())
+    known = [*words, *ABOUT_THIS]
     return any(
-        not text or int(zxcvbn(text[:LONGEST_ESTIMATED], user_inputs=words)["score"]) < LEAST_SCORE
-        for text in dict.fromkeys((whole, *_list_cores(password, own)))
+        not text or int(zxcvbn(text[:LONGEST_ESTIMATED], user_inputs=known)["score"]) < LEAST_SCORE
+        for text in dict.fromkeys((whole, _without_sentences(whole), *_list_cores(password, own)))
     )
+
+
+def _without_sentences(whole: str) -> str:
+    """Return what is left to guess of a password, given without blanks, when sentences that people know don't count."""
+    letters = rest = _squeeze(whole)
+    for sentence in SENTENCES:
+        rest = rest.replace(sentence, "")
+    is_part = len(letters) >= SHORTEST_WHOLE_NAME and any(letters in one for one in SENTENCES)
+    return "" if is_part else whole if rest == letters else rest
 
 
 def _list_cores(password: str, own: Collection[str]) -> Iterator[str]:
@@ -159,10 +170,9 @@ def _list_cores(password: str, own: Collection[str]) -> Iterator[str]:
     plain = password.casefold().translate(WITHOUT_SHIFT)
     for pattern in (WORDS, RUNS):
         found = pattern.findall(plain)
-        once = dict.fromkeys(found)
-        # Whoever tries repeated words tries them with any blanks between.
-        blank = " " if len(once) == len(found) else ""
-        yield _without_walks(blank.join(part for part in once if _squeeze(part) not in own))
+        kept = [part for part in dict.fromkeys(found) if _squeeze(part) not in own]
+        # Whoever tries repeated or expected words tries them with any blanks between.
+        yield _without_walks((" " if kept == found else "").join(kept))
 
 
 def _without_walks(text: str) -> str:
