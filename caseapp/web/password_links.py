@@ -13,7 +13,7 @@ from caseapp.core.tokens import hash_token
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth import password_links, provider_invitations
 from caseapp.domain.auth.schemas import ChosenPasswordSchema, ForgottenPasswordSchema
-from caseapp.domain.practice.queries import get_practice
+from caseapp.domain.practice.queries import get_practice_info
 from caseapp.http import openid
 from caseapp.http.devices import sent_device
 from caseapp.http.guard import public
@@ -128,7 +128,7 @@ def _page(form: Form, refused: object = "") -> str:
         form=form,
         refused=refused,
         by_link=bool(session.get(LINK)),
-        provider_first=get_practice().requires_single_sign_on,
+        provider_first=get_practice_info().practice.requires_single_sign_on,
     )
 
 

@@ -12,7 +12,7 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.auth import operations, passkeys, passwords, second_factor
 from caseapp.domain.auth.queries import find_waiting_person
 from caseapp.domain.auth.schemas import SignInSchema
-from caseapp.domain.practice.queries import get_practice
+from caseapp.domain.practice.queries import get_practice_info
 from caseapp.http import openid
 from caseapp.http.devices import remember_device, sent_device
 from caseapp.http.factors import LONGEST_ANSWER, browser_key, check_factor
@@ -49,7 +49,7 @@ def sign_in_page() -> ResponseReturnValue:
     if _find_waiting():
         return redirect(_code_page(), code=303)
     is_signed_in_there = session.pop(SIGNED_OUT_KEY, False)
-    if is_signed_in_there and get_practice().signs_out_at_provider:
+    if is_signed_in_there and get_practice_info().practice.signs_out_at_provider:
         # The page leads on by itself: a form can't, since our pages send forms only to us.
         address = url_for("single_sign_on.begin_sign_out")
         return _sign_in_page(Form(), is_signed_in_there=True), {"Refresh": f"0; url={address}"}

@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.both, pytest.mark.slow]
 
 # As the coach opens it, or the first of supervisor and admin who may; in the portal as the client.
 PAGES = {
-    "account.account_page": 11,
+    "account.account_page": 12,
     "account.factor_page": 10,
     "alerts.alert_list": 7,
     "alerts.alert_page": 8,
