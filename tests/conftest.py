@@ -8,6 +8,7 @@ import os
 from contextvars import Context
 from dataclasses import replace
 from datetime import UTC, datetime, time
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
@@ -17,7 +18,7 @@ from argon2 import PasswordHasher
 from flask.testing import FlaskClient
 
 from caseapp.cli.handouts import release_date
-from caseapp.core import clock
+from caseapp.core import clock, runtime
 from caseapp.core.database import configure_engine, db
 from caseapp.core.fonts import find_missing_glyphs
 from caseapp.core.sandbox import pool
@@ -26,12 +27,17 @@ from caseapp.core.settings import load_settings
 from caseapp.core.settings import use as use_settings
 from caseapp.domain.audit import operations as audit
 from caseapp.domain.auth import credentials
+from caseapp.domain.clients import matches
 from caseapp.domain.handouts.provenance import claims
-from caseapp.domain.keys.queries import load_ring
+from caseapp.domain.keys.purposes import FINGERPRINT_PURPOSES
+from caseapp.domain.keys.queries import get_ring_key, load_ring
 from caseapp.factory import create_app
 from tests.support import staff, temporary, usage
 from tests.support.patience import be_patient
 from tests.support.templates import CONTENTS, Templates, use_engine
+
+if TYPE_CHECKING:
+    from caseapp.core.vault import RingKey
 
 # One cheap hash for every test; the real parameters have a test of their own.
 credentials._hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)  # noqa: SLF001
@@ -48,6 +54,19 @@ def _estimate_once(password: str, words: list[str]) -> bool:
 
 
 credentials._is_guessable = _estimate_once  # noqa: SLF001
+_want_names = matches._wanted_names  # noqa: SLF001
+_WANTED: dict[tuple[bytes, str, str], dict[str, bool]] = {}
+
+
+def _want_names_once(name: str, preferred: str = "") -> dict[str, bool]:
+    """Hash the hundreds of names like one once in a process under each key: tests use few names."""
+    key = get_ring_key(FINGERPRINT_PURPOSES["name"]).secret, name, preferred
+    if key not in _WANTED:
+        _WANTED[key] = _want_names(name, preferred)
+    return _WANTED[key]
+
+
+matches._wanted_names = _want_names_once  # noqa: SLF001
 # The same examples in every run, each for as long as it takes: what fails does so for what was changed, not by luck.
 hypothesis.settings.register_profile(
     "suite",
@@ -171,6 +190,8 @@ def on_release_day(session_app):
 
 
 ENGINES: dict[str, sa.Engine] = {}
+RINGS: dict[str, dict[tuple[str, int | None], RingKey]] = {}
+"""The key ring of each kind of database: all copies of the templates have the same."""
 
 
 def engine_for(url: sa.URL) -> sa.Engine:
@@ -194,6 +215,14 @@ def engine_for(url: sa.URL) -> sa.Engine:
     return ENGINES[kind]
 
 
+def use_ring(kind: str) -> None:
+    """Give the application the key ring of a copied database, which is read once in a process."""
+    if kind not in RINGS:
+        load_ring()
+        RINGS[kind] = runtime.current().ring
+    runtime.current().ring = dict(RINGS[kind])
+
+
 @pytest.fixture
 def app(session_app, database_url, moment):
     """Give the app on a fresh database, inside an application context."""
@@ -201,7 +230,7 @@ def app(session_app, database_url, moment):
     with session_app.app_context():
         before, settings_before = use_engine(engine), active_settings()
         # As an application does at its start; the same people in another test's database have read nothing here.
-        load_ring()
+        use_ring(database_url.get_backend_name())
         audit._recorded.pop(engine, None)  # noqa: SLF001
         yield session_app
         db.session.remove()
@@ -213,6 +242,16 @@ def app(session_app, database_url, moment):
 @pytest.fixture
 def team_in_template():
     """Have the test's database copied from one with the usual people."""
+
+
+@pytest.fixture
+def second_supervisor_in_template():
+    """Have the test's database copied from one with another supervisor too."""
+
+
+@pytest.fixture
+def lone_coach_in_template():
+    """Have the test's database copied from one with a coach who has no supervisor, and nobody else."""
 
 
 @pytest.fixture
@@ -278,7 +317,8 @@ def pytest_generate_tests(metafunc):
     own = metafunc.definition.iter_markers("parametrize")
     if any("database_url" in str(mark.args[0]) for mark in own):
         return
-    both = metafunc.config.option.all_databases or metafunc.definition.get_closest_marker("both")
+    mark = metafunc.definition.get_closest_marker("both")
+    both = metafunc.config.option.all_databases or (mark and not mark.kwargs.get("later"))
     metafunc.parametrize(
         "database_url",
         [

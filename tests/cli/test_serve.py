@@ -18,7 +18,13 @@ import pytest
 
 from caseapp.cli import serve
 from caseapp.core import pdf, uploads
+from caseapp.core.actor import operator
+from caseapp.core.database import db
+from caseapp.core.permissions import SCOPES
+from caseapp.core.transaction import transaction
+from caseapp.domain.auth.operations import create_token
 from tests.core.sandboxes import make_pool
+from tests.support import builders, staff
 from tests.support.loopback import MailServer, own_port
 from tests.support.patience import PATIENCE
 from tests.support.processes import children, stop, watched
@@ -50,24 +56,6 @@ from caseapp.factory import create_app
 with create_app(load_settings(os.environ)).app_context():
     with clock.at(clock.now() + outbox.CLAIM_PERIOD):
         assert outbox.sweep() == 1
-"""
-
-CREATE_CASE = """
-import os
-from caseapp.core.actor import operator
-from caseapp.core.permissions import SCOPES
-from caseapp.core.settings import load_settings
-from caseapp.core.transaction import transaction
-from caseapp.factory import create_app
-from caseapp.domain.auth.operations import create_token
-from tests.support import builders, staff
-
-with create_app(load_settings(os.environ)).app_context():
-    coach = staff.add("coach")
-    made = builders.case(coach)
-    builders.draft(coach, made.case_id)
-    with transaction():
-        print(create_token(operator(), "coach@practice.test", "test", SCOPES)[1], made.case_id)
 """
 
 FONTS = """<?xml version="1.0"?>
@@ -109,6 +97,21 @@ def practice(installation, data_dir, templates):
     return installation
 
 
+@pytest.fixture
+def coached(app, practice):
+    """Let the practice have a coach with a case and a draft; return a token of theirs, and the case's id."""
+    coach = staff.add("coach")
+    case_id = builders.case(coach).case_id
+    builders.draft(coach, case_id)
+    with transaction():
+        token = create_token(operator(), "coach@practice.test", "test", SCOPES)[1]
+    db.session.remove()
+    # The file is whole when nobody has it open any more.
+    db.engine.dispose()
+    shutil.copy(db.engine.url.database, practice.data_dir / "caseapp.db")
+    return token, case_id
+
+
 @pytest.mark.process
 @pytest.mark.parametrize("command", ["serve", "worker", "check"])
 def test_command_with_another_vault_key_fails_and_names_the_missing_one(practice, command):
@@ -129,17 +132,51 @@ def test_serve_without_a_database_fails(installation):
     assert err == "The database schema is out of date. Run: caseapp init\n"
 
 
-@pytest.mark.process
-def test_serve_answers_and_ends_with_its_worker(practice):
+def is_ready(address):
+    try:
+        with urlopen(f"{address}/readyz") as answer:  # noqa: S310 - our own address
+            return answer.status == 200
+    except HTTPError:
+        return False
+
+
+def wait_until(condition):
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.2)
+
+
+def find_worker(server):
+    try:
+        return worker_pid(server.pid)
+    except (ValueError, FileNotFoundError, ProcessLookupError):
+        return None
+
+
+@pytest.mark.fault
+def test_serve_answers_restarts_a_killed_worker_and_ends_with_it(practice):
     with serving(practice, "--processes", "1") as (server, address, output):
         assert "Nobody can sign in yet." in server.stdout.readline() + output
         with urlopen(f"{address}/livez") as answer:  # noqa: S310 - our own address
             assert answer.status == 200
+        wait_until(lambda: is_ready(address))
         open_to_others = [
             path for path in practice.data_dir.rglob("*") if path.stat().st_mode & 0o077
         ]
         assert open_to_others == []
-        with watched(worker_pid(server.pid)) as worker_ended:
+        first = find_worker(server)
+        assert first
+        with watched(first) as has_ended:
+            # Nobody restarts the worker before the test has looked.
+            stop(server.pid)
+            os.kill(first, signal.SIGKILL)
+            assert has_ended()
+        (practice.data_dir / "worker.heartbeat").unlink()
+        assert not is_ready(address)
+        server.send_signal(signal.SIGCONT)
+        wait_until(lambda: find_worker(server) not in {None, first} and is_ready(address))
+        with watched(find_worker(server)) as worker_ended:
             server.send_signal(signal.SIGTERM)
             assert server.wait(PATIENCE) == 0
             assert worker_ended()
@@ -199,11 +236,17 @@ def get_pdf(address, token, name):
         assert request.headers["Retry-After"] == "60"
 
 
-@pytest.mark.fault
-@pytest.mark.parametrize("failure", ["killed", "stopped", "worker stopped"])
-def test_failed_pdf_processes_affect_nothing_else_and_are_restarted(practice, failure):
-    token, case = practice.python(CREATE_CASE).split()
+# How a PDF process fails, and the next handout that nobody has asked for yet.
+FAILURES = (
+    ("killed", "keep-the-day-running"),
+    ("stopped", "first-days-pause"),
+    ("worker stopped", "my-limits"),
+)
 
+
+@pytest.mark.fault
+def test_failed_pdf_processes_affect_nothing_else_and_are_restarted(practice, coached):
+    token, case = coached
     with serving(practice, "--processes", "1") as (server, address, _):
 
         def get(path):
@@ -212,21 +255,26 @@ def test_failed_pdf_processes_affect_nothing_else_and_are_restarted(practice, fa
             return request
 
         assert get_pdf(address, token, "better-nights")
-        [pdf_server] = list_pdf_servers(server)
-        failing = children(pdf_server)[0] if failure == "worker stopped" else pdf_server
-        with watched(failing) as has_ended:
-            if failure == "killed":
-                os.kill(failing, signal.SIGKILL)
-            else:
-                stop(failing)
-            for path in (f"/cases/{case}", f"/cases/{case}/notes", "/handouts/better-nights/pdf"):
-                assert get(path).status == 200
-            if failure == "stopped":
-                # Only the next PDF request notices it and kills it.
-                assert not has_ended(0)
-            assert get_pdf(address, token, "keep-the-day-running")
-            assert has_ended()
-        assert server.poll() is None
+        for failure, handout in FAILURES:
+            [pdf_server] = list_pdf_servers(server)
+            failing = children(pdf_server)[0] if failure == "worker stopped" else pdf_server
+            with watched(failing) as has_ended:
+                if failure == "killed":
+                    os.kill(failing, signal.SIGKILL)
+                else:
+                    stop(failing)
+                for path in (
+                    f"/cases/{case}",
+                    f"/cases/{case}/notes",
+                    "/handouts/better-nights/pdf",
+                ):
+                    assert get(path).status == 200, failure
+                if failure == "stopped":
+                    # Only the next PDF request notices it and kills it.
+                    assert not has_ended(0)
+                assert get_pdf(address, token, handout), failure
+                assert has_ended(), failure
+            assert server.poll() is None
 
 
 @contextmanager
@@ -246,9 +294,9 @@ def hanging_starts(fonts, server):
 
 
 @pytest.mark.fault
-def test_hanging_pdf_servers_block_only_one_server_process(practice, tmp_path):
+def test_hanging_pdf_servers_block_only_one_server_process(practice, coached, tmp_path):
     """Let each PDF server hang while it starts, so that a PDF request waits for the whole time."""
-    token, case = practice.python(CREATE_CASE).split()
+    token, case = coached
     fonts = tmp_path / "fonts.conf"
     fonts.write_text(FONTS)
     with serving(practice, "--processes", "2", FONTCONFIG_FILE=str(fonts)) as (server, address, _):

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import time
 from threading import Event
-from urllib.error import HTTPError
-from urllib.request import urlopen
 
 import pytest
 import sqlalchemy as sa
@@ -23,13 +18,8 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.alerts.models import AlertSetting
 from caseapp.domain.alerts.operations import update_staff_contact
 from caseapp.domain.alerts.schemas import StaffContact
-from tests.cli.test_serve import practice, serving, worker_pid
 from tests.domain.alerts.steps import add_deputies, taken_steps
 from tests.support import builders, staff
-from tests.support.patience import PATIENCE
-from tests.support.processes import stop, watched
-
-__all__ = ["practice"]
 
 
 @pytest.fixture
@@ -129,44 +119,3 @@ def test_check_is_content_when_everybody_is_reached(quiet):
     team = add_deputies(staff.team())
     set_phone(team["admin"], team["manager"], "020 7946 0142")
     assert [found.level for found in practice_checks.check_alerts()] == [OK]
-
-
-def is_ready(address):
-    try:
-        with urlopen(f"{address}/readyz") as answer:  # noqa: S310 - our own address
-            return answer.status == 200
-    except HTTPError:
-        return False
-
-
-def wait_until(condition):
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.2)
-
-
-def find_worker(server):
-    try:
-        return worker_pid(server.pid)
-    except (ValueError, FileNotFoundError, ProcessLookupError):
-        return None
-
-
-@pytest.mark.fault
-def test_killed_worker_is_restarted_and_beats_again(practice):
-    with serving(practice, "--processes", "1") as (server, address, _):
-        wait_until(lambda: is_ready(address))
-        first = find_worker(server)
-        assert first
-        with watched(first) as has_ended:
-            # Nobody restarts the worker before the test has looked.
-            stop(server.pid)
-            os.kill(first, signal.SIGKILL)
-            assert has_ended()
-        (practice.data_dir / "worker.heartbeat").unlink()
-        assert not is_ready(address)
-        server.send_signal(signal.SIGCONT)
-        wait_until(lambda: find_worker(server) not in {None, first} and is_ready(address))
-        server.send_signal(signal.SIGTERM)
-        assert server.wait(PATIENCE) == 0

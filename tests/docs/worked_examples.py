@@ -21,7 +21,7 @@ ANY_HEADING = re.compile(r"^#+ ")
 PATH = re.compile(r"^`([\w./-]+\.\w+)`$")
 COMMAND = re.compile(r"^\.venv/bin/(\S.*)$")
 REVISION = re.compile(r'^(?:down_)?revision = "(\d{4})"$', re.MULTILINE)
-NOT_COPIED = {"var", "node_modules", "__pycache__", "docs"}
+NOT_COPIED = {"var", "node_modules", "docs"}
 
 
 class BrokenExample(Exception):
@@ -90,13 +90,19 @@ def _add(example: Example, number: int, path: str, kind: str, block: list[str]) 
 
 
 def copy_tree(root: Path, target: Path) -> None:
-    """Copy the files that the examples and their tests need; hidden files and caches stay behind."""
+    """Copy the files that the examples and their tests need, with what they are compiled to.
+
+    Hidden files stay behind, and those that a compiler is just writing.
+    """
 
     def left_out(_folder: str, names: list[str]) -> set[str]:
         return {
             name
             for name in names
-            if name in NOT_COPIED or name.startswith(".") or name.endswith(".egg-info")
+            if name in NOT_COPIED
+            or name.startswith(".")
+            or name.endswith(".egg-info")
+            or ".pyc." in name
         }
 
     shutil.copytree(root, target, ignore=left_out)

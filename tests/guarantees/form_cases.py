@@ -331,4 +331,19 @@ ACTS_UNTOUCHED = {
 }
 # A form that answers by itself may run again.
 CHANGES_ONCE = {case_sent_twice, case_key_is_used_again}
-CASES = [found for name, found in globals().items() if name.startswith("case_")]
+# After these the page is as it was: they are tried first, on one page.
+REFUSED = (
+    case_form_sends_what_it_was_filled_with,
+    case_field_is_wrong,
+    case_rule_refuses,
+    case_record_has_changed,
+    case_token_is_stale,
+)
+CASES = [
+    *REFUSED,
+    *(
+        found
+        for name, found in globals().items()
+        if name.startswith("case_") and found not in REFUSED
+    ),
+]

@@ -77,16 +77,14 @@ def main(original: Path, step: int) -> None:
     shutil.copy(original, path)
     upgrade(f"sqlite:///{path}")
     after = contents(path)
-    for at_statement in count(1, step):
+    for number, at_statement in enumerate(count(1, step)):
         if not kill_at(original, path, at_statement):
             break
-        unchanged = contents(path) == before
-        upgrade(f"sqlite:///{path}")
-        result = {
-            "statement": at_statement,
-            "unchanged": unchanged,
-            "recovered": contents(path) == after,
-        }
+        result = {"statement": at_statement, "unchanged": contents(path) == before}
+        # The same rows are migrated alike: only at each statement is it tried after each kill.
+        if step == 1 or number % 3 == 1:
+            upgrade(f"sqlite:///{path}")
+            result["recovered"] = contents(path) == after
         print(json.dumps(result), flush=True)  # noqa: T201 - the program's result
 
 

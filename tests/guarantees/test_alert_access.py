@@ -14,7 +14,7 @@ from caseapp.domain.screening.hold_operations import name_second_person
 from caseapp.domain.screening.queries import lock_hold
 from tests.guarantees import sample_data as w
 
-pytestmark = [pytest.mark.both, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 # What the alert itself opens.
 PERMITTED = {

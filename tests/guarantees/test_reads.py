@@ -108,6 +108,7 @@ def readable(world):
                 yield route, who
 
 
+@pytest.mark.both(later=True)
 @pytest.mark.pdf
 @pytest.mark.slow
 def test_every_answer_is_in_the_log_with_every_client_it_opened_or_shows(world, opened):

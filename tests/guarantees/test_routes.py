@@ -213,7 +213,6 @@ def like(answer):
     return answer.status_code, headers, TOKEN.sub(b"", answer.data)
 
 
-@pytest.mark.both
 @pytest.mark.slow
 @pytest.mark.parametrize("who", ["coach2", "supervisor2", "client2"])
 def test_foreign_record_looks_like_a_missing_one(world, routes, who):
@@ -250,7 +249,6 @@ def test_foreign_record_looks_like_a_missing_one(world, routes, who):
     assert w.digest() == before
 
 
-@pytest.mark.both
 @pytest.mark.pdf
 def test_whoever_must_not_see_a_client_finds_nothing_of_them(world, routes):
     """The coach's supervisor, who sees the client otherwise, reads what they would of nobody's (VULN-07)."""
@@ -279,7 +277,6 @@ def test_whoever_must_not_see_a_client_finds_nothing_of_them(world, routes):
     assert w.digest() == before
 
 
-@pytest.mark.both
 @pytest.mark.slow
 def test_emergency_access_changes_nothing(world, routes):
     """A record that somebody reads by emergency access is a missing one for every change (VULN-26)."""

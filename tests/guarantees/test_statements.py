@@ -241,6 +241,7 @@ def count_all(world):
     }
 
 
+@pytest.mark.both(later=True)
 def test_every_page_sends_its_number_of_statements_at_any_size(world):
     assert count_all(world) == PAGES
     grow(world, cases=990, events=90, since=10)

@@ -59,13 +59,13 @@ def team():
     }
 
 
-def find_team():
-    """Return the people that `team` has added, who are in the template that tests with a team are given."""
-    emails = {f"{who}@practice.test": who for who in TEAM}
-    people = db.session.scalars(sa.select(User).where(User.email.in_(emails)))
-    found = {emails[user.email]: user for user in people}
+def find_team(people=TEAM):
+    """Return people who are in the template that the test's database is copied from, by who they are."""
+    emails = {f"{who}@practice.test": who for who in people}
+    rows = db.session.scalars(sa.select(User).where(User.email.in_(emails)))
+    found = {emails[user.email]: user for user in rows}
     return {
-        who: Actor(found[who].id, Role(found[who].role), found[who].name, "web") for who in TEAM
+        who: Actor(found[who].id, Role(found[who].role), found[who].name, "web") for who in people
     }
 
 

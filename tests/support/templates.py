@@ -46,11 +46,15 @@ def _new_practice(_app: Flask, url: sa.URL) -> None:
         publish_library()
 
 
-def _add_team(_app: Flask, _url: sa.URL) -> None:
-    """Add the usual people to a practice."""
-    load_ring()
-    with clock.at(clock.now() - BEFORE):
-        staff.team()
+def adding(add: Callable[[], object]) -> Callable[[Flask, sa.URL], None]:
+    """Return how a template is filled: people are added to a practice, long before the tests."""
+
+    def fill(_app: Flask, _url: sa.URL) -> None:
+        load_ring()
+        with clock.at(clock.now() - BEFORE):
+            add()
+
+    return fill
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,9 @@ class Content:
 
 CONTENTS = {
     "practice": Content(None, _new_practice),
-    "team": Content("practice", _add_team),
+    "lone_coach": Content("practice", adding(lambda: staff.add("coach"))),
+    "team": Content("practice", adding(staff.team)),
+    "second_supervisor": Content("team", adding(lambda: staff.add("supervisor2"))),
 }
 """By name, the fuller one after the one below it."""
 

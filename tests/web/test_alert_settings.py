@@ -19,8 +19,8 @@ TIMES = {
 
 
 @pytest.fixture
-def team(team):
-    return team | {"supervisor2": staff.add("supervisor2", role="supervisor")}
+def team(second_supervisor_in_template, team):
+    return team | staff.find_team(["supervisor2"])
 
 
 @pytest.fixture

@@ -11,17 +11,14 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import assign_handout
 from caseapp.domain.audit.queries import AuditFilter, list_audit_events
 from caseapp.domain.cases.queries import lock_case
-from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.clients.schemas import SafeContact
-from caseapp.domain.followups.operations import create_followup
-from caseapp.domain.followups.schemas import NewFollowUp
 from caseapp.domain.keys.queries import get_client_key
 from caseapp.domain.practice.queries import today
 from caseapp.domain.safety_plans.codes import SAFETY
 from caseapp.domain.safety_plans.queries import get_plan_id
 from caseapp.web.timeline import list_periods
 from tests.support import builders, safety_plans
-from tests.support.staff_pages import StaffBrowser, Statements, lasting
+from tests.support.staff_pages import StaffBrowser, lasting
 
 
 @pytest.fixture
@@ -285,30 +282,6 @@ def test_get_on_post_routes_is_refused(coach, ines):
         f"/hold/{uuid4()}/release",
     ):
         assert coach.get(case + path).status_code == 405, path
-
-
-def _add_rows(team, made, rows):
-    for number in range(rows):
-        with transaction():
-            create_followup(
-                team["coach"],
-                lock_client(team["coach"], made.client_id),
-                NewFollowUp(f"Task {number}", now()),
-            )
-    for number in range(rows):
-        builders.screen(team["coach"], made.client_id, days_ago=number + 1, sleep="watch")
-
-
-@pytest.mark.slow
-def test_statement_count_is_independent_of_row_count(team, coach, ines):
-    counts = []
-    for rows in (5, 495):
-        _add_rows(team, ines, rows)
-        coach.text(f"/case/{ines.number}")
-        with Statements() as heard:
-            coach.text(f"/case/{ines.number}")
-        counts.append(len(heard.seen))
-    assert counts[0] == counts[1]
 
 
 @pytest.mark.parametrize("page", ["/help/levels", "/help/keys", "/protocol"])

@@ -14,10 +14,9 @@ from caseapp.domain.practice.models import Practice
 from caseapp.domain.screening.current import get_safety_state
 from caseapp.domain.screening.history import get_safety_history
 from caseapp.domain.screening.protocol import ITEMS
-from tests.domain.dashboard import bulk_rows
 from tests.domain.notes.test_signatures import NOTES, change, without_triggers
 from tests.support import builders, staff
-from tests.support.staff_pages import StaffBrowser, Statements, forms_in
+from tests.support.staff_pages import StaffBrowser, forms_in
 
 AUTOSAVE = {"X-Requested-With": "autosave"}
 ALL_NONE = {item.key: "none" for item in ITEMS}
@@ -498,23 +497,3 @@ def test_note_lists_show_drafts_signed_notes_and_empty_states(app, team, coach_b
 def test_choose_case_finds_open_cases(coach_browser, case):
     assert f"/case/{case.number}/notes/new" in coach_browser.text("/notes/new?q=okaf")
     assert "No open cases match." in coach_browser.text("/notes/new?q=nobody")
-
-
-@pytest.mark.slow
-def test_note_list_statements_do_not_grow_with_notes(coach_browser, coach, case):
-    bulk_rows.history(coach, case, 10)
-    bulk_rows.caseload(coach, 10)
-    paths = ("/notes", f"/case/{case.number}/notes")
-    counts = []
-    for more in (0, 990):
-        if more:
-            bulk_rows.history(coach, case, more, since=10)
-            bulk_rows.caseload(coach, more, since=10)
-        for path in paths:
-            # The first look at other clients is recorded.
-            coach_browser.text(path)
-            with Statements() as statements:
-                coach_browser.text(path)
-            counts.append(len(statements.seen))
-    assert counts[:2] == counts[2:]
-    assert max(counts) <= 15

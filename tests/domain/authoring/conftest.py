@@ -8,5 +8,5 @@ from tests.support import staff
 
 
 @pytest.fixture
-def team(team):
-    return team | {"supervisor2": staff.add("supervisor2", role="supervisor")}
+def team(second_supervisor_in_template, team):
+    return team | staff.find_team(["supervisor2"])

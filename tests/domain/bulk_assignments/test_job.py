@@ -222,6 +222,7 @@ def test_job_failing_case_does_not_stop_others_and_is_skipped_at_last(team, case
     assert count(Assignment) == 2
 
 
+@pytest.mark.both(later=True)
 @pytest.mark.slow
 def test_job_five_hundred_cases_run_in_batches_at_constant_cost(team):
     coach = team["coach"]

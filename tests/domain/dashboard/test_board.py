@@ -15,7 +15,6 @@ from caseapp.domain.screening.operations import decide_proposals
 from caseapp.domain.screening.schemas import Decisions
 from tests.domain.dashboard import bulk_rows
 from tests.support import builders, followups
-from tests.support.staff_pages import Statements
 
 pytestmark = pytest.mark.both
 
@@ -196,15 +195,3 @@ def test_foreign_cursor_is_refused(team, group):
 def test_board_is_for_supervisors(team, who):
     with pytest.raises(Forbidden):
         get_board(team[who])
-
-
-@pytest.mark.slow
-def test_board_statements_do_not_grow_with_cases(team):
-    coach, supervisor = team["coach"], team["supervisor"]
-    bulk_rows.caseload(coach, 10)
-    with Statements() as few:
-        get_board(supervisor)
-    bulk_rows.caseload(coach, 290, since=10)
-    with Statements() as many:
-        get_board(supervisor)
-    assert len(many.seen) == len(few.seen)

@@ -32,7 +32,6 @@ from caseapp.domain.screening.schemas import NewException
 from caseapp.domain.suitability.operations import allow_handout
 from tests.domain.dashboard import bulk_rows
 from tests.support import builders, followups, safety_plans, staff
-from tests.support.staff_pages import Statements
 
 pytestmark = pytest.mark.both
 COACH = uuid4()
@@ -166,22 +165,6 @@ def test_a_move_shows_the_evidence_that_was_given_with_it():
     moved = replace(moved, occurred_at=given.attested_at + timedelta(seconds=1))
     assert pick_evidence(moved, [*others, given]) == (given,)
     assert pick_evidence(replace(moved, kind="closed"), [given]) == ()
-
-
-@pytest.mark.slow
-def test_timeline_statements_do_not_grow_with_events(team):
-    coach = team["coach"]
-    few, many = builders.case(coach), builders.case(coach)
-    bulk_rows.history(coach, few, 10)
-    bulk_rows.history(coach, many, 1000)
-    counts = []
-    for case in (few, many):
-        context = get_case_context(coach, case.case_id)
-        with Statements() as statements:
-            page = list_timeline(coach, context, EVERYTHING, cursor=None, limit=25)
-        assert len(page.items) == 25
-        counts.append(len(statements.seen))
-    assert counts[0] == counts[1] <= 11
 
 
 def test_shorten_cuts_between_words():

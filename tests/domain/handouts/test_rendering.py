@@ -20,7 +20,7 @@ from caseapp.domain.handouts import printing, rendering
 from caseapp.domain.handouts.library import library
 from caseapp.domain.practice.help_lines import countries
 from caseapp.domain.practice.queries import HelpLines, Letterhead
-from tests.support.depth import times
+from tests.support.depth import sample, times
 
 PRACTICE = Letterhead(
     name="Harbour Lane",
@@ -174,8 +174,10 @@ SIZES = {"A4": "595.276 x 841.89", "Letter": "612 x 792"}
 
 
 @pytest.mark.pdf
-@ALL
+@pytest.mark.soak
+@pytest.mark.parametrize("key", sample([*LIBRARY], 12), ids=".".join)
 def test_letter_paper_has_no_more_pages(session_app, key, tmp_path):
+    """With the help lines of the US; that each handout fits such paper with all details is a test of its own."""
     handout = LIBRARY[key]
     where = {"practice": LETTER} if key[0] == "enough-to-eat" else US_LETTER
     info = poppler("pdfinfo", render(handout, **where), tmp_path, "-l", "9").splitlines()

@@ -161,11 +161,12 @@ def test_rotation_that_is_killed_leaves_every_key_open_to_readers_and_is_run_aga
         "CASEAPP_DATABASE_URL": database_url.render_as_string(hide_password=False),
         "CASEAPP_VAULT_KEY_FILE": f"{tmp_path / 'new'}:{tmp_path / 'old'}",
     }
-    stop, opened, wrong = threading.Event(), [], []
+    stop, batch, opened, wrong = threading.Event(), threading.Semaphore(0), [], []
 
     def read_on():
+        """Read many keys once for each batch, while the next one is under way."""
         with app.app_context():
-            while not stop.is_set():
+            while batch.acquire() and not stop.is_set():
                 for one in ids[:: max(1, len(ids) // 200)]:
                     try:
                         same = get_client_key(one).secret == secrets[one]
@@ -183,6 +184,7 @@ def test_rotation_that_is_killed_leaves_every_key_open_to_readers_and_is_run_aga
             [sys.executable, "-c", ROTATE], cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True
         ) as process:
             for number, line in enumerate(process.stdout):
+                batch.release()
                 finished = line == "done\n"
                 # Each round dies a little later, always with a batch under way.
                 if number == 2 + 7 * rounds:
@@ -190,6 +192,7 @@ def test_rotation_that_is_killed_leaves_every_key_open_to_readers_and_is_run_aga
                     break
         rounds += 1
     stop.set()
+    batch.release()
     reader.join()
     assert finished
     assert rounds > 1

@@ -9,9 +9,8 @@ from tests.support import builders, staff
 
 
 @pytest.fixture
-def team(team):
-    with day(-1):
-        return team | {"supervisor2": staff.add("supervisor2")}
+def team(second_supervisor_in_template, team):
+    return team | staff.find_team(["supervisor2"])
 
 
 @pytest.fixture
