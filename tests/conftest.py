@@ -102,7 +102,9 @@ class Browser(FlaskClient):
 
 @pytest.fixture(scope="session")
 def data_dir():
-    return temporary.folder("caseapp-")
+    made = temporary.folder("caseapp-")
+    temporary.share_fonts(made)
+    return made
 
 
 @pytest.fixture(scope="session")

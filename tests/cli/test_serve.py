@@ -28,6 +28,7 @@ from tests.support import builders, staff
 from tests.support.loopback import MailServer, own_port
 from tests.support.patience import PATIENCE
 from tests.support.processes import children, stop, watched
+from tests.support.temporary import share_fonts
 
 ROUNDS = int(os.environ.get("ROUNDS", "1"))
 ENQUEUE_MAIL = """
@@ -106,6 +107,7 @@ def coached(app, practice):
     with transaction():
         token = create_token(operator(), "coach@practice.test", "test", SCOPES)[1]
     db.session.remove()
+    share_fonts(practice.data_dir)
     # The file is whole when nobody has it open any more.
     db.engine.dispose()
     shutil.copy(db.engine.url.database, practice.data_dir / "caseapp.db")
@@ -324,6 +326,7 @@ def test_hanging_pdf_servers_block_only_one_server_process(practice, coached, tm
 
 @pytest.mark.fault
 def test_worker_ends_when_the_server_is_killed(practice):
+    share_fonts(practice.data_dir)
     for _ in range(ROUNDS):
         with serving(practice) as (server, address, _):
             urlopen(f"{address}/livez").close()  # noqa: S310

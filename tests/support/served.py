@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from caseapp.core.settings import ROOT
 from tests.support.loopback import own_port
 from tests.support.patience import PATIENCE
+from tests.support.temporary import share_fonts
 
 
 class Served:
@@ -19,6 +20,7 @@ class Served:
     def __init__(self, database_url, settings, folder, port):
         """Remember what to serve; nothing is started yet."""
         self.port, self.folder, self.process = port, folder, None
+        share_fonts(folder)
         kept = {name: text for name, text in os.environ.items() if not name.startswith("CASEAPP_")}
         self.environ = kept | {
             "CASEAPP_ENV": "test",

