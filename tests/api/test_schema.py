@@ -36,7 +36,7 @@ CHECKS = [
     response_schema_conformance,
 ]
 ADMINS = {"exports", "audit", "people"}
-EXAMPLES = {GenerationMode.POSITIVE: times(9), GenerationMode.NEGATIVE: times(6)}
+EXAMPLES = {GenerationMode.POSITIVE: times(9), GenerationMode.NEGATIVE: times(4)}
 
 
 def apart(app):
