@@ -23,8 +23,6 @@ from caseapp.domain.auth.schemas import NewProgram
 from tests.api.api_client import BASE
 from tests.support import staff as people
 
-pytestmark = pytest.mark.both
-
 SCOPES = ["handouts:read", "reports:write"]
 TOKEN, REVOKE, INTROSPECT = (f"{BASE}/oauth/{name}" for name in ("token", "revoke", "introspect"))
 UNKNOWN = "01890000000070008000000000000000"

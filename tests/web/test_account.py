@@ -19,8 +19,6 @@ from caseapp.domain.form_drafts.queries import list_form_drafts
 from tests.support import staff
 from tests.support.staff_pages import StaffBrowser
 
-pytestmark = pytest.mark.both
-
 PASSWORD_FORM, SESSION_FORM = "/account/password", "/account/sessions/end"
 NEW = "another good pass phrase"
 

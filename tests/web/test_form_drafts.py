@@ -18,8 +18,6 @@ from caseapp.http.form_merge import Base
 from tests.support import portal_client, staff
 from tests.support.staff_pages import StaffBrowser
 
-pytestmark = pytest.mark.both
-
 NAME = "Ines Okafor"
 SECOND = timedelta(seconds=1)
 

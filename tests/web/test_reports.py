@@ -15,8 +15,6 @@ from caseapp.domain.reports.schemas import ReportFilter
 from tests.support import builders
 from tests.support.staff_pages import StaffBrowser, Statements
 
-pytestmark = pytest.mark.both
-
 
 def count_exports():
     return db.session.scalar(sa.select(sa.func.count()).select_from(Export))

@@ -18,8 +18,6 @@ from tests.domain.auth.test_second_factor import HALF_A_MINUTE
 from tests.support import staff
 from tests.support.staff_pages import StaffBrowser
 
-pytestmark = pytest.mark.both
-
 PAGE = "/account/second-factor"
 
 

@@ -26,8 +26,6 @@ from caseapp.domain.handouts.library import library
 from tests.domain.assignments.steps import assign, codes, flag, reader
 from tests.support import builders
 
-pytestmark = pytest.mark.both
-
 
 def test_assign_stores_version_message_and_position(team, made):
     coach = team["coach"]

@@ -33,8 +33,6 @@ from caseapp.domain.cases.queries import get_case_context, lock_case
 from tests.domain.assignments.steps import assign, codes, reader
 from tests.support import builders
 
-pytestmark = pytest.mark.both
-
 
 def test_reading_list_new_flag_suspends_assignments(team, made):
     coach, client = team["coach"], reader(made)

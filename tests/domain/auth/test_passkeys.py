@@ -39,8 +39,6 @@ from tests.support import staff
 from tests.support.authenticator import Authenticator, change_challenge
 from tests.support.concurrency import run_concurrently
 
-pytestmark = pytest.mark.both
-
 BROWSER = "the csrf token of a session"
 EMAIL = "coach@practice.test"
 
@@ -169,6 +167,7 @@ def test_wrong_answers_are_refused_alike(coach):
         check_passkey(device.show(asked), BROWSER)
 
 
+@pytest.mark.both
 def test_answer_counts_once_also_when_sent_many_times_at_once(coach, app):
     device = Authenticator(counts=0)
     add(coach, device)

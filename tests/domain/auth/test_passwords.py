@@ -50,8 +50,6 @@ from caseapp.domain.keys.queries import get_ring_key
 from tests.support import builders, staff
 from tests.support.concurrency import run_concurrently
 
-pytestmark = pytest.mark.both
-
 NEW = "another good pass phrase"
 HERE = "192.0.2.1"
 
@@ -222,6 +220,7 @@ def test_change_after_a_change_since_the_check_is_refused(coach, meanwhile):
         change_password(checked)
 
 
+@pytest.mark.both
 def test_one_of_two_changes_at_once_is_made(coach, app):
     actor = actor_of(enter())
     checked = [

@@ -44,8 +44,6 @@ from caseapp.domain.practice.models import Practice
 from tests.support import staff
 from tests.support.concurrency import run_concurrently
 
-pytestmark = pytest.mark.both
-
 HALF_A_MINUTE = timedelta(seconds=30)
 HERE = "192.0.2.1"
 
@@ -129,6 +127,7 @@ def test_code_is_accepted_once(coach):
             show(waiting(), pyotp.TOTP(staff.APP_SECRET).at(now() - HALF_A_MINUTE))
 
 
+@pytest.mark.both
 @pytest.mark.parametrize("kind", ["app", "recovery"])
 def test_code_shown_many_times_at_once_is_accepted_once(coach, app, kind):
     codes = staff.set_up_app(coach)
@@ -232,6 +231,7 @@ def test_level_tells_how_somebody_has_shown_who_they_are(coach):
         assert level_of(renewed) == Assurance.ONE_FACTOR
 
 
+@pytest.mark.both
 def test_sign_in_while_an_app_is_set_up_leaves_no_session_of_one_factor(coach, app):
     checked = check_password(SignIn("coach@practice.test", staff.PASSWORD), HERE)
     secret, code = staff.APP_SECRET, staff.code()

@@ -36,7 +36,7 @@ from tests.domain.authoring.steps import (
 )
 from tests.support.concurrency import run_concurrently
 
-pytestmark = [pytest.mark.both, pytest.mark.usefixtures("on_release_day")]
+pytestmark = pytest.mark.usefixtures("on_release_day")
 
 
 def test_draft_is_published_after_approval_by_a_second_person(team):
@@ -115,6 +115,7 @@ def test_publish_with_stale_version_or_twice_is_refused(team):
     assert len(list_versions(team["coach"], "own-01")) == 1
 
 
+@pytest.mark.both
 def test_concurrent_approvals_publish_one_version(app, team):
     draft_id, version = create_submitted_draft(team["supervisor"])
     db.session.remove()
@@ -130,6 +131,7 @@ def test_concurrent_approvals_publish_one_version(app, team):
     assert len(list_versions(team["coach"], "own-01")) == 1
 
 
+@pytest.mark.both
 def test_concurrent_creates_get_different_slugs(app, team):
     db.session.remove()
 

@@ -28,8 +28,6 @@ from caseapp.domain.screening.operations import ensure_flag, set_manual_flag
 from tests.support import builders
 from tests.support.concurrency import run_concurrently
 
-pytestmark = pytest.mark.both
-
 TODAY = datetime(2026, 5, 14, 12, tzinfo=UTC)
 OPEN = CaseDetails({"spouse_contact_wish": "open"}, "together", TODAY.date() + timedelta(days=30))
 PAIRS = [(stage, next_stage(stage)) for stage in stages() if next_stage(stage)]
@@ -328,6 +326,7 @@ def test_last_stage_has_no_gate(team):
     assert get_stage_gate(get_case_context(team["coach"], made.case_id), today=TODAY.date()) is None
 
 
+@pytest.mark.both
 def test_concurrent_moves_move_once(team, app):
     here = stage_by_id()["steady"]
     made = ready(team["coach"], here)

@@ -28,8 +28,6 @@ from tests.domain.clients.portal_visitor import (
 from tests.support import builders, staff
 from tests.support.portal_client import ADDRESS, EMAIL_AND_PORTAL, invited
 
-pytestmark = pytest.mark.both
-
 
 def record_fear(coach, client_id):
     builders.screen(coach, client_id, fear_at_home="concern")

@@ -38,8 +38,6 @@ from tests.support.portal_client import (
     new_codes,
 )
 
-pytestmark = pytest.mark.both
-
 
 def test_invite_with_safe_email_mails_a_neutral_link(mailbox, coach):
     found = invited(

@@ -36,8 +36,6 @@ from tests.support import ring
 from tests.support.concurrency import run_concurrently
 from tests.support.portal_client import PIN, invited, new_codes
 
-pytestmark = pytest.mark.both
-
 NOON = datetime(2026, 5, 14, 12, tzinfo=UTC)
 
 
@@ -174,6 +172,7 @@ def test_wrong_start_codes_and_pins_share_the_five_attempts(coach, app):
             choose_pin(arriving, found.start_code, PIN)
 
 
+@pytest.mark.both
 @pytest.mark.slow
 def test_concurrent_wrong_pins_all_count(coach, app):
     found = invited(coach)
@@ -198,6 +197,7 @@ def test_right_pin_resets_the_waits_but_not_what_a_stranger_has_of_the_day(coach
         assert [try_pin(arriving) for _ in range(2)] == [Invalid, TooManyAttempts]
 
 
+@pytest.mark.both
 def test_start_code_used_twice_at_once_works_once(coach, app):
     found = invited(coach)
     signing_in = [redeem(found.card_code), redeem(found.card_code)]

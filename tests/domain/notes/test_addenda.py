@@ -22,8 +22,6 @@ from tests.domain.notes.test_signatures import NOTES, read, without_triggers
 from tests.support import builders
 from tests.support.owner import owner_connection
 
-pytestmark = pytest.mark.both
-
 ADDENDA = METADATA.tables["note_addendum"]
 DERIVED = {"actual_session_at", "actual_minutes", "in_error", "addenda", "moves", "version"}
 WHY = "I wrote the wrong day."

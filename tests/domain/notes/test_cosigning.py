@@ -23,8 +23,6 @@ from tests.support import builders, staff
 from tests.support.owner import owner_connection
 from tests.support.staff_pages import StaffBrowser
 
-pytestmark = pytest.mark.both
-
 RETURNS = METADATA.tables["note_return"]
 COMMENT = "Say who was in the room."
 

@@ -29,8 +29,6 @@ from caseapp.domain.screening.protocol import ITEMS
 from caseapp.domain.screening.queries import lock_screening
 from tests.support import builders
 
-pytestmark = pytest.mark.both
-
 NONE = {item.key: 0 for item in ITEMS}
 
 

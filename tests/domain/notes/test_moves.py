@@ -35,7 +35,7 @@ from tests.domain.notes.test_signatures import NOTES, change, read, without_trig
 from tests.support import builders
 from tests.support.owner import owner_connection
 
-pytestmark = [pytest.mark.both, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 ADDENDA, MOVES = METADATA.tables["note_addendum"], METADATA.tables["note_move"]
 WHY = "I had the wrong case open."

@@ -30,8 +30,6 @@ from caseapp.domain.screening.protocol import ITEMS
 from caseapp.domain.screening.queries import get_screening
 from tests.support import builders
 
-pytestmark = pytest.mark.both
-
 NONE = {item.key: 0 for item in ITEMS}
 
 

@@ -41,8 +41,6 @@ from caseapp.domain.notes.unsigned import list_coaches_drafts
 from tests.support import builders
 from tests.support.owner import owner_connection
 
-pytestmark = pytest.mark.both
-
 NOTES, SIGNATURES = (METADATA.tables[name] for name in ("note", "note_signature"))
 
 

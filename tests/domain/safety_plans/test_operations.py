@@ -39,7 +39,6 @@ from caseapp.domain.screening.queries import list_release_blockers
 from tests.domain.screening.hold_helpers import START, only_hold
 from tests.support import builders, followups, safety_plans
 
-pytestmark = pytest.mark.both
 DAY = timedelta(days=1)
 
 

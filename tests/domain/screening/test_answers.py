@@ -24,7 +24,6 @@ from caseapp.domain.suitability.rules import situation_in_case
 from tests.domain.screening.hold_helpers import KEYS, blockers, finish_tasks, only_hold
 from tests.support import builders
 
-pytestmark = pytest.mark.both
 LATE = LATE_AFTER + timedelta(hours=1)
 
 

@@ -26,8 +26,6 @@ from caseapp.domain.screening.schemas import Decisions, NewScreening
 from tests.domain.screening.hold_helpers import START, day
 from tests.support import builders
 
-pytestmark = pytest.mark.both
-
 REASON = "Two short nights before an exam, well otherwise."
 CLOSING = CaseClosing("other", "decision", "done", "", follow_up_consent=False, follow_up_on=None)
 

@@ -29,7 +29,6 @@ from tests.domain.screening.hold_helpers import (
 )
 from tests.support import builders, followups
 
-pytestmark = pytest.mark.both
 BRIEF = dict.fromkeys(KEYS)
 
 

@@ -41,8 +41,6 @@ from tests.support.concurrency import run_concurrently
 from tests.support.depth import times
 from tests.support.owner import owner_connection
 
-pytestmark = pytest.mark.both
-
 
 def test_screening_creates_required_actions_in_one_transaction(team, ines):
     with day(0):
@@ -105,6 +103,7 @@ def test_second_urgent_screening_joins_open_hold(team, ines):
     assert {task.origin_id for task in required} == {hold.id}
 
 
+@pytest.mark.both
 def test_concurrent_urgent_screenings_open_one_hold(team, ines, app):
     answers = run_concurrently(
         app, 4, lambda _: builders.screen(team["coach"], ines, self_harm="urgent")

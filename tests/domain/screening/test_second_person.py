@@ -39,8 +39,6 @@ from caseapp.domain.staffing.queries import lock_with_others
 from tests.domain.screening.hold_helpers import clear, day, finish_tasks, only_hold, reread
 from tests.support import builders, staff
 
-pytestmark = pytest.mark.both
-
 
 @pytest.fixture
 def helper(team):

@@ -33,8 +33,6 @@ from caseapp.domain.screening.schemas import NewException
 from caseapp.domain.suitability.operations import allow_handout
 from tests.support import builders, staff
 
-pytestmark = pytest.mark.both
-
 # Barred by any hold, and by nothing else for a client of whom no flag is set.
 SLUG, OTHER = "my-reasons", "hold-back-list"
 WHY = "It keeps her from writing to him at night."

@@ -34,8 +34,6 @@ from caseapp.domain.users.queries import (
 )
 from tests.support import staff
 
-pytestmark = pytest.mark.both
-
 GOOD = {
     "email": "new@practice.test",
     "name": "New Person",
