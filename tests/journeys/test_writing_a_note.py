@@ -24,9 +24,9 @@ def load_note(actor, note_id):
     return get_note(actor, note_id)
 
 
-def sign_in(page, live):
+def sign_in(page, live, who="coach"):
     page.goto(f"{live}/sign-in")
-    page.get_by_label("Email").fill("coach@practice.test")
+    page.get_by_label("Email").fill(f"{who}@practice.test")
     page.get_by_label("Password").fill(staff.PASSWORD)
     page.get_by_role("button", name="Sign in", exact=True).click()
     page.wait_for_url("**/today")
