@@ -14,7 +14,7 @@ from tests.support.patience import PATIENCE
 
 def children(pid):
     """List the children of a process, whichever of its threads has started them."""
-    found = []
+    found: list[int] = []
     for thread in Path(f"/proc/{pid}/task").iterdir():
         # A thread may end meanwhile.
         with suppress(FileNotFoundError, ProcessLookupError):
