@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import structlog
 
-from caseapp.core import vault
+from caseapp.core import pdf_archive, vault
 from caseapp.core.errors import Reason, RenderFailed, RuleBroken
 from caseapp.core.fonts import FACES, name_missing_glyphs, print_font
 from caseapp.core.i18n import lazy_gettext
@@ -29,6 +29,8 @@ from caseapp.core.settings import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from caseapp.core.pdf_archive import Archive
 
 log = structlog.get_logger()
 
@@ -67,25 +69,37 @@ BODY_CLASSES = ("", "compact", "large")
 
 
 def render(
-    html: str, *, style: str = "handout.css", logo: bytes = b"", max_pages: int = MAX_PAGES
+    html: str,
+    *,
+    style: str = "handout.css",
+    logo: bytes = b"",
+    max_pages: int = MAX_PAGES,
+    archive: Archive | None = None,
 ) -> bytes:
     """Render a complete HTML document as a PDF in a sandbox worker; `style` names a style sheet in `caseapp/static`.
 
-    Raises RuleBroken when none of our fonts has a character, which would print as a box, when this machine lacks the
-    text layout library, or when the document has reached its limits too often; RenderFailed when it exceeds a limit or
-    refers to anything outside itself.
+    With `archive` the PDF is encrypted and has its files. Raises RuleBroken when none of our fonts has a character,
+    which would print as a box, when this machine lacks the text layout library, or when the document has reached its
+    limits too often; RenderFailed when it exceeds a limit or refers to anything outside itself.
     """
     check_glyphs(html)
     content = "\n".join((_hash_style(style), hashlib.sha256(logo).hexdigest(), html))
     with count_limit_hits(vault.hash_document(content)):
-        return _run(encode_job(html, style=style, logo=logo, max_pages=max_pages))
+        return _run(encode_job(html, style=style, logo=logo, max_pages=max_pages, archive=archive))
 
 
 def encode_job(
-    html: str, *, style: str = "handout.css", logo: bytes = b"", max_pages: int = MAX_PAGES
+    html: str,
+    *,
+    style: str = "handout.css",
+    logo: bytes = b"",
+    max_pages: int = MAX_PAGES,
+    archive: Archive | None = None,
 ) -> bytes:
     """Encode a document as a job for the function that `prepare` returns."""
-    return f"{style} {max_pages} {len(logo)}\n".encode() + logo + html.encode()
+    wanted = archive.encode() if archive else b""
+    head = f"{style} {max_pages} {len(logo)} {len(wanted)}\n".encode()
+    return head + logo + wanted + html.encode()
 
 
 def _run(job: bytes) -> bytes:
@@ -281,8 +295,9 @@ def prepare(fonts: Mapping[str, Path]) -> Callable[[bytes], bytes]:
     """
     from PIL import Image
 
-    # Workers run as nobody and may not be able to import anything, so the image plugins are loaded here.
+    # Workers run as nobody and may not be able to import anything, so what they need is loaded here.
     Image.preinit()
+    pdf_archive.load()
     renderer = Renderer(fonts)
     for style, body_class in product(STYLESHEETS, BODY_CLASSES):
         renderer.render_document(SPECIMEN.format(body_class=body_class), style)
@@ -293,8 +308,11 @@ def prepare(fonts: Mapping[str, Path]) -> Callable[[bytes], bytes]:
         if not ready:
             ready.append(Renderer(fonts))
         head, _, rest = job.partition(b"\n")
-        style, max_pages, size = head.decode().split(" ")
-        logo, html = rest[: int(size)], rest[int(size) :].decode()
-        return ready[0].render_document(html, style, logo, int(max_pages))
+        style, *numbers = head.decode().split(" ")
+        max_pages, of_logo, of_archive = map(int, numbers)
+        logo, rest = rest[:of_logo], rest[of_logo:]
+        archive, html = rest[:of_archive], rest[of_archive:].decode()
+        made = ready[0].render_document(html, style, logo, max_pages)
+        return pdf_archive.encrypt_in_worker(made, archive) if archive else made
 
     return work

@@ -1,4 +1,4 @@
-"""Values of the form fields in filled-in PDFs; the only module that uses pikepdf.
+"""Values of the form fields in filled-in PDFs.
 
 The files come from outside, so sandbox workers read them (`core.uploads`). Only the field tree of a file is read;
 scripts, actions and attachments are ignored.

@@ -23,7 +23,15 @@ COMMON_FIELDS = frozenset({"csrf_token", "form_key", "idempotency_key", "version
 CONFIRM_FIELD = "confirm_password"
 """The password with which somebody confirms who they are; it comes beside the fields of any form."""
 SECRET_FIELDS = frozenset(
-    {"password", "new_password", "factor_code", "factor_secret", "passkey_answer", CONFIRM_FIELD}
+    {
+        "password",
+        "new_password",
+        "factor_code",
+        "factor_secret",
+        "passkey_answer",
+        "passphrase",
+        CONFIRM_FIELD,
+    }
 )
 """Fields whose text is neither kept nor shown again, whatever becomes of their form."""
 

@@ -95,7 +95,7 @@ ACTION_LABELS = {
     Action.ASSIGNMENT_WITHDRAW: "Withdrew a handout",
     Action.ASSIGNMENT_MARK: "Marked a handout as read",
     Action.REPORT_EXPORT: "Created or downloaded a report",
-    Action.RECORD_EXPORT: "Saved the record of a case as a PDF",
+    Action.RECORD_EXPORT: "Saved the record of a case as a PDF, or a copy of it for the client",
     Action.AUDIT_READ: "Viewed the audit log",
     Action.CHAIN_BEGIN: "Sealed the audit log of earlier releases",
     Action.CHECKPOINT_BEGIN: "Began to write checkpoints of the log",

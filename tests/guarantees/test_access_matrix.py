@@ -135,6 +135,7 @@ ONLY_ASKING = {
     "addenda.addendum_page",
     "assignments.assign_page",
     "cases.close_page",
+    "copies.copy_page",
     "cosigning.cosign_page",
     "holds.named_hold",
     "invitations.invite_page",

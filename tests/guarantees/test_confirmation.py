@@ -62,6 +62,7 @@ def test_signing_releasing_exporting_and_settings_are_among_them():
         "reports.create_report",
         "reports.download",
         "briefs.download",
+        "copies.download_copy",
         "settings.save_practice",
         "settings.save_alerts",
     }

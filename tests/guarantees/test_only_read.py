@@ -60,6 +60,7 @@ def test_nothing_is_shown_that_leads_nowhere(world, app, monkeypatch):
         "addenda.addendum_page",
         "assignments.assign_page",
         "cases.close_page",
+        "copies.copy_page",
         "cosigning.cosign_page",
         "holds.named_hold",
         "invitations.invite_page",

@@ -51,6 +51,7 @@ def test_scope_to_write_includes_reading_and_nothing_else():
 UNASKED = {
     "account:write": {"/me/identity/unlink"},
     "clients:write": {
+        "/cases/<uuid:case_id>/copies",
         "/consent-texts",
         "/holds/<uuid:hold_id>/release",
         "/notes/<uuid:note_id>/move",

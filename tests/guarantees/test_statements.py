@@ -49,6 +49,7 @@ PAGES = {
     "cases.new_case_page": 4,
     "cases.stage_page": 10,
     "consent.consent_page": 11,
+    "copies.copy_page": 8,
     "consent.texts_page": 5,
     "contacts.contact_log": 10,
     "denials.denial_list": 6,

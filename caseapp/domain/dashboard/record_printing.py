@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html as markup
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
@@ -86,11 +86,10 @@ def make_record_pdf(actor: Actor, context: CaseContext, filters: TimelineFilter)
         raise RuleBroken(ONLY_READING)
     if context.client.consent_withdrawn_on is not None:
         raise RuleBroken(WITHDRAWN)
-    entries = _list_entries(actor, context, filters)
-    codes = {name: str(day) for name, day in vars(filters).items() if name != "kinds" and day}
-    details = {"format": "pdf", "kinds": sorted(filters.kinds), **codes}
+    entries = list_entries(actor, context, filters)
+    details = {"format": "pdf"} | describe_filters(filters)
     content = pdf.render(
-        _render_html(actor, context, filters, entries), style="report.css", max_pages=MAX_PAGES
+        render_html(actor, context, filters, entries), style="report.css", max_pages=MAX_PAGES
     )
     # Only a copy that exists: what can't be laid out was given to nobody.
     note_list(Action.RECORD_EXPORT, List({case.client_id}, "record", case.id, details, always=True))
@@ -102,7 +101,17 @@ def _looks_after(actor: Actor, context: CaseContext) -> bool:
     return db.session.scalar(of_client.where(looks_after_client(actor, Client.id))) is not None
 
 
-def _list_entries(actor: Actor, context: CaseContext, filters: TimelineFilter) -> list[RecordEntry]:
+def describe_filters(filters: TimelineFilter) -> dict[str, Any]:
+    """Return the kinds and days of a copy as codes for the log."""
+    codes = {name: str(day) for name, day in vars(filters).items() if name != "kinds" and day}
+    return {"kinds": sorted(filters.kinds), **codes}
+
+
+def list_entries(actor: Actor, context: CaseContext, filters: TimelineFilter) -> list[RecordEntry]:
+    """List what the record of a case holds, as far as the filters say, the oldest first.
+
+    Raises RuleBroken if it is too much for one PDF.
+    """
     zone = get_practice().zone
     window = filters.make_window(None, MAX_EVENTS)
     records = load_records(actor, context, window, filters.kinds, Panels())
@@ -136,9 +145,18 @@ def format_moment(moment: datetime, zone: str) -> str:
     return f"{format_date(local.date())}, {local:%H:%M}"
 
 
-def _render_html(
-    actor: Actor, context: CaseContext, filters: TimelineFilter, entries: list[RecordEntry]
+def render_html(
+    actor: Actor,
+    context: CaseContext,
+    filters: TimelineFilter,
+    entries: list[RecordEntry],
+    *,
+    withheld: Sequence[tuple[str, str]] = (),
 ) -> str:
+    """Render the record of a case as a document.
+
+    `withheld` says, with the reasons, what a client's copy leaves out; it doesn't say then which kinds were chosen.
+    """
     practice = get_practice()
     values = {
         "practice": practice,
@@ -153,6 +171,7 @@ def _render_html(
         if len(filters.kinds) < len(EVENT_KINDS)
         else [],
         "entries": entries,
+        "withheld": withheld,
         "formats": FORMAT_LABELS,
         "addenda": ADDENDUM_LABELS,
         "format_moment": lambda moment: format_moment(moment, practice.zone),

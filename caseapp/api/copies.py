@@ -1,0 +1,47 @@
+"""API for the copy of a record for its client."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import TYPE_CHECKING
+
+from caseapp.api.blueprint import ApiBlueprint
+from caseapp.core.permissions import Action
+from caseapp.core.transaction import transaction
+from caseapp.domain.cases.queries import lock_case
+from caseapp.domain.dashboard.copy_operations import make_copy, record_copy
+from caseapp.domain.dashboard.copy_schemas import (
+    CopyAnswer,
+    CopyResponseSchema,
+    NewCopy,
+    NewCopySchema,
+)
+from caseapp.http.guard import current_actor, needs
+from caseapp.http.idempotency import run_api_once
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+blueprint = ApiBlueprint(
+    "copies",
+    "Copies of a record for its client: an encrypted PDF, which is nowhere stored. The disclosure log has each.",
+)
+
+
+@blueprint.route("/cases/<uuid:case_id>/copies", "POST")
+@needs(Action.RECORD_EXPORT)
+@blueprint.response_schema(CopyResponseSchema(), 201)
+@blueprint.request_schema(NewCopySchema())
+def create_copy(case_id: UUID, body: NewCopy) -> CopyAnswer:
+    """Make a copy of the record of a case for its client, and record it in the disclosure log.
+
+    Tell the passphrase in another way than the copy goes. A request that is sent again makes the copy anew, with
+    another passphrase if it names none, and no second entry in the log.
+    """
+    actor = current_actor()
+    made = make_copy(actor, case_id, body)
+    with transaction():
+        disclosure_id = run_api_once(
+            lambda: record_copy(actor, lock_case(actor, case_id), body, made)
+        )
+    return CopyAnswer(disclosure_id, body.passphrase, b64encode(made.content).decode())

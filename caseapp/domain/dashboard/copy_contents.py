@@ -1,0 +1,160 @@
+"""What lies in a client's copy beside its pages: the same entries as JSON, and a manifest. Pure functions."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from caseapp.core.pdf_archive import ArchivedFile
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from caseapp.domain.cases.queries import CaseContext
+    from caseapp.domain.dashboard.record_printing import RecordEntry
+    from caseapp.domain.dashboard.timeline_filter import TimelineFilter
+    from caseapp.domain.notes.records import NoteRecord, Signature
+
+RECORD_FORM, MANIFEST_FORM = "caseapp-record-1", "caseapp-manifest-1"
+"""Another form of a file gets another number."""
+WITHHELD = (
+    (
+        "Process notes",
+        "A coach may keep notes apart from the record. They are that coach’s alone and in no copy, if there are any.",
+    ),
+    ("Drafts", "A note that isn’t signed is no part of the record yet."),
+    (
+        "Safe ways of contact, your code word and your partner’s name",
+        "Whoever finds this copy mustn’t learn how you can be reached. Your coach can tell you what is kept.",
+    ),
+    (
+        "What you and your coach left out",
+        "A copy needn’t hold every day, nor every kind of entry. Your coach can tell you what else there is.",
+    ),
+)
+"""What is in no copy, or needn't be, and why. Every copy says all of it, so that none tells what there is."""
+
+
+def make_files(
+    context: CaseContext,
+    practice: str,
+    filters: TimelineFilter,
+    entries: Sequence[RecordEntry],
+    created_at: datetime,
+) -> tuple[ArchivedFile, ...]:
+    """Make the files of a copy: the record as JSON, and a manifest with its hash and what is withheld."""
+    record = _to_text(
+        {
+            "form": RECORD_FORM,
+            "practice": practice,
+            "client": {
+                "name": context.client.name,
+                "preferred_name": context.client.preferred_name,
+                "pronouns": context.client.pronouns,
+                "birth_year": context.client.birth_year,
+                "language": context.client.language,
+            },
+            "case": {
+                "number": context.case.number,
+                "opened_at": context.case.opened_at.isoformat(),
+                "coach": context.coach,
+            },
+            "entries": [_entry_to_json(entry) for entry in entries],
+        }
+    )
+    manifest = _to_text(
+        {
+            "form": MANIFEST_FORM,
+            "practice": practice,
+            "case": context.case.number,
+            "created_at": created_at.isoformat(),
+            "first_day": filters.since.isoformat() if filters.since else None,
+            "last_day": filters.until.isoformat() if filters.until else None,
+            "entries": len(entries),
+            "notes": [
+                {"id": str(entry.note.id), "sha256": entry.note.sha256}
+                for entry in entries
+                if entry.note
+            ],
+            "files": [
+                {
+                    "name": "record.json",
+                    "bytes": len(record.encode()),
+                    "sha256": hashlib.sha256(record.encode()).hexdigest(),
+                }
+            ],
+            "withheld": [{"what": what, "why": why} for what, why in WITHHELD],
+        }
+    )
+    return (
+        ArchivedFile("record.json", "The same entries, for a program", record),
+        ArchivedFile("manifest.json", "What this copy holds, with hashes", manifest),
+    )
+
+
+def _to_text(content: dict[str, Any]) -> str:
+    return json.dumps(content, ensure_ascii=False, indent=1)
+
+
+def _entry_to_json(entry: RecordEntry) -> dict[str, Any]:
+    event = entry.event
+    found: dict[str, Any] = {
+        "id": str(event.id),
+        "at": event.occurred_at.isoformat(),
+        "kind": event.kind,
+        "title": event.title,
+        "by": event.byline,
+        "state": event.badge,
+    }
+    if entry.note:
+        return found | {"note": _note_to_json(entry.note, entry)}
+    return found | {
+        "text": event.text,
+        "answers": dict(entry.levels),
+        "evidence": [{"criterion": each.criterion, "text": each.text} for each in event.evidence],
+    }
+
+
+def _note_to_json(note: NoteRecord, entry: RecordEntry) -> dict[str, Any]:
+    return {
+        "format": note.format,
+        "session_at": note.session_at.isoformat(),
+        "minutes": note.minutes,
+        "modality": note.modality,
+        "sections": {section.label: text for _, section, text in note.ordered_sections},
+        "signed_by": note.author,
+        "signed_at": note.signed_at.isoformat() if note.signed_at else None,
+        "sha256": note.sha256,
+        "is_as_signed": note.is_as_signed,
+        "is_late_entry": note.is_late_entry,
+        "is_in_error": note.in_error,
+        "addenda": [
+            {
+                "kind": each.kind,
+                "signed_by": each.author,
+                "signed_at": each.created_at.isoformat(),
+                "text": each.text,
+                "reason": each.reason,
+                "session_at": each.session_at.isoformat() if each.session_at else None,
+                "minutes": each.minutes,
+            }
+            for each in note.addenda
+        ],
+        "returns": [
+            {"by": each.by, "at": each.created_at.isoformat(), "comment": each.comment}
+            for each in entry.returns
+        ],
+        "cosigned": _cosignature_to_json(note.cosigner, note.cosignature),
+        "moved_here": [
+            {"by": each.mover, "at": each.moved_at.isoformat(), "reason": each.reason}
+            for each in note.moves[-1:]
+        ],
+    }
+
+
+def _cosignature_to_json(cosigner: str, signature: Signature | None) -> dict[str, Any] | None:
+    if signature is None:
+        return None
+    return {"by": cosigner, "at": signature.signed_at.isoformat(), "sha256": signature.digest}
