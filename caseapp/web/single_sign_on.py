@@ -149,6 +149,7 @@ def come_back() -> ResponseReturnValue:
         reason = error.reasons[0]
         message = f"{reason.message} {reason.way_out}"
         return _refuse(pending, message, HTTPStatus.CONFLICT, back, reason.code)
+    session.pop(INVITATION_KEY, None)
     if token is None:
         flash("identity_linked")
         return redirect(back, code=303)
@@ -197,7 +198,6 @@ def _sign_in(begin: Callable[[Vouched], str], vouched: Vouched) -> str:
     """Begin a session in place of one before, which may be somebody else's."""
     if g.actor:
         operations.sign_out(g.actor)
-    session.pop(INVITATION_KEY, None)
     return begin(vouched)
 
 
