@@ -56,12 +56,16 @@ def list_notes(case_id: UUID, query: ListRequest) -> Page[NoteRecord]:
     return queries.list_case_notes(actor, case_id, query.cursor, query.limit)
 
 
-@blueprint.route("/cases/<uuid:case_id>/notes", "POST")
+@blueprint.route("/cases/<uuid:case_id>/notes", "POST", error_statuses=(409,))
 @needs(Action.NOTE_WRITE)
 @blueprint.response_schema(NoteResponseSchema(), 201, location=lambda note: f"/notes/{note['id']}")
 @blueprint.request_schema(NewNoteSchema())
 def create_note(case_id: UUID, body: NewNote) -> NoteRecord:
-    """Start a note about a session, as your draft."""
+    """Start a note about a session, as your draft.
+
+    While you have a draft of the same case, it is refused (`draft_stands`) unless `another` is true: the list of the
+    case's notes has your draft, to go on with.
+    """
     actor = current_actor()
     with transaction():
         return create_api_once(

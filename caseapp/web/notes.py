@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, jsonify, redirect, render_template, request, url_for
@@ -52,6 +52,7 @@ from caseapp.domain.notes.schemas import (
     NewNote,
     NewNoteSchema,
 )
+from caseapp.domain.notes.unsigned import list_case_drafts
 from caseapp.domain.practice.queries import get_practice_info, local_now
 from caseapp.domain.screening.protocol import ITEMS, LASTING_ITEMS, Level
 from caseapp.domain.screening.queries import get_screening
@@ -85,7 +86,7 @@ if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
 
     from caseapp.domain.dashboard.case_page import CasePage
-    from caseapp.domain.notes.records import NoteRecord
+    from caseapp.domain.notes.records import CaseDraft, NoteRecord
 
 blueprint = Blueprint("notes", __name__)
 
@@ -132,22 +133,45 @@ def case_notes(number: str) -> ResponseReturnValue:
     )
 
 
+@dataclass(frozen=True)
+class NewNotePage:
+    """The case of a new note, and the drafts of it that the person can go on with."""
+
+    context: CasePage
+    drafts: list[CaseDraft]
+
+    @property
+    def has_draft(self) -> bool:
+        """Tell whether there is a draft."""
+        return bool(self.drafts)
+
+
+def load_new_note(number: str) -> NewNotePage:
+    """Load the page of a new note and record that the case was read.
+
+    Raises NotFound.
+    """
+    context = load_case_context(number)
+    return NewNotePage(context, list_case_drafts(current_actor(), context.case.id))
+
+
 start = FormPage(
     blueprint,
     "/case/<string:number>/notes/new",
     Action.NOTE_WRITE,
-    load_case_context,
-    client_of=lambda context: context.case.client_id,
+    load_new_note,
+    client_of=lambda view: view.context.case.client_id,
     only_asks=True,
 )
 
 
 @start.show
-def new_note_page(context: CasePage, forms: Forms) -> str:
-    """Show the form for a new note: time, modality, format."""
+def new_note_page(view: NewNotePage, forms: Forms) -> str:
+    """Show the drafts of the case to go on with, and the form for a new note: time, modality, format."""
     return render_template(
         "notes/new.html",
-        context=context,
+        context=view.context,
+        drafts=view.drafts,
         tab="Notes",
         forms=forms,
         formats=FORMAT_LABELS,
@@ -156,9 +180,17 @@ def new_note_page(context: CasePage, forms: Forms) -> str:
     )
 
 
-def new_note_values(_view: object) -> dict[str, object]:
-    """Return what the form for a new note shows at first: now, by video, in sections."""
-    return {"session_at": local_minute(now(), zone()), "modality": "video", "format": "dap"}
+def new_note_values(about: NewNotePage | LockedCaseForNote) -> dict[str, object]:
+    """Return what the form for a new note shows at first: now, by video, in sections.
+
+    A page that shows a draft to go on with asks for another note.
+    """
+    return {
+        "session_at": local_minute(now(), zone()),
+        "modality": "video",
+        "format": "dap",
+        "another": "yes" if about.has_draft else "",
+    }
 
 
 @start.form(

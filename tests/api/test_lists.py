@@ -145,7 +145,7 @@ def records(app, staff):
         assert answer.status_code == 201
     make_consents(coach, supervisor, made.client_id)
     for hour in (10, 11):
-        note = {"format": "free", "session_at": f"2026-11-20T{hour}:00:00Z"}
+        note = {"format": "free", "session_at": f"2026-11-20T{hour}:00:00Z", "another": True}
         assert coach.post(f"/cases/{made.case_id}/notes", note).status_code == 201
         move_a_note(coach, made.case_id)
         assert admin.post("/exports", {"format": "csv"}).status_code == 201

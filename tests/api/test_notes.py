@@ -110,6 +110,12 @@ def test_create_note_twice_with_one_key_makes_one(coach, path):
     assert len(coach.get(path).get_json()["items"]) == 1
 
 
+def test_second_draft_of_a_case_is_refused_unless_it_is_another_note(coach, path, draft):
+    assert assert_refused(coach.post(path, NEW)) == ["draft_stands"]
+    assert coach.get(path).get_json()["items"] == [draft]
+    assert coach.post(path, NEW | {"another": True}).status_code == 201
+
+
 def test_notes_with_invalid_input_change_nothing(coach, path, draft):
     assert_refuses(
         coach,
@@ -193,7 +199,7 @@ def test_frequent_note_calls_take_few_statements(coach, path, draft):
         assert coach.get(f"{path}?limit=5").status_code == 200
     assert len(reading.seen) == 2, reading.seen
     with Statements() as writing:
-        assert coach.post(path, NEW).status_code == 201
+        assert coach.post(path, NEW | {"another": True}).status_code == 201
     assert len(writing.seen) == 5 + locks, writing.seen
 
 

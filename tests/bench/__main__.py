@@ -77,6 +77,7 @@ NOTE = {
     "minutes": 50,
     "modality": "phone",
     "sections": {"data": rows.TEXT * 3},
+    "another": True,
 }
 
 

@@ -100,6 +100,7 @@ class StaffBrowser:
             "format": "free",
             "session_at": "2026-01-02T10:00:00Z",
             "sections": {"text": f"{self.pending} {WORDS}".strip()},
+            "another": True,
         }
         status, body = self.call(
             port, "POST", f"/cases/{self.case_id}/notes", new, Idempotency_Key=self.pending
@@ -142,7 +143,7 @@ def desk(app):
             note_id = create_note(
                 coach,
                 lock_case_for_note(coach, made.case_id),
-                NewNote("dap", now() - timedelta(hours=1), 50, "phone"),
+                NewNote("dap", now() - timedelta(hours=1), 50, "phone", another=True),
             ).id
         drafts.append(Draft(str(note_id)))
     with transaction():

@@ -80,7 +80,7 @@ PAGES = {
     "note_search.search_page": 4,
     "notes.case_notes": 10,
     "notes.choose_case": 4,
-    "notes.new_note_page": 8,
+    "notes.new_note_page": 9,
     "notes.note_list": 6,
     "notes.note_page": 8,
     "notes.sign_page": 6,

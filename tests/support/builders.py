@@ -150,7 +150,12 @@ def draft(actor, case_id, sections=None, *, format="dap", days_ago=0, levels=Non
     """Start a note, with all sections; `levels` are screening answers that are not recorded yet."""
     moment = now() - timedelta(days=days_ago)
     new = NewNote(
-        format, moment - timedelta(hours=1), 50, "video", SECTIONS if sections is None else sections
+        format,
+        moment - timedelta(hours=1),
+        50,
+        "video",
+        SECTIONS if sections is None else sections,
+        another=True,
     )
     with at(moment), transaction():
         note_id = create_note(actor, lock_case_for_note(actor, case_id), new).id

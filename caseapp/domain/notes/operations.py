@@ -84,10 +84,10 @@ INSERT_ADDENDUM = sa.insert(NoteAddendum.__table__)  # type: ignore[arg-type]
 def create_note(actor: Actor, case: LockedCaseForNote, new: NewNote) -> NoteRecord:
     """Start the actor's draft about a session of an open case, and return it.
 
-    Raises RuleBroken when the case is closed.
+    Raises RuleBroken when the case is closed, and beside a draft of the actor's in the case, unless it is another note.
     """
     require(actor, Action.NOTE_WRITE)
-    check_new_note(case)
+    check_new_note(case, new)
     moment = now()
     stored: dict[str, Any] = {
         "id": new_id(),

@@ -172,7 +172,8 @@ def _select_for_change(role: Role) -> sa.Select[Note, Client, bytes, UUID]:
 class LockedCaseForNote:
     """A case in which a note is started, its client locked; only `lock_case_for_note` makes one, after the lock.
 
-    Starting a note is the most frequent change, so this holds only what a new note needs.
+    Starting a note is the most frequent change, so this holds only what a new note needs. `has_draft` tells whether the
+    actor has a draft in the case.
     """
 
     id: UUID
@@ -181,6 +182,7 @@ class LockedCaseForNote:
     client_id: UUID
     client: str
     key: DataKey
+    has_draft: bool = False
 
 
 def lock_case_for_note(actor: Actor, ref: UUID | str) -> LockedCaseForNote:
@@ -195,14 +197,32 @@ def lock_case_for_note(actor: Actor, ref: UUID | str) -> LockedCaseForNote:
     if found is None:
         raise NotFound
     key = open_client_key(found.wrapped, found.client_id, "case", found.id)
-    return LockedCaseForNote(found.id, found.number, found.status, found.client_id, found.name, key)
+    return LockedCaseForNote(
+        found.id,
+        found.number,
+        found.status,
+        found.client_id,
+        found.name,
+        key,
+        found.has_draft,
+    )
 
 
 @cache
 def _select_case_for_note(role: Role, column: str) -> sa.Select[*tuple[Any, ...]]:
     """Build, once for each role, the query for a visible case, its client's name and the client's key."""
     return (
-        sa.select(Case.id, Case.client_id, Case.status, Case.number, Client.name, ClientKey.wrapped)
+        sa.select(
+            Case.id,
+            Case.client_id,
+            Case.status,
+            Case.number,
+            Client.name,
+            ClientKey.wrapped,
+            sa.exists()
+            .where(Note.case_id == Case.id, Note.author_id == sa.bindparam("asks"), IS_UNSIGNED)
+            .label("has_draft"),
+        )
         .join(Client, Client.id == Case.client_id)
         .join(ClientKey, ClientKey.client_id == Case.client_id)
         .where(

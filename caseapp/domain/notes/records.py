@@ -378,6 +378,15 @@ class DraftListItem:
 
 
 @dataclass(frozen=True)
+class CaseDraft:
+    """A draft of a case to go on with, without its content."""
+
+    id: UUID
+    session_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True)
 class CoachDraft:
     """A coach's unsigned note as their supervisor sees it: its age and no content."""
 

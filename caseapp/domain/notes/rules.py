@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from caseapp.domain.notes.models import Note
     from caseapp.domain.notes.queries import LockedCaseForNote, LockedNote
     from caseapp.domain.notes.records import Addendum, DraftScreening, NoteRecord
-    from caseapp.domain.notes.schemas import DraftChange, NewAddendum
+    from caseapp.domain.notes.schemas import DraftChange, NewAddendum, NewNote
 
 SESSION_BEFORE_CASE = (
     "This is before the case was opened. Check the date. If it is right, write that in the "
@@ -37,6 +37,11 @@ SESSION_BEFORE_CASE = (
 LONGEST_SESSION = timedelta(minutes=MAX_SESSION_MINUTES)
 
 CASE_CLOSED = Reason("case_closed", "This case is closed.", "Reopen the case to add a note.")
+DRAFT_STANDS = Reason(
+    "draft_stands",
+    "You already have a draft of a note about this client.",
+    "Go on with that draft, or say that this is another note.",
+)
 NOTE_SIGNED = Reason(
     "note_signed",
     "This note is signed and can’t be changed.",
@@ -91,13 +96,16 @@ def list_discard_blockers(
     return found
 
 
-def check_new_note(case: LockedCaseForNote) -> None:
+def check_new_note(case: LockedCaseForNote, new: NewNote) -> None:
     """Check that a note can be started in a case.
 
-    Raises RuleBroken when the case is closed.
+    Raises RuleBroken when the case is closed, and when whoever starts it has a draft of the case and doesn't say that
+    this is another note.
     """
     if case.status != "open":
         refuse_for([CASE_CLOSED])
+    if case.has_draft and not new.another:
+        refuse_for([DRAFT_STANDS])
 
 
 def check_draft(note: LockedNote) -> None:

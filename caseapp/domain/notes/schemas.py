@@ -33,13 +33,14 @@ MAX_NOTE_LENGTH = 100_000
 
 @dataclass(frozen=True)
 class NewNote:
-    """A note to be started."""
+    """A note to be started; `another` says that a draft of the same case may stand beside it."""
 
     format: str
     session_at: datetime
     minutes: int | None
     modality: str
     sections: dict[str, str] = field(repr=False, default_factory=dict)
+    another: bool = False
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,10 @@ class NewNoteSchema(Schema):
     minutes = _minutes_field()
     modality = fields.String(load_default="video", validate=validate.OneOf(list(MODALITIES)))
     sections = _sections_field()
+    another = fields.Boolean(
+        load_default=False,
+        metadata={"description": "Whether to start it beside your draft of the same case."},
+    )
 
     @validates_schema
     def _check_sections(self, data: dict[str, Any], **_: object) -> None:

@@ -15,7 +15,7 @@ from caseapp.domain.cases.models import Case
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.visibility import looks_after_client
 from caseapp.domain.notes.models import Note
-from caseapp.domain.notes.records import CoachDraft
+from caseapp.domain.notes.records import CaseDraft, CoachDraft
 from caseapp.domain.notes.sealing import IS_AUTHORS
 from caseapp.domain.users.models import User
 
@@ -67,6 +67,20 @@ def list_draft_times(actor: Actor, client_id: UUID, author_id: UUID) -> list[dat
         IS_UNSIGNED, Note.client_id == client_id, Note.author_id == author_id
     )
     return list(db.session.scalars(begun.order_by(Note.created_at)))
+
+
+def list_case_drafts(actor: Actor, case_id: UUID) -> list[CaseDraft]:
+    """List the actor's own drafts in a case, the newest session first, without their content.
+
+    The caller has already found the case for the actor.
+    """
+    require(actor, Action.NOTE_READ)
+    rows = db.session.execute(
+        sa.select(Note.id, Note.session_at, Note.updated_at)
+        .where(Note.case_id == case_id, Note.author_id == actor.id, IS_UNSIGNED)
+        .order_by(Note.session_at.desc(), Note.id.desc())
+    )
+    return [CaseDraft(*row) for row in rows]
 
 
 def _select_unsigned(actor: Actor) -> sa.Select[UUID, datetime]:

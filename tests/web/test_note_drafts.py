@@ -1,0 +1,41 @@
+import pytest
+
+from caseapp.domain.notes.unsigned import list_case_drafts
+from tests.support import builders
+from tests.support.staff_pages import StaffBrowser
+
+
+@pytest.fixture
+def coach(team):
+    return team["coach"]
+
+
+@pytest.fixture
+def coach_browser(app, coach):
+    return StaffBrowser(app, coach)
+
+
+@pytest.fixture
+def case(coach):
+    return builders.case(coach, "Ines Okafor")
+
+
+def test_page_of_a_new_note_offers_the_draft_and_a_page_from_before_makes_no_second(
+    coach, coach_browser, case
+):
+    path = f"/case/{case.number}/notes/new"
+    before = coach_browser.form(path)
+    assert "Finish note" not in coach_browser.text("/today")
+    draft = builders.draft(coach, case.case_id)
+    page = coach_browser.text(path)
+    assert f'href="/note/{draft}"' in page
+    assert "Start another note" in page
+    assert "Finish note" in coach_browser.text("/today")
+    answer = coach_browser.post(path, before.fields)
+    assert answer.status_code == 409
+    refused = answer.get_data(as_text=True)
+    assert "You already have a draft" in refused
+    assert f'href="/note/{draft}"' in refused
+    assert len(list_case_drafts(coach, case.case_id)) == 1
+    assert coach_browser.send(path).status_code == 303
+    assert len(list_case_drafts(coach, case.case_id)) == 2
