@@ -12,6 +12,7 @@ from caseapp.domain.cases.queries import get_case
 from caseapp.domain.notes import operations, queries
 from caseapp.domain.notes.move_operations import move_note as move
 from caseapp.domain.notes.move_queries import list_moved_away, lock_note_move
+from caseapp.domain.notes.plan_operations import bring_plan_forward
 from caseapp.domain.notes.queries import lock_case_for_note, lock_note
 from caseapp.domain.notes.schemas import (
     AddendumSchema,
@@ -96,6 +97,21 @@ def update_note(note_id: UUID, body: DraftChange, version: int) -> NoteRecord:
     actor = current_actor()
     with transaction():
         operations.save_draft(actor, lock_note(actor, note_id), body, version)
+        return queries.get_note(actor, note_id)
+
+
+@blueprint.route("/notes/<uuid:note_id>/plan", "POST", error_statuses=(409, 422))
+@needs(Action.NOTE_WRITE)
+@blueprint.response_schema(NoteResponseSchema())
+@blueprint.requires_if_match
+def bring_plan(note_id: UUID, version: int) -> NoteRecord:
+    """Put the plan of the last signed note before the session below that of your draft, marked with its day.
+
+    What addenda to that note say is put there too. A plan that was brought forward already stays as it is.
+    """
+    actor = current_actor()
+    with transaction():
+        bring_plan_forward(actor, lock_note(actor, note_id), version)
         return queries.get_note(actor, note_id)
 
 

@@ -33,8 +33,10 @@ from caseapp.web import (
     holds,
     intake,
     invitations,
+    note_drafts,
     note_moves,
     note_search,
+    note_start,
     notes,
     password_links,
     people,
@@ -63,7 +65,7 @@ if TYPE_CHECKING:
 def init_app(app: Flask) -> None:
     """Register the blueprints of all staff pages.
 
-    Intake and stages share the blueprint of cases, the authoring editor that of authoring, the settings of alerts that
+    Intake and stages share the blueprint of cases, the authoring editor that of authoring, the pages of drafts that of notes, the settings of alerts that
     of settings, and the second factor that of the account.
     """
     modules = (
@@ -91,6 +93,8 @@ def init_app(app: Flask) -> None:
         help_pages,
         protocol,
         notes,
+        note_start,
+        note_drafts,
         note_moves,
         note_search,
         addenda,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, jsonify, redirect, render_template, request, url_for
@@ -27,14 +27,12 @@ from caseapp.domain.notes.cosign_queries import get_review_of
 from caseapp.domain.notes.formats import FORMATS, SECTIONS
 from caseapp.domain.notes.move_queries import list_moved_away
 from caseapp.domain.notes.operations import (
-    create_note,
     discard_draft,
     record_draft_screening,
     save_draft,
     sign_note,
 )
 from caseapp.domain.notes.queries import (
-    LockedCaseForNote,
     LockedNote,
     find_previous_plan,
     get_note,
@@ -42,17 +40,10 @@ from caseapp.domain.notes.queries import (
     list_own_drafts,
     list_own_signed_notes,
     list_stated_levels,
-    lock_case_for_note,
     lock_note,
 )
 from caseapp.domain.notes.rules import convert_sections, missing_for_signature
-from caseapp.domain.notes.schemas import (
-    DraftChange,
-    DraftFormSchema,
-    NewNote,
-    NewNoteSchema,
-)
-from caseapp.domain.notes.unsigned import list_case_drafts
+from caseapp.domain.notes.schemas import DraftChange, DraftFormSchema
 from caseapp.domain.practice.queries import get_practice_info, local_now
 from caseapp.domain.screening.protocol import ITEMS, LASTING_ITEMS, Level
 from caseapp.domain.screening.queries import get_screening
@@ -75,7 +66,7 @@ from caseapp.http.forms import (
     renew_form_key,
 )
 from caseapp.http.guard import current_actor, needs
-from caseapp.http.request_parsing import form_version, load_form, local_minute
+from caseapp.http.request_parsing import form_version, load_form
 from caseapp.http.template_helpers import clock_time, today, zone
 from caseapp.web.case_header import load_case_context
 from caseapp.web.screenings import lasting_labels
@@ -85,8 +76,7 @@ if TYPE_CHECKING:
 
     from flask.typing import ResponseReturnValue
 
-    from caseapp.domain.dashboard.case_page import CasePage
-    from caseapp.domain.notes.records import CaseDraft, NoteRecord
+    from caseapp.domain.notes.records import NoteRecord
 
 blueprint = Blueprint("notes", __name__)
 
@@ -131,79 +121,6 @@ def case_notes(number: str) -> ResponseReturnValue:
         moved_away=list_moved_away(context.case.id),
         modalities=MODALITIES,
     )
-
-
-@dataclass(frozen=True)
-class NewNotePage:
-    """The case of a new note, and the drafts of it that the person can go on with."""
-
-    context: CasePage
-    drafts: list[CaseDraft]
-
-    @property
-    def has_draft(self) -> bool:
-        """Tell whether there is a draft."""
-        return bool(self.drafts)
-
-
-def load_new_note(number: str) -> NewNotePage:
-    """Load the page of a new note and record that the case was read.
-
-    Raises NotFound.
-    """
-    context = load_case_context(number)
-    return NewNotePage(context, list_case_drafts(current_actor(), context.case.id))
-
-
-start = FormPage(
-    blueprint,
-    "/case/<string:number>/notes/new",
-    Action.NOTE_WRITE,
-    load_new_note,
-    client_of=lambda view: view.context.case.client_id,
-    only_asks=True,
-)
-
-
-@start.show
-def new_note_page(view: NewNotePage, forms: Forms) -> str:
-    """Show the drafts of the case to go on with, and the form for a new note: time, modality, format."""
-    return render_template(
-        "notes/new.html",
-        context=view.context,
-        drafts=view.drafts,
-        tab="Notes",
-        forms=forms,
-        formats=FORMAT_LABELS,
-        sections=FORMATS,
-        modalities=MODALITIES,
-    )
-
-
-def new_note_values(about: NewNotePage | LockedCaseForNote) -> dict[str, object]:
-    """Return what the form for a new note shows at first: now, by video, in sections.
-
-    A page that shows a draft to go on with asks for another note.
-    """
-    return {
-        "session_at": local_minute(now(), zone()),
-        "modality": "video",
-        "format": "dap",
-        "another": "yes" if about.has_draft else "",
-    }
-
-
-@start.form(
-    Action.NOTE_WRITE,
-    Body(NewNoteSchema, NewNote),
-    lock=lock_case_for_note,
-    values=new_note_values,
-    refused="The note was not started",
-)
-def create(case: LockedCaseForNote, new: NewNote, sent: Sent) -> Done:
-    """Start a draft."""
-    note_id = create_note(sent.actor, case, new).id
-    return Done(url_for("notes.note_page", note_id=note_id))
 
 
 def load_note(note_id: UUID) -> NoteRecord:

@@ -1,5 +1,6 @@
 import pytest
 
+from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.domain.screening.protocol import ITEMS
 from tests.api.api_client import (
@@ -114,6 +115,17 @@ def test_second_draft_of_a_case_is_refused_unless_it_is_another_note(coach, path
     assert assert_refused(coach.post(path, NEW)) == ["draft_stands"]
     assert coach.get(path).get_json()["items"] == [draft]
     assert coach.post(path, NEW | {"another": True}).status_code == 201
+
+
+def test_last_plan_is_brought_forward_into_a_draft(coach, case, draft):
+    here = f"/notes/{draft['id']}"
+    assert assert_refused(coach.post(f"{here}/plan", version=draft)) == ["no_plan"]
+    later = coach.patch(here, {"session_at": now().isoformat()}, version=draft).get_json()
+    builders.note(coach.actor, case.case_id, days_ago=3)
+    assert_needs_a_version(coach, "POST", f"{here}/plan", None, later)
+    brought = coach.post(f"{here}/plan", version=later).get_json()
+    assert brought["sections"]["plan"].endswith(":\nKeep the log.")
+    assert brought["version"] == 3
 
 
 def test_notes_with_invalid_input_change_nothing(coach, path, draft):

@@ -325,6 +325,7 @@ ACTS_UNTOUCHED = {
     "cases.create",
     "cases.open_asked",
     "contacts.add",
+    "notes.bring_plan",
     "notes.create",
     "notes.discard",
     "notes.record_screening",

@@ -39,3 +39,15 @@ def test_page_of_a_new_note_offers_the_draft_and_a_page_from_before_makes_no_sec
     assert len(list_case_drafts(coach, case.case_id)) == 1
     assert coach_browser.send(path).status_code == 303
     assert len(list_case_drafts(coach, case.case_id)) == 2
+
+
+def test_button_puts_the_last_plan_below_what_was_just_typed(coach, coach_browser, case):
+    builders.note(coach, case.case_id, builders.SECTIONS | {"plan": "Ring the school."}, days_ago=3)
+    path = f"/note/{builders.draft(coach, case.case_id)}"
+    answer = coach_browser.post(
+        f"{path}/plan", coach_browser.form(path).fields | {"plan": "Walk daily."}
+    )
+    assert answer.location == f"{path}#plan"
+    plan = coach_browser.form(path).fields["plan"][0]
+    assert plan.startswith("Walk daily.\n\nBrought forward from the plan of ")
+    assert plan.endswith("\nRing the school.")

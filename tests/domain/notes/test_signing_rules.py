@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -25,6 +25,7 @@ from caseapp.domain.notes.rules import (
     list_draft_blockers,
     missing_for_signature,
 )
+from caseapp.domain.notes.schemas import NewNote
 from caseapp.domain.screening.protocol import ITEMS, Level
 from tests.support.contexts import CLIENT, COACH, KEY, NOW, client, complete
 
@@ -138,7 +139,8 @@ def test_draft_is_changed_while_unsigned_and_discarded_unless_it_was_moved_or_ho
 
 def test_note_is_started_in_an_open_case_only():
     case = LockedCaseForNote(UUID(int=7), "C-2026-0001", "open", CLIENT, "Ines", KEY)
-    check_new_note(case)
+    new = NewNote("dap", NOW, 50, "video")
+    check_new_note(case, new)
     with pytest.raises(RuleBroken) as refused:
-        check_new_note(LockedCaseForNote(case.id, case.number, "closed", CLIENT, "Ines", KEY))
+        check_new_note(replace(case, status="closed"), new)
     assert complete(refused.value.reasons)

@@ -23,6 +23,7 @@ from caseapp.domain.notes.operations import (
     save_draft,
     sign_note,
 )
+from caseapp.domain.notes.plan_operations import bring_plan_forward
 from caseapp.domain.notes.queries import lock_case_for_note, lock_note
 from caseapp.domain.notes.records import DraftScreening
 from caseapp.domain.notes.schemas import DraftChange, NewAddendum, NewNote, NewNoteMove
@@ -79,6 +80,11 @@ def saving_a_note(team: Team) -> Race:
     """Save a draft while it is being signed."""
     change = DraftChange(sections={"plan": "From this window"})
     return signed_meanwhile(team, lambda note: save_draft(team["coach"], note, change, 2))
+
+
+def bringing_a_plan(team: Team) -> Race:
+    """Bring the last plan into a draft while it is being signed."""
+    return signed_meanwhile(team, lambda note: bring_plan_forward(team["coach"], note, 2))
 
 
 def recording_from_a_note(team: Team) -> Race:
@@ -193,6 +199,7 @@ NOTES = {
     "create_note": starting_a_note,
     "save_process_note": saving_a_process_note,
     "save_draft": saving_a_note,
+    "bring_plan_forward": bringing_a_plan,
     "record_draft_screening": recording_from_a_note,
     "sign_note": signing,
     "discard_draft": discarding,
