@@ -14,6 +14,9 @@ from caseapp.domain.notes.move_operations import move_note as move
 from caseapp.domain.notes.move_queries import list_moved_away, lock_note_move
 from caseapp.domain.notes.plan_operations import bring_plan_forward
 from caseapp.domain.notes.queries import lock_case_for_note, lock_note
+from caseapp.domain.notes.revision_operations import restore_text
+from caseapp.domain.notes.revision_queries import get_own_draft, list_revisions
+from caseapp.domain.notes.revision_schemas import RevisionResponseSchema
 from caseapp.domain.notes.schemas import (
     AddendumSchema,
     DraftChange,
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
 
     from caseapp.core.pagination import Page
     from caseapp.domain.notes.records import MovedAway, NoteRecord
+    from caseapp.domain.notes.revision_schemas import RevisionRecord
 
 blueprint = ApiBlueprint(
     "notes", "Session notes: your own drafts, and signed notes by everyone on the care team."
@@ -112,6 +116,33 @@ def bring_plan(note_id: UUID, version: int) -> NoteRecord:
     actor = current_actor()
     with transaction():
         bring_plan_forward(actor, lock_note(actor, note_id), version)
+        return queries.get_note(actor, note_id)
+
+
+@blueprint.route("/notes/<uuid:note_id>/revisions")
+@needs(Action.NOTE_READ)
+@blueprint.list_response_schema(RevisionResponseSchema())
+@blueprint.query_params(ListQuerySchema())
+def list_earlier_texts(note_id: UUID, query: ListRequest) -> Page[RevisionRecord]:
+    """List the earlier texts of your draft, newest first. Signing or discarding the draft deletes them."""
+    actor = current_actor()
+    found = list_revisions(actor, get_own_draft(actor, note_id))
+    return page_in_memory(
+        found, lambda one: (-one.saved_at.timestamp(), one.id.hex), query.cursor, query.limit
+    )
+
+
+@blueprint.route(
+    "/notes/<uuid:note_id>/revisions/<uuid:revision_id>/restore", "POST", error_statuses=(409,)
+)
+@needs(Action.NOTE_WRITE)
+@blueprint.response_schema(NoteResponseSchema())
+@blueprint.requires_if_match
+def restore(note_id: UUID, revision_id: UUID, version: int) -> NoteRecord:
+    """Put an earlier text of your draft back, with its format; the text that it replaces is kept."""
+    actor = current_actor()
+    with transaction():
+        restore_text(actor, lock_note(actor, note_id), revision_id, version)
         return queries.get_note(actor, note_id)
 
 

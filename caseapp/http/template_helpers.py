@@ -72,6 +72,9 @@ MESSAGES = {
     "note_returned": lazy_gettext("Note returned to its author. It stays as it was signed."),
     "note_signed": lazy_gettext("Note signed. It can no longer be changed."),
     "note_saved": lazy_gettext("Draft saved."),
+    "text_restored": lazy_gettext(
+        "The earlier text is back. The one that it replaced is kept with the earlier texts."
+    ),
     "plan_brought": lazy_gettext("Draft saved. The last plan stands below yours."),
     "note_moved": lazy_gettext("Note moved. It is now in this client’s record."),
     "note_discarded": lazy_gettext("Draft discarded."),

@@ -1,19 +1,31 @@
-"""What else the editor of a note does with a draft: bring the last plan forward."""
+"""What else the editor of a note does with a draft: bring the last plan forward, go back to an earlier text."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from flask import url_for
+from flask import render_template, url_for
 
 from caseapp.core.permissions import Action
+from caseapp.domain.cases.queries import get_case_context
+from caseapp.domain.notes.codes import FORMAT_LABELS, MAX_REVISIONS, REVISE_EVERY
 from caseapp.domain.notes.operations import save_draft
 from caseapp.domain.notes.plan_operations import bring_plan_forward
 from caseapp.domain.notes.queries import LockedNote, lock_note
-from caseapp.http.forms import Done, Sent
+from caseapp.domain.notes.revision_operations import restore_text
+from caseapp.domain.notes.revision_queries import get_own_draft, list_revisions
+from caseapp.http.forms import BUTTON, Done, FormPage, Forms, Sent
+from caseapp.http.guard import current_actor
 from caseapp.web.notes import DRAFT, blueprint, draft_values, editor, section_labels
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
+    from caseapp.core.actor import Actor
+    from caseapp.domain.cases.queries import CaseContext
+    from caseapp.domain.notes.records import NoteRecord
+    from caseapp.domain.notes.revision_schemas import RevisionRecord
     from caseapp.domain.notes.schemas import DraftChange
 
 __all__ = ["blueprint"]
@@ -36,3 +48,69 @@ def bring_plan(note: LockedNote, change: DraftChange, sent: Sent) -> Done:
     bring_plan_forward(sent.actor, note, saved)
     page = url_for("notes.note_page", **sent.args, _anchor="plan")
     return Done(page, "plan_brought" if note.row.screening_id == before else "draft_opened_hold")
+
+
+@dataclass(frozen=True)
+class RevisionPage:
+    """A draft with its earlier texts, newest first."""
+
+    note: NoteRecord
+    context: CaseContext
+    revisions: list[RevisionRecord]
+
+
+def load_revisions(note_id: UUID) -> RevisionPage:
+    """Load the earlier texts of a draft and record that it was read.
+
+    Raises NotFound, also for a signed note.
+    """
+    actor = current_actor()
+    note = get_own_draft(actor, note_id)
+    context = get_case_context(actor, note.case_id)
+    return RevisionPage(note, context, list_revisions(actor, note))
+
+
+earlier = FormPage(
+    blueprint,
+    "/note/<uuid:note_id>/revisions",
+    Action.NOTE_WRITE,
+    load_revisions,
+    client_of=lambda view: view.note.client_id,
+    only_asks=True,
+)
+
+
+@earlier.show
+def revisions_page(view: RevisionPage, forms: Forms) -> str:
+    """Show the earlier texts of a draft, each with a button that puts it back."""
+    return render_template(
+        "notes/revisions.html",
+        view=view,
+        note=view.note,
+        context=view.context,
+        forms=forms,
+        format_labels=FORMAT_LABELS,
+        minutes=int(REVISE_EVERY.total_seconds() // 60),
+        most=MAX_REVISIONS,
+    )
+
+
+def lock_revised_note(actor: Actor, note_id: UUID, _revision_id: UUID) -> LockedNote:
+    """Lock the note of an earlier text.
+
+    Raises NotFound.
+    """
+    return lock_note(actor, note_id)
+
+
+@earlier.form(
+    Action.NOTE_WRITE,
+    BUTTON,
+    lock=lock_revised_note,
+    rule="/note/<uuid:note_id>/revisions/<uuid:revision_id>/restore",
+    refused="The text was not put back",
+)
+def restore(note: LockedNote, _body: dict[str, Any], sent: Sent) -> Done:
+    """Put an earlier text back; the present one is kept."""
+    restore_text(sent.actor, note, sent.args["revision_id"], sent.version)
+    return Done(url_for("notes.note_page", note_id=note.row.id), "text_restored")

@@ -171,7 +171,12 @@ def records(app, staff):
         offered = {"to_id": body["user_id"], "reason": "other", "clients": [client_id]}
         assert coach.post(f"/coaches/{coach.actor.id}/transfers", offered).status_code == 201
         builders.read_in_emergency(coach.actor, builders.case(staff["coach2"].actor).number)
-    return {"client_id": made.client_id, "case_id": made.case_id, "group": "alerts"}
+    return {
+        "client_id": made.client_id,
+        "case_id": made.case_id,
+        "note_id": builders.revised_draft(coach.actor, made.case_id),
+        "group": "alerts",
+    }
 
 
 def ids(page):

@@ -128,6 +128,22 @@ def test_last_plan_is_brought_forward_into_a_draft(coach, case, draft):
     assert brought["version"] == 3
 
 
+def test_earlier_text_of_a_draft_is_listed_and_put_back(staff, coach, case):
+    here = f"/notes/{builders.revised_draft(coach.actor, case.case_id)}"
+    draft = coach.get(here).get_json()
+    found = coach.get(f"{here}/revisions").get_json()["items"]
+    plans = [one["sections"]["plan"] for one in found]
+    assert plans == ["Keep the log, version 1.", "Keep the log."]
+    restore = f"{here}/revisions/{found[1]['id']}/restore"
+    assert_needs_a_version(coach, "POST", restore, None, draft)
+    restored = coach.post(restore, version=draft).get_json()
+    assert restored["sections"]["plan"] == "Keep the log."
+    assert len(coach.get(f"{here}/revisions").get_json()["items"]) == 3
+    for method, path in (("GET", f"{here}/revisions"), ("POST", restore)):
+        answer = staff["supervisor"].send(method, path, version='"1"')
+        assert_error(answer, 404, "not_found")
+
+
 def test_notes_with_invalid_input_change_nothing(coach, path, draft):
     assert_refuses(
         coach,

@@ -120,6 +120,7 @@ def records(app, staff):
         "client_id": str(held),
         "case_id": str(made.case_id),
         "note_id": note.get_json()["id"],
+        "revision_id": note.get_json()["id"],
         "signed_note_id": str(builders.note(coach.actor, made.case_id)),
         "assignment_id": assignment.get_json()["id"],
         "export_id": export.get_json()["id"],

@@ -40,6 +40,7 @@ from caseapp.domain.keys.queries import get_client_key
 from caseapp.domain.models import METADATA
 from caseapp.domain.practice.operations import add_help_line
 from caseapp.domain.practice.schemas import NewHelpLine
+from caseapp.domain.notes.revision_queries import get_own_draft, list_revisions
 from caseapp.domain.process_notes.operations import save_process_note
 from caseapp.domain.process_notes.queries import lock_process_note
 from caseapp.domain.reports.operations import create_export
@@ -86,6 +87,7 @@ OWNED = {
     "number",
     "plan_id",
     "position",
+    "revision_id",
     "session_id",
     "signed_note_id",
     "token_id",
@@ -135,7 +137,7 @@ class World:
 
     def values_for(self, who):
         """Return a value for each argument when this person reads: a draft is visible to its author only."""
-        return self.own | ({"note_id": self.drafts[who]} if who in self.drafts else {})
+        return self.own | self.drafts.get(who, {})
 
 
 def _guard(number, admin, denied, reader):
@@ -166,6 +168,13 @@ def _offer(session, former, coach, client_id, moment, state="offered", **more):
     transfer.reason = seal_code("transfer", "reason", transfer.id, "other", key)
     session.add(transfer)
     return transfer.id
+
+
+def _write_draft(author, case_id):
+    """Start a note and change its text; return its id and that of the text before."""
+    note_id = builders.revised_draft(author, case_id)
+    revisions = list_revisions(author, get_own_draft(author, note_id))
+    return {"note_id": note_id, "revision_id": revisions[0].id}
 
 
 def _belongings(app, coach, slugs, others):
@@ -236,7 +245,6 @@ def _belongings(app, coach, slugs, others):
         former = (others[0], coach, found.client_id)
         accepted_id = _offer(session, *former, moment, state="accepted", decided_at=moment)
     builders.remember_devices(found.client_id, 1)
-    note_id = builders.draft(coach, found.case_id)
     with builders.supervised(coach):
         signed_note_id = builders.note(coach, found.case_id)
     with transaction():
@@ -262,7 +270,7 @@ def _belongings(app, coach, slugs, others):
         "plan_id": get_plan_id(SAFETY, context.key),
         "followup_id": followup_id,
         "screening_id": screening_id,
-        "note_id": note_id,
+        **_write_draft(coach, found.case_id),
         "signed_note_id": signed_note_id,
         "bulk_assignment_id": bulk_assignment_id,
         "intake_id": intakes.keep(coach),
@@ -303,7 +311,7 @@ def make(app, team):
     client2, foreign = _belongings(app, coach2, [SLUG], (admin, coach, actors["supervisor"]))
     world.own, world.foreign = shared | own, shared | foreign
     world.browsers |= {"client": client, "client2": client2}
-    world.drafts = {"supervisor": builders.draft(actors["supervisor"], own["case_id"])}
+    world.drafts = {"supervisor": _write_draft(actors["supervisor"], own["case_id"])}
     for who in STAFF:
         browser = app.test_client()
         world.csrf[who] = staff.csrf(browser.get("/sign-in"))

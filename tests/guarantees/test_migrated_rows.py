@@ -112,6 +112,7 @@ LATER_TABLES = {
     "covered_client",
     "credential",
     "disclosure",
+    "draft_revision",
     "emergency_access",
     "failure_count",
     "form_draft",

@@ -67,6 +67,7 @@ def test_nothing_is_shown_that_leads_nowhere(world, app, monkeypatch):
         "note_moves.choose_record",
         "note_moves.move_page",
         "notes.new_note_page",
+        "notes.revisions_page",
         "notes.sign_page",
         "screenings.correction_page",
     }

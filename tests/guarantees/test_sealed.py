@@ -47,9 +47,9 @@ from caseapp.domain.models import METADATA
 from caseapp.domain.notes.cosign_operations import return_note
 from caseapp.domain.notes.move_operations import move_note
 from caseapp.domain.notes.move_queries import lock_note_move
-from caseapp.domain.notes.operations import add_addendum
+from caseapp.domain.notes.operations import add_addendum, save_draft
 from caseapp.domain.notes.queries import lock_note
-from caseapp.domain.notes.schemas import NewAddendum, NewNoteMove
+from caseapp.domain.notes.schemas import DraftChange, NewAddendum, NewNoteMove
 from caseapp.domain.practice.queries import today
 from caseapp.domain.process_notes.operations import save_process_note
 from caseapp.domain.process_notes.queries import lock_process_note
@@ -131,7 +131,12 @@ def add_people():
 
 
 def write_for_oneself(coach, made):
-    """Write the canary into a coach's process note, and leave forms with it."""
+    """Write the canary into a coach's process note and a draft that is changed, and leave forms with it."""
+    with at(now() - timedelta(minutes=5)):
+        draft = builders.draft(coach, made.case_id, {"data": CANARY})
+    with transaction():
+        change = DraftChange(sections={"data": f"{CANARY} again"})
+        save_draft(coach, lock_note(coach, draft), change, 1)
     with transaction():
         save_process_note(coach, lock_process_note(coach, made.number), CANARY, 0)
         for about in (made.client_id, None):

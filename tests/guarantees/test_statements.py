@@ -83,6 +83,7 @@ PAGES = {
     "notes.new_note_page": 9,
     "notes.note_list": 6,
     "notes.note_page": 8,
+    "notes.revisions_page": 7,
     "notes.sign_page": 6,
     "password_links.forgotten_page": 1,
     "password_links.password_page": 1,

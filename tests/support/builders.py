@@ -165,6 +165,18 @@ def draft(actor, case_id, sections=None, *, format="dap", days_ago=0, levels=Non
     return note_id
 
 
+def revised_draft(actor, case_id):
+    """Start a note ten minutes ago and change its plan twice, so that it has two earlier texts."""
+    start = now()
+    with at(start - timedelta(minutes=10)):
+        note_id = draft(actor, case_id)
+    for version, minutes in ((1, 5), (2, 0)):
+        change = DraftChange(sections={"plan": f"Keep the log, version {version}."})
+        with at(start - timedelta(minutes=minutes)), transaction():
+            save_draft(actor, lock_note(actor, note_id), change, version)
+    return note_id
+
+
 def note(actor, case_id, sections=None, *, days_ago=0, **more):
     """Save a note and sign it."""
     note_id = draft(actor, case_id, sections, days_ago=days_ago, **more)

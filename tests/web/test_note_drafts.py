@@ -1,5 +1,6 @@
 import pytest
 
+from caseapp.domain.notes.revision_queries import get_own_draft, list_revisions
 from caseapp.domain.notes.unsigned import list_case_drafts
 from tests.support import builders
 from tests.support.staff_pages import StaffBrowser
@@ -51,3 +52,19 @@ def test_button_puts_the_last_plan_below_what_was_just_typed(coach, coach_browse
     plan = coach_browser.form(path).fields["plan"][0]
     assert plan.startswith("Walk daily.\n\nBrought forward from the plan of ")
     assert plan.endswith("\nRing the school.")
+
+
+def test_earlier_text_is_put_back_by_its_author_alone(app, team, coach, coach_browser, case):
+    note_id = builders.revised_draft(coach, case.case_id)
+    path = f"/note/{note_id}/revisions"
+    assert f'href="{path}"' in coach_browser.text(f"/note/{note_id}")
+    page = coach_browser.text(path)
+    assert "Keep the log, version 1." in page
+    assert "Keep the log, version 2." not in page
+    [newest, _] = list_revisions(coach, get_own_draft(coach, note_id))
+    restore = f"{path}/{newest.id}/restore"
+    StaffBrowser(app, team["supervisor"]).text(path, status=404)
+    answer = coach_browser.post(restore, coach_browser.form(path, restore).fields)
+    assert answer.location == f"/note/{note_id}"
+    assert "Keep the log, version 1." in coach_browser.form(answer.location).fields["plan"]
+    assert "Keep the log, version 2." in coach_browser.text(path)

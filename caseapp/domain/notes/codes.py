@@ -19,6 +19,9 @@ MEANINGS = {"author": "As the author", "cosign": "As the supervisor"}
 """What a signature means."""
 REVIEW_STATES = {"waiting": "Waiting for a co-signature", "returned": "Returned to the author"}
 """The states of a signed note that nobody has co-signed yet."""
+REVISE_EVERY = timedelta(minutes=2)
+MAX_REVISIONS = 40
+"""How often at most a draft keeps the text that a save replaces, and how many: the newest ones; product proposal."""
 LATE_ENTRY_AFTER = timedelta(hours=72)
 """What is written about a session later than this is a late entry; the issue about the record, awaiting sign-off."""
 CHOSEN_KINDS = {

@@ -209,3 +209,20 @@ class NoteReturn(Model):
     created_at: Mapped[datetime]
     created_by: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"))
     comment: Mapped[bytes]
+
+
+class DraftRevision(Model):
+    """An earlier text of a draft: its format and its sections, sealed together. `saved_at` is when it was saved.
+
+    Only its author reads it; signing or discarding the draft deletes it. It follows its draft into another client's
+    record, by a move and by a merge, sealed under that client's key. Erasure deletes it.
+    """
+
+    __tablename__ = "draft_revision"
+    __table_args__ = (sa.Index("ix_draft_revision_note", "note_id", "saved_at", "id"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    note_id: Mapped[UUID] = mapped_column(sa.ForeignKey("note.id"))
+    client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"), index=True)
+    saved_at: Mapped[datetime]
+    content: Mapped[bytes]

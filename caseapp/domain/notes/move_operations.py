@@ -21,6 +21,7 @@ from caseapp.domain.notes.move_rules import check_move
 from caseapp.domain.notes.operations import record_opening_answers
 from caseapp.domain.notes.queries import get_note, lock_note
 from caseapp.domain.notes.records import NoteMove, NoteRecord
+from caseapp.domain.notes.revision_operations import take_texts_along
 from caseapp.domain.notes.sealing import load_addenda
 from caseapp.domain.notes.signatures import authenticate_move
 from caseapp.domain.practice.queries import get_practice_info
@@ -82,6 +83,7 @@ def move_note(
         details = {"moved": where}
         record(actor, Action.NOTE_MOVE, "note", row.id, client_id=client_id, details=details)
     if row.status == "draft":
+        take_texts_along(row.id, former.key, case.key)
         _record_opening_answers(actor, row.id)
     return get_note(actor, row.id)
 

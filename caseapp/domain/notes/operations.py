@@ -40,6 +40,7 @@ from caseapp.domain.notes.records import (
     addendum_to_json,
     draft_to_json,
 )
+from caseapp.domain.notes.revision_operations import delete_texts, keep_text
 from caseapp.domain.notes.rules import (
     apply_addenda,
     check_addendum,
@@ -129,7 +130,7 @@ def save_draft(actor: Actor, note: LockedNote, change: DraftChange, expected_ver
     An answer or circumstance that opens a safety hold is recorded with everything asked so far, in the same
     transaction: a draft is a place to write, not to hide. The draft keeps the answers, and remembers what was recorded.
     A change that is already stored is not saved again, so repeating an autosave whose response was lost is harmless.
-    Raises RuleBroken for a signed note, Invalid, and Stale when another window saved a newer version first.
+    Every few minutes, the text that is replaced is kept. Raises RuleBroken for a signed note, Invalid, and Stale when another window saved a newer version first.
     """
     require(actor, Action.NOTE_WRITE)
     check_draft(note)
@@ -152,6 +153,8 @@ def save_draft(actor: Actor, note: LockedNote, change: DraftChange, expected_ver
     opens_hold = _opens_hold(note, after.draft)
     if after == before and not opens_hold:
         return row.version
+    moment = now()
+    keep_text(note, before, after, moment)
     # Recording reads from the database: the row is changed after it, so that it is stored once.
     draft = _record_answers(actor, note, after) if opens_hold else after.draft
     set_committed_value(row, "version", expected_version)
@@ -160,7 +163,7 @@ def save_draft(actor: Actor, note: LockedNote, change: DraftChange, expected_ver
     row.minutes = row.actual_minutes = minutes
     row.sections = seal_json(row, "sections", after.sections, note.key)
     _store_answers(note, draft)
-    row.updated_at = now()
+    row.updated_at = moment
     db.session.flush()
     changed = [
         name
@@ -226,6 +229,7 @@ def sign_note(actor: Actor, note: LockedNote, expected_version: int) -> None:
     signed = note.record
     row.sha256 = note_digest(signed)
     db.session.flush()
+    delete_texts(row.id)
     zone = get_practice_info().practice.zone
     signature = make_signature(signed, "author", actor.id, actor.role.value, zone, moment)
     run(INSERT_SIGNATURE, **signature_row(signature))
@@ -325,6 +329,7 @@ def discard_draft(actor: Actor, note: LockedNote, expected_version: int) -> None
     require(actor, Action.NOTE_WRITE)
     check_discard(note)
     set_committed_value(note.row, "version", expected_version)
+    delete_texts(note.row.id)
     db.session.delete(note.row)
     db.session.flush()
     _record(actor, Action.NOTE_WRITE, note, {"discarded": True})

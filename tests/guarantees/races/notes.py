@@ -26,6 +26,8 @@ from caseapp.domain.notes.operations import (
 from caseapp.domain.notes.plan_operations import bring_plan_forward
 from caseapp.domain.notes.queries import lock_case_for_note, lock_note
 from caseapp.domain.notes.records import DraftScreening
+from caseapp.domain.notes.revision_operations import restore_text
+from caseapp.domain.notes.revision_queries import get_own_draft, list_revisions
 from caseapp.domain.notes.schemas import DraftChange, NewAddendum, NewNote, NewNoteMove
 from caseapp.domain.process_notes.operations import save_process_note
 from caseapp.domain.process_notes.queries import lock_process_note
@@ -85,6 +87,18 @@ def saving_a_note(team: Team) -> Race:
 def bringing_a_plan(team: Team) -> Race:
     """Bring the last plan into a draft while it is being signed."""
     return signed_meanwhile(team, lambda note: bring_plan_forward(team["coach"], note, 2))
+
+
+def restoring_a_text(team: Team) -> Race:
+    """Put an earlier text of a draft back while it is being signed, which deletes it."""
+    coach, made = team["coach"], builders.steady_case(team["coach"])
+    note_id = builders.revised_draft(coach, made.case_id)
+    [revision, _] = list_revisions(coach, get_own_draft(coach, note_id))
+    return Race(
+        lambda: sign_note(coach, lock_note(coach, note_id), 3),
+        lambda: restore_text(coach, lock_note(coach, note_id), revision.id, 3),
+        "note_signed",
+    )
 
 
 def recording_from_a_note(team: Team) -> Race:
@@ -199,6 +213,7 @@ NOTES = {
     "create_note": starting_a_note,
     "save_process_note": saving_a_process_note,
     "save_draft": saving_a_note,
+    "restore_text": restoring_a_text,
     "bring_plan_forward": bringing_a_plan,
     "record_draft_screening": recording_from_a_note,
     "sign_note": signing,
