@@ -72,6 +72,7 @@ MESSAGES = {
     "note_returned": lazy_gettext("Note returned to its author. It stays as it was signed."),
     "note_signed": lazy_gettext("Note signed. It can no longer be changed."),
     "note_saved": lazy_gettext("Draft saved."),
+    "snippet_deleted": lazy_gettext("Snippet deleted."),
     "text_restored": lazy_gettext(
         "The earlier text is back. The one that it replaced is kept with the earlier texts."
     ),

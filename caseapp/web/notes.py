@@ -44,6 +44,7 @@ from caseapp.domain.notes.queries import (
 )
 from caseapp.domain.notes.rules import convert_sections, missing_for_signature
 from caseapp.domain.notes.schemas import DraftChange, DraftFormSchema
+from caseapp.domain.notes.snippet_queries import list_snippets
 from caseapp.domain.practice.queries import get_practice_info, local_now
 from caseapp.domain.screening.protocol import ITEMS, LASTING_ITEMS, Level
 from caseapp.domain.screening.queries import get_screening
@@ -367,6 +368,7 @@ def _render_editor(note: NoteRecord, forms: Forms) -> str:
         modalities=MODALITIES,
         recorded=_find_screening(note),
         previous_plan=find_previous_plan(actor, note),
+        snippets=list_snippets(actor),
         addendum_labels=ADDENDUM_LABELS,
         immediate_steps=list_immediate_steps(list_stated(note.draft.screening)[1]),
         has_opened_hold=has_opened_hold,

@@ -329,6 +329,7 @@ ACTS_UNTOUCHED = {
     "notes.create",
     "notes.discard",
     "notes.record_screening",
+    "snippets.keep_snippet",
 }
 # A form that answers by itself may run again.
 CHANGES_ONCE = {case_sent_twice, case_key_is_used_again}

@@ -41,6 +41,8 @@ from caseapp.domain.models import METADATA
 from caseapp.domain.practice.operations import add_help_line
 from caseapp.domain.practice.schemas import NewHelpLine
 from caseapp.domain.notes.revision_queries import get_own_draft, list_revisions
+from caseapp.domain.notes.snippet_operations import save_snippet
+from caseapp.domain.notes.snippet_schemas import SnippetText
 from caseapp.domain.process_notes.operations import save_process_note
 from caseapp.domain.process_notes.queries import lock_process_note
 from caseapp.domain.reports.operations import create_export
@@ -256,6 +258,7 @@ def _belongings(app, coach, slugs, others):
     denial_id, emergency_id = _guard(number, *others)
     with transaction():
         save_process_note(coach, lock_process_note(coach, number), PROCESS_NOTE, 0)
+        save_snippet(coach, SnippetText("Sleep", "Slept well."), 0)
     context = get_case_context_by_number(coach, number)
     assignments = list_assignments(coach, context)
     return browser, {

@@ -133,6 +133,7 @@ LATER_TABLES = {
     "safety_event",
     "safety_plan",
     "security_event",
+    "snippet",
     "transfer",
     "viewer_mark",
     "writing_key",

@@ -65,6 +65,7 @@ NOT_ABOUT_CLIENTS = {
     "practice_help_line",
     "practice_logo",
     "session",
+    "snippet",
     "token",
     "user_account",
     "conflict_question",

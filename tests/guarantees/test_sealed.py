@@ -50,6 +50,8 @@ from caseapp.domain.notes.move_queries import lock_note_move
 from caseapp.domain.notes.operations import add_addendum, save_draft
 from caseapp.domain.notes.queries import lock_note
 from caseapp.domain.notes.schemas import DraftChange, NewAddendum, NewNoteMove
+from caseapp.domain.notes.snippet_operations import save_snippet
+from caseapp.domain.notes.snippet_schemas import SnippetText
 from caseapp.domain.practice.queries import today
 from caseapp.domain.process_notes.operations import save_process_note
 from caseapp.domain.process_notes.queries import lock_process_note
@@ -135,6 +137,7 @@ def write_for_oneself(coach, made):
     with at(now() - timedelta(minutes=5)):
         draft = builders.draft(coach, made.case_id, {"data": CANARY})
     with transaction():
+        save_snippet(coach, SnippetText(CANARY, CANARY), 0)
         change = DraftChange(sections={"data": f"{CANARY} again"})
         save_draft(coach, lock_note(coach, draft), change, 1)
     with transaction():

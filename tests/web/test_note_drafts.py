@@ -1,6 +1,7 @@
 import pytest
 
 from caseapp.domain.notes.revision_queries import get_own_draft, list_revisions
+from caseapp.domain.notes.snippet_queries import list_snippets
 from caseapp.domain.notes.unsigned import list_case_drafts
 from tests.support import builders
 from tests.support.staff_pages import StaffBrowser
@@ -68,3 +69,23 @@ def test_earlier_text_is_put_back_by_its_author_alone(app, team, coach, coach_br
     assert answer.location == f"/note/{note_id}"
     assert "Keep the log, version 1." in coach_browser.form(answer.location).fields["plan"]
     assert "Keep the log, version 2." in coach_browser.text(path)
+
+
+def test_snippet_is_written_on_the_account_and_put_into_a_note_by_a_button(
+    coach, coach_browser, case
+):
+    page = "/account/snippets"
+    assert f'href="{page}"' in coach_browser.text("/account")
+    answer = coach_browser.send(page, title="Breath", text="We breathed together.", section="plan")
+    assert answer.location == page
+    [snippet] = list_snippets(coach)
+    answer = coach_browser.send(f"{page}?change={snippet.id}", text="We breathed.")
+    assert answer.location == page
+    path = f"/note/{builders.draft(coach, case.case_id)}"
+    assert 'data-snippet="We breathed."' in coach_browser.text(path)
+    fields = coach_browser.form(path).fields | {"plan": "Walk.", "snippet_id": str(snippet.id)}
+    assert coach_browser.post(f"{path}/snippet", fields).location == path
+    assert coach_browser.form(path).fields["plan"] == ["Walk.\nWe breathed."]
+    coach_browser.text(f"{page}?change={case.case_id}", status=404)
+    answer = coach_browser.send(page, f"{page}/delete", snippet_id=str(snippet.id))
+    assert list_snippets(coach) == []

@@ -1,4 +1,4 @@
-"""Tables: session notes, their signatures, addenda, moves and co-signing.
+"""Tables: session notes, their signatures, addenda, moves, co-signing and earlier texts, and snippets.
 
 Database triggers refuse every change of what was signed.
 """
@@ -22,6 +22,7 @@ from caseapp.domain.notes.codes import (
     MODALITIES,
     REVIEW_STATES,
 )
+from caseapp.domain.notes.formats import SECTIONS
 
 
 class Note(Model):
@@ -226,3 +227,23 @@ class DraftRevision(Model):
     client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"), index=True)
     saved_at: Mapped[datetime]
     content: Mapped[bytes]
+
+
+class Snippet(Model):
+    """A short text of somebody's own that they put into notes, with its title.
+
+    Both are sealed under a key of theirs, which is derived from key `ring_number` of the ring. `section` is where it
+    goes in formats that have it. It is about no client: neither a merge nor an erasure touches it.
+    """
+
+    __tablename__ = "snippet"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    owner_id: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"), index=True)
+    section: Mapped[str | None] = mapped_column(sa.String(12), info=one_of(SECTIONS))
+    ring_number: Mapped[int] = mapped_column(info=between(1))
+    content: Mapped[bytes]
+    updated_at: Mapped[datetime]
+    version: Mapped[int] = mapped_column(default=1, info=between(1))
+
+    __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 - SQLAlchemy's own form

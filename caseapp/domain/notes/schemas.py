@@ -179,6 +179,7 @@ class _DraftFormBase(_DraftAnswersBase):
     minutes = _minutes_field()
     modality = fields.String(required=True, validate=validate.OneOf(list(MODALITIES)))
     do = fields.String(load_default="save", validate=validate.OneOf(["save", "sign", "gather"]))
+    snippet_id = fields.UUID(load_default=None)
 
     @validates_schema
     def _check_length(self, data: dict[str, Any], **_: object) -> None:

@@ -9,6 +9,7 @@ import { startProgress } from "./progress.js";
 import { startQuickExit } from "./quick-exit.js";
 import { startSession } from "./session.js";
 import { startShortcuts } from "./shortcuts.js";
+import { startSnippets } from "./snippets.js";
 
 startShortcuts();
 startQuickExit();
@@ -20,3 +21,4 @@ startSession();
 startPasskeys();
 startPreview();
 startProgress();
+startSnippets();

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from caseapp.core.clock import now
 from caseapp.core.database import db
+from caseapp.core.transaction import transaction
 from caseapp.domain.cases import operations as cases
 from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.followups.operations import complete_followup
@@ -29,6 +30,8 @@ from caseapp.domain.notes.records import DraftScreening
 from caseapp.domain.notes.revision_operations import restore_text
 from caseapp.domain.notes.revision_queries import get_own_draft, list_revisions
 from caseapp.domain.notes.schemas import DraftChange, NewAddendum, NewNote, NewNoteMove
+from caseapp.domain.notes.snippet_operations import insert_snippet, save_snippet
+from caseapp.domain.notes.snippet_schemas import SnippetText
 from caseapp.domain.process_notes.operations import save_process_note
 from caseapp.domain.process_notes.queries import lock_process_note
 from caseapp.domain.screening.protocol import ITEMS
@@ -99,6 +102,14 @@ def restoring_a_text(team: Team) -> Race:
         lambda: restore_text(coach, lock_note(coach, note_id), revision.id, 3),
         "note_signed",
     )
+
+
+def inserting_a_snippet(team: Team) -> Race:
+    """Put a snippet into a draft while it is being signed."""
+    coach = team["coach"]
+    with transaction():
+        snippet_id = save_snippet(coach, SnippetText("Sleep", "Slept well."), 0)
+    return signed_meanwhile(team, lambda note: insert_snippet(coach, note, snippet_id, 2))
 
 
 def recording_from_a_note(team: Team) -> Race:
@@ -213,6 +224,7 @@ NOTES = {
     "create_note": starting_a_note,
     "save_process_note": saving_a_process_note,
     "save_draft": saving_a_note,
+    "insert_snippet": inserting_a_snippet,
     "restore_text": restoring_a_text,
     "bring_plan_forward": bringing_a_plan,
     "record_draft_screening": recording_from_a_note,
