@@ -29,6 +29,8 @@ from caseapp.domain.cases.stages import stage_by_id
 from caseapp.domain.clients.operations import create_client
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.consent.rules import derive_consent
+from caseapp.domain.contacts.codes import CANCELLED, NO_SHOW
+from caseapp.domain.contacts.queries import count_missed
 from caseapp.domain.dashboard.record_printing import make_record_pdf
 from caseapp.domain.dashboard.schemas import TimelineEvent, TimelineEventResponseSchema
 from caseapp.domain.dashboard.timeline import list_timeline
@@ -77,6 +79,7 @@ class TimelineQuery(TimelineFilterSchema, ListQuerySchema):
 
 def _record(context: CaseContext) -> dict[str, Any]:
     case, facts = context.case, context.facts
+    missed = count_missed(case.client_id, case.opened_at, case.closed_at)
     return {
         **{
             fact.name: facts.get(fact.name, [] if fact.kind == "multiple" else None)
@@ -108,6 +111,8 @@ def _record(context: CaseContext) -> dict[str, Any]:
         "follow_up_on": case.follow_up_on,
         "version": case.version,
         **_sessions(count_sessions([case.id]).get(case.id, NO_SESSIONS)),
+        "no_shows": missed[NO_SHOW],
+        "cancelled_sessions": missed[CANCELLED],
     }
 
 

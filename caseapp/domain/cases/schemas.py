@@ -246,6 +246,8 @@ class _CaseResponse(CaseListItemResponseSchema):
     """A case in full; the presenting facts are fields beside the others, with the names used in requests."""
 
     coach = fields.String(required=True)
+    no_shows = fields.Integer(required=True)
+    cancelled_sessions = fields.Integer(required=True)
     consent = fields.String(
         required=True,
         validate=validate.OneOf(STATES),

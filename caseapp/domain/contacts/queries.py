@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from caseapp.domain.clients.queries import (
     unseal_client,
 )
 from caseapp.domain.clients.visibility import is_visible_to
-from caseapp.domain.contacts.codes import IN_ERROR
+from caseapp.domain.contacts.codes import CANCELLED, IN_ERROR, NO_SHOW
 from caseapp.domain.contacts.models import Contact
 from caseapp.domain.contacts.schemas import ContactRecord
 from caseapp.domain.keys.models import ClientKey
@@ -63,6 +64,27 @@ def select_last(kind: str, client_id: SQLColumnExpression[UUID]) -> sa.ScalarSel
         .correlate_except(entry)
         .scalar_subquery()
     )
+
+
+def select_missed(since: datetime | None, until: datetime | None) -> sa.Select[UUID, str, datetime]:
+    """Select client, kind and time of the no-shows and cancelled sessions of a period; None means any time.
+
+    What was recorded in error is left out.
+    """
+    query = sa.select(Contact.client_id, Contact.kind, Contact.happened_at).where(
+        Contact.kind.in_((NO_SHOW, CANCELLED)), counts(Contact)
+    )
+    if since is not None:
+        query = query.where(Contact.happened_at >= since)
+    if until is not None:
+        query = query.where(Contact.happened_at < until)
+    return query
+
+
+def count_missed(client_id: UUID, since: datetime, until: datetime | None) -> Counter[str]:
+    """Count a client's no-shows and cancelled sessions of a period by kind; access was already checked."""
+    query = select_missed(since, until).with_only_columns(Contact.kind)
+    return Counter(db.session.scalars(query.where(Contact.client_id == client_id)))
 
 
 def _select_entries() -> sa.Select[*tuple[Any, ...]]:

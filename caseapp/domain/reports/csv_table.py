@@ -56,6 +56,8 @@ class ReportRow:
     handouts_read: int
     sessions: int
     session_minutes: int
+    no_shows: int
+    cancelled_sessions: int
 
 
 COLUMNS = (
@@ -77,6 +79,8 @@ COLUMNS = (
     "handouts_read",
     "sessions",
     "session_minutes",
+    "no_shows",
+    "cancelled_sessions",
     "outcome",
     "close_reason",
     "final_screening",
@@ -118,6 +122,8 @@ def row_cells(row: ReportRow) -> list[str]:
             row.handouts_read,
             row.sessions,
             row.session_minutes,
+            row.no_shows,
+            row.cancelled_sessions,
             row.outcome,
             row.close_reason,
             row.final_screening,

@@ -86,6 +86,14 @@ def format_sessions(sessions: int, minutes: int, cases: int, *, to_share: bool) 
     return f"{sessions:,} {'session' if sessions == 1 else 'sessions'} with {minutes:,} minutes"
 
 
+def format_missed(no_shows: int, cancelled: int, cases: int, *, to_share: bool) -> str:
+    """Format how many sessions were missed and cancelled; in a report to share, withhold each number where few."""
+    return ", ".join(
+        f"{label} {WITHHELD if to_share and min(number, cases) < MIN_SHOWN else f'{number:,}'}"
+        for label, number in (("no-shows", no_shows), ("cancelled", cancelled))
+    )
+
+
 def format_date(day: date) -> str:
     """Format a date in full."""
     return f"{day.day} {day:%B %Y}"

@@ -26,6 +26,9 @@ from caseapp.domain.cases.models import Case, CaseEvent
 from caseapp.domain.cases.stages import stage_by_id, stages
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.visibility import select_denied_clients
+from caseapp.domain.contacts.codes import CANCELLED, NO_SHOW
+from caseapp.domain.contacts.models import Contact
+from caseapp.domain.contacts.queries import select_missed
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_client_key
 from caseapp.domain.notes.models import Note
@@ -168,8 +171,8 @@ def list_report_rows(
 
     Only cases of these clients are read, whom the log names: it is written before the first row leaves.
 
-    Sessions are counted by signed notes, as far as they began in the period. Each batch of BATCH_SIZE cases takes five
-    statements; one batch is in memory at a time.
+    Sessions are counted by signed notes, as far as they began in the period, and no-shows and cancelled sessions by the
+    contact log. Each batch of BATCH_SIZE cases takes six statements; one batch is in memory at a time.
     """
     zone = ZoneInfo(get_practice_info().practice.zone)
     # A case whose client's key was destroyed still counts; its sealed facts can no longer be read.
@@ -216,6 +219,7 @@ def _rows(
         )
     )
     counted = count_sessions(ids, *period)
+    missed = _grouped(select_missed(*period).where(Contact.client_id.in_(clients)))
     for case in cases:
         history = histories.get(case.client_id)
         screenings = history.screenings[::-1] if history else []
@@ -223,6 +227,11 @@ def _rows(
         holds = history.holds.values() if history else ()
         kinds = Counter(hold.kind for hold in holds if _belongs_to_case(case, hold.opened_at))
         assigned = assignments.get(case.id, [])
+        not_met = Counter(
+            row.kind
+            for row in missed.get(case.client_id, [])
+            if _belongs_to_case(case, row.happened_at)
+        )
         yield ReportRow(
             number=case.number,
             opened_on=_local_day(case.opened_at, zone),
@@ -256,6 +265,8 @@ def _rows(
             handouts_read=sum(row.read_at is not None for row in assigned),
             sessions=counted.get(case.id, NO_SESSIONS).sessions,
             session_minutes=counted.get(case.id, NO_SESSIONS).minutes,
+            no_shows=not_met[NO_SHOW],
+            cancelled_sessions=not_met[CANCELLED],
         )
 
 
@@ -305,6 +316,19 @@ def _render_pdf(actor: Actor, filters: ReportFilter) -> bytes:
         .join(Case, Case.id == Note.case_id)
         .where(*_build_conditions(actor, filters, zone))
     ).one()
+    belongs = sa.and_(
+        Case.client_id == Contact.client_id,
+        Contact.happened_at >= Case.opened_at,
+        sa.or_(Case.closed_at.is_(None), Contact.happened_at <= Case.closed_at),
+    )
+    missed = Counter(
+        db.session.scalars(
+            select_missed(*_find_period(filters, zone))
+            .with_only_columns(Contact.kind)
+            .join(Case, belongs)
+            .where(*_build_conditions(actor, filters, zone))
+        )
+    )
     table = partial(pdf_tables.build_table, to_share=filters.to_share)
     tables = (
         table("By stage", [(stage.title, by_stage[stage.id]) for stage in stages()]),
@@ -327,6 +351,12 @@ def _render_pdf(actor: Actor, filters: ReportFilter) -> bytes:
                 "total": pdf_tables.format_total(by_stage.total(), to_share=filters.to_share),
                 "sessions": pdf_tables.format_sessions(
                     sessions, minutes, by_stage.total(), to_share=filters.to_share
+                ),
+                "missed": pdf_tables.format_missed(
+                    missed[NO_SHOW],
+                    missed[CANCELLED],
+                    by_stage.total(),
+                    to_share=filters.to_share,
                 ),
                 "tables": tables,
                 "smallest": pdf_tables.MIN_SHOWN,

@@ -13,9 +13,14 @@ from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import AuditEvent
+from caseapp.domain.cases.models import Case
 from caseapp.domain.cases.operations import close_case, move_case
 from caseapp.domain.cases.queries import get_case, lock_case
 from caseapp.domain.cases.schemas import CaseClosing, StageMove
+from caseapp.domain.clients.queries import lock_client
+from caseapp.domain.contacts.operations import mark_contact_in_error, record_contact
+from caseapp.domain.contacts.queries import count_missed, lock_contact
+from caseapp.domain.contacts.schemas import NewContact
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.practice.queries import today
 from caseapp.domain.reports import pdf_tables, queries
@@ -221,7 +226,7 @@ def test_export_audit_event_has_filters_and_rows(cast):
 
 
 @pytest.mark.slow
-def test_report_rows_take_five_statements_for_each_batch(cast, monkeypatch):
+def test_report_rows_take_six_statements_for_each_batch(cast, monkeypatch):
     for _ in range(7):
         builders.case(cast["coach"], facts=FACTS)
 
@@ -238,9 +243,9 @@ def test_report_rows_take_five_statements_for_each_batch(cast, monkeypatch):
     pieces, more = statements(3)
     assert pieces == whole
     assert len(set(whole)) == 7
-    # One for the practice, which is then kept, and five for each piece.
-    assert few == 1 + 5
-    assert more == 3 * 5
+    # One for the practice, which is then kept, and six for each piece.
+    assert few == 1 + 6
+    assert more == 3 * 6
 
 
 def test_sessions_and_minutes_are_counted_by_signed_notes_in_the_period(cast):
@@ -258,6 +263,43 @@ def test_sessions_and_minutes_are_counted_by_signed_notes_in_the_period(cast):
         told = pdf_tables.format_sessions(sessions, 600, cases, to_share=True)
         assert told == pdf_tables.WITHHELD
     assert pdf_tables.format_sessions(1, 50, 1, to_share=False) == "1 session with 50 minutes"
+
+
+def test_no_shows_and_cancelled_sessions_are_counted_in_their_case_and_period(cast, monkeypatch):
+    coach = cast["coach"]
+    made = builders.case(coach)
+
+    def add(kind, days):
+        with transaction():
+            new = NewContact(kind, now() - timedelta(days=days))
+            return record_contact(coach, lock_client(coach, made.client_id), new)
+
+    with transaction() as session:
+        opened = {"opened_at": now() - timedelta(days=15)}
+        session.execute(sa.update(Case).where(Case.id == made.case_id).values(opened))
+    for kind, days in (("no_show", 20), ("no_show", 9), ("no_show", 1), ("contact", 1)):
+        add(kind, days)
+    wrong = add("cancelled", 2)
+    add("cancelled", 2)
+    with transaction():
+        mark_contact_in_error(coach, lock_contact(coach, wrong), "Somebody else’s.")
+    [row] = export_rows(cast["admin"])[0]
+    assert (row["no_shows"], row["cancelled_sessions"]) == ("2", "1")
+    since = ReportFilter(since=today() - timedelta(days=5))
+    [row] = export_rows(cast["admin"], since)[0]
+    assert (row["no_shows"], row["cancelled_sessions"]) == ("1", "1")
+    assert count_missed(made.client_id, now() - timedelta(days=15), None) == {
+        "no_show": 2,
+        "cancelled": 1,
+    }
+    rendered = []
+    monkeypatch.setattr(queries, "render", lambda page, **_: rendered.append(page) or b"%PDF")
+    with transaction():
+        export_id = create_export(cast["admin"], ReportFilter(), "pdf")
+    list(build_export_file(cast["admin"], export_id)[0])
+    assert "no-shows 2, cancelled 1" in rendered[0]
+    told = pdf_tables.format_missed(4, 12, 9, to_share=True)
+    assert told == "no-shows withheld, cancelled 12"
 
 
 @pytest.mark.parametrize(
