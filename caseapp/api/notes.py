@@ -128,7 +128,10 @@ def list_earlier_texts(note_id: UUID, query: ListRequest) -> Page[RevisionRecord
     actor = current_actor()
     found = list_revisions(actor, get_own_draft(actor, note_id))
     return page_in_memory(
-        found, lambda one: (-one.saved_at.timestamp(), one.id.hex), query.cursor, query.limit
+        found,
+        lambda one: (-int(one.saved_at.timestamp() * 1_000_000), one.id.hex),
+        query.cursor,
+        query.limit,
     )
 
 

@@ -66,8 +66,8 @@ if TYPE_CHECKING:
 def init_app(app: Flask) -> None:
     """Register the blueprints of all staff pages.
 
-    Intake and stages share the blueprint of cases, the authoring editor that of authoring, the pages of drafts that of notes, the settings of alerts that
-    of settings, and the second factor that of the account.
+    Intake and stages share the blueprint of cases, the authoring editor that of authoring, starting a note and drafts
+    that of notes, the settings of alerts that of settings, and the second factor that of the account.
     """
     modules = (
         sign_in,

@@ -37,9 +37,7 @@ def keep_text(note: LockedNote, before: NoteRecord, after: NoteRecord, moment: d
             _keep(note, before, kept)
 
 
-def restore_text(
-    actor: Actor, note: LockedNote, revision_id: UUID, expected_version: int
-) -> int:
+def restore_text(actor: Actor, note: LockedNote, revision_id: UUID, expected_version: int) -> int:
     """Put an earlier text of the actor's own draft back, with its format, and return the draft's new version.
 
     The text that it replaces is kept. Raises NotFound, RuleBroken for a signed note, and Stale.

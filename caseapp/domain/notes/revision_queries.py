@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from caseapp.core.actor import Actor
 from caseapp.core.database import db
 from caseapp.core.errors import NotFound
 from caseapp.core.vault import unseal_json
@@ -18,6 +17,7 @@ from caseapp.domain.notes.revision_schemas import RevisionRecord
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from caseapp.core.actor import Actor
     from caseapp.core.vault import DataKey
     from caseapp.domain.notes.queries import LockedNote
     from caseapp.domain.notes.records import NoteRecord

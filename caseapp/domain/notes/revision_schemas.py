@@ -28,7 +28,11 @@ class RevisionRecord:
     @property
     def texts(self) -> list[tuple[Section, str]]:
         """List the sections that have a text."""
-        return [(section, self.sections[key]) for key, section in SECTIONS.items() if self.sections.get(key)]
+        return [
+            (section, self.sections[key])
+            for key, section in SECTIONS.items()
+            if self.sections.get(key)
+        ]
 
 
 class RevisionResponseSchema(Schema):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -13,14 +14,14 @@ from caseapp.core.database import db
 from caseapp.core.errors import refuse_for
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
-from caseapp.core.vault import seal_json
+from caseapp.core.vault import seal_bound
 from caseapp.domain.audit.operations import record
 from caseapp.domain.keys.queries import get_ring_key
 from caseapp.domain.notes.models import Snippet
 from caseapp.domain.notes.operations import save_draft
 from caseapp.domain.notes.rules import check_draft
 from caseapp.domain.notes.schemas import DraftChange
-from caseapp.domain.notes.snippet_queries import get_snippet_row, open_snippet
+from caseapp.domain.notes.snippet_queries import get_snippet_row, open_snippet, snippet_binding
 from caseapp.domain.notes.snippet_rules import add_snippet_text, list_new_snippet_blockers
 
 if TYPE_CHECKING:
@@ -46,8 +47,9 @@ def save_snippet(actor: Actor, new: SnippetText, expected_version: int) -> UUID:
         row = get_snippet_row(actor, new.id)
         set_committed_value(row, "version", expected_version)
     row.section, row.ring_number, row.updated_at = new.section, ring_key.number, now()
-    content = {"title": new.title, "text": new.text}
-    row.content = seal_json(row, "content", content, ring_key.for_person(actor.id))
+    content = json.dumps({"title": new.title, "text": new.text}).encode()
+    key = ring_key.for_person(actor.id)
+    row.content = seal_bound(content, snippet_binding(row.id), key)
     db.session.flush()
     record(actor, Action.NOTE_WRITE, "snippet", row.id)
     return row.id

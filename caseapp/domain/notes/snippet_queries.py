@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -10,7 +11,7 @@ from caseapp.core.actor import Actor, require
 from caseapp.core.database import db
 from caseapp.core.errors import NotFound
 from caseapp.core.permissions import Action
-from caseapp.core.vault import unseal_json
+from caseapp.core.vault import unseal_bound
 from caseapp.domain.keys.queries import get_ring_key
 from caseapp.domain.notes.models import Snippet
 from caseapp.domain.notes.snippet_schemas import SnippetRecord
@@ -39,8 +40,13 @@ def get_snippet_row(actor: Actor, snippet_id: UUID) -> Snippet:
     return row
 
 
+def snippet_binding(snippet_id: UUID) -> bytes:
+    """Return what a snippet is sealed to: its own row."""
+    return b"snippet/" + snippet_id.bytes
+
+
 def open_snippet(row: Snippet) -> SnippetRecord:
     """Unseal a snippet."""
     key = get_ring_key("drafts", row.ring_number).for_person(row.owner_id)
-    content = unseal_json(row, "content", key)
+    content = json.loads(unseal_bound(row.content, snippet_binding(row.id), key))
     return SnippetRecord(row.id, content["title"], content["text"], row.section, row.version)
