@@ -11,6 +11,7 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.consent import operations, queries
 from caseapp.domain.consent.schemas import (
+    ConsentErrorSchema,
     ConsentRecord,
     ConsentResponseSchema,
     ConsentTextRecord,
@@ -95,6 +96,21 @@ def withdraw_consent(client_id: UUID, body: ConsentWithdrawal) -> ConsentRecord:
     """Record that a client withdrew consent: handouts, mail and exports stop; screening, holds and alerts go on."""
     actor = current_actor()
     return _run(lambda: operations.withdraw_consent(actor, lock_client(actor, client_id), body))
+
+
+@blueprint.route("/consents/<uuid:consent_id>/error", "POST", error_statuses=(409,))
+@needs(Action.CONSENT_WRITE)
+@blueprint.response_schema(ConsentResponseSchema())
+@blueprint.request_schema(ConsentErrorSchema())
+def mark_error(consent_id: UUID, body: str) -> ConsentRecord:
+    """Mark an entry as recorded in error, with a reason; it stays readable and counts no more.
+
+    How consent stands then follows from the other entries.
+    """
+    actor = current_actor()
+    with transaction():
+        operations.mark_consent_in_error(actor, queries.lock_consent(actor, consent_id), body)
+    return queries.get_consent(actor, consent_id)
 
 
 def _run(change: Callable[[], UUID]) -> ConsentRecord:

@@ -111,6 +111,7 @@ MESSAGES = {
     "contact_recorded": lazy_gettext("Recorded."),
     "consent_recorded": lazy_gettext("Recorded."),
     "disclosure_recorded": lazy_gettext("Recorded."),
+    "consent_in_error": lazy_gettext("Marked as recorded in error."),
     "consent_withdrawn": lazy_gettext(
         "Withdrawal recorded. Handouts, email and reports have stopped for this client."
     ),

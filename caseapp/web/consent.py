@@ -13,10 +13,23 @@ from caseapp.core.permissions import Action
 from caseapp.domain.cases.queries import LockedCase, lock_case
 from caseapp.domain.clients.codes import CONSENT_METHODS
 from caseapp.domain.consent.codes import MAX_TEXT, MAX_WORDS
-from caseapp.domain.consent.operations import publish_text, record_consent, withdraw_consent
-from caseapp.domain.consent.queries import LockedTexts, list_consents, list_texts, lock_texts
+from caseapp.domain.consent.operations import (
+    mark_consent_in_error,
+    publish_text,
+    record_consent,
+    withdraw_consent,
+)
+from caseapp.domain.consent.queries import (
+    LockedConsent,
+    LockedTexts,
+    list_consents,
+    list_texts,
+    lock_consent,
+    lock_texts,
+)
 from caseapp.domain.consent.rules import choose_text
 from caseapp.domain.consent.schemas import (
+    ConsentErrorSchema,
     ConsentWithdrawal,
     ConsentWithdrawalSchema,
     NewConsent,
@@ -27,7 +40,7 @@ from caseapp.domain.consent.schemas import (
 from caseapp.http.forms import Body, Done, FormPage, Forms, Sent
 from caseapp.http.guard import current_actor
 from caseapp.http.template_helpers import current_practice
-from caseapp.web.case_header import load_case_context
+from caseapp.web.case_header import load_case_context, lock_in_case
 
 if TYPE_CHECKING:
     from caseapp.core.pagination import Page
@@ -109,6 +122,19 @@ def withdraw(case: LockedCase, new: ConsentWithdrawal, sent: Sent) -> Done:
     """Record that the client withdrew consent."""
     withdraw_consent(sent.actor, case.locked_client, new)
     return Done(url_for("consent.consent_page", **sent.args), "consent_withdrawn")
+
+
+@page.form(
+    Action.CONSENT_WRITE,
+    Body(ConsentErrorSchema, str),
+    lock=lock_in_case(lock_consent, lambda consent: consent.client.id),
+    rule="/case/<string:number>/consent/<uuid:consent_id>/error",
+    refused="The entry was not marked",
+)
+def mark_error(consent: LockedConsent, reason: str, sent: Sent) -> Done:
+    """Mark an entry as recorded in error."""
+    mark_consent_in_error(sent.actor, consent, reason)
+    return Done(url_for("consent.consent_page", number=sent.args["number"]), "consent_in_error")
 
 
 settings = FormPage(

@@ -37,6 +37,12 @@ def test_consent_is_published_given_withdrawn_and_given_again(coach, staff):
     assert listed["consent_withdrawn_on"] == day
     wish = {"slug": "better-nights", "channel": "print", "confirmed": True}
     assert "consent_withdrawn" in assert_refused(coach.post(f"{case}/assignments", wish))
+    [withdrawn, _] = coach.get(path).get_json()["items"]
+    here, reason = f"/consents/{withdrawn['id']}/error", {"reason": "Another client."}
+    assert_hidden(staff["coach2"], "POST", "/consents/{}/error", withdrawn["id"], reason)
+    assert coach.post(here, reason).get_json()["error_reason"] == reason["reason"]
+    assert assert_refused(coach.post(here, reason)) == ["already_in_error"]
+    assert coach.get(case).get_json()["consent"] == "given"
     coach.post(path, body)
     assert len(coach.get(path).get_json()["items"]) == 3
     assert coach.get(case).get_json()["consent"] == "given"

@@ -83,6 +83,8 @@ def records(app, staff):
     # The coach is alerted of what somebody else has recorded.
     builders.screen(staff["supervisor"].actor, held, sleep="concern")
     safety_plans.write(coach.actor, held)
+    given = {"given_on": today().isoformat(), "method": "written"}
+    consent = coach.post(f"/clients/{held}/consents", given)
     contact = coach.post(f"/clients/{held}/contacts", {"kind": "no_show"})
     with transaction():
         spare, _ = create_token(operator(), "coach@practice.test", "spare")
@@ -115,6 +117,7 @@ def records(app, staff):
         "coach_id": str(coach.actor.id),
         "cover_id": cover["id"],
         "plan_id": plan["plan_id"],
+        "consent_id": consent.get_json()["id"],
         "contact_id": contact.get_json()["id"],
         "alert_id": coach.get("/alerts").get_json()["items"][0]["id"],
         "client_id": str(held),

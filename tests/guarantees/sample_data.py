@@ -32,6 +32,8 @@ from caseapp.domain.bulk_assignments.schemas import NewBulkAssignment
 from caseapp.domain.cases.queries import get_case_context_by_number, lock_case
 from caseapp.domain.clients.models import Cover, CoveredClient, Transfer
 from caseapp.domain.clients.queries import lock_client
+from caseapp.domain.consent.operations import record_consent
+from caseapp.domain.consent.schemas import NewConsent
 from caseapp.domain.contacts.operations import record_contact
 from caseapp.domain.contacts.schemas import NewContact
 from caseapp.domain.followups.operations import create_followup
@@ -43,6 +45,7 @@ from caseapp.domain.notes.snippet_operations import save_snippet
 from caseapp.domain.notes.snippet_schemas import SnippetText
 from caseapp.domain.practice.operations import add_help_line
 from caseapp.domain.practice.schemas import NewHelpLine
+from caseapp.domain.practice.queries import today
 from caseapp.domain.process_notes.operations import save_process_note
 from caseapp.domain.process_notes.queries import lock_process_note
 from caseapp.domain.reports.operations import create_export
@@ -75,6 +78,7 @@ OWNED = {
     "assignment_id",
     "case_id",
     "client_id",
+    "consent_id",
     "contact_id",
     "denial_id",
     "emergency_id",
@@ -213,6 +217,9 @@ def _belongings(app, coach, slugs, others):
     with transaction():
         wish = NewBulkAssignment(None, "en", "print", "", None, (found.case_id,), {})
         bulk_assignment_id = start_bulk_assignment(coach, SLUG, wish)
+        consent_id = record_consent(
+            coach, lock_client(coach, found.client_id), NewConsent(today(), "written")
+        )
         contact_id = record_contact(
             coach, lock_client(coach, found.client_id), NewContact("no_show", words="Rang after.")
         )
@@ -266,6 +273,7 @@ def _belongings(app, coach, slugs, others):
         "alert_id": alert_id,
         "case_id": found.case_id,
         "client_id": found.client_id,
+        "consent_id": consent_id,
         "contact_id": contact_id,
         "coach_id": coach.id,
         "cover_id": cover_id,
@@ -475,6 +483,7 @@ BODIES: dict[str, dict[str, object]] = {
         "told": "She told me.",
     },
     f"POST {API}/contacts/<uuid:contact_id>/error": {"reason": "Another client."},
+    f"POST {API}/consents/<uuid:consent_id>/error": {"reason": "Another client."},
     f"POST {API}/clients/<uuid:client_id>/safety-plans": {
         "kind": "safety",
         "answers": safety_plans.answers(),

@@ -31,6 +31,7 @@ UNLOCKED = {
     "LockedCover": "caseapp.domain.staffing.cover_schemas.CoverView",
     "LockedCoveredClient": "caseapp.domain.staffing.cover_schemas.CoveredClientView",
     "LockedClient": "caseapp.domain.clients.queries.ClientRecord",
+    "LockedConsent": "caseapp.domain.consent.schemas.ConsentRecord",
     "LockedContact": "caseapp.domain.contacts.schemas.ContactRecord",
     "LockedDevices": "caseapp.domain.auth.remembered_devices.KnownDevice",
     "LockedDenial": "caseapp.domain.staffing.schemas.AccessDenialRecord",

@@ -1,7 +1,7 @@
 import pytest
 
 from tests.support import builders
-from tests.support.staff_pages import StaffBrowser
+from tests.support.staff_pages import StaffBrowser, read_forms
 
 TEXT = "We keep notes about what you tell us, and you can see them."
 
@@ -52,3 +52,18 @@ def test_published_text_is_missing_until_the_client_agrees_and_a_withdrawal_show
     assert coach.send(path, method="spoken").headers["Location"] == path
     for page in (overview, "/cases", "/today"):
         assert "Consent withdrawn" not in coach.text(page)
+
+
+def test_entry_recorded_in_error_is_marked_with_a_reason(coach, case):
+    path = f"/case/{case.number}/consent"
+    coach.send(path, f"{path}/withdrawal", withdrawn_method="spoken", told="She told me.")
+    error = next(
+        form.action
+        for form in read_forms(coach.text(path), path)
+        if form.action.startswith(path) and form.action.endswith("/error")
+    )
+    assert coach.send(path, error, reason="no").status_code == 422
+    assert coach.send(path, error, reason="It was another client.").location == path
+    page = coach.text(path)
+    assert "It was another client." in page
+    assert "Consent withdrawn" not in coach.text(f"/case/{case.number}")

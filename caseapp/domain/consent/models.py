@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from caseapp.core.database import APPEND_ONLY, Model, between, one_of
 from caseapp.core.i18n import LANGUAGES
 from caseapp.core.ids import new_id
-from caseapp.domain.consent.codes import KIND_LABELS, MAX_TEXT
+from caseapp.domain.consent.codes import IN_ERROR, KIND_LABELS, MAX_TEXT
 
 
 class ConsentText(Model):
@@ -37,20 +37,23 @@ class Consent(Model):
 
     `text_id` is the text that the client agreed to; None for a withdrawal, and where the practice had published none.
     How the client said it, and who told whom about a withdrawal, are sealed together in `content`. What intake
-    recorded stays in `Client.consent_on` and `Client.consent_method`.
+    recorded stays in `Client.consent_on` and `Client.consent_method`. An entry of the kind `in_error` says that the one
+    in `corrects_id` was recorded in error, and why; each can be once.
     """
 
     __tablename__ = "consent"
     __table_args__ = (
         sa.Index("ix_consent_client", "client_id", "recorded_at", "id"),
+        sa.UniqueConstraint("corrects_id"),
         {"info": APPEND_ONLY},
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"))
-    kind: Mapped[str] = mapped_column(sa.String(9), info=one_of(KIND_LABELS))
+    kind: Mapped[str] = mapped_column(sa.String(9), info=one_of((*KIND_LABELS, IN_ERROR)))
     text_id: Mapped[UUID | None] = mapped_column(sa.ForeignKey("consent_text.id"))
     happened_on: Mapped[date]
     recorded_at: Mapped[datetime]
     recorded_by: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"))
+    corrects_id: Mapped[UUID | None] = mapped_column(sa.ForeignKey("consent.id"))
     content: Mapped[bytes]

@@ -1,4 +1,4 @@
-"""Operations on consent: publish a text, record that a client gave consent, or withdrew it."""
+"""Operations on consent: publish a text, record that a client gave consent or withdrew it, or that this was an error."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ from caseapp.core.permissions import Action
 from caseapp.core.vault import seal_padded_json
 from caseapp.domain.audit.operations import record
 from caseapp.domain.clients.models import Client
-from caseapp.domain.consent.codes import GIVEN, WITHDRAWN
+from caseapp.domain.consent.codes import GIVEN, IN_ERROR, WITHDRAWN
 from caseapp.domain.consent.models import Consent, ConsentText
+from caseapp.domain.consent.queries import counts, list_counting
 from caseapp.domain.consent.rules import (
+    check_consent_error,
     check_publish,
     check_withdraw,
+    derive_standing,
     find_consent_faults,
     find_withdrawal_faults,
 )
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from caseapp.domain.clients.queries import LockedClient
-    from caseapp.domain.consent.queries import LockedTexts
+    from caseapp.domain.consent.queries import LockedConsent, LockedTexts
     from caseapp.domain.consent.schemas import ConsentWithdrawal, NewConsent, NewConsentText
 
 BLOCK_SIZE = 4096
@@ -98,13 +101,27 @@ def withdraw_consent(actor: Actor, client: LockedClient, new: ConsentWithdrawal)
     return entry_id
 
 
+def mark_consent_in_error(actor: Actor, consent: LockedConsent, reason: str) -> None:
+    """Mark an entry as recorded in error; it stays readable with the reason, and counts no more.
+
+    How consent stands then follows from the other entries: a withdrawal that was recorded in error stops nothing any
+    more. Raises RuleBroken when the entry is marked already.
+    """
+    require(actor, Action.CONSENT_WRITE)
+    check_consent_error(consent)
+    client, entry_id = consent.client, consent.record.id
+    _add(actor, client, IN_ERROR, today(), "", words=reason, corrects_id=entry_id)
+    version, withdrawn_on = derive_standing(list_counting(client.id))
+    _set(client, consent_version=version, consent_withdrawn_on=withdrawn_on)
+
+
 _TEXTS = sa.select(ConsentText.id, ConsentText.version, ConsentText.published_at)
 
 
 def _find_last_given(client: LockedClient) -> date | None:
     """Find the newest day on which a client gave consent, at intake or later."""
     last = sa.select(sa.func.max(Consent.happened_on)).where(
-        Consent.client_id == client.id, Consent.kind == GIVEN
+        Consent.client_id == client.id, Consent.kind == GIVEN, counts(Consent)
     )
     days = (client.record.consent_on, db.session.scalar(last))
     return max((day for day in days if day is not None), default=None)
@@ -124,6 +141,7 @@ def _add(
     *,
     text_id: UUID | None = None,
     words: str = "",
+    corrects_id: UUID | None = None,
 ) -> UUID:
     row = Consent(
         id=new_id(),
@@ -133,6 +151,7 @@ def _add(
         happened_on=happened_on,
         recorded_at=now(),
         recorded_by=actor.id,
+        corrects_id=corrects_id,
     )
     content = {"method": method, "words": words}
     row.content = seal_padded_json(row, "content", content, BLOCK_SIZE, client.key)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+from sqlalchemy.orm import aliased
 
 from caseapp.core.actor import Actor, require
 from caseapp.core.database import db
@@ -14,8 +15,15 @@ from caseapp.core.pagination import Page, make_page, page_newest_first
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import locked_clients
 from caseapp.core.vault import unseal_json
-from caseapp.domain.clients.queries import open_visible_key
+from caseapp.domain.clients.models import Client
+from caseapp.domain.clients.queries import (
+    LockedClient,
+    open_visible_key,
+    take_lock_of_owner,
+    unseal_client,
+)
 from caseapp.domain.clients.visibility import is_visible_to
+from caseapp.domain.consent.codes import GIVEN, IN_ERROR
 from caseapp.domain.consent.models import Consent, ConsentText
 from caseapp.domain.consent.schemas import ConsentRecord, ConsentTextRecord
 from caseapp.domain.keys.models import ClientKey
@@ -24,9 +32,13 @@ from caseapp.domain.practice.queries import lock_practice_row
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
+    from datetime import date
     from uuid import UUID
 
     from caseapp.core.vault import DataKey
+
+_Correction = aliased(Consent, name="correction")
+_Corrector = aliased(User, name="corrector")
 
 
 def list_texts(actor: Actor) -> list[ConsentTextRecord]:
@@ -89,6 +101,26 @@ def lock_texts(actor: Actor) -> LockedTexts:
     return LockedTexts(rows[0].version if rows else 0, frozenset(row.language for row in rows))
 
 
+def counts(entry: type[Consent]) -> sa.ColumnElement[bool]:
+    """Build the SQL condition that an entry (the table or an alias) counts: it was not recorded in error."""
+    correction = aliased(Consent)
+    return sa.and_(
+        entry.kind != IN_ERROR,
+        ~sa.exists().where(correction.corrects_id == entry.id).correlate(entry),
+    )
+
+
+def list_counting(client_id: UUID) -> list[tuple[bool, int, date]]:
+    """List the entries that count of a client who is locked, as `rules.derive_standing` takes them."""
+    rows = db.session.execute(
+        sa.select(Consent.kind, ConsentText.version, Consent.happened_on)
+        .outerjoin(ConsentText, ConsentText.id == Consent.text_id)
+        .where(Consent.client_id == client_id, counts(Consent))
+        .order_by(Consent.recorded_at, Consent.id)
+    )
+    return [(kind == GIVEN, version or 0, day) for kind, version, day in rows]
+
+
 def _select_entries() -> sa.Select[*tuple[Any, ...]]:
     return (
         sa.select(
@@ -97,15 +129,20 @@ def _select_entries() -> sa.Select[*tuple[Any, ...]]:
             ConsentText.version,
             ConsentText.language,
             ClientKey.wrapped,
+            _Correction,
+            _Corrector.name.label("corrector"),
         )
         .join(ClientKey, ClientKey.client_id == Consent.client_id)
         .join(User, User.id == Consent.recorded_by)
         .outerjoin(ConsentText, ConsentText.id == Consent.text_id)
+        .outerjoin(_Correction, _Correction.corrects_id == Consent.id)
+        .outerjoin(_Corrector, _Corrector.id == _Correction.recorded_by)
+        .where(Consent.kind != IN_ERROR)
     )
 
 
 def _open(row: Any, key: DataKey) -> ConsentRecord:  # noqa: ANN401 - a result row
-    entry = row.Consent
+    entry, correction = row.Consent, row.correction
     content = unseal_json(entry, "content", key)
     return ConsentRecord(
         id=entry.id,
@@ -120,6 +157,9 @@ def _open(row: Any, key: DataKey) -> ConsentRecord:  # noqa: ANN401 - a result r
         recorded_at=entry.recorded_at,
         recorded_by=entry.recorded_by,
         recorded_by_name=row.name,
+        in_error_at=correction.recorded_at if correction else None,
+        in_error_by_name=row.corrector or "",
+        error_reason=unseal_json(correction, "content", key)["words"] if correction else "",
     )
 
 
@@ -152,3 +192,33 @@ def get_consent(actor: Actor, consent_id: UUID) -> ConsentRecord:
     if row is None:
         raise NotFound
     return _open(row, open_client_key(row.wrapped, row.Consent.client_id, "consent", consent_id))
+
+
+@dataclass(frozen=True)
+class LockedConsent:
+    """An entry whose client is locked until the transaction ends, as read after the lock.
+
+    Only `lock_consent` makes one.
+    """
+
+    record: ConsentRecord
+    client: LockedClient
+
+
+def lock_consent(actor: Actor, consent_id: UUID) -> LockedConsent:
+    """Lock the client of an entry, then load the entry.
+
+    Raises NotFound, and RuntimeError outside `transaction()`.
+    """
+    require(actor, Action.CONSENT_READ)
+    take_lock_of_owner(Consent.id, consent_id)
+    row = db.session.execute(
+        _select_entries()
+        .add_columns(Client)
+        .join(Client, Client.id == Consent.client_id)
+        .where(Consent.id == consent_id, is_visible_to(actor, Consent.client_id))
+    ).first()
+    if row is None:
+        raise NotFound
+    key = open_client_key(row.wrapped, row.Client.id, "consent", consent_id)
+    return LockedConsent(_open(row, key), LockedClient(unseal_client(row.Client, key), key))

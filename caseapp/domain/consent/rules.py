@@ -10,12 +10,12 @@ from caseapp.core.errors import Reason, refuse_for
 from caseapp.domain.consent.codes import EARLIER_TEXT, GIVEN, MISSING, WITHDRAWN
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import date
     from uuid import UUID
 
     from caseapp.domain.clients.queries import ClientRecord, LockedClient
-    from caseapp.domain.consent.queries import LockedTexts
+    from caseapp.domain.consent.queries import LockedConsent, LockedTexts
     from caseapp.domain.consent.schemas import (
         ConsentTextRecord,
         ConsentWithdrawal,
@@ -32,6 +32,11 @@ NO_VERSION = Reason(
     "no_consent_text",
     "There is no published text that this could be a translation of.",
     "Publish it as a new version.",
+)
+ALREADY_IN_ERROR = Reason(
+    "already_in_error",
+    "This entry is already marked as recorded in error.",
+    "Record what is right as a new entry.",
 )
 IN_FUTURE = "This day is in the future."
 TOO_LONG_AGO = "This day is more than ten years ago. Check the year."
@@ -102,6 +107,30 @@ def find_withdrawal_faults(
             "The client gave consent after this day. Enter the day on which they withdrew it since."
         )
     return {"withdrawn_on": [wrong]} if wrong else {}
+
+
+def derive_standing(entries: Iterable[tuple[bool, int, date]]) -> tuple[int | None, date | None]:
+    """Derive the version that a client has agreed to, and the day of a withdrawal that stands, from what counts.
+
+    `entries` are in the order of recording: whether each gives consent, the version of its text (0 for none), and its
+    day. An older text counts only after a withdrawal.
+    """
+    version: int | None = None
+    withdrawn_on: date | None = None
+    for gives, of_text, day in entries:
+        if gives:
+            version = of_text if withdrawn_on else max(of_text, version or 0)
+        withdrawn_on = None if gives else day
+    return version, withdrawn_on
+
+
+def check_consent_error(consent: LockedConsent) -> None:
+    """Check that an entry can be marked as recorded in error.
+
+    Raises RuleBroken when it is already.
+    """
+    if consent.record.in_error_at is not None:
+        refuse_for([ALREADY_IN_ERROR])
 
 
 def _find_day_fault(day: date, today: date) -> str | None:

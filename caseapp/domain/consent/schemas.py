@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from marshmallow import Schema, fields, post_load, validate
 
 from caseapp.core.i18n import LANGUAGES, lazy_gettext
-from caseapp.core.schemas import RequiredText
+from caseapp.core.schemas import RequiredText, WrittenReason
 from caseapp.domain.clients.codes import CONSENT_METHODS
 from caseapp.domain.consent.codes import KIND_LABELS, MAX_TEXT, MAX_WORDS
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
 
+LEAST_REASON = 5
 CHOOSE_METHOD = "Choose how consent was given."
 CHOOSE_HOW = "Choose how the client told us."
 
@@ -55,6 +56,9 @@ class ConsentRecord:
     recorded_at: datetime
     recorded_by: UUID
     recorded_by_name: str
+    in_error_at: datetime | None = None
+    in_error_by_name: str = ""
+    error_reason: str = field(default="", repr=False)
 
     @property
     def label(self) -> str:
@@ -144,6 +148,17 @@ class ConsentWithdrawalSchema(Schema):
         return ConsentWithdrawal(data["withdrawn_on"], data["withdrawn_method"], data["told"])
 
 
+class ConsentErrorSchema(Schema):
+    """Input of why an entry was recorded in error."""
+
+    reason = WrittenReason(lazy_gettext("Write the reason"), LEAST_REASON, MAX_WORDS)
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> str:
+        """Return the reason."""
+        return str(data["reason"]).replace("\r\n", "\n")
+
+
 class ConsentTextResponseSchema(Schema):
     """A published text."""
 
@@ -169,3 +184,5 @@ class ConsentResponseSchema(Schema):
     words = fields.String(required=True)
     recorded_at = fields.AwareDateTime(required=True)
     recorded_by = fields.UUID(required=True)
+    in_error_at = fields.AwareDateTime(required=True, allow_none=True)
+    error_reason = fields.String(required=True)

@@ -6,13 +6,18 @@ from sqlalchemy.exc import DBAPIError
 
 from caseapp.core.clock import at, now
 from caseapp.core.database import db
-from caseapp.core.errors import Forbidden, Invalid, NotFound
+from caseapp.core.errors import Forbidden, Invalid, NotFound, RuleBroken
 from caseapp.core.transaction import transaction
 from caseapp.domain.cases.queries import CaseFilter, list_cases
 from caseapp.domain.clients.queries import get_client_record, lock_client
 from caseapp.domain.consent.models import Consent, ConsentText
-from caseapp.domain.consent.operations import publish_text, record_consent, withdraw_consent
-from caseapp.domain.consent.queries import list_consents, list_texts, lock_texts
+from caseapp.domain.consent.operations import (
+    mark_consent_in_error,
+    publish_text,
+    record_consent,
+    withdraw_consent,
+)
+from caseapp.domain.consent.queries import list_consents, list_texts, lock_consent, lock_texts
 from caseapp.domain.consent.schemas import ConsentWithdrawal, NewConsent, NewConsentText
 from caseapp.domain.dashboard import listed_clients, queries
 from caseapp.domain.dashboard.queries import get_today
@@ -88,6 +93,37 @@ def test_consent_is_kept_by_version_withdrawn_and_given_again(team):
         ("given", 1, "es", ""),
     ]
     assert [(one.version, one.method) for one in rest.items] == [(2, "written")]
+
+
+def test_entry_recorded_in_error_is_kept_and_consent_follows_from_the_others(team):
+    coach, client_id = team["coach"], builders.client(team["coach"])
+
+    def mark(entry_id):
+        with transaction():
+            mark_consent_in_error(coach, lock_consent(coach, entry_id), "Another client.")
+
+    text_id = publish(team["supervisor"])
+    given = give(coach, client_id, text_id)
+    withdrawn = withdraw(coach, client_id)
+    mark(withdrawn)
+    assert stands(coach, client_id) == (1, None)
+    with pytest.raises(RuleBroken):
+        mark(withdrawn)
+    withdraw(coach, client_id)
+    again = give(coach, client_id, text_id)
+    mark(again)
+    assert stands(coach, client_id) == (1, today())
+    mark(given)
+    assert stands(coach, client_id) == (None, today())
+    found = list_consents(coach, client_id, None, 9).items
+    assert [(one.kind, one.error_reason) for one in found] == [
+        ("given", "Another client."),
+        ("withdrawn", ""),
+        ("withdrawn", "Another client."),
+        ("given", "Another client."),
+    ]
+    with pytest.raises(NotFound), transaction():
+        lock_consent(team["coach2"], given)
 
 
 def test_only_those_who_see_the_client_record_and_nothing_changes_afterwards(team):

@@ -14,6 +14,7 @@ from caseapp.domain.consent.rules import (
     check_withdraw,
     choose_text,
     derive_consent,
+    derive_standing,
     find_consent_faults,
     find_withdrawal_faults,
 )
@@ -99,6 +100,20 @@ def test_withdrawal_is_neither_in_the_future_nor_before_the_newest_consent(
     new = ConsentWithdrawal(day, "spoken", "She told Sam.")
     faults = find_withdrawal_faults(new, last_given_on, TODAY)
     assert {*faults} == (set() if is_right else {"withdrawn_on"})
+
+
+@pytest.mark.parametrize(
+    ("entries", "standing"),
+    [
+        ([], (None, None)),
+        ([(True, 0, TODAY)], (0, None)),
+        ([(True, 2, TODAY), (True, 1, TODAY)], (2, None)),
+        ([(True, 2, TODAY), (False, 0, TODAY)], (2, TODAY)),
+        ([(True, 2, TODAY), (False, 0, TODAY), (True, 1, TODAY)], (1, None)),
+    ],
+)
+def test_standing_follows_from_the_entries_that_count(entries, standing):
+    assert derive_standing(entries) == standing
 
 
 def test_withdrawal_is_recorded_once():

@@ -37,6 +37,8 @@ def note(kind="dap", plan="Keep the log.", **more):
         sha256=None,
         actual_session_at=BEGAN,
         actual_minutes=50,
+        in_error=False,
+        version=1,
         **more,
     )
 

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from caseapp.core.transaction import transaction
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.consent.models import Consent, ConsentText
-from caseapp.domain.consent.operations import publish_text, record_consent, withdraw_consent
-from caseapp.domain.consent.queries import lock_texts
+from caseapp.domain.consent.operations import (
+    mark_consent_in_error,
+    publish_text,
+    record_consent,
+    withdraw_consent,
+)
+from caseapp.domain.consent.queries import lock_consent, lock_texts
 from caseapp.domain.consent.schemas import ConsentWithdrawal, NewConsent, NewConsentText
 from caseapp.domain.practice.queries import today
 from tests.guarantees.races.race import Race, Team, count
@@ -59,7 +65,22 @@ def publishing(team: Team) -> Race:
     return Race(publish, publish, holds=are_two)
 
 
+def marking_in_error(team: Team) -> Race:
+    """Mark an entry as recorded in error while somebody else does: it is marked once."""
+    coach = team["coach"]
+    client_id: UUID = builders.client(coach)
+    with transaction():
+        new = NewConsent(today(), "written")
+        consent_id = record_consent(coach, lock_client(coach, client_id), new)
+
+    def mark() -> None:
+        mark_consent_in_error(coach, lock_consent(coach, consent_id), "Another client.")
+
+    return Race(mark, mark, "already_in_error")
+
+
 CONSENT = {
+    "mark_consent_in_error": marking_in_error,
     "withdraw_consent": withdrawing,
     "record_consent": consenting,
     "publish_text": publishing,
