@@ -10,6 +10,7 @@ from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.cases.queries import get_case
 from caseapp.domain.notes import operations, queries
+from caseapp.domain.notes.copied_operations import confirm_copied, copy_rest
 from caseapp.domain.notes.move_operations import move_note as move
 from caseapp.domain.notes.move_queries import list_moved_away, lock_note_move
 from caseapp.domain.notes.plan_operations import bring_plan_forward
@@ -116,6 +117,33 @@ def bring_plan(note_id: UUID, version: int) -> NoteRecord:
     actor = current_actor()
     with transaction():
         bring_plan_forward(actor, lock_note(actor, note_id), version)
+        return queries.get_note(actor, note_id)
+
+
+@blueprint.route("/notes/<uuid:note_id>/copied-answers", "POST", error_statuses=(409,))
+@needs(Action.NOTE_WRITE)
+@blueprint.response_schema(NoteResponseSchema())
+@blueprint.requires_if_match
+def copy_answers(note_id: UUID, version: int) -> NoteRecord:
+    """Copy the last answers for the blank questions of your draft, except those about safety.
+
+    They count nowhere, and keep the draft from being signed, until they are confirmed or answered.
+    """
+    actor = current_actor()
+    with transaction():
+        copy_rest(actor, lock_note(actor, note_id), version)
+        return queries.get_note(actor, note_id)
+
+
+@blueprint.route("/notes/<uuid:note_id>/copied-answers/confirm", "POST", error_statuses=(409,))
+@needs(Action.NOTE_WRITE)
+@blueprint.response_schema(NoteResponseSchema())
+@blueprint.requires_if_match
+def confirm_answers(note_id: UUID, version: int) -> NoteRecord:
+    """Confirm the copied answers of your draft: they are answers like the others from then on."""
+    actor = current_actor()
+    with transaction():
+        confirm_copied(actor, lock_note(actor, note_id), version)
         return queries.get_note(actor, note_id)
 
 

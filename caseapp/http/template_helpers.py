@@ -73,6 +73,9 @@ MESSAGES = {
     "note_signed": lazy_gettext("Note signed. It can no longer be changed."),
     "note_saved": lazy_gettext("Draft saved."),
     "snippet_deleted": lazy_gettext("Snippet deleted."),
+    "answers_copied": lazy_gettext(
+        "Draft saved. The copied answers count once you have confirmed them."
+    ),
     "text_restored": lazy_gettext(
         "The earlier text is back. The one that it replaced is kept with the earlier texts."
     ),

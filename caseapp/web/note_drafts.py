@@ -1,4 +1,4 @@
-"""What else the editor of a note does with a draft: bring the last plan forward, go back to an earlier text."""
+"""What else the editor of a note does with a draft: bring the last plan and answers forward, go back to a text."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from flask import render_template, url_for
 from caseapp.core.permissions import Action
 from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.notes.codes import FORMAT_LABELS, MAX_REVISIONS, REVISE_EVERY
+from caseapp.domain.notes.copied_operations import confirm_copied, copy_rest
 from caseapp.domain.notes.operations import save_draft
 from caseapp.domain.notes.plan_operations import bring_plan_forward
 from caseapp.domain.notes.queries import LockedNote, lock_note
@@ -48,6 +49,45 @@ def bring_plan(note: LockedNote, change: DraftChange, sent: Sent) -> Done:
     bring_plan_forward(sent.actor, note, saved)
     page = url_for("notes.note_page", **sent.args, _anchor="plan")
     return Done(page, "plan_brought" if note.row.screening_id == before else "draft_opened_hold")
+
+
+@editor.form(
+    Action.NOTE_WRITE,
+    DRAFT,
+    lock=lock_note,
+    rule="/note/<uuid:note_id>/rest",
+    values=draft_values,
+    labels=section_labels,
+    refused="Nothing was copied",
+    part_of="save",
+)
+def copy_answers(note: LockedNote, change: DraftChange, sent: Sent) -> Done:
+    """Save the draft, and copy the last answers for the questions that are blank."""
+    before = note.row.screening_id
+    copy_rest(sent.actor, note, save_draft(sent.actor, note, change, sent.version))
+    return _to_screening(note, before, "answers_copied")
+
+
+@editor.form(
+    Action.NOTE_WRITE,
+    DRAFT,
+    lock=lock_note,
+    rule="/note/<uuid:note_id>/rest/confirm",
+    values=draft_values,
+    labels=section_labels,
+    refused="Nothing was confirmed",
+    part_of="save",
+)
+def confirm_answers(note: LockedNote, change: DraftChange, sent: Sent) -> Done:
+    """Save the draft, and confirm the answers that were copied."""
+    before = note.row.screening_id
+    confirm_copied(sent.actor, note, save_draft(sent.actor, note, change, sent.version))
+    return _to_screening(note, before, "note_saved")
+
+
+def _to_screening(note: LockedNote, before: UUID | None, message: str) -> Done:
+    page = url_for("notes.note_page", note_id=note.row.id, _anchor="screening")
+    return Done(page, message if note.row.screening_id == before else "draft_opened_hold")
 
 
 @dataclass(frozen=True)

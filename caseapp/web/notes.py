@@ -23,6 +23,7 @@ from caseapp.domain.notes.codes import (
     FORMAT_LABELS,
     MODALITIES,
 )
+from caseapp.domain.notes.copied_rules import list_rest
 from caseapp.domain.notes.cosign_queries import get_review_of
 from caseapp.domain.notes.formats import FORMATS, SECTIONS
 from caseapp.domain.notes.move_queries import list_moved_away
@@ -369,6 +370,7 @@ def _render_editor(note: NoteRecord, forms: Forms) -> str:
         recorded=_find_screening(note),
         previous_plan=find_previous_plan(actor, note),
         snippets=list_snippets(actor),
+        rest=list_rest(note.draft, context.safety.answers),
         addendum_labels=ADDENDUM_LABELS,
         immediate_steps=list_immediate_steps(list_stated(note.draft.screening)[1]),
         has_opened_hold=has_opened_hold,

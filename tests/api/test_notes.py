@@ -144,6 +144,19 @@ def test_earlier_text_of_a_draft_is_listed_and_put_back(staff, coach, case):
         assert_error(answer, 404, "not_found")
 
 
+def test_rest_as_last_time_is_copied_and_confirmed(coach, case, draft):
+    here = f"/notes/{draft['id']}"
+    assert assert_refused(coach.post(f"{here}/copied-answers", version=draft)) == [
+        "nothing_to_copy"
+    ]
+    builders.screen(coach.actor, case.client_id, sleep="watch")
+    copied = coach.post(f"{here}/copied-answers", version=draft).get_json()
+    assert copied["copied_answers"]["sleep"] == 1
+    assert "self_harm" not in copied["copied_answers"]
+    confirmed = coach.post(f"{here}/copied-answers/confirm", version=copied).get_json()
+    assert (confirmed["copied_answers"], confirmed["unrecorded_level"]) == ({}, 1)
+
+
 def test_notes_with_invalid_input_change_nothing(coach, path, draft):
     assert_refuses(
         coach,

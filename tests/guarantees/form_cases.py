@@ -326,6 +326,8 @@ ACTS_UNTOUCHED = {
     "cases.open_asked",
     "contacts.add",
     "notes.bring_plan",
+    "notes.confirm_answers",
+    "notes.copy_answers",
     "notes.create",
     "notes.discard",
     "notes.record_screening",

@@ -44,8 +44,8 @@ from caseapp.domain.notes.revision_queries import get_own_draft, list_revisions
 from caseapp.domain.notes.snippet_operations import save_snippet
 from caseapp.domain.notes.snippet_schemas import SnippetText
 from caseapp.domain.practice.operations import add_help_line
-from caseapp.domain.practice.schemas import NewHelpLine
 from caseapp.domain.practice.queries import today
+from caseapp.domain.practice.schemas import NewHelpLine
 from caseapp.domain.process_notes.operations import save_process_note
 from caseapp.domain.process_notes.queries import lock_process_note
 from caseapp.domain.reports.operations import create_export

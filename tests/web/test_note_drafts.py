@@ -89,3 +89,19 @@ def test_snippet_is_written_on_the_account_and_put_into_a_note_by_a_button(
     coach_browser.text(f"{page}?change={case.case_id}", status=404)
     answer = coach_browser.send(page, f"{page}/delete", snippet_id=str(snippet.id))
     assert list_snippets(coach) == []
+
+
+def test_rest_as_last_time_is_shown_as_copied_until_it_is_confirmed(coach, coach_browser, case):
+    builders.screen(coach, case.client_id, days_ago=7, sleep="watch")
+    path = f"/note/{builders.draft(coach, case.case_id)}"
+    assert "Rest as last time" in coach_browser.text(path)
+    answer = coach_browser.post(f"{path}/rest", coach_browser.form(path).fields)
+    assert answer.location == f"{path}#screening"
+    page = coach_browser.text(path)
+    assert "Copied from last time: Watch, not confirmed" in page
+    assert "sleep" not in coach_browser.form(path).fields
+    fields = coach_browser.form(path).fields | {"eating": "none"}
+    answer = coach_browser.post(f"{path}/rest/confirm", fields)
+    assert answer.location == f"{path}#screening"
+    assert "not confirmed" not in coach_browser.text(path)
+    assert coach_browser.form(path).fields["sleep"] == ["watch"]

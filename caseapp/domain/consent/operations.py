@@ -1,4 +1,4 @@
-"""Operations on consent: publish a text, record that a client gave consent or withdrew it, or that this was an error."""
+"""Operations on consent: publish a text, record that a client gave or withdrew consent, or that this was an error."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ from caseapp.core.vault import seal_json
 from caseapp.domain.audit.chain import is_recorded
 from caseapp.domain.audit.operations import record, record_once
 from caseapp.domain.clients.queries import find_coach_id
+from caseapp.domain.notes.copied_rules import check_copied, keep_between_saves
 from caseapp.domain.notes.cosign_operations import (
     INSERT_SIGNATURE,
     ask_for_cosignature,
@@ -130,7 +131,9 @@ def save_draft(actor: Actor, note: LockedNote, change: DraftChange, expected_ver
     An answer or circumstance that opens a safety hold is recorded with everything asked so far, in the same
     transaction: a draft is a place to write, not to hide. The draft keeps the answers, and remembers what was recorded.
     A change that is already stored is not saved again, so repeating an autosave whose response was lost is harmless.
-    Every few minutes, the text that is replaced is kept. Raises RuleBroken for a signed note, Invalid, and Stale when another window saved a newer version first.
+    Every few minutes, the text that is replaced is kept.
+
+    Raises RuleBroken for a signed note, Invalid, and Stale when another window saved a newer version first.
     """
     require(actor, Action.NOTE_WRITE)
     check_draft(note)
@@ -148,7 +151,7 @@ def save_draft(actor: Actor, note: LockedNote, change: DraftChange, expected_ver
         sections=merge_sections(before.format, before.sections, change),
         draft=before.draft
         if change.screening is None
-        else replace(change.screening, recorded=before.draft.recorded),
+        else keep_between_saves(before.draft, change.screening),
     )
     opens_hold = _opens_hold(note, after.draft)
     if after == before and not opens_hold:
@@ -187,11 +190,12 @@ def record_draft_screening(actor: Actor, note: LockedNote, expected_version: int
 
     Returns the screening's id. What saving the draft has recorded is not recorded again. A blank answer counts as not
     asked: in a crisis nobody fills in every answer first. Raises RuleBroken for a signed note, Invalid when nothing was
-    asked, Stale.
+    asked or an answer is copied and not confirmed, Stale.
     """
     require(actor, Action.NOTE_WRITE)
     check_draft(note)
     found = note.record
+    check_copied(note)
     check_lasting_since(found.draft.screening, today())
     set_committed_value(note.row, "version", expected_version)
     if found.draft.has_unrecorded or found.draft.recorded is None:
@@ -365,7 +369,7 @@ def _store_answers(note: LockedNote, draft: DraftScreening) -> None:
     note.row.has_unrecorded = draft.has_unrecorded
     note.row.draft_screening = (
         seal_json(note.row, "draft_screening", draft_to_json(draft), note.key)
-        if draft.touched or draft.recorded
+        if draft.touched or draft.recorded or draft.copied
         else None
     )
 

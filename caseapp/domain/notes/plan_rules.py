@@ -55,18 +55,15 @@ def bring_forward(plan: str, previous: NoteRecord, find_day: Callable[[datetime]
     An addendum may be about another section: only its author could tell. A plan that was brought forward already stays
     as it is.
     """
-    brought = "\n\n".join(
-        [
-            f"Brought forward from the plan of {_describe(find_day(previous.actual_session_at))}:\n"
-            f"{previous.sections['plan']}",
-            *(
-                f"{ADDENDUM_LABELS[addendum.kind]} of {_describe(find_day(addendum.created_at))} "
-                f"to that note:\n{addendum.text}"
-                for addendum in previous.addenda
-                if addendum.text
-            ),
-        ]
-    )
+    day = _describe(find_day(previous.actual_session_at))
+    parts = [f"Brought forward from the plan of {day}:\n{previous.sections['plan']}"]
+    for addendum in previous.addenda:
+        if addendum.text:
+            day = _describe(find_day(addendum.created_at))
+            parts.append(
+                f"{ADDENDUM_LABELS[addendum.kind]} of {day} to that note:\n{addendum.text}"
+            )
+    brought = "\n\n".join(parts)
     return plan if brought in plan else "\n\n".join(filter(None, [plan, brought]))
 
 

@@ -27,7 +27,8 @@ NO_EARLIER: Mapping[str, Answer] = {}
 class DraftScreening:
     """The screening answers in a draft; a question missing from `answers` was left blank.
 
-    *Not asked* (None) is an answer, a blank is not.
+    *Not asked* (None) is an answer, a blank is not. `copied` are levels of the last time, by item, for blank questions:
+    they count nowhere until somebody confirms them, which makes them answers.
     """
 
     answers: dict[str, int | None]
@@ -38,6 +39,7 @@ class DraftScreening:
     below_reason: str = field(default="", repr=False)
     recorded: RecordedAnswers | None = None
     lasting_since: dict[str, date] = field(default_factory=dict)
+    copied: dict[str, int] = field(default_factory=dict)
 
     @property
     def touched(self) -> bool:
@@ -70,13 +72,13 @@ class DraftScreening:
         if self.highest_level is None and not self.circumstances:
             return False
         return self.recorded is None or bool(
-            self.unrecorded or replace(self.recorded.draft, answers={}) != self._about
+            self.unrecorded or self.recorded.draft._about != self._about  # noqa: SLF001 - of the same class
         )
 
     @property
     def _about(self) -> DraftScreening:
         """Return what was entered about the answers, without them."""
-        return replace(self, answers={}, recorded=None)
+        return replace(self, answers={}, recorded=None, copied={})
 
     @property
     def repeats(self) -> dict[str, UUID]:
@@ -154,6 +156,7 @@ def draft_to_json(draft: DraftScreening) -> dict[str, Any]:
         "lasting_since": {item: day.isoformat() for item, day in draft.lasting_since.items()},
         "circumstances": list(draft.circumstances),
         "below_reason": draft.below_reason,
+        "copied": draft.copied,
     }
     if recorded := draft.recorded:
         data["recorded"] = {

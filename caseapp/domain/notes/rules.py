@@ -34,6 +34,7 @@ SESSION_BEFORE_CASE = (
     "This is before the case was opened. Check the date. If it is right, write that in the "
     "text instead."
 )
+NOT_CONFIRMED = "This is copied from last time. Confirm the copied answers, or choose a level."
 LONGEST_SESSION = timedelta(minutes=MAX_SESSION_MINUTES)
 
 CASE_CLOSED = Reason("case_closed", "This case is closed.", "Reopen the case to add a note.")
@@ -152,9 +153,12 @@ def missing_for_signature(note: NoteRecord, moment: datetime, today: date) -> di
     if note.session_at > moment:
         problems["session_at"] = [SESSION_IN_FUTURE]
     draft = note.draft
+    problems |= {key: [NOT_CONFIRMED] for key in draft.copied}
     problems |= find_wrong_days(draft.screening.reported_days, today)
     if draft.touched:
         for key in draft.unanswered:
+            if key in draft.copied:
+                continue
             problems[key] = [f"Choose a level for {ITEMS_BY_KEY[key].label.lower()}, or Not asked."]
         if (
             not draft.unanswered

@@ -370,6 +370,15 @@ class NoteResponseSchema(Schema):
     sections = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
     screening_id = fields.UUID(attribute="own_screening_id", required=True, allow_none=True)
     unrecorded_level = fields.Integer(required=True, allow_none=True)
+    copied_answers = fields.Dict(
+        keys=fields.String(),
+        values=fields.Integer(),
+        attribute="draft.copied",
+        required=True,
+        metadata={
+            "description": "Levels of a draft that are copied from last time and not confirmed."
+        },
+    )
     updated_at = fields.AwareDateTime(required=True)
     signed_at = fields.AwareDateTime(required=True, allow_none=True)
     sha256 = fields.String(required=True, allow_none=True)

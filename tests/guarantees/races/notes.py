@@ -11,6 +11,7 @@ from caseapp.domain.cases import operations as cases
 from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.followups.operations import complete_followup
 from caseapp.domain.followups.queries import list_client_followups, lock_followup
+from caseapp.domain.notes.copied_operations import confirm_copied, copy_rest
 from caseapp.domain.notes.cosign_operations import cosign_note, return_note
 from caseapp.domain.notes.models import NoteMove
 from caseapp.domain.notes.move_operations import move_note
@@ -110,6 +111,16 @@ def inserting_a_snippet(team: Team) -> Race:
     with transaction():
         snippet_id = save_snippet(coach, SnippetText("Sleep", "Slept well."), 0)
     return signed_meanwhile(team, lambda note: insert_snippet(coach, note, snippet_id, 2))
+
+
+def copying_answers(team: Team) -> Race:
+    """Copy the last answers into a draft while it is being signed."""
+    return signed_meanwhile(team, lambda note: copy_rest(team["coach"], note, 2))
+
+
+def confirming_answers(team: Team) -> Race:
+    """Confirm copied answers of a draft while it is being signed."""
+    return signed_meanwhile(team, lambda note: confirm_copied(team["coach"], note, 2))
 
 
 def recording_from_a_note(team: Team) -> Race:
@@ -224,6 +235,8 @@ NOTES = {
     "create_note": starting_a_note,
     "save_process_note": saving_a_process_note,
     "save_draft": saving_a_note,
+    "copy_rest": copying_answers,
+    "confirm_copied": confirming_answers,
     "insert_snippet": inserting_a_snippet,
     "restore_text": restoring_a_text,
     "bring_plan_forward": bringing_a_plan,
