@@ -212,15 +212,15 @@ class NoteReturn(Model):
     comment: Mapped[bytes]
 
 
-class DraftRevision(Model):
+class NoteRevision(Model):
     """An earlier text of a draft: its format and its sections, sealed together. `saved_at` is when it was saved.
 
     Only its author reads it; signing or discarding the draft deletes it. It follows its draft into another client's
     record, by a move and by a merge, sealed under that client's key. Erasure deletes it.
     """
 
-    __tablename__ = "draft_revision"
-    __table_args__ = (sa.Index("ix_draft_revision_note", "note_id", "saved_at", "id"),)
+    __tablename__ = "note_revision"
+    __table_args__ = (sa.Index("ix_note_revision_note", "note_id", "saved_at", "id"),)
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     note_id: Mapped[UUID] = mapped_column(sa.ForeignKey("note.id"))

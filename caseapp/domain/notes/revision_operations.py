@@ -15,7 +15,7 @@ from caseapp.core.permissions import Action
 from caseapp.core.vault import reseal_bytes, seal_json
 from caseapp.domain.audit.operations import record
 from caseapp.domain.notes.codes import MAX_REVISIONS
-from caseapp.domain.notes.models import DraftRevision
+from caseapp.domain.notes.models import NoteRevision
 from caseapp.domain.notes.revision_queries import get_revision
 from caseapp.domain.notes.revision_rules import may_be_kept
 from caseapp.domain.notes.rules import check_draft
@@ -60,13 +60,13 @@ def restore_text(actor: Actor, note: LockedNote, revision_id: UUID, expected_ver
 
 def delete_texts(note_id: UUID) -> None:
     """Delete the earlier texts of a draft, which is being signed or discarded."""
-    db.session.execute(sa.delete(DraftRevision).where(DraftRevision.note_id == note_id))
+    db.session.execute(sa.delete(NoteRevision).where(NoteRevision.note_id == note_id))
 
 
 def take_texts_along(note_id: UUID, key: DataKey, other: DataKey) -> None:
     """Seal the earlier texts of a draft that was moved under the key of its other client."""
-    table = DraftRevision.__tablename__
-    rows = db.session.scalars(sa.select(DraftRevision).where(DraftRevision.note_id == note_id))
+    table = NoteRevision.__tablename__
+    rows = db.session.scalars(sa.select(NoteRevision).where(NoteRevision.note_id == note_id))
     for row in rows.all():
         row.content = reseal_bytes(table, "content", row.id, row.content, key, other)
         row.client_id = other.client_id
@@ -77,20 +77,20 @@ def _list_kept(note_id: UUID) -> list[sa.Row[UUID, datetime]]:
     """List when the earlier texts of a draft were saved, newest first."""
     return [
         *db.session.execute(
-            sa.select(DraftRevision.id, DraftRevision.saved_at)
-            .where(DraftRevision.note_id == note_id)
-            .order_by(DraftRevision.saved_at.desc(), DraftRevision.id.desc())
+            sa.select(NoteRevision.id, NoteRevision.saved_at)
+            .where(NoteRevision.note_id == note_id)
+            .order_by(NoteRevision.saved_at.desc(), NoteRevision.id.desc())
         )
     ]
 
 
 def _keep(note: LockedNote, text: NoteRecord, kept: list[sa.Row[UUID, datetime]]) -> None:
-    row = DraftRevision(
+    row = NoteRevision(
         id=new_id(), note_id=note.row.id, client_id=note.client.id, saved_at=text.updated_at
     )
     content = {"format": text.format, "sections": text.sections}
     row.content = seal_json(row, "content", content, note.key)
     db.session.add(row)
     if too_old := [each.id for each in kept[MAX_REVISIONS - 1 :]]:
-        db.session.execute(sa.delete(DraftRevision).where(DraftRevision.id.in_(too_old)))
+        db.session.execute(sa.delete(NoteRevision).where(NoteRevision.id.in_(too_old)))
     db.session.flush()

@@ -10,7 +10,7 @@ from caseapp.core.database import db
 from caseapp.core.errors import NotFound
 from caseapp.core.vault import unseal_json
 from caseapp.domain.keys.queries import get_client_key
-from caseapp.domain.notes.models import DraftRevision
+from caseapp.domain.notes.models import NoteRevision
 from caseapp.domain.notes.queries import get_note
 from caseapp.domain.notes.revision_schemas import RevisionRecord
 
@@ -42,9 +42,9 @@ def list_revisions(actor: Actor, note: NoteRecord) -> list[RevisionRecord]:
     if note.author_id != actor.id:
         raise NotFound
     rows = db.session.scalars(
-        sa.select(DraftRevision)
-        .where(DraftRevision.note_id == note.id, DraftRevision.client_id == note.client_id)
-        .order_by(DraftRevision.saved_at.desc(), DraftRevision.id.desc())
+        sa.select(NoteRevision)
+        .where(NoteRevision.note_id == note.id, NoteRevision.client_id == note.client_id)
+        .order_by(NoteRevision.saved_at.desc(), NoteRevision.id.desc())
     ).all()
     key = get_client_key(note.client_id)
     return [_open(row, key) for row in rows]
@@ -55,12 +55,12 @@ def get_revision(note: LockedNote, revision_id: UUID) -> RevisionRecord:
 
     Raises NotFound.
     """
-    row = db.session.get(DraftRevision, revision_id)
+    row = db.session.get(NoteRevision, revision_id)
     if row is None or (row.note_id, row.client_id) != (note.row.id, note.client.id):
         raise NotFound
     return _open(row, note.key)
 
 
-def _open(row: DraftRevision, key: DataKey) -> RevisionRecord:
+def _open(row: NoteRevision, key: DataKey) -> RevisionRecord:
     content = unseal_json(row, "content", key)
     return RevisionRecord(row.id, row.saved_at, content["format"], content["sections"])

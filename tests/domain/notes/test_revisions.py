@@ -10,7 +10,7 @@ from caseapp.core.database import db
 from caseapp.core.errors import NotFound, RuleBroken
 from caseapp.core.transaction import transaction
 from caseapp.domain.notes.codes import MAX_REVISIONS, REVISE_EVERY
-from caseapp.domain.notes.models import DraftRevision
+from caseapp.domain.notes.models import NoteRevision
 from caseapp.domain.notes.move_operations import move_note
 from caseapp.domain.notes.move_queries import lock_note_move
 from caseapp.domain.notes.operations import discard_draft, save_draft, sign_note
@@ -47,7 +47,7 @@ def texts(coach, note_id):
 
 
 def count():
-    return db.session.scalar(sa.select(sa.func.count()).select_from(DraftRevision))
+    return db.session.scalar(sa.select(sa.func.count()).select_from(NoteRevision))
 
 
 @pytest.mark.both

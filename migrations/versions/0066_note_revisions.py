@@ -10,7 +10,7 @@ down_revision = "0065"
 branch_labels = None
 depends_on = None
 
-TABLE = "draft_revision"
+TABLE = "note_revision"
 REFERENCES = {"note_id": "note", "client_id": "client"}
 
 
@@ -30,8 +30,8 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f(f"pk_{TABLE}")),
     )
-    op.create_index(op.f("ix_draft_revision_client_id"), TABLE, ["client_id"])
-    op.create_index("ix_draft_revision_note", TABLE, ["note_id", "saved_at", "id"])
+    op.create_index(op.f("ix_note_revision_client_id"), TABLE, ["client_id"])
+    op.create_index("ix_note_revision_note", TABLE, ["note_id", "saved_at", "id"])
 
 
 def downgrade() -> None:
