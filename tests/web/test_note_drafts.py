@@ -79,7 +79,8 @@ def test_snippet_is_written_on_the_account_and_put_into_a_note_by_a_button(
     answer = coach_browser.send(page, title="Breath", text="We breathed together.", section="plan")
     assert answer.location == page
     [snippet] = list_snippets(coach)
-    answer = coach_browser.send(f"{page}?change={snippet.id}", text="We breathed.")
+    change = f"{page}?change={snippet.id}"
+    answer = coach_browser.send(change, change, text="We breathed.")
     assert answer.location == page
     path = f"/note/{builders.draft(coach, case.case_id)}"
     assert 'data-snippet="We breathed."' in coach_browser.text(path)

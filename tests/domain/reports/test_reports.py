@@ -271,7 +271,8 @@ def test_no_shows_and_cancelled_sessions_are_counted_in_their_case_and_period(ca
 
     def add(kind, days):
         with transaction():
-            new = NewContact(kind, now() - timedelta(days=days))
+            method = "call" if kind == "contact" else None
+            new = NewContact(kind, now() - timedelta(days=days), method)
             return record_contact(coach, lock_client(coach, made.client_id), new)
 
     with transaction() as session:
