@@ -61,7 +61,7 @@ def check_confirm(note: LockedNote) -> DraftScreening:
     draft = note.record.draft
     if not draft.copied:
         refuse_for([NOTHING_COPIED])
-    return replace(draft, answers=draft.copied | draft.answers, copied={})
+    return replace(draft, answers={**draft.copied, **draft.answers}, copied={})
 
 
 def check_copied(note: LockedNote) -> None:
