@@ -33,6 +33,7 @@ from caseapp.api import (
     programs,
     safety_plans,
     screenings,
+    snippets,
     transfers,
 )
 from caseapp.api.blueprint import PREFIX, StaffApi, schema_name
@@ -47,6 +48,7 @@ RESOURCES = (
     cases,
     intakes,
     notes,
+    snippets,
     cosigning,
     screenings,
     safety_plans,

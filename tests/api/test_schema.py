@@ -83,6 +83,7 @@ def records(app, staff):
     # The coach is alerted of what somebody else has recorded.
     builders.screen(staff["supervisor"].actor, held, sleep="concern")
     safety_plans.write(coach.actor, held)
+    snippet = coach.post("/snippets", {"title": "Sleep", "text": "Slept well."})
     given = {"given_on": today().isoformat(), "method": "written"}
     consent = coach.post(f"/clients/{held}/consents", given)
     contact = coach.post(f"/clients/{held}/contacts", {"kind": "no_show"})
@@ -130,6 +131,7 @@ def records(app, staff):
         "bulk_assignment_id": bulk_assignment.get_json()["id"],
         "hold_id": coach.get(f"/clients/{held}/holds").get_json()["items"][0]["id"],
         "screening_id": coach.get(f"/clients/{held}/screenings").get_json()["items"][0]["id"],
+        "snippet_id": snippet.get_json()["id"],
         "token_id": str(spare),
         "session_id": coach.get("/me/sessions").get_json()["items"][0]["id"],
         "followup_id": coach.get("/followups").get_json()["items"][0]["id"],

@@ -96,6 +96,7 @@ OWNED = {
     "revision_id",
     "session_id",
     "signed_note_id",
+    "snippet_id",
     "token_id",
     "transfer_id",
     "upload_id",
@@ -265,7 +266,7 @@ def _belongings(app, coach, slugs, others):
     denial_id, emergency_id = _guard(number, *others)
     with transaction():
         save_process_note(coach, lock_process_note(coach, number), PROCESS_NOTE, 0)
-        save_snippet(coach, SnippetText("Sleep", "Slept well."), 0)
+        snippet_id = save_snippet(coach, SnippetText("Sleep", "Slept well."), 0)
     context = get_case_context_by_number(coach, number)
     assignments = list_assignments(coach, context)
     return browser, {
@@ -292,6 +293,7 @@ def _belongings(app, coach, slugs, others):
         "assignment_id": assignments[0].id,
         "position": assignments[0].position,
         "session_id": session_id,
+        "snippet_id": snippet_id,
         "token_id": token_id,
         "transfer_id": transfer_id,
         "upload_id": upload_id,

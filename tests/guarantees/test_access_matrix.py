@@ -127,7 +127,7 @@ TO_SET_UP = {
 }
 # Arguments whose records only their author sees, what only that team's supervisor reaches, and what somebody reaches
 # who was named to release the hold.
-OF_AUTHOR = {"accepted_id", "note_id", "revision_id", "session_id", "token_id"}
+OF_AUTHOR = {"accepted_id", "note_id", "revision_id", "session_id", "snippet_id", "token_id"}
 # Arguments that are no part of a client's record: who covers or has emergency access finds nothing of them.
 OF_PEOPLE = {"alert_id", "bulk_assignment_id", "coach_id", "cover_id", "intake_id", "transfer_id"}
 # Pages that only ask for a change: who has emergency access makes none.

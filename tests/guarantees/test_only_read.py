@@ -27,6 +27,7 @@ ABOUT_OTHERS = w.NOT_OF_ONE_CLIENT | {
     "alert_id",
     "denial_id",
     "emergency_id",
+    "snippet_id",
     "token_id",
 }
 

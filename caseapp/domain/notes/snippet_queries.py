@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def list_snippets(actor: Actor) -> list[SnippetRecord]:
     """List the actor's own snippets by their titles."""
-    require(actor, Action.NOTE_WRITE)
+    require(actor, Action.NOTE_READ)
     rows = db.session.scalars(sa.select(Snippet).where(Snippet.owner_id == actor.id)).all()
     found = [open_snippet(row) for row in rows]
     return sorted(found, key=lambda snippet: (snippet.title.casefold(), snippet.id))

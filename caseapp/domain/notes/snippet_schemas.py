@@ -45,19 +45,36 @@ class SnippetText:
     id: UUID | None = None
 
 
-class SnippetSchema(Schema):
+class SnippetTextSchema(Schema):
     """Input of a snippet."""
 
-    snippet_id = fields.UUID(load_default=None)
     title = RequiredText(lazy_gettext("Write a title"), MAX_TITLE)
     text = RequiredText(lazy_gettext("Write the text"), MAX_SNIPPET)
-    section = fields.String(load_default=None, validate=validate.OneOf(list(SECTIONS)))
+    section = fields.String(
+        load_default=None, allow_none=True, validate=validate.OneOf(list(SECTIONS))
+    )
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> SnippetText:
         """Build the dataclass."""
         text = data["text"].replace("\r\n", "\n")
-        return SnippetText(data["title"], text, data["section"], data["snippet_id"])
+        return SnippetText(data["title"], text, data["section"], data.get("snippet_id"))
+
+
+class SnippetSchema(SnippetTextSchema):
+    """Input of the form of a snippet, which names the one to change."""
+
+    snippet_id = fields.UUID(load_default=None)
+
+
+class SnippetResponseSchema(Schema):
+    """A snippet in API responses."""
+
+    id = fields.UUID(required=True)
+    title = fields.String(required=True)
+    text = fields.String(required=True)
+    section = fields.String(required=True, allow_none=True)
+    version = fields.Integer(required=True)
 
 
 class SnippetChoiceSchema(Schema):
