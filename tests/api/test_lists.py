@@ -83,7 +83,9 @@ def test_every_list_takes_limit_and_cursor_and_answers_items_and_next(descriptio
 
 
 def make_codes(coach, client_id):
-    """Make codes for a client, and new ones for a reason, and have two devices remembered."""
+    """Make codes for a client, and new ones for a reason, have two devices remembered, and write a snippet."""
+    snippet = {"title": "Codes", "text": "We went through the codes."}
+    assert coach.post("/snippets", snippet).status_code == 201
     for reason in (None, "lost"):
         codes = coach.post(f"/clients/{client_id}/portal-codes", {"reason": reason})
         assert codes.status_code == 201
@@ -144,8 +146,6 @@ def records(app, staff):
         answer = coach.post(f"/clients/{made.client_id}/contacts", {"kind": kind})
         assert answer.status_code == 201
     make_consents(coach, supervisor, made.client_id)
-    for title in ("Sleep", "Rest"):
-        assert coach.post("/snippets", {"title": title, "text": "Well."}).status_code == 201
     for hour in (10, 11):
         note = {"format": "free", "session_at": f"2026-11-20T{hour}:00:00Z", "another": True}
         assert coach.post(f"/cases/{made.case_id}/notes", note).status_code == 201
