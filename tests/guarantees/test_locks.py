@@ -88,6 +88,7 @@ JUDGE_NO_RECORD = {
     "clients.create_client": "there is no record yet; clients are added one at a time",
     "handouts": "the library belongs to no client",
     "keys": "the start is judged before anybody is served",
+    "notes.save_snippet": "snippets belong to no client",
     "practice": "settings belong to no client",
     "reports": "exports change no client",
     "users": "accounts belong to no client",
