@@ -15,7 +15,7 @@ from caseapp.domain.notes.operations import save_draft
 from caseapp.domain.notes.plan_operations import bring_plan_forward
 from caseapp.domain.notes.queries import LockedNote, lock_note
 from caseapp.domain.notes.revision_operations import restore_text
-from caseapp.domain.notes.revision_queries import get_own_draft, list_revisions
+from caseapp.domain.notes.revision_queries import get_own_draft, get_revision, list_revisions
 from caseapp.http.forms import BUTTON, Done, FormPage, Forms, Sent
 from caseapp.http.guard import current_actor
 from caseapp.web.notes import DRAFT, blueprint, draft_values, editor, section_labels
@@ -135,12 +135,14 @@ def revisions_page(view: RevisionPage, forms: Forms) -> str:
     )
 
 
-def lock_revised_note(actor: Actor, note_id: UUID, _revision_id: UUID) -> LockedNote:
+def lock_revised_note(actor: Actor, note_id: UUID, revision_id: UUID) -> LockedNote:
     """Lock the note of an earlier text.
 
-    Raises NotFound.
+    Raises NotFound, also when the note has no such text.
     """
-    return lock_note(actor, note_id)
+    note = lock_note(actor, note_id)
+    get_revision(note, revision_id)
+    return note
 
 
 @earlier.form(
