@@ -160,7 +160,7 @@ def add_needs(filled: Filled, number: int) -> None:
     for case_id, client_id in found:
         builders.screen(filled.coach, client_id, self_harm=3)
         with transaction():
-            new = NewNote("dap", now(), 50, "video", builders.SECTIONS)
+            new = NewNote("dap", now(), 50, "video", builders.SECTIONS, another=True)
             create_note(filled.coach, lock_case_for_note(filled.coach, case_id), new)
     # The clock can't be set in production.
     with transaction() as session:

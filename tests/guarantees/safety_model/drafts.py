@@ -47,7 +47,7 @@ class DraftSteps(ScreeningSteps):
             return
         levels = self._levels(self.random.choice(("calm", "brief", "brief", "raised")))
         session_at = self.now - timedelta(hours=self.random.choice((1, 1, 30, 80)))
-        new = NewNote("dap", session_at, 50, "video", builders.SECTIONS)
+        new = NewNote("dap", session_at, 50, "video", builders.SECTIONS, another=True)
         made: list[UUID] = []
 
         def call() -> None:
