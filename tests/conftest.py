@@ -223,6 +223,8 @@ def use_ring(kind: str) -> None:
         load_ring()
         RINGS[kind] = runtime.current().ring
     runtime.current().ring = dict(RINGS[kind])
+    # To read it begins a transaction.
+    db.session.connection()
 
 
 @pytest.fixture
