@@ -6,6 +6,8 @@ from caseapp.domain.notes.unsigned import list_case_drafts
 from tests.support import builders
 from tests.support.staff_pages import StaffBrowser
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def coach(team):

@@ -40,6 +40,7 @@ def test_copy_stays_until_it_is_answered_and_counts_nowhere():
     assert keep_between_saves(copied, DraftScreening({"sleep": 0})).copied == {"eating": 2}
 
 
+@pytest.mark.slow
 @pytest.mark.both
 def test_copied_answers_are_recorded_once_they_are_confirmed(team):
     coach = team["coach"]

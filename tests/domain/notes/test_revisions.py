@@ -74,6 +74,7 @@ def test_autosaved_text_comes_back_and_nothing_is_lost(team):
         restore_text(coach, lock_note(coach, other), wanted.id, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.both
 def test_earlier_texts_follow_a_moved_draft_and_go_when_it_is_signed_or_discarded(team):
     coach = team["coach"]

@@ -34,6 +34,7 @@ def test_number_of_snippets_is_limited():
     assert reason.code == "too_many_snippets"
 
 
+@pytest.mark.slow
 @pytest.mark.both
 def test_snippets_are_their_owners_alone(team, monkeypatch):
     coach, supervisor = team["coach"], team["supervisor"]
