@@ -86,6 +86,7 @@ JUDGE_NO_RECORD = {
     "authoring": "drafts of handouts belong to no client",
     "bulk_assignments.start_bulk_assignment": "each client is locked and judged again by the job",
     "clients.create_client": "there is no record yet; clients are added one at a time",
+    "dashboard.make_copy": "nothing changes; `record_copy` judges again under the lock before the copy leaves",
     "handouts": "the library belongs to no client",
     "keys": "the start is judged before anybody is served",
     "notes.save_snippet": "snippets belong to no client",

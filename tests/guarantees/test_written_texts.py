@@ -180,7 +180,8 @@ def parameters(command, path=()):
 
 def test_every_required_word_of_a_command_is_known():
     """Names and reasons are checked by their operations, see tests/domain/users, tests/domain/auth and tests/cli."""
-    known = {"by", "email", "number", "slug"}
+    emails = {"by", "email", "coach", "colleague", "leaver", "heir"}
+    known = {*emails, "number", "slug"}
     assert {found for found in parameters(main) if found.split()[-1] not in known} == {
         "audit accept-rollback reason",
         "user add name",
