@@ -33,36 +33,33 @@ DOTTED = re.compile(r"^(?:caseapp\.)?([a-z_]+(?:\.\w+)+)(?:\(.*\))?$")
 SUFFIXES = {"html", "js", "md", "py", "css", "toml", "yaml", "json", "db", "lock", "txt"}
 
 
-def documents():
-    return pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
+def test_every_link_leads_to_a_file_or_heading():
+    for path in DOCUMENTS:
+        text = path.read_text(encoding="utf-8")
+        broken = []
+        for link in LINK.findall(prose(text)):
+            if "://" in link:
+                continue
+            file, _, anchor = link.partition("#")
+            target = (path.parent / file).resolve() if file else path
+            if not target.exists() or (
+                anchor and anchor not in anchors(target.read_text(encoding="utf-8"))
+            ):
+                broken.append(link)
+        assert broken == [], path
 
 
-@documents()
-def test_every_link_leads_to_a_file_or_heading(path):
-    text = path.read_text(encoding="utf-8")
-    broken = []
-    for link in LINK.findall(prose(text)):
-        if "://" in link:
-            continue
-        file, _, anchor = link.partition("#")
-        target = (path.parent / file).resolve() if file else path
-        if not target.exists() or (
-            anchor and anchor not in anchors(target.read_text(encoding="utf-8"))
-        ):
-            broken.append(link)
-    assert broken == []
-
-
-@documents()
-def test_every_path_exists(path):
-    text = path.read_text(encoding="utf-8")
-    paths = [
-        found
-        for found in inline_code(text)
-        if re.fullmatch(rf"(?:{'|'.join(TOP)})/[\w/.-]*", found)
-    ]
-    new = re.findall(r"^`([\w./-]+)`\n+```(?!diff)", text, re.MULTILINE)
-    assert [name for name in paths if name not in new and not (ROOT / name).exists()] == []
+def test_every_path_exists():
+    for path in DOCUMENTS:
+        text = path.read_text(encoding="utf-8")
+        paths = [
+            found
+            for found in inline_code(text)
+            if re.fullmatch(rf"(?:{'|'.join(TOP)})/[\w/.-]*", found)
+        ]
+        new = re.findall(r"^`([\w./-]+)`\n+```(?!diff)", text, re.MULTILINE)
+        missing = [name for name in paths if name not in new and not (ROOT / name).exists()]
+        assert missing == [], path
 
 
 def packages():
@@ -93,24 +90,25 @@ def resolves(dotted):
     return True
 
 
-@documents()
-def test_every_dotted_name_is_in_a_module_or_an_endpoint(session_app, path):
-    unknown = []
-    for code in inline_code(path.read_text(encoding="utf-8")):
-        found = DOTTED.match(code)
-        if found is None or found[1].rsplit(".", 1)[-1] in SUFFIXES:
-            continue
-        if found[1] in session_app.view_functions or found[1].split(".")[0] not in packages():
-            continue
-        if not resolves(found[1]):
-            unknown.append(code)
-    assert unknown == []
+def test_every_dotted_name_is_in_a_module_or_an_endpoint(session_app):
+    for path in DOCUMENTS:
+        unknown = []
+        for code in inline_code(path.read_text(encoding="utf-8")):
+            found = DOTTED.match(code)
+            if found is None or found[1].rsplit(".", 1)[-1] in SUFFIXES:
+                continue
+            if found[1] in session_app.view_functions or found[1].split(".")[0] not in packages():
+                continue
+            if not resolves(found[1]):
+                unknown.append(code)
+        assert unknown == [], path
 
 
-@documents()
-def test_every_named_test_exists(path):
-    named = TEST.findall(path.read_text(encoding="utf-8"))
-    assert [f"{file}::{name}" for file, name in named if name not in _list_tests(file)] == []
+def test_every_named_test_exists():
+    for path in DOCUMENTS:
+        named = TEST.findall(path.read_text(encoding="utf-8"))
+        unknown = [f"{file}::{name}" for file, name in named if name not in _list_tests(file)]
+        assert unknown == [], path
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from itertools import product
 
 import pytest
 
@@ -154,17 +155,16 @@ def test_admin_sees_no_client_and_coach_releases_no_hold():
     assert not {"hold.release", "flag.clear", "conflict.read"} & COACH
 
 
-@pytest.mark.parametrize("role", Role)
-@pytest.mark.parametrize("action", Action)
-def test_action_outside_the_role_is_refused(role, action):
-    actor = Actor(operator().id, role, "Somebody", "web")
-    if str(action) in TABLE[role]:
-        require(actor, action)
-        assert actor.may(action)
-    else:
-        assert not actor.may(action)
-        with pytest.raises(Forbidden):
+def test_action_outside_the_role_is_refused():
+    for role, action in product(Role, Action):
+        actor = Actor(operator().id, role, "Somebody", "web")
+        if str(action) in TABLE[role]:
             require(actor, action)
+            assert actor.may(action), (role, action)
+        else:
+            assert not actor.may(action), (role, action)
+            with pytest.raises(Forbidden):
+                require(actor, action)
 
 
 def test_staff_and_client_roles_are_disjoint():

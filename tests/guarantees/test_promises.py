@@ -59,9 +59,9 @@ def test_every_url_argument_has_a_type(session_app):
     assert untyped == []
 
 
-@pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_no_page_loads_from_another_site(template):
+def test_no_page_loads_from_another_site():
     """Neither a tracker nor anything else (VULN-43)."""
-    text = template.read_text()
-    assert not re.search(r'(src|href|action)="(https?:)?//', text)
-    assert not re.search(r"\sstyle=|\son[a-z]+=|<style|javascript:", text)
+    for template in TEMPLATES:
+        text = template.read_text()
+        assert not re.search(r'(src|href|action)="(https?:)?//', text), template
+        assert not re.search(r"\sstyle=|\son[a-z]+=|<style|javascript:", text), template

@@ -100,10 +100,13 @@ def test_only_a_supervisor_decides_what_was_passed_on(kind, attempt):
     assert blockers(row, is_supervisor=True) == []
 
 
-@pytest.mark.parametrize(("kind", "result"), [*product(TASK_KINDS, RESULT_LABELS)])
-def test_kind_takes_only_its_results(kind, result):
-    faults = find_result_faults(task(kind, attempt=2), result_for(kind, result), NOW)
-    assert list(faults) == ([] if result in TASK_KINDS[kind].results else ["result"])
+def test_kind_takes_only_its_results():
+    for kind, result in product(TASK_KINDS, RESULT_LABELS):
+        faults = find_result_faults(task(kind, attempt=2), result_for(kind, result), NOW)
+        assert list(faults) == ([] if result in TASK_KINDS[kind].results else ["result"]), (
+            kind,
+            result,
+        )
 
 
 def test_contact_is_lost_only_after_another_welfare_check_was_decided():
@@ -112,39 +115,40 @@ def test_contact_is_lost_only_after_another_welfare_check_was_decided():
     assert find_result_faults(task(WELFARE_CHECK, attempt=2), new, NOW) == {}
 
 
-@pytest.mark.parametrize(("kind", "method"), [*product(TASK_KINDS, [None, *METHOD_LABELS])])
-def test_kind_takes_only_its_methods(kind, method):
-    allowed = TASK_KINDS[kind].methods or (None,)
-    new = result_for(kind)
-    new = NewResult(new.result, method, told=new.told, note=new.note)
-    assert list(find_result_faults(task(kind), new, NOW)) == (
-        [] if method in allowed else ["method"]
-    )
+def test_kind_takes_only_its_methods():
+    for kind, method in product(TASK_KINDS, [None, *METHOD_LABELS]):
+        allowed = TASK_KINDS[kind].methods or (None,)
+        new = result_for(kind)
+        new = NewResult(new.result, method, told=new.told, note=new.note)
+        assert list(find_result_faults(task(kind), new, NOW)) == (
+            [] if method in allowed else ["method"]
+        ), (kind, method)
 
 
 NOTE = "Rangher,hersistercame."
 
 
-@pytest.mark.parametrize(("kind", "result"), EVERY_RESULT)
-def test_result_needs_its_note_and_whoever_was_told(kind, result):
-    whole = result_for(kind, result)
-    least = NOTE_LENGTHS.get(result, TASK_KINDS[kind].note_length)
-    needed = TASK_KINDS[kind].told_for
-    for told, length in product(("", "Helen"), (0, 1, 19, 20)):
-        new = NewResult(result, whole.method, None, told, NOTE[:length])
-        expected = ["told"] if result in needed and not told else []
-        expected += ["note"] if length < least else []
-        assert list(find_result_faults(task(kind, attempt=2), new, NOW)) == expected
+def test_result_needs_its_note_and_whoever_was_told():
+    for kind, result in EVERY_RESULT:
+        whole = result_for(kind, result)
+        least = NOTE_LENGTHS.get(result, TASK_KINDS[kind].note_length)
+        needed = TASK_KINDS[kind].told_for
+        for told, length in product(("", "Helen"), (0, 1, 19, 20)):
+            new = NewResult(result, whole.method, None, told, NOTE[:length])
+            expected = ["told"] if result in needed and not told else []
+            expected += ["note"] if length < least else []
+            faults = find_result_faults(task(kind, attempt=2), new, NOW)
+            assert list(faults) == expected, (kind, result, told, length)
 
 
-@pytest.mark.parametrize(("kind", "result"), EVERY_RESULT)
-def test_declined_and_emergency_steps_need_a_reason(kind, result):
-    new = replace(result_for(kind, result), note=NOTE[:19])
-    reasoned = {"declined", "no", "emergency_services", "named_person", "keep_trying"}
-    reasoned |= {"accepted", "try_again", "lost_contact"}
-    refused = result in reasoned or kind == "emergency_steps"
-    found = find_result_faults(task(kind, attempt=2), new, NOW)
-    assert list(found) == (["note"] if refused else [])
+def test_declined_and_emergency_steps_need_a_reason():
+    for kind, result in EVERY_RESULT:
+        new = replace(result_for(kind, result), note=NOTE[:19])
+        reasoned = {"declined", "no", "emergency_services", "named_person", "keep_trying"}
+        reasoned |= {"accepted", "try_again", "lost_contact"}
+        refused = result in reasoned or kind == "emergency_steps"
+        found = find_result_faults(task(kind, attempt=2), new, NOW)
+        assert list(found) == (["note"] if refused else []), (kind, result)
 
 
 @pytest.mark.parametrize("filler", ["x" * 40, "." * 40, "- " * 40, "x" * 18 + ".."])
@@ -196,23 +200,22 @@ def test_next_attempt_starts_no_sooner_than_the_task_and_an_hour_after_a_counted
     assert derive_attempt(row, NOW).not_before_at == expected
 
 
-@pytest.mark.parametrize(("kind", "result"), EVERY_RESULT)
-@pytest.mark.parametrize("attempt", range(1, 8))
-def test_not_reached_not_sure_and_declined_lead_on(kind, result, attempt):
-    found = derive_next_task(task(kind, attempt=attempt), result, NOW)
-    starts = NOW + HOUR if TASK_KINDS[kind].welfare_check else None
-    retry = NextTask(kind, NOW + TASK_KINDS[kind].retry_after, attempt + 1, starts)
-    if result == "not_reached":
-        third = TASK_KINDS[kind].welfare_check and attempt in {3, 6}
-        check = NextTask(WELFARE_CHECK, NOW, attempt // 3, for_supervisor=True)
-        assert found == (check if third else retry)
-    elif result == "not_sure":
-        assert found == NextTask(kind, NOW, attempt + 1, for_supervisor=True)
-    elif result == "declined" and kind in {"referral", "referral_outcome", "safety_plan"}:
-        assert found == NextTask("declined_decision", NOW, attempt, for_supervisor=True)
-    else:
-        assert found is None
-    assert derive_attempt(task(kind, attempt=attempt), NOW) == retry
+def test_not_reached_not_sure_and_declined_lead_on():
+    for (kind, result), attempt in product(EVERY_RESULT, range(1, 8)):
+        found = derive_next_task(task(kind, attempt=attempt), result, NOW)
+        starts = NOW + HOUR if TASK_KINDS[kind].welfare_check else None
+        retry = NextTask(kind, NOW + TASK_KINDS[kind].retry_after, attempt + 1, starts)
+        if result == "not_reached":
+            third = TASK_KINDS[kind].welfare_check and attempt in {3, 6}
+            check = NextTask(WELFARE_CHECK, NOW, attempt // 3, for_supervisor=True)
+            assert found == (check if third else retry), (kind, attempt)
+        elif result == "not_sure":
+            assert found == NextTask(kind, NOW, attempt + 1, for_supervisor=True), kind
+        elif result == "declined" and kind in {"referral", "referral_outcome", "safety_plan"}:
+            assert found == NextTask("declined_decision", NOW, attempt, for_supervisor=True)
+        else:
+            assert found is None, (kind, result)
+        assert derive_attempt(task(kind, attempt=attempt), NOW) == retry, (kind, attempt)
 
 
 @pytest.mark.parametrize("kind", TASK_KINDS)
