@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING, Any
 from marshmallow import Schema, fields, post_load, validate
 
 from caseapp.core.tokens import CODE_LETTERS, generate_code
-from caseapp.domain.dashboard.timeline_filter import TimelineFilterSchema, build_filter
+from caseapp.domain.dashboard.timeline_filter import (
+    EVENT_KINDS,
+    TimelineFilterSchema,
+    build_filter,
+)
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -20,6 +24,7 @@ COPY_CHANNELS = {"in_person": "In person", "email": "By email", "post": "By post
 ABOUT_SAFETY = frozenset({"screening", "hold", "plan", "followup"})
 """The kinds of events that say what a client has told about danger at home, and what was planned against it. Awaiting
 clinical sign-off."""
+NOTHING_CHOSEN = "Choose what the copy holds."
 PASSPHRASE_GROUPS = 5
 PASSPHRASE = rf"[{CODE_LETTERS}]{{4}}(?:-[{CODE_LETTERS}]{{4}}){{{PASSPHRASE_GROUPS - 1}}}"
 
@@ -60,8 +65,18 @@ class CopyAnswer:
 
 
 class NewCopySchema(TimelineFilterSchema):
-    """Input of a copy: the filters of a timeline, and how the client gets it."""
+    """Input of a copy: the filters of a timeline, and how the client gets it.
 
+    What it holds is always named, so that nobody hands everything over by choosing nothing.
+    """
+
+    kind = fields.List(
+        fields.String(validate=validate.OneOf(EVENT_KINDS)),
+        required=True,
+        validate=validate.Length(min=1, error=NOTHING_CHOSEN),
+        error_messages={"required": NOTHING_CHOSEN},
+        metadata={"description": "A kind of event that the copy holds; at least one."},
+    )
     channel = fields.String(required=True, validate=validate.OneOf(COPY_CHANNELS))
     asked_alone = fields.Boolean(
         load_default=False,
