@@ -8,6 +8,7 @@ from apispec.ext.marshmallow import MarshmallowPlugin
 
 from caseapp.api import (
     alerts,
+    amendments,
     assignments,
     audit,
     board,
@@ -48,6 +49,7 @@ RESOURCES = (
     cases,
     intakes,
     notes,
+    amendments,
     snippets,
     cosigning,
     screenings,

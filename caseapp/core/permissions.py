@@ -66,6 +66,7 @@ class Action(StrEnum):
     NOTE_MOVE = "note.move"
     NOTE_COSIGN = "note.cosign"
     NOTE_RETURN = "note.return"
+    AMENDMENT_WRITE = "amendment.write"
     SCREENING_READ = "screening.read"
     SCREENING_RECORD = "screening.record"
     SCREENING_CORRECT = "screening.correct"
@@ -188,6 +189,7 @@ _COACH = _ALL_STAFF | {
     Action.NOTE_SIGN,
     Action.NOTE_AMEND,
     Action.NOTE_MOVE,
+    Action.AMENDMENT_WRITE,
     Action.SCREENING_READ,
     Action.SCREENING_RECORD,
     Action.SCREENING_CORRECT,
@@ -288,6 +290,7 @@ AREAS: dict[str, tuple[str, ...]] = {
             "consent_text",
             "disclosure",
             "device",
+            "amendment",
             "assignment",
             "form",
             "today",

@@ -68,6 +68,7 @@ ACTION_LABELS = {
     Action.NOTE_MOVE: "Moved a note to another record",
     Action.NOTE_COSIGN: "Co-signed a note",
     Action.NOTE_RETURN: "Returned a note to its author",
+    Action.AMENDMENT_WRITE: "Recorded or answered a client’s request to correct a note",
     Action.SCREENING_READ: "Viewed a screening",
     Action.SCREENING_RECORD: "Recorded a screening",
     Action.SCREENING_CORRECT: "Marked a screening as recorded in error",

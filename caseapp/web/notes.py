@@ -18,6 +18,7 @@ from caseapp.domain.cases.queries import (
     get_case_context,
     list_cases,
 )
+from caseapp.domain.notes.amendment_queries import get_amendments_of
 from caseapp.domain.notes.codes import (
     ADDENDUM_LABELS,
     FORMAT_LABELS,
@@ -384,6 +385,7 @@ def _render_signed(note: NoteRecord, forms: Forms) -> str:
         "notes/read.html",
         note=note,
         review=get_review_of(note),
+        amendments=get_amendments_of(note),
         forms=forms,
         context=get_case_context(current_actor(), note.case_id),
         recorded=_find_screening(note),

@@ -156,6 +156,8 @@ def records(app, staff):
         path, comment = f"/notes/{signed}", {"comment": "Say who was in the room."}
         review = supervisor.get(f"{path}/review").get_json()
         assert supervisor.post(f"{path}/return", comment, version=review).status_code == 200
+        asked = {"requested_on": today().isoformat(), "words": "I never said that."}
+        assert coach.post(f"{path}/amendments", asked).status_code == 201
     for person in (staff["coach2"], admin):
         wish = {"number": made.number, "user_id": str(person.actor.id), "reason": "relative"}
         assert supervisor.post("/denied-access", wish).status_code == 201

@@ -33,7 +33,11 @@ from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.handouts.models import HiddenHandout
 from caseapp.domain.handouts.operations import publish_version
 from caseapp.domain.keys import writing
+from caseapp.domain.notes.amendment_operations import record_request
+from caseapp.domain.notes.amendment_schemas import NewAmendmentRequest
+from caseapp.domain.notes.queries import lock_note
 from caseapp.domain.practice.operations import set_logo
+from caseapp.domain.practice.queries import today
 from caseapp.domain.safety_plans.operations import remove_from_portal
 from caseapp.domain.safety_plans.queries import lock_plan
 from caseapp.domain.screening.operations import set_manual_flag
@@ -280,6 +284,14 @@ def accept_offer(world):
     change_transfer(world, from_id=from_id, state="accepted", decided_at=now())
 
 
+def ask_for_correction(world):
+    """Record that the coach's client wants a signed note corrected."""
+    coach = world.actors["coach"]
+    with transaction():
+        note = lock_note(coach, world.own["signed_note_id"])
+        record_request(coach, note, NewAmendmentRequest(today(), "I never said that."))
+
+
 def open_another_case(world):
     """Open a case of another client, to which the note can be moved."""
     world.own = world.own | {"number": builders.case(world.actors["coach"]).number}
@@ -292,6 +304,8 @@ REACHED_BY = {
     "account.make_recovery_codes": set_up_app,
     "account.remove_factor": set_up_app,
     "assignments.mark_read": assign_on_paper,
+    "amendments.accept": ask_for_correction,
+    "amendments.decline": ask_for_correction,
     "authoring.publish": submit_draft,
     "authoring.return_draft": submit_draft,
     "authoring.withdraw": write_and_submit_draft,

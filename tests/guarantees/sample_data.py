@@ -440,6 +440,12 @@ BODIES: dict[str, dict[str, object]] = {
     f"PATCH {API}/cases/<uuid:case_id>": {"goal": "together"},
     f"PATCH {API}/notes/<uuid:note_id>": {"minutes": 45},
     f"POST {API}/notes/<uuid:signed_note_id>/addenda": {"kind": "addition", "text": "She rang."},
+    f"POST {API}/notes/<uuid:signed_note_id>/amendments": {
+        "requested_on": "2026-05-14",
+        "words": "I never said that.",
+    },
+    f"POST {API}/notes/<uuid:signed_note_id>/amendments/accept": {"text": "She didn’t say that."},
+    f"POST {API}/notes/<uuid:signed_note_id>/amendments/decline": {"reason": "She did say that."},
     f"POST {API}/notes/<uuid:note_id>/move": {
         "case_id": NOBODYS.hex,
         "reason": "The wrong case was open.",

@@ -133,6 +133,7 @@ OF_PEOPLE = {"alert_id", "bulk_assignment_id", "coach_id", "cover_id", "intake_i
 # Pages that only ask for a change: who has emergency access makes none.
 ONLY_ASKING = {
     "addenda.addendum_page",
+    "amendments.amendment_page",
     "assignments.assign_page",
     "cases.close_page",
     "copies.copy_page",

@@ -73,6 +73,7 @@ COACH = EVERY_MEMBER_OF_STAFF | {
     "assignment.withdraw",
     "emergency.open",
     "record.export",
+    "amendment.write",
 }
 SUPERVISOR = COACH | {
     "board.read",

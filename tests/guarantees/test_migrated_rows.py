@@ -102,6 +102,7 @@ LATER_TABLES = {
     "alert_recipient",
     "alert_setting",
     "alert_step",
+    "amendment_request",
     "audit_event_client",
     "client_safety",
     "conflict_question",

@@ -59,6 +59,7 @@ def test_nothing_is_shown_that_leads_nowhere(world, app, monkeypatch):
     # Pages that only ask.
     assert missing == {
         "addenda.addendum_page",
+        "amendments.amendment_page",
         "assignments.assign_page",
         "cases.close_page",
         "copies.copy_page",

@@ -56,6 +56,7 @@ UNASKED = {
         "/holds/<uuid:hold_id>/release",
         "/notes/<uuid:note_id>/move",
         "/notes/<uuid:note_id>/sign",
+        "/notes/<uuid:signed_note_id>/amendments/accept",
         "/notes/<uuid:signed_note_id>/cosign",
         "/notes/<uuid:signed_note_id>/addenda",
         "/screenings/<uuid:screening_id>/error",

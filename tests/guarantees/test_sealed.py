@@ -44,6 +44,8 @@ from caseapp.domain.intakes.operations import decide_intake
 from caseapp.domain.intakes.queries import lock_intake
 from caseapp.domain.keys.writing import keep_in_session
 from caseapp.domain.models import METADATA
+from caseapp.domain.notes.amendment_operations import decline_request, record_request
+from caseapp.domain.notes.amendment_schemas import NewAmendmentRequest
 from caseapp.domain.notes.cosign_operations import return_note
 from caseapp.domain.notes.move_operations import move_note
 from caseapp.domain.notes.move_queries import lock_note_move
@@ -249,6 +251,11 @@ def sign_and_correct(coach, supervisor, made, words):
             lock_note(coach, note_id),
             NewAddendum("correction", CANARY, f"{CANARY} is right"),
         )
+    with transaction():
+        asked = NewAmendmentRequest(today(), CANARY)
+        record_request(coach, lock_note(coach, note_id), asked)
+    with transaction():
+        decline_request(coach, lock_note(coach, note_id), f"{CANARY} is what she said", 1)
 
 
 @pytest.fixture

@@ -27,6 +27,8 @@ PAGES = {
     "alerts.alert_list": 7,
     "alerts.alert_page": 8,
     "assignments.assign_page": 10,
+    "amendments.amendment_page": 9,
+    "amendments.request_list": 4,
     "assignments.assigned_page": 8,
     "assignments.case_handouts": 11,
     "assignments.packet_page": 8,
@@ -75,7 +77,7 @@ PAGES = {
     "invitations.invite_page": 13,
     "invitations.new_codes_page": 5,
     "note_moves.choose_record": 5,
-    "note_moves.move_page": 8,
+    "note_moves.move_page": 9,
     "note_search.case_search_page": 8,
     "note_search.search_page": 4,
     "notes.case_notes": 10,
@@ -120,12 +122,12 @@ PAGES = {
     "staffing.hand_over_page": 8,
     "staffing.team_page": 4,
     "timeline.timeline_page": 17,
-    "today.today": 14,
+    "today.today": 15,
     "transfers.choose_page": 8,
     "transfers.transfer_list": 5,
     "worksheets.shared_answers_page": 10,
 }
-TODAY = {"coach": 14, "supervisor": 15, "admin": 2}
+TODAY = {"coach": 15, "supervisor": 16, "admin": 2}
 SAVED_ANSWERS = 11
 # Issue 10 sets these limits; Today has one more for what comes from the portal, and one for whom the actor covers. Of
 # alerts, every page may read one more, and the page of a hold whom to ring.
@@ -143,10 +145,12 @@ EVIDENCE = 1
 MOVED = 1
 # Which notes need a co-signature.
 REVIEWS = 1
+# What clients want corrected in a note.
+AMENDMENTS = 1
 LIMITS = {
     "cases.case_page": 12 + ALERTS + MET + ADDENDA,
     "timeline.timeline_page": 12 + ALERTS + MET + ADDENDA + EVIDENCE + MOVED,
-    "today.today": 11 + ALERTS + COVERS + EMERGENCIES + REVIEWS,
+    "today.today": 11 + ALERTS + COVERS + EMERGENCIES + REVIEWS + AMENDMENTS,
     "holds.hold_page": 10 + 2 * ALERTS + MET,
     "assignments.assign_page": 12 + ALERTS,
 }

@@ -146,6 +146,18 @@ def _note_to_json(note: NoteRecord, entry: RecordEntry) -> dict[str, Any]:
             {"by": each.by, "at": each.created_at.isoformat(), "comment": each.comment}
             for each in entry.returns
         ],
+        "amendments": [
+            {
+                "requested_on": each.requested_on.isoformat(),
+                "words": each.words,
+                "state": each.state,
+                "due_at": each.due_at.isoformat(),
+                "answered_by": each.answered_by_name,
+                "answered_at": each.answered_at.isoformat() if each.answered_at else None,
+                "reason": each.answer,
+            }
+            for each in entry.amendments
+        ],
         "cosigned": _cosignature_to_json(note.cosigner, note.cosignature),
         "moved_here": [
             {"by": each.mover, "at": each.moved_at.isoformat(), "reason": each.reason}

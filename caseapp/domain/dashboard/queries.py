@@ -54,6 +54,7 @@ from caseapp.domain.followups.rules import DueState, get_due_state
 from caseapp.domain.intakes.queries import count_notices, select_notices
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_client_key
+from caseapp.domain.notes.amendment_queries import list_waiting_amendments
 from caseapp.domain.notes.cosign_queries import list_reviews
 from caseapp.domain.notes.queries import list_own_drafts
 from caseapp.domain.notes.unsigned import list_coaches_drafts
@@ -133,6 +134,7 @@ def get_today(actor: Actor) -> Today:
         drafts=list_own_drafts(actor, MAX_DRAFTS),
         coaches_drafts=list_coaches_drafts(actor) if actor.role is Role.SUPERVISOR else [],
         reviews=list_reviews(actor, None, MAX_REVIEWS).items,
+        amendments=list_waiting_amendments(actor, None, MAX_REVIEWS).items,
         read_records=[read for read in reads if not read.is_own],
         reading_until=max((read.ends_at for read in reads if read.is_own), default=None),
         holds=holds[:shown],

@@ -23,6 +23,7 @@ from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.visibility import looks_after_client
 from caseapp.domain.dashboard.timeline import Panels, build_timeline, load_records
 from caseapp.domain.dashboard.timeline_filter import EVENT_KINDS, KIND_LABELS
+from caseapp.domain.notes.amendment_queries import list_amendments
 from caseapp.domain.notes.codes import ADDENDUM_LABELS, FORMAT_LABELS
 from caseapp.domain.notes.cosign_queries import list_returns
 from caseapp.domain.practice.queries import get_practice
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from caseapp.domain.cases.queries import CaseContext
     from caseapp.domain.dashboard.schemas import TimelineEvent
     from caseapp.domain.dashboard.timeline_filter import TimelineFilter
+    from caseapp.domain.notes.amendment_records import AmendmentRequest
     from caseapp.domain.notes.records import NoteRecord, ReturnRecord
 
 MAX_NOTES = 40
@@ -63,7 +65,8 @@ WITHDRAWN = Reason(
 class RecordEntry:
     """An event as the record shows it; `note` is the signed note of a session, `levels` are those of a screening.
 
-    `returns` are the comments with which the note was returned to its author.
+    `returns` are the comments with which the note was returned to its author, `amendments` the client's requests to
+    correct it.
     """
 
     event: TimelineEvent
@@ -71,6 +74,7 @@ class RecordEntry:
     note: NoteRecord | None
     levels: list[tuple[str, str]]
     returns: Sequence[ReturnRecord]
+    amendments: Sequence[AmendmentRequest] = ()
 
 
 def make_record_pdf(actor: Actor, context: CaseContext, filters: TimelineFilter) -> bytes:
@@ -120,7 +124,8 @@ def list_entries(actor: Actor, context: CaseContext, filters: TimelineFilter) ->
     shown = [event for event in page.items if event.link_kind != "note" or event.id in notes]
     if page.next or sum(event.link_kind == "note" for event in shown) > MAX_NOTES:
         raise RuleBroken(TOO_LONG)
-    returns = list_returns([notes[event.id] for event in shown if event.id in notes])
+    printed = [notes[event.id] for event in shown if event.id in notes]
+    returns, amendments = list_returns(printed), list_amendments(printed)
     return [
         RecordEntry(
             event,
@@ -134,6 +139,7 @@ def list_entries(actor: Actor, context: CaseContext, filters: TimelineFilter) ->
                 for key, level in (event.levels or {}).items()
             ],
             returns.get(event.id, ()),
+            amendments.get(event.id, ()),
         )
         for event in reversed(shown)
     ]
@@ -174,6 +180,7 @@ def render_html(
         "withheld": withheld,
         "formats": FORMAT_LABELS,
         "addenda": ADDENDUM_LABELS,
+        "format_date": format_date,
         "format_moment": lambda moment: format_moment(moment, practice.zone),
         "has_replaced": False,
     }

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from caseapp.domain.cases.stages import Stage
     from caseapp.domain.clients.care_team import LostCover, RunningCover
     from caseapp.domain.followups.schemas import FollowUpRecord
+    from caseapp.domain.notes.amendment_records import WaitingAmendment
     from caseapp.domain.notes.records import CoachDraft, DraftListItem, ReviewItem
     from caseapp.domain.screening.proposals import Proposal
 
@@ -217,8 +218,9 @@ class Today:
 
     `followups` are the person's own tasks that are due first, `overdue` all of their overdue required actions; those of
     coaches for whom they cover are among them. `reviews` are the notes of others that need the person's co-signature,
-    and their own that were returned. `lost_covers` are those for the person that have ended because whoever covered has
-    left. `waiting_transfers` counts the cases that a colleague offers them.
+    and their own that were returned, `amendments` the clients' requests to correct a note that wait for an answer.
+    `lost_covers` are those for the person that have ended because whoever covered has left. `waiting_transfers` counts
+    the cases that a colleague offers them.
     `intakes` counts those that wait for a supervisor's decision, or a coach's own about which one has decided lately.
     `suspended` counts the suspended handouts in all open cases, or in the `suspended_scope` newest ones.
     """
@@ -235,6 +237,7 @@ class Today:
     drafts: list[DraftListItem] = field(default_factory=list)
     coaches_drafts: list[CoachDraft] = field(default_factory=list)
     reviews: list[ReviewItem] = field(default_factory=list)
+    amendments: list[WaitingAmendment] = field(default_factory=list)
     read_records: list[ReadRecord] = field(default_factory=list)
     reading_until: datetime | None = None
     holds: list[OpenHold] = field(default_factory=list)

@@ -36,3 +36,5 @@ ADDENDUM_LABELS = {
     "late_entry": "Late entry",
     "in_error": "Entered in error",
 }
+AMENDMENT_STATES = ("open", "accepted", "declined")
+"""What became of a client's request to correct a note."""

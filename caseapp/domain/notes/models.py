@@ -1,11 +1,11 @@
-"""Tables: session notes, their signatures, addenda, moves, co-signing and earlier texts, and snippets.
+"""Tables: session notes, all that was signed, added, moved or asked for about them, their earlier texts, and snippets.
 
 Database triggers refuse every change of what was signed.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -16,6 +16,7 @@ from caseapp.core.ids import new_id
 from caseapp.core.permissions import STAFF_ROLES, Role
 from caseapp.domain.notes.codes import (
     ADDENDUM_LABELS,
+    AMENDMENT_STATES,
     FORMAT_LABELS,
     MAX_SESSION_MINUTES,
     MEANINGS,
@@ -210,6 +211,45 @@ class NoteReturn(Model):
     created_at: Mapped[datetime]
     created_by: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"))
     comment: Mapped[bytes]
+
+
+class AmendmentRequest(Model):
+    """What a client wants corrected in a signed note, and whether it was accepted or declined; their words are sealed.
+
+    `seq` is its number in the note; one at most is open. It is answered by `due_at`, either with the correction
+    `addendum_id` or with a sealed `answer` that says why the note stays as it is. It belongs to the client who asked:
+    when the note moves to another client's record, it stays behind.
+
+    At a merge it goes into the kept record with its note, with `words` and `answer` sealed under that client's key. At
+    an erasure it is deleted with the note.
+    """
+
+    __tablename__ = "amendment_request"
+    __table_args__ = (
+        sa.UniqueConstraint("note_id", "seq"),
+        sa.Index(
+            "ix_amendment_request_open",
+            "due_at",
+            "id",
+            sqlite_where=sa.text("state = 'open'"),
+            postgresql_where=sa.text("state = 'open'"),
+        ),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    note_id: Mapped[UUID] = mapped_column(sa.ForeignKey("note.id"))
+    client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"), index=True)
+    seq: Mapped[int] = mapped_column(sa.SmallInteger, info=between(1))
+    requested_on: Mapped[date]
+    due_at: Mapped[datetime]
+    recorded_at: Mapped[datetime]
+    recorded_by: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"))
+    words: Mapped[bytes]
+    state: Mapped[str] = mapped_column(sa.String(8), default="open", info=one_of(AMENDMENT_STATES))
+    answered_at: Mapped[datetime | None]
+    answered_by: Mapped[UUID | None] = mapped_column(sa.ForeignKey("user_account.id"))
+    answer: Mapped[bytes | None]
+    addendum_id: Mapped[UUID | None] = mapped_column(sa.ForeignKey("note_addendum.id"))
 
 
 class NoteRevision(Model):

@@ -18,6 +18,7 @@ from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import take_client_lock, unseal_client
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_client_key
+from caseapp.domain.notes.amendment_queries import has_open_request
 from caseapp.domain.notes.models import Note, NoteMove
 from caseapp.domain.notes.move_rules import MoveFacts, list_move_blockers, list_unasked
 from caseapp.domain.notes.queries import (
@@ -85,6 +86,7 @@ def find_move_facts(note: NoteRecord, client_id: UUID, case_status: str) -> Move
         any(each.in_error is None for each in of_note),
         list_unasked(of_note, histories[client_id].screenings),
         is_undecided(note.client_id, client_id),
+        has_open_request(note.id),
     )
 
 

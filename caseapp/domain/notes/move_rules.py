@@ -52,6 +52,11 @@ NEEDS_SUPERVISOR = Reason(
     "A supervisor has to move this note.",
     "Ask your supervisor to move it.",
 )
+HAS_REQUEST = Reason(
+    "note_has_request",
+    "The client’s request to correct this note waits for an answer.",
+    "Answer it first, such as that the note was filed in the wrong record.",
+)
 NAMES_FORMER = (
     "Don’t mention the client whose record the note was in, their partner or their case numbers: everyone who reads "
     "the note in its new record will read this too."
@@ -62,8 +67,9 @@ NAMES_FORMER = (
 class MoveFacts:
     """What a move depends on besides the note: whose case was chosen and whether it is open, and both clients.
 
-    `has_screening` tells that a screening recorded with the note counts, `unasked` are the items of `list_unasked`, and
-    `is_undecided` tells that nobody has decided yet whether the two clients may be a couple or one person.
+    `has_screening` tells that a screening recorded with the note counts, `unasked` are the items of `list_unasked`,
+    `is_undecided` tells that nobody has decided yet whether the two clients may be a couple or one person, and
+    `has_request` that the client's request to correct the note waits for an answer.
     """
 
     client_id: UUID
@@ -71,6 +77,7 @@ class MoveFacts:
     has_screening: bool
     unasked: list[str]
     is_undecided: bool
+    has_request: bool = False
 
 
 def list_move_blockers(
@@ -94,6 +101,8 @@ def list_move_blockers(
         found.append(_needs_screening(facts.unasked))
     if facts.is_undecided and not is_supervisor:
         found.append(NEEDS_SUPERVISOR)
+    if facts.has_request:
+        found.append(HAS_REQUEST)
     return found
 
 

@@ -67,6 +67,8 @@ from caseapp.domain.disclosures.schemas import NewDisclosure
 from caseapp.domain.followups.operations import complete_followup, create_followup
 from caseapp.domain.followups.queries import lock_followup
 from caseapp.domain.followups.schemas import NewFollowUp
+from caseapp.domain.notes.amendment_operations import record_request
+from caseapp.domain.notes.amendment_schemas import NewAmendmentRequest
 from caseapp.domain.notes.cosign_operations import cosign_note, return_note
 from caseapp.domain.notes.cosign_queries import get_review
 from caseapp.domain.notes.move_operations import move_note
@@ -75,6 +77,7 @@ from caseapp.domain.notes.operations import add_addendum, discard_draft, sign_no
 from caseapp.domain.notes.queries import get_note, lock_note
 from caseapp.domain.notes.schemas import NewAddendum, NewNoteMove
 from caseapp.domain.practice.operations import add_help_line, confirm_help_lines
+from caseapp.domain.practice.queries import today
 from caseapp.domain.practice.schemas import NewHelpLine
 from caseapp.domain.reports.operations import create_export
 from caseapp.domain.reports.schemas import ReportFilter
@@ -328,6 +331,14 @@ def changes(team):
                 supervisor,
                 lock_note(supervisor, waiting),
                 get_review(supervisor, waiting).version,
+            ),
+        ),
+        (
+            "amendment.write",
+            lambda: record_request(
+                coach,
+                lock_note(coach, signed),
+                NewAmendmentRequest(today(), "I never said that, Ring me."),
             ),
         ),
         ("note.write", lambda: discard_draft(coach, lock_note(coach, thrown), 1)),

@@ -33,6 +33,7 @@ AUTHOR, OTHER, HERE, THERE, BEYOND = (UUID(int=number) for number in range(1, 6)
         ({"unasked": ["sleep"]}, False, AUTHOR, True, ["screening_stays_behind"]),
         ({"is_undecided": True}, False, AUTHOR, False, ["move_needs_supervisor"]),
         ({"is_undecided": True}, False, OTHER, True, []),
+        ({"has_request": True}, False, AUTHOR, True, ["note_has_request"]),
     ],
 )
 def test_author_or_supervisor_moves_a_note_without_a_screening_to_an_open_case(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.guarantees.races.alerts import ALERTS
+from tests.guarantees.races.amendments import AMENDMENTS
 from tests.guarantees.races.cases import CASES
 from tests.guarantees.races.consent import CONSENT
 from tests.guarantees.races.contacts import CONTACTS
@@ -18,6 +19,7 @@ from tests.guarantees.races.worksheets import WORKSHEETS
 
 RACES = (
     ALERTS
+    | AMENDMENTS
     | CASES
     | CONSENT
     | CONTACTS
