@@ -44,8 +44,11 @@ SETTING_UP = frozenset(
         "account.add_passkey",
         "account.factor_page",
         "account.set_up_factor",
+        "form_drafts.discard",
+        "form_drafts.keep",
         "sign_in.sign_out",
         "session_time.look",
+        "session_time.stay",
         "single_sign_on.begin_confirmation",
         "single_sign_on.come_back",
     }

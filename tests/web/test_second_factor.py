@@ -14,9 +14,10 @@ from caseapp.core.vault import open_token
 from caseapp.domain.auth.queries import find_staff_session
 from caseapp.domain.keys.queries import get_ring_key
 from caseapp.domain.practice.models import Practice
+from caseapp.web.second_factor import NEEDED
 from tests.domain.auth.test_second_factor import HALF_A_MINUTE
 from tests.support import staff
-from tests.support.staff_pages import StaffBrowser
+from tests.support.staff_pages import StaffBrowser, read_forms
 
 PAGE = "/account/second-factor"
 
@@ -128,6 +129,21 @@ def test_whoever_must_have_one_is_led_to_it_first(own):
     assert refused.status_code in {404, 405, 409}
     form = own.form(PAGE, "/sign-out")
     assert own.post("/sign-out", form.fields).location == "/sign-in"
+
+
+@pytest.mark.slow
+def test_page_on_which_the_first_one_is_set_up_reaches_all_that_it_uses(own):
+    require_of("coach")
+    form = own.form(PAGE, f"{PAGE}/passkeys")
+    kept = own.post("/drafts", form.fields | {"passkey_name": "Work laptop"})
+    assert kept.status_code == 204
+    text = own.text(PAGE)
+    used = {one.action for one in read_forms(text, PAGE) if one.method == "post"}
+    used |= set(re.findall(r'data-(?:draft|session)="([^"]+)"', text))
+    used.remove("/sign-out")
+    assert {"/drafts", "/drafts/discard", "/session", f"{PAGE}/passkeys"} <= used
+    for address in sorted(used):
+        assert str(NEEDED.message) not in own.post(address, form.fields).get_data(as_text=True)
 
 
 @pytest.mark.slow
