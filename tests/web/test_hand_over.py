@@ -3,6 +3,7 @@ import sqlalchemy as sa
 
 from caseapp.core.database import db
 from caseapp.core.transaction import transaction
+from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.staffing.queries import list_responsibilities
 from tests.support import builders, staff
@@ -36,22 +37,26 @@ def left(team):
 def test_supervisor_names_client_by_client_who_is_responsible(app, team, ines):
     other = builders.case(team["coach"], "Tomasz Held")
     builders.screen(team["coach"], other.client_id, sleep=2)
-    builders.case(team["coach"], "Quiet One")
+    # Nobody is kept waiting by this one, who needs a coach all the same.
+    quiet = builders.case(team["coach"], "Ana Quiet")
     helen, path = StaffBrowser(app, team["supervisor"]), f"/hand-over/{team['coach'].id}"
     assert 'href="/hand-over"' in helen.text("/board")
     assert f'href="{path}"' in helen.text("/hand-over")
     page = helen.text(path)
-    assert "Ines Okafor" in page
-    assert "Tomasz Held" in page
-    assert "Quiet One" not in page
+    assert page.index("Ines Okafor") < page.index("Tomasz Held") < page.index("Ana Quiet")
+    assert "can’t be disabled while a client here" in page
     answer = helen.send(path, f"{path}/{ines.client_id}", heir_id=str(team["heir"].id))
     assert (answer.status_code, answer.location) == (303, path)
     assert left(team) == ["Tomasz Held"]
     page = helen.text(path)
     assert "Handed over." in page
     assert "Ines Okafor" not in page
-    assert send_all(helen, path, team["supervisor"]).status_code == 303
+    action = f"{path}/{other.client_id}"
+    assert helen.send(path, action, heir_id=str(team["supervisor"].id)).status_code == 303
     assert left(team) == []
+    assert "They still need a coach." in helen.text(path)
+    assert send_all(helen, path, team["heir"]).status_code == 303
+    assert get_case_context(team["heir"], quiet.case_id).case.coach_id == team["heir"].id
     assert "Nothing is left to hand over." in helen.text(path)
 
 

@@ -17,6 +17,7 @@ from caseapp.core.reads import note_counted, note_shown
 from caseapp.domain.alerts.recipients import as_staff_member
 from caseapp.domain.alerts.rules import is_supervisor
 from caseapp.domain.auth.queries import list_able_to_sign_in
+from caseapp.domain.cases.models import Case
 from caseapp.domain.clients.codes import COACH, SECOND_PERSON
 from caseapp.domain.clients.matches import list_denied
 from caseapp.domain.clients.models import CareTeamMember, Client
@@ -52,13 +53,18 @@ if TYPE_CHECKING:
 
 
 def list_responsibilities(
-    user_id: UUID, actor: Actor | None = None, *, reader: Actor | None = None
+    user_id: UUID,
+    actor: Actor | None = None,
+    *,
+    reader: Actor | None = None,
+    with_open_cases: bool = False,
 ) -> list[Responsibility]:
     """List the clients for whom a member of staff is responsible, by name; those whom an actor sees, if one is given.
 
     Those whom they coach and who have an open hold, an active flag or an open follow-up, and those about whom they have
-    a follow-up to do. In one statement. Those whom a `reader` must not see are counted for them, and the log says so.
-    Without an actor or a reader nobody is shown them: all are only counted.
+    a follow-up to do; if wanted, all whom they coach in an open case too. In one statement. Those whom a `reader` must
+    not see are counted for them, and the log says so. Without an actor or a reader nobody is shown them: all are only
+    counted.
     """
     coached = select_clients_of(user_id, COACH)
     open_task = sa.and_(FollowUp.completed_at.is_(None), FollowUp.assigned_to == user_id)
@@ -74,12 +80,14 @@ def list_responsibilities(
         .where(FollowUp.completed_at.is_(None), FollowUp.client_id == Client.id)
         .correlate(Client)
     )
+    open_case = sa.exists().where(Case.client_id == Client.id, Case.status == "open")
     query = (
         sa.select(
             Client.id.label("client_id"),
             Client.name,
             newest_case_number(Client.id).label("number"),
             ClientKey.wrapped,
+            (open_case.correlate(Client) if with_open_cases else sa.false()).label("has_open_case"),
             own_tasks.label("own_tasks"),
             any_task.label("any_task"),
             Client.id.in_(coached).label("is_coach"),
@@ -105,7 +113,8 @@ def list_responsibilities(
     found = []
     for row in rows:
         safety = safety_from_row(row, open_listed_client_key(row.wrapped, row.client_id))
-        if safety.holds or safety.flags or row.any_task:
+        is_in_need = bool(safety.holds or safety.flags or row.any_task)
+        if is_in_need or (row.has_open_case and row.is_coach):
             kinds = tuple(hold.kind for hold in safety.holds)
             found.append(
                 Responsibility(
@@ -116,20 +125,22 @@ def list_responsibilities(
                     len(safety.flags),
                     row.own_tasks,
                     bool(row.is_coach),
+                    is_in_need,
                 )
             )
     return found
 
 
 def get_hand_over(actor: Actor, user_id: UUID) -> HandOver:
-    """Load what a supervisor needs to hand over the clients of one of their coaches, or their own.
+    """Load what a supervisor needs to hand over the clients of one of their coaches, or their own, those in need first.
 
     Clients whom the supervisor doesn't see are only counted. Of a member of another team only follow-ups are theirs to
     hand over; raises NotFound when there is none.
     """
     require(actor, Action.HAND_OVER)
     in_team = is_in_team(actor, user_id)
-    clients = list_responsibilities(user_id, actor)
+    clients = list_responsibilities(user_id, actor, with_open_cases=True)
+    clients.sort(key=lambda found: not found.is_in_need)
     if not in_team:
         clients = [found for found in clients if not found.is_coach]
         if not clients:

@@ -33,9 +33,10 @@ ROLES = tuple(role.value for role in Role if role in STAFF_ROLES)
 
 @dataclass(frozen=True)
 class Responsibility:
-    """A client for whom somebody is responsible: with an open hold, an active flag or an open follow-up.
+    """A client for whom somebody is responsible.
 
-    `followups` counts those that are theirs. `is_coach` tells whether they coach the client.
+    `followups` counts those that are theirs. `is_coach` tells whether they coach the client, `is_in_need` whether the
+    client has an open hold, an active flag or an open follow-up.
     """
 
     client_id: UUID
@@ -45,11 +46,12 @@ class Responsibility:
     flags: int
     followups: int
     is_coach: bool
+    is_in_need: bool
 
 
 @dataclass(frozen=True)
 class HandOver:
-    """A member of staff, the clients for whom somebody else has to be named, and who may be.
+    """A member of staff, the clients to hand over, those in need first, and who may be responsible for them.
 
     `hidden` counts the clients whom the reader doesn't see and about whom the person has an open follow-up.
     `without_second` are those of `heirs` for whose clients nobody else could release a safety hold.
