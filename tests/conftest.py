@@ -33,7 +33,7 @@ from caseapp.domain.keys.purposes import FINGERPRINT_PURPOSES
 from caseapp.domain.keys.queries import get_ring_key, load_ring
 from caseapp.factory import create_app
 from tests.support import staff, temporary, usage
-from tests.support.patience import be_patient
+from tests.support.patience import PATIENCE, be_patient
 from tests.support.templates import CONTENTS, Templates, use_engine
 
 if TYPE_CHECKING:
@@ -200,7 +200,8 @@ def engine_for(url: sa.URL) -> sa.Engine:
     """Return this process's engine for the kind of database, pointed at one database; compiled statements are kept."""
     kind = url.get_backend_name()
     if kind not in ENGINES:
-        engine = sa.create_engine(url)
+        # However many threads a test has, each of them gets a connection in its turn.
+        engine = sa.create_engine(url, pool_timeout=PATIENCE)
 
         @sa.event.listens_for(engine, "do_connect")
         def _point(

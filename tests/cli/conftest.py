@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 
@@ -81,3 +82,12 @@ class Installation:
 @pytest.fixture
 def installation(tmp_path):
     return Installation(tmp_path)
+
+
+@pytest.fixture
+def many_files():
+    """Let this process open a socket for each connection."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(before[0], min(4096, before[1])), before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)

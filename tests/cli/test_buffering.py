@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import resource
 import selectors
 import signal
 import socket
@@ -80,15 +79,6 @@ def serving(folder):
                 yield process, port
             finally:
                 process.kill()
-
-
-@pytest.fixture
-def many_files():
-    """Let this process open a socket for each connection."""
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(before[0], min(4096, before[1])), before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def send(port, data=b""):

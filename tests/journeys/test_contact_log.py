@@ -1,4 +1,4 @@
-"""A no-show in ten seconds, in a real browser: two clicks from Today, and Enter in a field records nothing."""
+"""A no-show in ten seconds, in a real browser: two clicks from Today or as many keys, and none of them by mistake."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from tests.journeys.test_writing_a_note import sign_in
 from tests.support import builders, staff
 
 pytestmark = pytest.mark.journey
+MOST_KEYS = 16
+"""As many times Tab is pressed at most: a date and a time have several parts."""
 
 
 def test_no_show_takes_two_clicks_from_today(app, live, page):
@@ -23,3 +25,15 @@ def test_no_show_takes_two_clicks_from_today(app, live, page):
     page.get_by_label("When").press("Enter")
     page.get_by_text("Choose what happened.").first.wait_for()
     expect(entries).to_have_count(1)
+    # With the keyboard alone, every field on the way can be left as it is.
+    page.goto(f"{live}/today")
+    page.get_by_role("link", name="Record contact with Ines Okafor").first.focus()
+    page.keyboard.press("Enter")
+    page.get_by_label("When").focus()
+    button = page.get_by_role("button", name="No-show", exact=True)
+    for _ in range(MOST_KEYS):
+        if button.evaluate("button => button === document.activeElement"):
+            break
+        page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(entries).to_have_count(2)

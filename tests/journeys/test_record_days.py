@@ -1,0 +1,151 @@
+"""Days in the life of a record, in a real browser: a note goes back and forth, two people write, a browser dies."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from caseapp.core.actor import operator
+from caseapp.core.database import db
+from caseapp.core.transaction import transaction
+from caseapp.domain.clients.queries import get_client_record
+from caseapp.domain.staffing.members import set_cosignature
+from caseapp.domain.staffing.queries import lock_member
+from tests.journeys.page_waits import saving
+from tests.journeys.test_browser_day import Person
+from tests.journeys.test_form_drafts import BACK, type_name
+from tests.journeys.test_writing_a_note import load_note, sign_in
+from tests.support import builders, staff
+from tests.support.processes import watched
+
+pytestmark = [
+    pytest.mark.journey,
+    # The pages are the same with every database.
+    pytest.mark.parametrize("database_url", ["sqlite"], indirect=True),
+]
+
+
+@pytest.fixture
+def people(app, live, browser):
+    """Give the browsers of a coach whose notes need a co-signature and of the supervisor, both signed in."""
+    team = staff.team()
+    with transaction():
+        set_cosignature(operator(), lock_member(team["coach"].id), needed=True)
+    found = {who: Person(browser, live, looking=True) for who in ("coach", "supervisor")}
+    for who, person in found.items():
+        person.sign_in(team[who])
+    return team["coach"], found["coach"], found["supervisor"]
+
+
+def test_note_is_returned_completed_cosigned_and_moved(people):
+    actor, coach, supervisor = people
+    case, other = builders.case(actor, "Ines Okafor"), builders.case(actor, "Tom Vale")
+    note_id = builders.note(actor, case.case_id)
+    supervisor.go("/today")
+    expect(supervisor.page.get_by_text("Notes waiting for your signature")).to_be_visible()
+    supervisor.go(f"/note/{note_id}")
+    supervisor.follow("Co-sign or return")
+    supervisor.page.locator("#comment").fill("Say who was in the room.")
+    supervisor.see("a note to co-sign")
+    supervisor.press("Return the note")
+    supervisor.page.get_by_text("It was returned to Marta Lindqvist.").wait_for()
+    coach.go("/today")
+    expect(coach.page.get_by_text("Returned notes")).to_be_visible()
+    coach.go(f"/note/{note_id}")
+    expect(coach.page.get_by_text("Say who was in the room.")).to_be_visible()
+    coach.follow("Correct this note or add to it")
+    coach.page.get_by_label("What it is").select_option("addition")
+    coach.page.get_by_label("What is right, or what is missing").fill("Her sister was.")
+    coach.press("Sign the addendum")
+    coach.page.wait_for_url(f"**/note/{note_id}*")
+    supervisor.go(f"/note/{note_id}")
+    supervisor.follow("Co-sign or return")
+    expect(supervisor.page.get_by_text("Her sister was.")).to_be_visible()
+    supervisor.press("Co-sign", exact=True)
+    supervisor.page.get_by_text("supervisor, co-signed it").wait_for()
+    # It was about somebody else.
+    coach.go(f"/note/{note_id}")
+    coach.follow("Filed under the wrong client? Move it")
+    coach.follow(re.compile("Move here.*Tom Vale"))
+    coach.page.get_by_label("Reason").fill("I had the wrong case open.")
+    coach.see("a note to move")
+    coach.press("Move the note")
+    coach.page.get_by_text("Moved here from another record").first.wait_for()
+    expect(coach.page.get_by_text("supervisor, co-signed it")).to_be_visible()
+    coach.go(f"/case/{case.number}/notes")
+    expect(coach.page.get_by_text("A note was filed here in error and moved by")).to_be_visible()
+    assert "Her sister" not in coach.page.content()
+    moved = load_note(actor, note_id)
+    assert (moved.client_id, moved.is_as_signed) == (other.client_id, True)
+
+
+def stored(actor, made):
+    db.session.rollback()
+    found = get_client_record(actor, made.client_id)
+    return found.pronouns, found.safe.code_word
+
+
+def test_two_people_with_the_same_form_overwrite_nothing(people):
+    actor, coach, supervisor = people
+    made = builders.case(actor, "Ines Okafor")
+    for person in (coach, supervisor):
+        person.go(f"/case/{made.number}/details")
+    supervisor.page.get_by_label("Pronouns").fill("they/them")
+    supervisor.page.get_by_label("Code word").fill("Stepsister")
+    supervisor.press("Save client")
+    supervisor.page.get_by_text("Saved.").first.wait_for()
+    coach.page.get_by_label("Code word").fill("Blue sky")
+    coach.press("Save client")
+    coach.page.get_by_text("Saved in the meantime: Stepsister").wait_for()
+    # What only the other one changed is taken over, and what both changed is for whoever is second to decide.
+    expect(coach.page.get_by_label("Pronouns")).to_have_value("they/them")
+    expect(coach.page.get_by_label("Code word")).to_have_value("Blue sky")
+    assert stored(actor, made) == ("they/them", "Stepsister")
+    coach.press("Save client")
+    coach.page.get_by_text("Saved.").first.wait_for()
+    assert stored(actor, made) == ("they/them", "Blue sky")
+
+
+def find_process(folder):
+    """Find the main process of the browser whose profile is in a folder."""
+    marks = f"--user-data-dir={folder}".encode(), b"--type="
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            arguments = path.read_bytes()
+        except ProcessLookupError:
+            continue
+        if marks[0] in arguments and marks[1] not in arguments:
+            return int(path.parent.name)
+    raise AssertionError("the browser has no process")
+
+
+def test_words_are_back_after_the_browser_was_killed(
+    app, live, page, browser_type, browser_type_launch_args, tmp_path
+):
+    actor = staff.team()["coach"]
+    note_id = builders.draft(actor, builders.case(actor).case_id)
+    folder = tmp_path / "profile"
+    killed = browser_type.launch_persistent_context(folder, **browser_type_launch_args)
+    note = killed.pages[0]
+    sign_in(note, live)
+    note.goto(f"{live}/note/{note_id}")
+    with saving(note, "Ring on Tuesday."):
+        note.get_by_label("Plan", exact=True).fill("Ring on Tuesday.")
+    intake = killed.new_page()
+    intake.goto(f"{live}/cases/new")
+    type_name(intake)
+    pid = find_process(folder)
+    with watched(pid) as has_ended:
+        os.kill(pid, signal.SIGKILL)
+        assert has_ended()
+    sign_in(page, live)
+    page.goto(f"{live}/note/{note_id}")
+    expect(page.get_by_label("Plan", exact=True)).to_have_value("Ring on Tuesday.")
+    page.goto(f"{live}/cases/new")
+    expect(page.get_by_text(BACK)).to_be_visible()
+    expect(page.locator("#name")).to_have_value("Ines Okafor")
