@@ -11,6 +11,7 @@ from caseapp.cli.conflicts import conflicts
 from caseapp.cli.context import CommandContext, Commands
 from caseapp.cli.database import database
 from caseapp.cli.emergency import emergency_access
+from caseapp.cli.erasure import erasure
 from caseapp.cli.handouts import handouts
 from caseapp.cli.intakes import intake
 from caseapp.cli.keys import keys
@@ -56,6 +57,7 @@ for command in (
     portal,
     report,
     keys,
+    erasure,
     audit,
     database,
 ):

@@ -48,6 +48,10 @@ class Action(StrEnum):
     CONSENT_TEXT_PUBLISH = "consent_text.publish"
     DISCLOSURE_READ = "disclosure.read"
     DISCLOSURE_WRITE = "disclosure.write"
+    ERASURE_READ = "erasure.read"
+    ERASURE_REQUEST = "erasure.request"
+    ERASURE_DECIDE = "erasure.decide"
+    ERASURE_REPEAT = "erasure.repeat"
     CONFLICT_READ = "conflict.read"
     CONFLICT_ASK = "conflict.ask"
     CONFLICT_DECIDE = "conflict.decide"
@@ -135,6 +139,8 @@ CONFIRMED_ACTIONS = frozenset(
         Action.PORTAL_INVITE,
         Action.CASE_EXPORT,
         Action.CONSENT_TEXT_PUBLISH,
+        Action.ERASURE_REQUEST,
+        Action.ERASURE_DECIDE,
         Action.REPORT_EXPORT,
         Action.RECORD_EXPORT,
         Action.PRACTICE_EDIT,
@@ -160,6 +166,7 @@ _ALL_STAFF = frozenset(
         Action.TODAY_READ,
         Action.CONSENT_TEXT_READ,
         Action.HANDOUT_READ,
+        Action.ERASURE_READ,
     }
 )
 _COACH = _ALL_STAFF | {
@@ -175,6 +182,7 @@ _COACH = _ALL_STAFF | {
     Action.CONSENT_WRITE,
     Action.DISCLOSURE_READ,
     Action.DISCLOSURE_WRITE,
+    Action.ERASURE_REQUEST,
     Action.PORTAL_INVITE,
     Action.DEVICE_FORGET,
     Action.CASE_OPEN,
@@ -226,6 +234,7 @@ ACTIONS_BY_ROLE: dict[Role, frozenset[Action]] = {
             Action.NOTE_RETURN,
             Action.DENIAL_MANAGE,
             Action.CONSENT_TEXT_PUBLISH,
+            Action.ERASURE_DECIDE,
             Action.EMERGENCY_REVIEW,
             Action.HOLD_RELEASE,
             Action.HOLD_ALLOW,
@@ -248,6 +257,8 @@ ACTIONS_BY_ROLE: dict[Role, frozenset[Action]] = {
             Action.ROLLBACK_ACCEPT,
             Action.PRACTICE_EDIT,
             Action.CONSENT_TEXT_PUBLISH,
+            Action.ERASURE_DECIDE,
+            Action.ERASURE_REPEAT,
             Action.USER_MANAGE,
             Action.DENIAL_MANAGE,
             Action.ACCESS_EXPLAIN,
@@ -300,6 +311,7 @@ AREAS: dict[str, tuple[str, ...]] = {
     ),
     "portal": ("portal",),
     "emergency": ("emergency",),
+    "erasure": ("erasure",),
     "handouts": ("handout",),
     "reports": ("report",),
     "audit": ("audit",),
@@ -307,8 +319,8 @@ AREAS: dict[str, tuple[str, ...]] = {
 }
 """The areas of a token's scopes, and what the codes of their actions begin with.
 
-Settings, programs and tokens are in none. What opens the portal as a client, and records that somebody doesn't see
-otherwise, is in areas of its own: a program that writes records needs neither.
+Settings, programs and tokens are in none. What opens the portal as a client, opens records that somebody doesn't see
+otherwise, or erases them is in areas of its own: a program that writes records needs none of these.
 """
 
 

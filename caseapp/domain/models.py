@@ -13,6 +13,7 @@ from caseapp.domain.clients import models as clients
 from caseapp.domain.consent import models as consent
 from caseapp.domain.contacts import models as contacts
 from caseapp.domain.disclosures import models as disclosures
+from caseapp.domain.erasure import models as erasure
 from caseapp.domain.followups import models as followups
 from caseapp.domain.form_drafts import models as form_drafts
 from caseapp.domain.handouts import models as handouts
@@ -39,6 +40,7 @@ MODULES = (
     consent,
     contacts,
     disclosures,
+    erasure,
     followups,
     form_drafts,
     handouts,

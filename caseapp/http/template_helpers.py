@@ -115,6 +115,8 @@ MESSAGES = {
     "consent_recorded": lazy_gettext("Recorded."),
     "disclosure_recorded": lazy_gettext("Recorded."),
     "consent_in_error": lazy_gettext("Marked as recorded in error."),
+    "erasure_requested": lazy_gettext("Requested. Somebody else decides about it."),
+    "record_erased": lazy_gettext("Erased. This is the certificate."),
     "consent_withdrawn": lazy_gettext(
         "Withdrawal recorded. Handouts, email and reports have stopped for this client."
     ),

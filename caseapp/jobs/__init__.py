@@ -24,6 +24,7 @@ from caseapp.domain.staffing.operations import HAND_OVER_MAIL
 from caseapp.jobs.alerts import mail_alert, take_alert_step
 from caseapp.jobs.bulk_assignments import process_bulk_assignment
 from caseapp.jobs.client_hashes import refresh_outdated_hashes
+from caseapp.jobs.erasures import finish_erasures
 from caseapp.jobs.expired_drafts import delete_expired_drafts
 from caseapp.jobs.expired_intakes import delete_expired_intakes
 from caseapp.jobs.expired_uploads import delete_expired_uploads
@@ -91,7 +92,7 @@ def _recording(
 
 
 def delete_expired() -> None:
-    """Delete what is kept for a while only.
+    """Delete what is kept for a while only, and finish what erasures have left undone.
 
     That is form drafts, intakes, uploads that nobody sent, failed tries and
     security events.
@@ -100,3 +101,4 @@ def delete_expired() -> None:
     delete_expired_intakes()
     delete_expired_uploads()
     delete_old_failures()
+    finish_erasures()

@@ -55,6 +55,8 @@ SCOPE_LABELS = {
     "clients:read": "Read clients, cases and notes",
     "clients:write": "Read and change clients, cases and notes",
     "emergency:write": "Open records using emergency access, and review such access",
+    "erasure:read": "Read requests to erase a record, and certificates",
+    "erasure:write": "Request that a record is erased, and decide about it",
     "handouts:read": "Read handouts",
     "handouts:write": "Read and change handouts",
     "portal:write": "Make the codes that let clients into the portal",

@@ -146,6 +146,9 @@ def records(app, staff):
         answer = coach.post(f"/clients/{made.client_id}/contacts", {"kind": kind})
         assert answer.status_code == 201
     make_consents(coach, supervisor, made.client_id)
+    for _ in range(2):
+        asked = coach.post(f"/clients/{builders.client(coach.actor)}/erasures", {"ground": "error"})
+        assert asked.status_code == 201
     for hour in (10, 11):
         note = {"format": "free", "session_at": f"2026-11-20T{hour}:00:00Z", "another": True}
         assert coach.post(f"/cases/{made.case_id}/notes", note).status_code == 201

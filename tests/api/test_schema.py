@@ -115,6 +115,9 @@ def records(app, staff):
         "transfer_id": offered[0]["id"],
         "denial_id": staff["supervisor"].post("/denied-access", denial).get_json()["id"],
         "emergency_id": coach.post("/emergency-access", emergency).get_json()["id"],
+        "erasure_id": coach.post(
+            f"/clients/{builders.client(coach.actor)}/erasures", {"ground": "error"}
+        ).get_json()["id"],
         "coach_id": str(coach.actor.id),
         "cover_id": cover["id"],
         "plan_id": plan["plan_id"],
@@ -147,7 +150,7 @@ def who_asks(operation):
         return "admin"
     supervisors = (
         *("/release", "/recall", "/hand-over", "/decision", "/review"),
-        *("/cosign", "/return", "/consent-texts"),
+        *("/cosign", "/return", "/consent-texts", "/erase", "/refuse"),
     )
     is_supervisors = operation.path.endswith(supervisors)
     return "supervisor" if is_supervisors or operation.tags[0] in {"board", "denials"} else "coach"

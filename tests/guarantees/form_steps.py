@@ -297,6 +297,17 @@ def open_another_case(world):
     world.own = world.own | {"number": builders.case(world.actors["coach"]).number}
 
 
+def end_another_case(world):
+    """Go on with another case, which is closed."""
+    made = builders.case(world.actors["coach"])
+    world.own = world.own | {
+        "client_id": made.client_id,
+        "case_id": made.case_id,
+        "number": made.number,
+    }
+    close_case(world)
+
+
 REACHED_BY = {
     "account.remove_passkey": add_passkey,
     "account.link_identity": name_provider,
@@ -311,6 +322,7 @@ REACHED_BY = {
     "authoring.withdraw": write_and_submit_draft,
     "cases.confirm_safe_contact": set_unsafe_flag,
     "cases.reopen": close_case,
+    "erasure.request_erasure": end_another_case,
     "handouts.replace_assignments": publish_second_version,
     "handouts.show": hide_slug,
     "invitations.add_card": let_supervisor_make_codes,

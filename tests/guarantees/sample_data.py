@@ -36,6 +36,7 @@ from caseapp.domain.consent.operations import record_consent
 from caseapp.domain.consent.schemas import NewConsent
 from caseapp.domain.contacts.operations import record_contact
 from caseapp.domain.contacts.schemas import NewContact
+from caseapp.domain.erasure.models import Erasure
 from caseapp.domain.followups.operations import create_followup
 from caseapp.domain.followups.schemas import NewFollowUp
 from caseapp.domain.keys.queries import get_client_key
@@ -82,6 +83,7 @@ OWNED = {
     "contact_id",
     "denial_id",
     "emergency_id",
+    "erasure_id",
     "flag_id",
     "coach_id",
     "cover_id",
@@ -184,6 +186,20 @@ def _write_draft(author, case_id):
     return {"note_id": note_id, "revision_id": revisions[0].id}
 
 
+def _request_erasure(session, coach, client_id, moment):
+    """Let a coach have requested that a client's record is erased, before the case was reopened; return its id."""
+    erasure = Erasure(
+        id=new_id(),
+        client_id=client_id,
+        ground="client",
+        state="requested",
+        requested_at=moment,
+        requested_by=coach.id,
+    )
+    session.add(erasure)
+    return erasure.id
+
+
 def _belongings(app, coach, slugs, others):
     """Create one record of each kind for a coach; return the client's browser and a value for each argument.
 
@@ -254,6 +270,7 @@ def _belongings(app, coach, slugs, others):
         # Somebody else, who was a coach then.
         former = (others[0], coach, found.client_id)
         accepted_id = _offer(session, *former, moment, state="accepted", decided_at=moment)
+        erasure_id = _request_erasure(session, coach, found.client_id, moment)
     builders.remember_devices(found.client_id, 1)
     with builders.supervised(coach):
         signed_note_id = builders.note(coach, found.case_id)
@@ -289,6 +306,7 @@ def _belongings(app, coach, slugs, others):
         "hold_id": list_holds(coach, found.client_id)[0].id,
         "denial_id": denial_id,
         "emergency_id": emergency_id,
+        "erasure_id": erasure_id,
         "flag_id": list_flags(coach, found.client_id)[0].id,
         "assignment_id": assignments[0].id,
         "position": assignments[0].position,
@@ -481,6 +499,8 @@ BODIES: dict[str, dict[str, object]] = {
         "what": "Two notes.",
         "why": "She asked.",
     },
+    f"POST {API}/clients/<uuid:client_id>/erasures": {"ground": "client"},
+    f"POST {API}/erasures/<uuid:erasure_id>/refuse": {"refusal": "law"},
     f"POST {API}/clients/<uuid:client_id>/consents": {
         "given_on": "2026-05-14",
         "method": "written",

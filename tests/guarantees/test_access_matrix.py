@@ -138,6 +138,9 @@ ONLY_ASKING = {
     "cases.close_page",
     "copies.copy_page",
     "cosigning.cosign_page",
+    "erasure.erasure_page",
+    "erasure.request_page",
+    "api_erasures.get_erasure",
     "holds.named_hold",
     "invitations.invite_page",
     "notes.new_note_page",
@@ -151,7 +154,16 @@ OF_ASKER = {"cases.open_asked", "cases.ask_again", "api_intakes.open_case", "api
 # a supervisor reviews the one that `supervisor` has had.
 OF_REVIEWER = {"emergency.review_access_page", "emergency.review", "api_emergency.review"}
 # What admins reach of every client, since it shows a case number only.
-OF_ADMIN = {"denials.end", "api_denials.end"}
+OF_ADMIN = {
+    "denials.end",
+    "api_denials.end",
+    "erasure.erasure_page",
+    "erasure.erase",
+    "erasure.refuse",
+    "api_erasures.get_erasure",
+    "api_erasures.erase",
+    "api_erasures.refuse",
+}
 OF_NAMED = {
     "holds.named_hold",
     "holds.release_named",

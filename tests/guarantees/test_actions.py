@@ -24,6 +24,7 @@ EVERY_MEMBER_OF_STAFF = {
     "today.read",
     "handout.read",
     "consent_text.read",
+    "erasure.read",
 }
 COACH = EVERY_MEMBER_OF_STAFF | {
     "client.create",
@@ -57,6 +58,7 @@ COACH = EVERY_MEMBER_OF_STAFF | {
     "consent.write",
     "disclosure.read",
     "disclosure.write",
+    "erasure.request",
     "plan.read",
     "plan.write",
     "hold.read",
@@ -80,6 +82,7 @@ SUPERVISOR = COACH | {
     "client.hand_over",
     "denial.manage",
     "consent_text.publish",
+    "erasure.decide",
     "emergency.review",
     "conflict.read",
     "conflict.decide",
@@ -97,6 +100,8 @@ SUPERVISOR = COACH | {
 ADMIN = EVERY_MEMBER_OF_STAFF | {
     "denial.manage",
     "consent_text.publish",
+    "erasure.decide",
+    "erasure.repeat",
     "report.export",
     "audit.read",
     "chain.begin",

@@ -113,6 +113,7 @@ LATER_TABLES = {
     "covered_client",
     "credential",
     "disclosure",
+    "erasure",
     "emergency_access",
     "failure_count",
     "form_draft",

@@ -64,6 +64,8 @@ def test_nothing_is_shown_that_leads_nowhere(world, app, monkeypatch):
         "cases.close_page",
         "copies.copy_page",
         "cosigning.cosign_page",
+        "erasure.erasure_page",
+        "erasure.request_page",
         "holds.named_hold",
         "invitations.invite_page",
         "note_moves.choose_record",

@@ -205,6 +205,13 @@ PLAIN = {
         "follow_up.origin_kind",
         "note.has_unrecorded",
     },
+    "Why a record is to be erased or kept, in the words of the law, and how many rows an erasure met.": {
+        "erasure.counts",
+        "erasure.ground",
+        "erasure.refusal",
+        "erasure.state",
+        "erasure.vault_keys",
+    },
     "The so many-eth attempt of anything.": {"follow_up.attempt"},
     "Failed tries to sign in, counted by what they share and by the hour.": {
         "failure_count.failures",

@@ -62,6 +62,12 @@ UNASKED = {
         "/screenings/<uuid:screening_id>/error",
     },
     "emergency:write": {"/emergency-access", "/emergency-access/<uuid:emergency_id>/end"},
+    "erasure:write": {
+        "/clients/<uuid:client_id>/erasures",
+        "/erasures/<uuid:erasure_id>/erase",
+        "/erasures/<uuid:erasure_id>/refuse",
+        "/erasures/<uuid:erasure_id>/withdraw",
+    },
     "portal:write": {
         "/clients/<uuid:client_id>/portal-card",
         "/clients/<uuid:client_id>/portal-codes",

@@ -72,6 +72,7 @@ CLIENT_READS = frozenset(
         Action.AUDIT_READ,
         Action.CASE_EXPORT,
         Action.CONFLICT_READ,
+        Action.ERASURE_READ,
         Action.PORTAL_READ,
         Action.REPORT_EXPORT,
         Action.RECORD_EXPORT,

@@ -304,7 +304,7 @@ def open_checkpoint(line: str, public_keys: Mapping[int, bytes]) -> Checkpoint:
     """
     try:
         checkpoint: Checkpoint = json.loads(line)
-        signed = {"number", "at"} <= checkpoint.keys() and _is_signed(checkpoint, public_keys)
+        signed = {"number", "at"} <= checkpoint.keys() and is_signed(checkpoint, public_keys)
     except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
         signed = False
     if not signed:
@@ -312,7 +312,7 @@ def open_checkpoint(line: str, public_keys: Mapping[int, bytes]) -> Checkpoint:
     return checkpoint
 
 
-def _is_signed(
+def is_signed(
     content: Mapping[str, Any], public_keys: Mapping[int, bytes], before: bytes = b""
 ) -> bool:
     """Tell whether the signature in a content is one of the keys'; `before` comes before what it signs."""
@@ -479,7 +479,7 @@ def verify_export(
             content = json.loads(line)
             if content["kind"] == "end":
                 is_same = content["sha256"] == digest.hexdigest()
-                is_same = is_same and _is_signed(content, export.found.public_keys, EXPORT)
+                is_same = is_same and is_signed(content, export.found.public_keys, EXPORT)
             digest.update(line)
             export.read(content)
         export.finish()

@@ -43,6 +43,7 @@ from caseapp.domain.clients.visibility import (
     select_clients_of,
     select_denied_clients,
 )
+from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import fingerprint
 from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.users.models import User
@@ -97,8 +98,12 @@ def _hash_packages() -> str:
 
 
 def list_outdated_clients(after: UUID | None, limit: int) -> list[UUID]:
-    """List the next clients, in order of their ids, whose words and hashes were made by other rules."""
-    query = sa.select(Client.id).where(Client.compared_as.is_distinct_from(current_comparison()))
+    """List the next clients, in order of their ids, whose words and hashes were made by other rules; no erased ones."""
+    query = (
+        sa.select(Client.id)
+        .join(ClientKey, ClientKey.client_id == Client.id)
+        .where(Client.compared_as.is_distinct_from(current_comparison()))
+    )
     if after is not None:
         query = query.where(Client.id > after)
     return [*db.session.scalars(query.order_by(Client.id).limit(limit))]

@@ -10,6 +10,7 @@ from caseapp.core.clock import now
 from caseapp.core.database import db, run, run_for_each
 from caseapp.domain.clients.codes import SECOND_PERSON
 from caseapp.domain.clients.memberships import join_for, leave_for
+from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.screening.current import get_current_safety
 from caseapp.domain.screening.history import list_safety_histories
 from caseapp.domain.screening.marks import HOLD_KINDS, add_marks, list_marked, remove_marks
@@ -57,7 +58,11 @@ def derive_missing_states() -> int:
     Returns the number of clients; 0 when none is left. Raises SealBroken when an event was changed, moved or removed.
     """
     has_state = sa.exists().where(ClientSafety.client_id == SafetyEvent.client_id)
-    missing = sa.select(SafetyEvent.client_id).where(SafetyEvent.seq == 1, ~has_state)
+    missing = (
+        sa.select(SafetyEvent.client_id)
+        .join(ClientKey, ClientKey.client_id == SafetyEvent.client_id)
+        .where(SafetyEvent.seq == 1, ~has_state)
+    )
     client_ids = db.session.scalars(missing.limit(DERIVED_AT_ONCE)).all()
     rows = []
     for history in list_safety_histories(client_ids, without_state=True).values():

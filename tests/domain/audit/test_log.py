@@ -64,6 +64,8 @@ from caseapp.domain.contacts.operations import record_contact
 from caseapp.domain.contacts.schemas import NewContact
 from caseapp.domain.disclosures.operations import record_disclosure
 from caseapp.domain.disclosures.schemas import NewDisclosure
+from caseapp.domain.erasure.operations import request_erasure
+from caseapp.domain.erasure.queries import lock_record_of
 from caseapp.domain.followups.operations import complete_followup, create_followup
 from caseapp.domain.followups.queries import lock_followup
 from caseapp.domain.followups.schemas import NewFollowUp
@@ -176,7 +178,7 @@ def changes(team):
         closed = builders.case(coach)
         moving, ending = builders.case(coach), builders.case(coach)
         builders.screen(coach, held.client_id, self_harm="concern")
-        bare = builders.client(coach)
+        bare, apart = builders.client(coach), builders.client(coach)
     with at(start + timedelta(days=10)):
         complete_all(coach, held.client_id)
     for case in (made, held, moving):
@@ -274,6 +276,10 @@ def changes(team):
                 lock_client(coach, bare),
                 NewDisclosure(NOON.date(), "The client", "Two notes.", "She asked."),
             ),
+        ),
+        (
+            "erasure.request",
+            lambda: request_erasure(coach, lock_record_of(coach, apart), "client"),
         ),
         ("flag.set", lambda: set_manual_flag(coach, lock_client(coach, bare), "contact_block")),
         (

@@ -8,6 +8,7 @@ from tests.guarantees.races.cases import CASES
 from tests.guarantees.races.consent import CONSENT
 from tests.guarantees.races.contacts import CONTACTS
 from tests.guarantees.races.devices import DEVICES
+from tests.guarantees.races.erasure import ERASURE
 from tests.guarantees.races.form_drafts import MORE_DRAFTS
 from tests.guarantees.races.handouts import HANDOUTS
 from tests.guarantees.races.intakes import INTAKES, MORE_INTAKES
@@ -24,6 +25,7 @@ RACES = (
     | CONSENT
     | CONTACTS
     | DEVICES
+    | ERASURE
     | HANDOUTS
     | INTAKES
     | NOTES

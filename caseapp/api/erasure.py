@@ -1,0 +1,96 @@
+"""API for erasures: request one, list and read them, and decide about them."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from caseapp.api.blueprint import ApiBlueprint, ListQuerySchema, ListRequest
+from caseapp.core.permissions import Action
+from caseapp.core.transaction import transaction
+from caseapp.domain.erasure import operations, queries
+from caseapp.domain.erasure.schemas import (
+    ErasureRecord,
+    ErasureRefusalSchema,
+    ErasureResponseSchema,
+    NewErasureSchema,
+)
+from caseapp.http.guard import current_actor, needs
+from caseapp.http.idempotency import run_api_once
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from caseapp.core.pagination import Page
+
+blueprint = ApiBlueprint(
+    "erasures",
+    "Requests to erase a client’s record. Somebody else than who requested it decides, and it can’t be undone.",
+)
+
+
+@blueprint.route("/clients/<uuid:client_id>/erasures", "POST", error_statuses=(409,))
+@needs(Action.ERASURE_REQUEST)
+@blueprint.response_schema(ErasureResponseSchema(), HTTPStatus.CREATED)
+@blueprint.request_schema(NewErasureSchema())
+def request_erasure(client_id: UUID, body: str) -> ErasureRecord:
+    """Request that a client’s record is erased; nothing is erased before somebody else agrees."""
+    actor = current_actor()
+    with transaction():
+        erasure_id = run_api_once(
+            lambda: operations.request_erasure(
+                actor, queries.lock_record_of(actor, client_id), body
+            )
+        )
+    return queries.get_erasure(actor, erasure_id)
+
+
+@blueprint.route("/erasures")
+@needs(Action.ERASURE_READ)
+@blueprint.list_response_schema(ErasureResponseSchema())
+@blueprint.query_params(ListQuerySchema())
+def list_erasures(query: ListRequest) -> Page[ErasureRecord]:
+    """List the requests that you may read, newest first: yours, and as far as you may decide about them those of others."""
+    return queries.list_erasures(current_actor(), query.cursor, query.limit)
+
+
+@blueprint.route("/erasures/<uuid:erasure_id>")
+@needs(Action.ERASURE_READ)
+@blueprint.response_schema(ErasureResponseSchema())
+def get_erasure(erasure_id: UUID) -> ErasureRecord:
+    """Get a request, or the certificate of an erasure."""
+    return queries.get_erasure(current_actor(), erasure_id)
+
+
+@blueprint.route("/erasures/<uuid:erasure_id>/erase", "POST", error_statuses=(409,))
+@needs(Action.ERASURE_DECIDE)
+@blueprint.response_schema(ErasureResponseSchema())
+def erase(erasure_id: UUID) -> ErasureRecord:
+    """Erase the record, as somebody else has requested. It can’t be undone."""
+    actor = current_actor()
+    with transaction():
+        operations.erase_record(actor, queries.lock_erasure(actor, erasure_id))
+    return queries.get_erasure(actor, erasure_id)
+
+
+@blueprint.route("/erasures/<uuid:erasure_id>/refuse", "POST", error_statuses=(409,))
+@needs(Action.ERASURE_DECIDE)
+@blueprint.response_schema(ErasureResponseSchema())
+@blueprint.request_schema(ErasureRefusalSchema())
+def refuse(erasure_id: UUID, body: str) -> ErasureRecord:
+    """Keep the record that somebody else wants erased."""
+    actor = current_actor()
+    with transaction():
+        operations.refuse_erasure(actor, queries.lock_erasure(actor, erasure_id), body)
+    return queries.get_erasure(actor, erasure_id)
+
+
+@blueprint.route("/erasures/<uuid:erasure_id>/withdraw", "POST", error_statuses=(409,))
+@needs(Action.ERASURE_REQUEST)
+@blueprint.response_schema(ErasureResponseSchema())
+def withdraw(erasure_id: UUID) -> ErasureRecord:
+    """Withdraw a request of yours."""
+    actor = current_actor()
+    with transaction():
+        operations.withdraw_erasure(actor, queries.lock_erasure(actor, erasure_id))
+    return queries.get_erasure(actor, erasure_id)

@@ -1,0 +1,50 @@
+"""Erasure commands: which earlier copies of the database still open, and erasing again what came back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from caseapp.core.errors import RuleBroken
+from caseapp.core.vault import vault_key_ids
+from caseapp.domain.audit.tombstones import TombstoneBroken, list_tombstone_faults
+from caseapp.domain.erasure.operations import finish_erasures, repeat_erasures
+from caseapp.domain.erasure.queries import list_done
+
+if TYPE_CHECKING:
+    from caseapp.cli.context import CommandContext
+
+
+@click.group()
+def erasure() -> None:
+    """Show what became of erasures, and repeat those that an earlier database has undone."""
+
+
+@erasure.command()
+@click.pass_obj
+def status(context: CommandContext) -> None:
+    """Show each erasure, and which listed vault keys still open copies of the database from before it."""
+    with context.open():
+        finish_erasures()
+        listed = {*vault_key_ids()}
+        for row in list_done():
+            opened_by = sorted(listed & {*row.vault_keys})
+            copies = (
+                f"copies from before open with vault key {', '.join(opened_by)}"
+                if opened_by
+                else "no listed vault key opens copies from before"
+            )
+            click.echo(f"{row.id}: erased {row.decided_at:%Y-%m-%d}; {copies}.")
+
+
+@erasure.command()
+@click.pass_obj
+def repeat(context: CommandContext) -> None:
+    """Erase again the records that were erased and came back with an earlier database."""
+    with context.open_as() as actor:
+        try:
+            done = repeat_erasures(actor)
+        except TombstoneBroken:
+            raise RuleBroken(*list_tombstone_faults()) from None
+    click.echo(f"{done} records were erased again.")

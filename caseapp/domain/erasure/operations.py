@@ -1,0 +1,191 @@
+"""Operations on erasures: request one, decide about it, and what follows outside the database."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+import structlog
+
+from caseapp.core.actor import Actor, require
+from caseapp.core.clock import now
+from caseapp.core.database import db, empty_journal
+from caseapp.core.ids import new_id
+from caseapp.core.permissions import Action
+from caseapp.core.transaction import after_commit, transaction
+from caseapp.core.vault import SealBroken, vault_key_ids
+from caseapp.domain.audit.operations import record
+from caseapp.domain.audit.tombstones import TombstoneBroken, add_tombstones, list_returned
+from caseapp.domain.clients.queries import take_client_lock
+from caseapp.domain.erasure.codes import DONE, REFUSED, REQUESTED, WITHDRAWN
+from caseapp.domain.erasure.models import Erasure
+from caseapp.domain.erasure.queries import list_done
+from caseapp.domain.erasure.rules import (
+    check_decision,
+    check_erasure,
+    check_request,
+    check_withdrawal,
+)
+from caseapp.domain.erasure.schemas import hash_certificate
+from caseapp.domain.erasure.treatments import erase_rows
+from caseapp.domain.keys.queries import get_client_key
+from caseapp.domain.screening.current import get_current_safety
+from caseapp.domain.screening.marks import list_marked, remove_marks
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from caseapp.core.vault import DataKey
+    from caseapp.domain.erasure.queries import LockedErasure, LockedRecord
+
+log = structlog.get_logger()
+
+
+def request_erasure(actor: Actor, locked: LockedRecord, ground: str) -> UUID:
+    """Request that a client's record is erased, about which somebody else decides; return the request's id.
+
+    `ground` is a code of GROUNDS. Nothing is erased yet. Raises RuleBroken, see `check_request`.
+    """
+    require(actor, Action.ERASURE_REQUEST)
+    check_request(locked)
+    row = Erasure(
+        id=new_id(),
+        client_id=locked.client_id,
+        ground=ground,
+        state=REQUESTED,
+        requested_at=now(),
+        requested_by=actor.id,
+    )
+    db.session.add(row)
+    db.session.flush()
+    _record(actor, Action.ERASURE_REQUEST, row)
+    return row.id
+
+
+def withdraw_erasure(actor: Actor, erasure: LockedErasure) -> None:
+    """Withdraw a request of the actor's own.
+
+    Raises RuleBroken for somebody else's, and for one that was decided.
+    """
+    require(actor, Action.ERASURE_REQUEST)
+    check_withdrawal(erasure, actor.id)
+    _decide(actor, erasure.row, WITHDRAWN)
+    _record(actor, Action.ERASURE_REQUEST, erasure.row)
+
+
+def refuse_erasure(actor: Actor, erasure: LockedErasure, refusal: str) -> None:
+    """Keep a record that somebody wants erased; `refusal` is a code of REFUSALS.
+
+    Raises RuleBroken for a request of the actor's own, and for one that was decided.
+    """
+    require(actor, Action.ERASURE_DECIDE)
+    check_decision(erasure, actor.id)
+    erasure.row.refusal = refusal
+    _decide(actor, erasure.row, REFUSED)
+    _record(actor, Action.ERASURE_DECIDE, erasure.row)
+
+
+def erase_record(actor: Actor, erasure: LockedErasure) -> None:
+    """Erase a client's record, as somebody else has requested: destroy the key, delete or empty what is plain.
+
+    The request becomes the certificate. After the commit a tombstone is written outside the database. Raises
+    RuleBroken, see `check_erasure`.
+    """
+    require(actor, Action.ERASURE_DECIDE)
+    check_erasure(erasure, actor.id)
+    assert erasure.record is not None  # noqa: S101 - the request waits
+    row = erasure.row
+    row.counts = _erase(erasure.record.key)
+    row.vault_keys = [*vault_key_ids()]
+    _decide(actor, row, DONE)
+    _record(actor, Action.ERASURE_DECIDE, row)
+    after_commit(_finish)
+
+
+def repeat_erasures(actor: Actor) -> int:
+    """Erase again what the tombstones name, after an earlier database was brought back; return how many records.
+
+    Each has a transaction of its own. Two people have decided about each before. Raises TombstoneBroken.
+    """
+    require(actor, Action.ERASURE_REPEAT)
+    returned = list_returned()
+    for client_id, erasure_id in returned.items():
+        with transaction():
+            take_client_lock(client_id)
+            counts = _erase(get_client_key(client_id))
+            db.session.execute(
+                sa.update(Erasure)
+                .where(Erasure.client_id == client_id, Erasure.state == REQUESTED)
+                .values(state=WITHDRAWN, decided_at=now())
+            )
+            details = {"repeated": True, "rows": sum(counts.values())}
+            action = Action.ERASURE_REPEAT
+            record(actor, action, "erasure", erasure_id, client_id=client_id, details=details)
+            after_commit(empty_journal)
+    return len(returned)
+
+
+def finish_erasures() -> None:
+    """Write tombstones that are missing, and note whose earlier copies no listed vault key opens any more.
+
+    The worker does so again and again: whatever an interrupted erasure has left undone is done then.
+    """
+    _write_tombstones()
+    listed = {*vault_key_ids()}
+    for row in list_done():
+        if row.keys_gone_at is None and listed.isdisjoint(row.vault_keys):
+            with transaction():
+                db.session.execute(
+                    sa.update(Erasure)
+                    .where(Erasure.id == row.id, Erasure.keys_gone_at.is_(None))
+                    .values(keys_gone_at=now())
+                )
+
+
+def _erase(key: DataKey) -> dict[str, int]:
+    # A state that doesn't open keeps nobody from being erased.
+    with suppress(SealBroken):
+        remove_marks(list_marked(get_current_safety(key).state, key.client_id), key.client_id)
+    return erase_rows(key.client_id)
+
+
+def _decide(actor: Actor, row: Erasure, state: str) -> None:
+    row.state, row.decided_at, row.decided_by = state, now(), actor.id
+    db.session.flush()
+
+
+def _record(actor: Actor, action: Action, row: Erasure) -> None:
+    details = {"state": row.state, "ground": row.ground}
+    if row.refusal:
+        details["refusal"] = row.refusal
+    record(actor, action, "erasure", row.id, client_id=row.client_id, details=details)
+
+
+def _finish() -> None:
+    """Do what follows an erasure outside its transaction; what fails is left to the worker."""
+    try:
+        _write_tombstones()
+    except (OSError, TombstoneBroken) as fault:
+        log.error("erasure.no_tombstone", fault=type(fault).__name__)  # noqa: TRY400 - the worker tries again
+    empty_journal()
+
+
+def _write_tombstones() -> None:
+    add_tombstones(
+        {
+            "erasure": row.id.hex,
+            "client": row.client_id.hex,
+            "at": f"{row.decided_at:%Y-%m-%d %H:%M:%S}",
+            "sha256": hash_certificate(
+                row.id,
+                row.client_id,
+                row.ground,
+                (row.requested_at, row.requested_by),
+                (row.decided_at, row.decided_by),
+                row.counts,
+            ),
+        }
+        for row in list_done()
+        if row.decided_at and row.decided_by
+    )

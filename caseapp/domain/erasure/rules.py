@@ -1,0 +1,124 @@
+"""Rules for erasing a record: what has to be finished before, and who decides. Pure functions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from caseapp.core.errors import Reason, refuse_for
+from caseapp.domain.erasure.codes import REQUESTED
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from caseapp.domain.erasure.queries import LockedErasure, LockedRecord
+    from caseapp.domain.erasure.schemas import OpenMatters
+
+OPEN_CASE = Reason("open_case", "The client has an open case.", "Close it first: Details.")
+OPEN_HOLD = Reason(
+    "open_hold", "A hold is open for this client.", "Release it first, with whoever has to agree."
+)
+OPEN_ALERT = Reason(
+    "open_alert", "An alert about this client waits.", "Somebody has to acknowledge it first."
+)
+OFFERED = Reason(
+    "offered",
+    "The client is offered to a colleague.",
+    "Withdraw the offer first, or let the colleague decide.",
+)
+EMERGENCY = Reason(
+    "emergency_access",
+    "An emergency access to this record runs, or nobody has reviewed it.",
+    "Another supervisor reviews it first.",
+)
+ALREADY_REQUESTED = Reason(
+    "already_requested",
+    "Somebody has requested this already.",
+    "A supervisor or admin decides about it.",
+)
+DECIDED = Reason(
+    "decided", "This request was already decided or withdrawn.", "There is nothing to do."
+)
+SAME_PERSON = Reason(
+    "same_person",
+    "Whoever requested it can’t decide about it.",
+    "Ask another supervisor or an admin.",
+)
+NOT_REQUESTED_BY = Reason(
+    "not_requested_by",
+    "Only whoever requested it can withdraw it.",
+    "A supervisor or admin can refuse it.",
+)
+UNFINISHED = Reason(
+    "unfinished",
+    "Something about this client has to be finished first.",
+    "Ask whoever requested it: the case’s page Erase this record says what it is.",
+)
+"""For somebody who doesn't see the client, and mustn't learn what it is."""
+
+
+def list_open_matters(found: OpenMatters) -> list[Reason]:
+    """List what has to be finished before a record can be erased, for somebody who sees the client."""
+    return [
+        reason
+        for is_open, reason in (
+            (found.has_open_case, OPEN_CASE),
+            (found.has_open_hold, OPEN_HOLD),
+            (found.has_open_alert, OPEN_ALERT),
+            (found.is_offered, OFFERED),
+            (found.has_emergency, EMERGENCY),
+        )
+        if is_open
+    ]
+
+
+def list_request_faults(found: OpenMatters) -> list[Reason]:
+    """List why nobody can request that a record is erased."""
+    return [ALREADY_REQUESTED] if found.is_requested else list_open_matters(found)
+
+
+def check_request(record: LockedRecord) -> None:
+    """Check that somebody can request that a locked record is erased.
+
+    Raises RuleBroken.
+    """
+    refuse_for(list_request_faults(record.matters))
+
+
+def check_erasure(erasure: LockedErasure, actor_id: UUID) -> None:
+    """Check that somebody can erase the record that a locked request is about, at this moment.
+
+    Whoever doesn't see the client isn't told what is open. Raises RuleBroken.
+    """
+    check_decision(erasure, actor_id)
+    found = list_open_matters(erasure.record.matters) if erasure.record else [DECIDED]
+    refuse_for(found if erasure.is_seen else [UNFINISHED] if found else [])
+
+
+def check_decision(erasure: LockedErasure, actor_id: UUID) -> None:
+    """Check that somebody can decide about a locked request: another person than whoever made it.
+
+    Raises RuleBroken.
+    """
+    refuse_for(list_decision_faults(erasure.row.state, erasure.row.requested_by, actor_id))
+
+
+def list_decision_faults(state: str, requested_by: UUID, actor_id: UUID) -> list[Reason]:
+    """List why somebody can't decide about a request."""
+    if state != REQUESTED:
+        return [DECIDED]
+    return [SAME_PERSON] if requested_by == actor_id else []
+
+
+def check_withdrawal(erasure: LockedErasure, actor_id: UUID) -> None:
+    """Check that somebody can withdraw a locked request.
+
+    Raises RuleBroken.
+    """
+    refuse_for(list_withdrawal_faults(erasure.row.state, erasure.row.requested_by, actor_id))
+
+
+def list_withdrawal_faults(state: str, requested_by: UUID, actor_id: UUID) -> list[Reason]:
+    """List why somebody can't withdraw a request."""
+    if state != REQUESTED:
+        return [DECIDED]
+    return [] if requested_by == actor_id else [NOT_REQUESTED_BY]

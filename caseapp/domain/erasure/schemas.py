@@ -1,0 +1,143 @@
+"""Data about erasures, and their schemas."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from marshmallow import Schema, fields, post_load, validate
+
+from caseapp.domain.erasure.codes import DONE, GROUNDS, REFUSALS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+    from uuid import UUID
+
+
+@dataclass(frozen=True)
+class OpenMatters:
+    """What is still open about a client, as far as it keeps the record from being erased."""
+
+    has_open_case: bool = False
+    has_open_hold: bool = False
+    has_open_alert: bool = False
+    is_offered: bool = False
+    has_emergency: bool = False
+    is_requested: bool = False
+
+
+@dataclass(frozen=True)
+class ErasureRecord:
+    """A request to erase a record, and what became of it.
+
+    `numbers` are those of the client's cases. `may_decide` and `may_withdraw` say what the reader can do.
+    """
+
+    id: UUID
+    client_id: UUID
+    numbers: tuple[str, ...]
+    ground: str
+    state: str
+    requested_at: datetime
+    requested_by: UUID
+    requested_by_name: str
+    decided_at: datetime | None
+    decided_by: UUID | None
+    decided_by_name: str
+    refusal: str | None
+    counts: Mapping[str, int] = field(default_factory=dict)
+    vault_keys: tuple[str, ...] = ()
+    keys_gone_at: datetime | None = None
+    may_decide: bool = False
+    may_withdraw: bool = False
+
+    @property
+    def sha256(self) -> str | None:
+        """The hash of a certificate, which the tombstone outside the database holds too; None before the erasure."""
+        if self.state != DONE or self.decided_at is None or self.decided_by is None:
+            return None
+        return hash_certificate(
+            self.id,
+            self.client_id,
+            self.ground,
+            (self.requested_at, self.requested_by),
+            (self.decided_at, self.decided_by),
+            self.counts,
+        )
+
+
+def hash_certificate(
+    erasure_id: UUID,
+    client_id: UUID,
+    ground: str,
+    requested: tuple[datetime, UUID],
+    decided: tuple[datetime, UUID],
+    counts: Mapping[str, int],
+) -> str:
+    """Hash what a certificate says (SHA-256 of JSON with sorted keys); `requested` and `decided` are when and by whom."""
+    content = {
+        "erasure": erasure_id.hex,
+        "client": client_id.hex,
+        "ground": ground,
+        "requested": [f"{requested[0]:%Y-%m-%d %H:%M:%S.%f}", requested[1].hex],
+        "decided": [f"{decided[0]:%Y-%m-%d %H:%M:%S.%f}", decided[1].hex],
+        "counts": dict(counts),
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+class NewErasureSchema(Schema):
+    """Input of a request to erase a record; it loads into the code of its ground."""
+
+    ground = fields.String(
+        required=True,
+        validate=validate.OneOf(GROUNDS, error="Choose why the record is erased."),
+        error_messages={"required": "Choose why the record is erased."},
+    )
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> str:
+        """Return the code."""
+        ground: str = data["ground"]
+        return ground
+
+
+class ErasureRefusalSchema(Schema):
+    """Input of why a record isn't erased; it loads into the code."""
+
+    refusal = fields.String(
+        required=True,
+        validate=validate.OneOf(REFUSALS, error="Choose why the record is kept."),
+        error_messages={"required": "Choose why the record is kept."},
+    )
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> str:
+        """Return the code."""
+        refusal: str = data["refusal"]
+        return refusal
+
+
+class ErasureResponseSchema(Schema):
+    """A request to erase a record; of an erased record, its certificate.
+
+    `counts` are numbers of rows by area, `sha256` is the hash that the tombstone holds too. `keys_gone_at` is since when
+    earlier copies of the database can’t be opened with the vault keys in use.
+    """
+
+    id = fields.UUID(required=True)
+    client_id = fields.UUID(required=True)
+    numbers = fields.List(fields.String(), required=True)
+    ground = fields.String(required=True)
+    state = fields.String(required=True)
+    requested_at = fields.AwareDateTime(required=True)
+    requested_by = fields.UUID(required=True)
+    decided_at = fields.AwareDateTime(required=True, allow_none=True)
+    decided_by = fields.UUID(required=True, allow_none=True)
+    refusal = fields.String(required=True, allow_none=True)
+    counts = fields.Dict(keys=fields.String(), values=fields.Integer(), required=True)
+    sha256 = fields.String(required=True, allow_none=True)
+    keys_gone_at = fields.AwareDateTime(required=True, allow_none=True)

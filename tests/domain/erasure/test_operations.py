@@ -1,0 +1,243 @@
+"""Erasing a record: what is gone from the file, what an earlier copy still says, and what stays."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import replace
+
+import pytest
+import sqlalchemy as sa
+
+from caseapp.core import settings
+from caseapp.core.clock import now
+from caseapp.core.database import db
+from caseapp.core.errors import Forbidden, NotFound, RuleBroken
+from caseapp.core.transaction import transaction
+from caseapp.core.vault import SealBroken, unwrap_client_key
+from caseapp.domain.audit.start import refuse_unsafe_start
+from caseapp.domain.audit.stored_log_verification import verify_log
+from caseapp.domain.audit.tombstones import list_tombstone_faults, read_tombstones
+from caseapp.domain.cases.models import Case
+from caseapp.domain.clients.models import Client
+from caseapp.domain.erasure.operations import (
+    erase_record,
+    finish_erasures,
+    refuse_erasure,
+    repeat_erasures,
+    request_erasure,
+    withdraw_erasure,
+)
+from caseapp.domain.erasure.queries import get_erasure, list_erasures, lock_erasure, lock_record
+from caseapp.domain.erasure.treatments import TREATMENTS, is_about
+from caseapp.domain.keys.models import ClientKey
+from caseapp.domain.keys.operations import rewrap_client_keys, rewrap_ring
+from caseapp.domain.keys.queries import load_ring
+from caseapp.domain.models import METADATA
+from caseapp.domain.process_notes.operations import save_process_note
+from caseapp.domain.process_notes.queries import lock_process_note
+from caseapp.domain.reports.queries import count_cases
+from caseapp.domain.reports.schemas import ReportFilter
+from tests.support import builders, safety_plans
+
+pytestmark = pytest.mark.slow
+
+CANARY = "Quetzalcoatl"
+NEW_VAULT_KEY = bytes(range(50, 82))
+
+
+@pytest.fixture
+def folder(app, tmp_path):
+    """Keep checkpoints and tombstones of this test apart."""
+    before = settings.active()
+    settings.use(replace(before, checkpoint_dir=tmp_path / "checkpoints"))
+    yield tmp_path
+    settings.use(before)
+    load_ring()
+
+
+def make_record(coach):
+    """Make a closed case whose client's record has the canary in every field that a person fills."""
+    made = builders.case(
+        coach,
+        f"{CANARY} Blum",
+        pronouns=CANARY,
+        email=f"{CANARY}@example.test",
+        phone="+44 1632 960123",
+        partner_name=CANARY,
+    )
+    builders.screen(coach, made.client_id)
+    builders.note(coach, made.case_id, {"data": CANARY, "assessment": CANARY, "plan": CANARY})
+    builders.draft(coach, made.case_id, {"data": CANARY})
+    builders.remember_devices(made.client_id, 1)
+    safety_plans.write(coach, made.client_id)
+    with transaction():
+        save_process_note(coach, lock_process_note(coach, made.number), CANARY, 0)
+    with transaction():
+        ended = {"status": "closed", "closed_at": now(), "outcome": "other"}
+        db.session.execute(sa.update(Case).where(Case.id == made.case_id).values(ended))
+    return made
+
+
+def request(actor, made, ground="client"):
+    with transaction():
+        return request_erasure(actor, lock_record(actor, made.number), ground)
+
+
+def decide(operation, actor, erasure_id, *more):
+    with transaction():
+        operation(actor, lock_erasure(actor, erasure_id), *more)
+
+
+def refusal(call, *given):
+    with pytest.raises(RuleBroken) as refused:
+        call(*given)
+    db.session.rollback()
+    return [reason.code for reason in refused.value.reasons]
+
+
+def bytes_on_disk():
+    path = db.engine.url.database
+    db.session.remove()
+    found = b""
+    for name in (path, f"{path}-wal"):
+        with open(name, "rb") as file:  # noqa: PTH123 - a file that may be in use
+            found += file.read()
+    return found
+
+
+def rows_about(client_id):
+    """Count the rows about a client in each table that has some."""
+    counts = {
+        name: db.session.scalar(
+            sa.select(sa.func.count())
+            .select_from(METADATA.tables[name])
+            .where(is_about(METADATA.tables[name], client_id))
+        )
+        for name, found in TREATMENTS.items()
+        if found.how != "kept"
+    }
+    return {name: count for name, count in counts.items() if count}
+
+
+@pytest.mark.both
+def test_two_people_erase_a_record_and_what_stays_says_nothing_of_the_person(folder, team):
+    coach, supervisor, admin = team["coach"], team["supervisor"], team["admin"]
+    other, made = make_record(coach), make_record(coach)
+    before = rows_about(other.client_id)
+    with pytest.raises(Forbidden):
+        request(admin, made)
+    with pytest.raises(NotFound):
+        request(team["coach2"], made)
+    erasure_id = request(supervisor, made)
+    assert refusal(request, coach, made) == ["already_requested"]
+    assert refusal(decide, erase_record, supervisor, erasure_id) == ["same_person"]
+    assert refusal(decide, withdraw_erasure, coach, erasure_id) == ["not_requested_by"]
+    with pytest.raises(Forbidden):
+        decide(erase_record, coach, erasure_id)
+    decide(erase_record, admin, erasure_id)
+    assert refusal(decide, refuse_erasure, admin, erasure_id, "law") == ["decided"]
+    found = get_erasure(admin, erasure_id)
+    assert (found.state, found.numbers, found.decided_by) == ("done", (made.number,), admin.id)
+    assert found.counts.keys() >= {"identity", "notes"}
+    assert all(found.counts[area] for area in ("identity", "access", "safety", "notes", "work"))
+    left = rows_about(made.client_id)
+    assert {TREATMENTS[name].how for name in left} == {"emptied", "sealed"}
+    row = db.session.get_one(Client, made.client_id, populate_existing=True)
+    emptied = TREATMENTS["client"].columns
+    assert {name: getattr(row, name) for name in emptied} == emptied
+    assert rows_about(other.client_id) == before
+    db.session.rollback()
+    assert count_cases(admin, ReportFilter()) == 2
+    with pytest.raises(NotFound):
+        lock_in_transaction(coach, made)
+    assert [one.id for one in list_erasures(supervisor, None, 9).items] == [erasure_id]
+    assert list_erasures(coach, None, 9).items == []
+    [tombstone] = read_tombstones()
+    assert (tombstone["erasure"], tombstone["sha256"]) == (erasure_id.hex, found.sha256)
+    assert CANARY not in str(tombstone)
+    db.session.rollback()
+    assert verify_log({}).faults == []
+
+
+def lock_in_transaction(actor, made):
+    with transaction():
+        lock_record(actor, made.number)
+
+
+def test_decision_is_refused_while_something_is_open_and_whoever_does_not_see_it_is_not_told(
+    folder, team
+):
+    coach, supervisor, admin = team["coach"], team["supervisor"], team["admin"]
+    made = make_record(coach)
+    erasure_id = request(coach, made)
+    with transaction():
+        opened = {"status": "open", "closed_at": None}
+        db.session.execute(sa.update(Case).where(Case.id == made.case_id).values(opened))
+    assert refusal(decide, erase_record, supervisor, erasure_id) == ["open_case"]
+    assert refusal(decide, erase_record, admin, erasure_id) == ["unfinished"]
+    decide(refuse_erasure, admin, erasure_id, "claim")
+    assert get_erasure(coach, erasure_id).refusal == "claim"
+    assert refusal(request, coach, made) == ["open_case"]
+    assert rows_about(made.client_id)["client_key"] == 1
+
+
+def test_nothing_of_an_erased_record_is_on_the_disk_and_yesterdays_copy_opens_with_no_key_of_today(
+    folder, team
+):
+    coach, admin = team["coach"], team["admin"]
+    made = make_record(coach)
+    db.session.remove()
+    copy = folder / "yesterday.db"
+    with sqlite3.connect(db.engine.url.database) as source, sqlite3.connect(copy) as target:
+        source.backup(target)
+    assert CANARY.encode() in bytes_on_disk()
+    wrapped = sqlite3.connect(copy).execute("SELECT wrapped FROM client_key").fetchone()[0]
+    erasure_id = request(coach, made)
+    decide(erase_record, admin, erasure_id)
+    data = bytes_on_disk()
+    assert CANARY.encode() not in data
+    assert CANARY.lower().encode() not in data
+    assert wrapped not in data
+    # Until the operator has replaced the vault key, a copy from before opens, and the certificate says so.
+    assert unwrap_client_key(made.client_id, wrapped)
+    finish_erasures()
+    assert get_erasure(admin, erasure_id).keys_gone_at is None
+    today = settings.active()
+    settings.use(replace(today, vault_keys=(NEW_VAULT_KEY, *today.vault_keys)))
+    with transaction():
+        rewrap_ring()
+        rewrap_client_keys(None)
+    settings.use(replace(today, vault_keys=(NEW_VAULT_KEY,)))
+    load_ring()
+    finish_erasures()
+    assert get_erasure(admin, erasure_id).keys_gone_at is not None
+    with pytest.raises(SealBroken):
+        unwrap_client_key(made.client_id, wrapped)
+    # What is sealed never stood in the copy in plain words: there are names only.
+    with sqlite3.connect(copy) as old:
+        for name, found in TREATMENTS.items():
+            if found.how != "kept" and name not in {"client", "client_name_word", "form_draft"}:
+                assert CANARY not in str(old.execute(f'SELECT * FROM "{name}"').fetchall()), name  # noqa: S608
+
+
+def test_erased_record_that_comes_back_stops_the_start_until_it_is_erased_again(folder, team):
+    coach, admin = team["coach"], team["admin"]
+    made = make_record(coach)
+    key = db.session.execute(
+        sa.select(ClientKey.wrapped, ClientKey.wrapped_by).where(
+            ClientKey.client_id == made.client_id
+        )
+    ).one()
+    decide(erase_record, admin, request(coach, made))
+    refuse_unsafe_start()
+    with transaction():
+        # As in a database of yesterday.
+        db.session.add(ClientKey(client_id=made.client_id, **key._mapping))  # noqa: SLF001
+    with pytest.raises(RuleBroken) as refused:
+        refuse_unsafe_start()
+    assert [reason.code for reason in refused.value.reasons] == ["erased_returned"]
+    assert repeat_erasures(admin) == 1
+    refuse_unsafe_start()
+    path = settings.active().checkpoint_dir / "erasures.jsonl"
+    path.write_text(path.read_text().replace('"number": 1', '"number": 2'))
+    assert [reason.code for reason in list_tombstone_faults()] == ["tombstone_broken"]
