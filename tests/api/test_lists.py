@@ -102,13 +102,15 @@ def move_a_note(coach, case_id):
 
 
 def make_consents(coach, supervisor, client_id):
-    """Publish two texts, and record that a client gave consent twice."""
+    """Publish two texts, record that a client gave consent twice, and request two erasures of others."""
     for _ in range(2):
         consent = {"given_on": today().isoformat(), "method": "written"}
         assert coach.post(f"/clients/{client_id}/consents", consent).status_code == 201
         given = {"disclosed_on": consent["given_on"], "recipient": "The client"}
         given |= {"what": "Two notes.", "why": "She asked."}
         assert coach.post(f"/clients/{client_id}/disclosures", given).status_code == 201
+        apart = builders.client(coach.actor)
+        assert coach.post(f"/clients/{apart}/erasures", {"ground": "error"}).status_code == 201
     for language in ("en-GB", "es"):
         text = {"language": language, "words": "We keep notes about what you tell us."}
         assert supervisor.post("/consent-texts", text).status_code == 201
@@ -146,9 +148,6 @@ def records(app, staff):
         answer = coach.post(f"/clients/{made.client_id}/contacts", {"kind": kind})
         assert answer.status_code == 201
     make_consents(coach, supervisor, made.client_id)
-    for _ in range(2):
-        asked = coach.post(f"/clients/{builders.client(coach.actor)}/erasures", {"ground": "error"})
-        assert asked.status_code == 201
     for hour in (10, 11):
         note = {"format": "free", "session_at": f"2026-11-20T{hour}:00:00Z", "another": True}
         assert coach.post(f"/cases/{made.case_id}/notes", note).status_code == 201

@@ -124,8 +124,8 @@ class ErasureRefusalSchema(Schema):
 class ErasureResponseSchema(Schema):
     """A request to erase a record; of an erased record, its certificate.
 
-    `counts` are numbers of rows by area, `sha256` is the hash that the tombstone holds too. `keys_gone_at` is since when
-    earlier copies of the database can’t be opened with the vault keys in use.
+    `counts` are numbers of rows by area, `sha256` is the hash that the tombstone holds too. `keys_gone_at` is since
+    when earlier copies of the database can’t be opened with the vault keys in use.
     """
 
     id = fields.UUID(required=True)

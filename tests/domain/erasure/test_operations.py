@@ -217,7 +217,7 @@ def test_nothing_of_an_erased_record_is_on_the_disk_and_yesterdays_copy_opens_wi
     with sqlite3.connect(copy) as old:
         for name, found in TREATMENTS.items():
             if found.how != "kept" and name not in {"client", "client_name_word", "form_draft"}:
-                assert CANARY not in str(old.execute(f'SELECT * FROM "{name}"').fetchall()), name  # noqa: S608
+                assert CANARY not in str(old.execute(f'SELECT * FROM "{name}"').fetchall()), name
 
 
 def test_erased_record_that_comes_back_stops_the_start_until_it_is_erased_again(folder, team):
