@@ -153,7 +153,7 @@ def _is_readable(actor: Actor) -> sa.ColumnElement[bool]:
     return sa.and_(allowed, sa.or_(own, Erasure.client_id.in_(looked_after_by(actor))))
 
 
-def _select_erasures(actor: Actor) -> sa.Select[Any]:
+def _select_erasures(actor: Actor) -> sa.Select[*tuple[Any, ...]]:
     asked, decided = aliased(User), aliased(User)
     return (
         sa.select(Erasure, asked.name.label("asked"), decided.name.label("decided"))

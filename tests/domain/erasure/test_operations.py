@@ -52,7 +52,6 @@ def folder(app, tmp_path):
     settings.use(replace(before, checkpoint_dir=tmp_path / "checkpoints"))
     yield tmp_path
     settings.use(before)
-    load_ring()
 
 
 def make_record(coach):
@@ -122,7 +121,8 @@ def rows_about(client_id):
 @pytest.mark.both
 def test_two_people_erase_a_record_and_what_stays_says_nothing_of_the_person(folder, team):
     coach, supervisor, admin = team["coach"], team["supervisor"], team["admin"]
-    other, made = make_record(coach), make_record(coach)
+    made, other = make_record(coach), builders.case(coach)
+    builders.screen(coach, other.client_id)
     before = rows_about(other.client_id)
     with pytest.raises(Forbidden):
         request(admin, made)
