@@ -16,6 +16,7 @@ from caseapp.core.sandbox.pool import PoolUnavailable
 from caseapp.core.settings import PREFIX
 from caseapp.core.vault import wrapping_key_id
 from caseapp.domain.audit.checkpoints import list_rollback_faults
+from caseapp.domain.audit.tombstones import list_tombstone_faults
 from caseapp.domain.keys.purposes import PURPOSES
 from caseapp.domain.keys.queries import count_wrapped_keys, list_broken_client_keys, list_ring
 from caseapp.domain.practice.queries import get_practice
@@ -129,7 +130,7 @@ def _check_roles(connection: sa.Connection) -> Iterator[CheckResult]:
 def check_log() -> Iterator[CheckResult]:
     """Check that the log is the one of the last checkpoint, and that checkpoints lie apart from the database."""
     current = settings.active()
-    if faults := list_rollback_faults():
+    if faults := [*list_rollback_faults(), *list_tombstone_faults()]:
         yield from (CheckResult(FAULT, f"{fault.message} {fault.way_out}") for fault in faults)
     else:
         yield CheckResult(OK, "The log continues from its last checkpoint, or there is none yet")

@@ -39,12 +39,15 @@ def add_tombstones(erased: Iterable[Mapping[str, str]]) -> None:
     `erased` say `erasure`, `client`, `at` and `sha256`. One process writes at a time. What a power cut has left of a
     line is removed first. Raises TombstoneBroken when the lines that stand aren't as they were written.
     """
+    wanted = [*erased]
+    if not wanted:
+        return
     with separate_transaction() as connection:
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})")
         found = read_tombstones()
         known = {one["erasure"] for one in found}
-        added = [one for one in erased if one["erasure"] not in known]
+        added = [one for one in wanted if one["erasure"] not in known]
         if not added:
             return
         path = _path()
