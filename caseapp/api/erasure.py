@@ -50,7 +50,7 @@ def request_erasure(client_id: UUID, body: str) -> ErasureRecord:
 @blueprint.list_response_schema(ErasureResponseSchema())
 @blueprint.query_params(ListQuerySchema())
 def list_erasures(query: ListRequest) -> Page[ErasureRecord]:
-    """List the requests that you may read, newest first: yours, and as far as you may decide about them those of others."""
+    """List requests, newest first: yours, those that you decided, and those about your clients; an admin reads all."""
     return queries.list_erasures(current_actor(), query.cursor, query.limit)
 
 

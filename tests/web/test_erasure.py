@@ -13,7 +13,9 @@ from tests.support.staff_pages import StaffBrowser
 
 @pytest.mark.slow
 def test_record_is_requested_refused_requested_again_and_erased(app, team):
-    coach, supervisor, admin = (StaffBrowser(app, team[w]) for w in ("coach", "supervisor", "admin"))
+    coach, supervisor, admin = (
+        StaffBrowser(app, team[w]) for w in ("coach", "supervisor", "admin")
+    )
     made = builders.case(team["coach"], "Ines Okafor")
     path = f"/case/{made.number}/erasure"
     assert f'href="{path}"' in coach.text(f"/case/{made.number}/details")

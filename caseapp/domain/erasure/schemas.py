@@ -77,7 +77,7 @@ def hash_certificate(
     decided: tuple[datetime, UUID],
     counts: Mapping[str, int],
 ) -> str:
-    """Hash what a certificate says (SHA-256 of JSON with sorted keys); `requested` and `decided` are when and by whom."""
+    """Hash what a certificate says (SHA-256 of sorted JSON); `requested` and `decided` are when and by whom."""
     content = {
         "erasure": erasure_id.hex,
         "client": client_id.hex,
