@@ -57,7 +57,7 @@ PAGES = {
     "denials.denial_list": 6,
     "disclosures.disclosure_log": 10,
     "erasure.erasure_list": 5,
-    "erasure.erasure_page": 5,
+    "erasure.erasure_page": 6,
     "erasure.request_page": 12,
     "emergency.access_page": 5,
     "emergency.review_access_page": 5,
