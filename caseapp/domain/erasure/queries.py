@@ -63,7 +63,8 @@ def lock_record(actor: Actor, number: str) -> LockedRecord:
     Raises NotFound, and RuntimeError outside `transaction()`.
     """
     require(actor, Action.ERASURE_REQUEST)
-    return _record_under(lock_case(actor, number).key)
+    key = lock_case(actor, number).key
+    return LockedRecord(key.client_id, key, _find_open_matters(key))
 
 
 def lock_record_of(actor: Actor, client_id: UUID) -> LockedRecord:
@@ -72,7 +73,8 @@ def lock_record_of(actor: Actor, client_id: UUID) -> LockedRecord:
     Raises NotFound, and RuntimeError outside `transaction()`.
     """
     require(actor, Action.ERASURE_REQUEST)
-    return _record_under(lock_client(actor, client_id).key)
+    key = lock_client(actor, client_id).key
+    return LockedRecord(client_id, key, _find_open_matters(key))
 
 
 def lock_erasure(actor: Actor, erasure_id: UUID) -> LockedErasure:
@@ -90,13 +92,11 @@ def lock_erasure(actor: Actor, erasure_id: UUID) -> LockedErasure:
     if found is None:
         raise NotFound
     row: Erasure = found.Erasure
-    waits = row.state == REQUESTED
-    record = _record_under(get_client_key(row.client_id)) if waits else None
+    record = None
+    if row.state == REQUESTED:
+        key = get_client_key(row.client_id)
+        record = LockedRecord(row.client_id, key, _find_open_matters(key))
     return LockedErasure(row, record, bool(found.is_seen))
-
-
-def _record_under(key: DataKey) -> LockedRecord:
-    return LockedRecord(key.client_id, key, _find_open_matters(key))
 
 
 def _find_open_matters(key: DataKey) -> OpenMatters:

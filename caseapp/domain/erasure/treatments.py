@@ -108,6 +108,7 @@ TREATMENTS: dict[str, Treatment] = {
     "note_addendum": _sealed("notes"),
     "note_move": _sealed("notes"),
     "note_review": _deleted("notes"),
+    "note_revision": _deleted("notes"),
     "note_return": _sealed("notes"),
     "process_note": _deleted("notes"),
     "contact": _sealed("notes"),
