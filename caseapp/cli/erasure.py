@@ -7,9 +7,14 @@ from typing import TYPE_CHECKING
 import click
 
 from caseapp.core.errors import RuleBroken
+from caseapp.core.transaction import transaction
 from caseapp.core.vault import vault_key_ids
-from caseapp.domain.audit.tombstones import TombstoneBroken, list_tombstone_faults
-from caseapp.domain.erasure.operations import finish_erasures, repeat_erasures
+from caseapp.domain.audit.tombstones import (
+    TombstoneBroken,
+    list_returned,
+    list_tombstone_faults,
+)
+from caseapp.domain.erasure.operations import note_keys_gone, repeat_erasure
 from caseapp.domain.erasure.queries import list_done
 
 if TYPE_CHECKING:
@@ -26,7 +31,8 @@ def erasure() -> None:
 def status(context: CommandContext) -> None:
     """Show each erasure, and which listed vault keys still open copies of the database from before it."""
     with context.open():
-        finish_erasures()
+        with transaction():
+            note_keys_gone()
         listed = {*vault_key_ids()}
         for row in list_done():
             opened_by = sorted(listed & {*row.vault_keys})
@@ -44,7 +50,10 @@ def repeat(context: CommandContext) -> None:
     """Erase again the records that were erased and came back with an earlier database."""
     with context.open_as() as actor:
         try:
-            done = repeat_erasures(actor)
+            returned = list_returned()
         except TombstoneBroken:
             raise RuleBroken(*list_tombstone_faults()) from None
-    click.echo(f"{done} records were erased again.")
+        for client_id, erasure_id in returned.items():
+            with transaction():
+                repeat_erasure(actor, client_id, erasure_id)
+    click.echo(f"{len(returned)} records were erased again.")

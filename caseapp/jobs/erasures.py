@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from caseapp.domain.erasure import operations
+from caseapp.core.transaction import transaction
+from caseapp.domain.erasure.operations import note_keys_gone, write_tombstones
 
 
 def finish_erasures() -> None:
     """Write missing tombstones, and note whose earlier copies no listed vault key opens any more."""
-    operations.finish_erasures()
+    write_tombstones()
+    with transaction():
+        note_keys_gone()

@@ -12,6 +12,7 @@ from caseapp.core.settings import ROOT
 OWN_TRANSACTIONS = {
     "audit/operations.py": "reads and refusals are recorded although nothing else is stored",
     "audit/checkpoints.py": "a checkpoint is written under a lock, beside what is going on",
+    "audit/tombstones.py": "a tombstone is written under a lock, after the erasure that it stands for",
     "auth/throttling.py": "a failed attempt counts",
     "clients/operations.py": "being told of a possible conflict counts, although nothing is saved",
     "keys/operations.py": "the first start makes the key ring, whichever program starts",

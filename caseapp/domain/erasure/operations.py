@@ -13,10 +13,10 @@ from caseapp.core.clock import now
 from caseapp.core.database import db, empty_journal
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
-from caseapp.core.transaction import after_commit, transaction
+from caseapp.core.transaction import after_commit
 from caseapp.core.vault import SealBroken, vault_key_ids
 from caseapp.domain.audit.operations import record
-from caseapp.domain.audit.tombstones import TombstoneBroken, add_tombstones, list_returned
+from caseapp.domain.audit.tombstones import TombstoneBroken, add_tombstones
 from caseapp.domain.clients.queries import take_client_lock
 from caseapp.domain.erasure.codes import DONE, REFUSED, REQUESTED, WITHDRAWN
 from caseapp.domain.erasure.models import Erasure
@@ -103,44 +103,55 @@ def erase_record(actor: Actor, erasure: LockedErasure) -> None:
     after_commit(_finish)
 
 
-def repeat_erasures(actor: Actor) -> int:
-    """Erase again what the tombstones name, after an earlier database was brought back; return how many records.
+def repeat_erasure(actor: Actor, client_id: UUID, erasure_id: UUID) -> None:
+    """Erase again a client whom a tombstone names and an earlier database has brought back.
 
-    Each has a transaction of its own. Two people have decided about each before. Raises TombstoneBroken.
+    Two people have decided about it before. A request that this database still has about the client ends.
     """
     require(actor, Action.ERASURE_REPEAT)
-    returned = list_returned()
-    for client_id, erasure_id in returned.items():
-        with transaction():
-            take_client_lock(client_id)
-            counts = _erase(get_client_key(client_id))
-            db.session.execute(
-                sa.update(Erasure)
-                .where(Erasure.client_id == client_id, Erasure.state == REQUESTED)
-                .values(state=WITHDRAWN, decided_at=now())
-            )
-            details = {"repeated": True, "rows": sum(counts.values())}
-            action = Action.ERASURE_REPEAT
-            record(actor, action, "erasure", erasure_id, client_id=client_id, details=details)
-            after_commit(empty_journal)
-    return len(returned)
+    take_client_lock(client_id)
+    counts = _erase(get_client_key(client_id))
+    db.session.execute(
+        sa.update(Erasure)
+        .where(Erasure.client_id == client_id, Erasure.state == REQUESTED)
+        .values(state=WITHDRAWN, decided_at=now())
+    )
+    details = {"repeated": True, "rows": sum(counts.values())}
+    action = Action.ERASURE_REPEAT
+    record(actor, action, "erasure", erasure_id, client_id=client_id, details=details)
+    after_commit(empty_journal)
 
 
-def finish_erasures() -> None:
-    """Write tombstones that are missing, and note whose earlier copies no listed vault key opens any more.
-
-    The worker does so again and again: whatever an interrupted erasure has left undone is done then.
-    """
-    _write_tombstones()
+def note_keys_gone() -> None:
+    """Note in the open transaction of which erasures no listed vault key opens an earlier copy any more."""
     listed = {*vault_key_ids()}
     for row in list_done():
         if row.keys_gone_at is None and listed.isdisjoint(row.vault_keys):
-            with transaction():
-                db.session.execute(
-                    sa.update(Erasure)
-                    .where(Erasure.id == row.id, Erasure.keys_gone_at.is_(None))
-                    .values(keys_gone_at=now())
-                )
+            row.keys_gone_at = now()
+
+
+def write_tombstones() -> None:
+    """Write the tombstones that are missing; the worker does so again and again, in case an erasure was interrupted.
+
+    Raises TombstoneBroken.
+    """
+    add_tombstones(
+        {
+            "erasure": row.id.hex,
+            "client": row.client_id.hex,
+            "at": f"{row.decided_at:%Y-%m-%d %H:%M:%S}",
+            "sha256": hash_certificate(
+                row.id,
+                row.client_id,
+                row.ground,
+                (row.requested_at, row.requested_by),
+                (row.decided_at, row.decided_by),
+                row.counts,
+            ),
+        }
+        for row in list_done()
+        if row.decided_at and row.decided_by
+    )
 
 
 def _erase(key: DataKey) -> dict[str, int]:
@@ -165,27 +176,7 @@ def _record(actor: Actor, action: Action, row: Erasure) -> None:
 def _finish() -> None:
     """Do what follows an erasure outside its transaction; what fails is left to the worker."""
     try:
-        _write_tombstones()
+        write_tombstones()
     except (OSError, TombstoneBroken) as fault:
         log.error("erasure.no_tombstone", fault=type(fault).__name__)  # noqa: TRY400 - the worker tries again
     empty_journal()
-
-
-def _write_tombstones() -> None:
-    add_tombstones(
-        {
-            "erasure": row.id.hex,
-            "client": row.client_id.hex,
-            "at": f"{row.decided_at:%Y-%m-%d %H:%M:%S}",
-            "sha256": hash_certificate(
-                row.id,
-                row.client_id,
-                row.ground,
-                (row.requested_at, row.requested_by),
-                (row.decided_at, row.decided_by),
-                row.counts,
-            ),
-        }
-        for row in list_done()
-        if row.decided_at and row.decided_by
-    )

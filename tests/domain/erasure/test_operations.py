@@ -16,14 +16,17 @@ from caseapp.core.transaction import transaction
 from caseapp.core.vault import SealBroken, unwrap_client_key
 from caseapp.domain.audit.start import refuse_unsafe_start
 from caseapp.domain.audit.stored_log_verification import verify_log
-from caseapp.domain.audit.tombstones import list_tombstone_faults, read_tombstones
+from caseapp.domain.audit.tombstones import (
+    list_returned,
+    list_tombstone_faults,
+    read_tombstones,
+)
 from caseapp.domain.cases.models import Case
 from caseapp.domain.clients.models import Client
 from caseapp.domain.erasure.operations import (
     erase_record,
-    finish_erasures,
     refuse_erasure,
-    repeat_erasures,
+    repeat_erasure,
     request_erasure,
     withdraw_erasure,
 )
@@ -37,6 +40,7 @@ from caseapp.domain.process_notes.operations import save_process_note
 from caseapp.domain.process_notes.queries import lock_process_note
 from caseapp.domain.reports.queries import count_cases
 from caseapp.domain.reports.schemas import ReportFilter
+from caseapp.jobs.erasures import finish_erasures
 from tests.support import builders, safety_plans
 
 pytestmark = pytest.mark.slow
@@ -120,6 +124,7 @@ def rows_about(client_id):
 
 @pytest.mark.both
 def test_two_people_erase_a_record_and_what_stays_says_nothing_of_the_person(folder, team):
+    """The request and the decision are kept, the key is not (REC-28)."""
     coach, supervisor, admin = team["coach"], team["supervisor"], team["admin"]
     made, other = make_record(coach), builders.case(coach)
     builders.screen(coach, other.client_id)
@@ -236,7 +241,10 @@ def test_erased_record_that_comes_back_stops_the_start_until_it_is_erased_again(
     with pytest.raises(RuleBroken) as refused:
         refuse_unsafe_start()
     assert [reason.code for reason in refused.value.reasons] == ["erased_returned"]
-    assert repeat_erasures(admin) == 1
+    [(client_id, erasure_id)] = list_returned().items()
+    assert client_id == made.client_id
+    with transaction():
+        repeat_erasure(admin, client_id, erasure_id)
     refuse_unsafe_start()
     path = settings.active().checkpoint_dir / "erasures.jsonl"
     path.write_text(path.read_text().replace('"number": 1', '"number": 2'))
