@@ -109,6 +109,7 @@ TREATMENTS: dict[str, Treatment] = {
     "note_move": _sealed("notes"),
     "note_review": _deleted("notes"),
     "note_revision": _deleted("notes"),
+    "amendment_request": _deleted("notes"),
     "note_return": _sealed("notes"),
     "process_note": _deleted("notes"),
     "contact": _sealed("notes"),
