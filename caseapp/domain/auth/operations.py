@@ -49,6 +49,7 @@ def add_user(
     password: str | None,
     *,
     supervisor: str | None = None,
+    language: str | None = None,
 ) -> User:
     """Add a member of staff; `supervisor` is the email address of theirs. Without a password they can't sign in yet.
 
@@ -68,6 +69,7 @@ def add_user(
         name=name.strip(),
         role=role,
         supervisor_id=get_user_by_email(supervisor).id if supervisor else None,
+        language=language,
         created_at=now(),
     )
     db.session.add(user)

@@ -57,8 +57,8 @@ def invite_member(actor: Actor, new: NewMember) -> tuple[UUID, str | None]:
         new.role,
         None,
         supervisor=supervisor.email if supervisor else None,
+        language=new.language,
     )
-    user.language = new.language
     found = as_staff_member(supervisor) if supervisor else None
     faults = list_supervisor_faults(found, as_staff_member(user))
     if faults or (supervisor is None and new.supervisor_id is not None):
