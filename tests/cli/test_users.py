@@ -136,7 +136,7 @@ def test_token_is_printed_once_listed_and_revoked(app, run_command):
     assert find_token(text).actor.id == coach.id
     listed = run_command("token", "list", "coach@practice.test").output
     assert text not in listed
-    assert "not used yet: account:read audit:read clients:read handouts:read" in listed
+    assert "not used yet: account:read audit:read clients:read erasure:read handouts:read" in listed
     token_id = re.match(r"\S+", listed)[0]
     assert run_command("token", "revoke", token_id).exit_code == 0
     assert find_token(text) is None

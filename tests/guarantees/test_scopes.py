@@ -84,6 +84,7 @@ UNASKED = {
         "/people/<uuid:user_id>/invitation",
         "/people/<uuid:user_id>/password-code",
         "/people/<uuid:user_id>/role",
+        "/people/<uuid:user_id>/sessions/end",
     },
 }
 
