@@ -482,7 +482,11 @@ BODIES: dict[str, dict[str, object]] = {
         "reason": "decision",
         "final_screening": "done",
     },
-    f"POST {API}/cases/<uuid:case_id>/copies": {"channel": "in_person", "asked_alone": True},
+    f"POST {API}/cases/<uuid:case_id>/copies": {
+        "channel": "in_person",
+        "asked_alone": True,
+        "kind": ["session"],
+    },
     f"POST {API}/cases/<uuid:case_id>/reopen": {"reason": "She rang."},
     f"POST {API}/cases/<uuid:case_id>/notes": {
         "format": "dap",

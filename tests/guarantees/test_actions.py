@@ -207,6 +207,7 @@ def test_every_http_action_is_declared_by_a_view(session_app):
         "token.manage",  # the command line
         "key.rotate",  # the command line
         "rollback.accept",  # the command line
+        "erasure.repeat",  # the command line
         "chain.begin",  # `caseapp init` does it
         "checkpoint.begin",  # the worker does it
         "signatures.begin",  # `caseapp init` does it
