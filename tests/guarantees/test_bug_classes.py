@@ -25,7 +25,9 @@ PUT_TOGETHER = {
     "core/pagination.py": "a whole number",
     "domain/audit/checkpoints.py": "a lock's number",
     "domain/audit/stored_log_verification.py": "our own queries",
+    "domain/audit/tombstones.py": "a lock's number",
     "domain/contacts/models.py": "a code of the table",
+    "domain/erasure/treatments.py": "which drafts go, by the table of treatments",
     "domain/keys/writing.py": "a condition of a column's model",
 }
 # What speaks to other machines, and to which: those that the settings name.
