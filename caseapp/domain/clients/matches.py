@@ -192,6 +192,23 @@ def find_possible_matches(identity: Identity, *, exclude_id: UUID | None) -> dic
     return {client_id: reason for client_id, reason in found.items() if client_id != exclude_id}
 
 
+def adds_to(before: Identity, after: Identity) -> bool:
+    """Tell whether anything is looked for by one identity that wasn't by an earlier one, or only as something similar.
+
+    What only takes away, or writes the same name or number in another way, fits nobody else.
+    """
+    known, wanted = _type_names(before), _type_names(after)
+    if any(
+        value not in known[of] or is_same > known[of][value]
+        for of, values in wanted.items()
+        for value, is_same in values.items()
+    ):
+        return True
+    if after.email and email_hash(after.email) != (before.email and email_hash(before.email)):
+        return True
+    return not phone_hashes(after.phone) <= phone_hashes(before.phone)
+
+
 def find_matches_among(
     identities: Mapping[UUID, Identity], client_ids: Collection[UUID]
 ) -> dict[UUID, set[UUID]]:

@@ -30,6 +30,7 @@ from caseapp.domain.audit.operations import record
 from caseapp.domain.clients.codes import COACH, COACH_DECIDES, QUESTION_HOURS
 from caseapp.domain.clients.comparison import make_comparable, searched_words
 from caseapp.domain.clients.matches import (
+    adds_to,
     count_questions,
     current_comparison,
     describe_matches,
@@ -141,7 +142,8 @@ def require_decision(
 ) -> dict[UUID, UUID | None]:
     """Refuse details that fit other records until somebody who may has decided; return by whom, for each client.
 
-    Only what is new since `before`, the client's present record, needs a decision; a supervisor who has decided has
+    Only what is new since `before`, the client's present record, needs a decision, so that an unsafe number can always
+    be removed; a supervisor who has decided has
     looked at every match. A coach is told the names of their own
     clients and of nobody else; a supervisor sees all matching records, and `agreed` is their decision. Of a client whom
     a supervisor must not see they aren't told, and another supervisor decides later: nobody has yet. What a supervisor
@@ -152,15 +154,18 @@ def require_decision(
     identity = identify(details)
     may_decide = actor.may(Action.CONFLICT_READ)
     has_decided = may_decide and agreed
-    if before is not None and identity == identify(before) and not has_decided:
+    known_as = identify(before) if before else None
+    if identity == known_as and not has_decided:
         return {}
     lock_practice_row()
+    if known_as and not has_decided and not adds_to(known_as, identity):
+        return {}
     if allowed is not None and allowed.identity != identity:
         allowed = None
     if not has_decided and allowed is None:
         refuse_for(list_question_blockers(count_questions(actor)))
     client_id = before.id if before else None
-    known = find_possible_matches(identify(before), exclude_id=client_id) if before else {}
+    known = find_possible_matches(known_as, exclude_id=client_id) if known_as else {}
     matches = find_possible_matches(identity, exclude_id=client_id)
     if has_decided:
         return _list_decisions(actor, matches)
@@ -242,10 +247,16 @@ def _forget_conflicts(client_id: UUID, identity: Identity) -> None:
 
 
 def _count_question(actor: Actor) -> None:
-    """Count, after the refusal, that somebody was told of a possible conflict; forget what no longer counts."""
+    """Count, after the refusal, that somebody is told of a possible conflict; forget what no longer counts.
+
+    Others that they sent at the same moment may have been counted since the refusal. Past the limit they are told that
+    instead, so that sending many at once shows no more names. Raises RuleBroken.
+    """
     moment = now()
     past = ConflictQuestion.asked_at <= moment - timedelta(hours=QUESTION_HOURS)
     with separate_transaction() as connection:
+        lock_practice_row()
+        refuse_for(list_question_blockers(count_questions(actor)))
         connection.execute(sa.delete(ConflictQuestion).where(past))
         connection.execute(
             sa.insert(ConflictQuestion).values(id=new_id(), user_id=actor.id, asked_at=moment)

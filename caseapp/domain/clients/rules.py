@@ -91,7 +91,7 @@ def list_match_blockers(
 
 
 def list_question_blockers(questions: int) -> list[Reason]:
-    """List why somebody can't enter or change what is compared now.
+    """List why somebody can't enter anything now that would be compared.
 
     `questions` is how often they were told of a possible conflict in the last QUESTION_HOURS. Past the limit nothing is
     compared, so that nobody can find out name by name who is a client here.
@@ -101,9 +101,9 @@ def list_question_blockers(questions: int) -> list[Reason]:
     return [
         Reason(
             "too_many_conflicts",
-            f"You were told of {questions} possible conflicts in the last {QUESTION_HOURS} hours, so names, email "
-            "addresses and phone numbers can’t be saved for now.",
-            "Ask a supervisor to save this, or try again tomorrow.",
+            f"You were told of {questions} possible conflicts in the last {QUESTION_HOURS} hours, so no new names, "
+            "email addresses or phone numbers can be saved for now.",
+            "You can still remove what is there. Ask a supervisor to save what is new, or try again tomorrow.",
         )
     ]
 

@@ -10,7 +10,7 @@ from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, NotFound, RuleBroken
 from caseapp.core.ids import new_id
-from caseapp.core.transaction import transaction
+from caseapp.core.transaction import after_rollback, separate_transaction, transaction
 from caseapp.core.vault import seal
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.clients import matches
@@ -285,6 +285,9 @@ def test_details_that_are_not_compared_ask_nothing(team, ines):
     assert "possible_conflict" not in decision(before, "client.edit")
 
 
+SAME_NUMBER = {"partner_name": "Ines Okafor", "phone": "07700 900123"}
+
+
 def ask(actor, times=1):
     for _ in range(times):
         with pytest.raises(RuleBroken, match=r"[Tt]alk to your supervisor|Marta Lindqvist"):
@@ -303,6 +306,56 @@ def test_asking_is_limited_for_each_person(team, ines):
         ask(team["coach2"])
         assert builders.client(team["coach2"], "Ana Ruiz")
     assert db.session.scalar(sa.select(sa.func.count()).select_from(ConflictQuestion)) == 1
+
+
+def count_many(actor):
+    """Count as many questions of somebody as they may ask."""
+    with separate_transaction() as connection:
+        for _ in range(MOST_QUESTIONS):
+            asked = {"id": new_id(), "user_id": actor.id, "asked_at": now()}
+            connection.execute(sa.insert(ConflictQuestion).values(asked))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"phone": None},
+        {"phone": "07700 900123"},
+        {"email": None, "preferred_name": "", "partner_name": None},
+        {"name": "INES OKAFOR"},
+    ],
+)
+def test_what_only_takes_away_is_saved_past_the_limit(team, changed):
+    typed = {"phone": "+44 7700 900123 / 020 7946 0000", "email": "ines@example.test"}
+    names = {"preferred_name": "Nessa", "partner_name": "Tomas Weber"}
+    client_id = builders.client(team["coach"], "Ines Okafor", **typed, **names)
+    count_many(team["coach"])
+    for added in {"phone": "07700 900456"}, {"email": "i@example.test"}, {"partner_name": "Tom"}:
+        with pytest.raises(RuleBroken, match="possible conflicts"):
+            edit(team["coach"], client_id, **changed | added)
+    edit(team["coach"], client_id, **changed)
+    record = get_client_record(team["coach"], client_id)
+    assert {name: getattr(record, name) for name in changed} == changed
+
+
+def test_weaker_match_that_is_left_by_a_removal_asks_nothing(team, ines):
+    """Without the partner's name, the number still fits; about that client it was decided before."""
+    other = builders.client(team["supervisor"], "Ana Ruiz", agreed=True, **SAME_NUMBER)
+    edit(team["supervisor"], other, partner_name=None)
+
+
+def test_what_was_counted_since_the_refusal_takes_its_place(team, ines):
+    other = builders.client(team["coach2"], "Ana Ruiz")
+    with pytest.raises(RuleBroken) as refused, transaction():
+        # As if they had sent others at the same moment, each of which was compared before the first was counted.
+        after_rollback(lambda: count_many(team["coach2"]))
+        client = lock_client(team["coach2"], other)
+        details = builders.details("Ines Okafor")
+        update_client(team["coach2"], client, details, client.record.version)
+    assert [given.code for given in refused.value.reasons] == ["too_many_conflicts"]
+    db.session.rollback()
+    counted = sa.select(sa.func.count()).select_from(ConflictQuestion)
+    assert db.session.scalar(counted) == MOST_QUESTIONS
 
 
 @pytest.mark.slow
