@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from caseapp.core.errors import Invalid
-from caseapp.core.pagination import PAGE_SIZE
+from caseapp.core.pagination import LARGEST_PAGE
 from caseapp.core.transaction import transaction
 from caseapp.domain.intakes import operations
 from caseapp.domain.intakes.queries import (
@@ -65,8 +65,12 @@ def _describe(found: IntakeRecord) -> str:
 def list_command(context: CommandContext) -> None:
     """List the intakes that you have put to a supervisor, or that you decide about as one, without names of clients."""
     with context.open_as() as actor:
-        page = list_intakes(actor, None, PAGE_SIZE)
-    for found in page.items:
+        page = list_intakes(actor, None, LARGEST_PAGE)
+        listed = page.items
+        while page.next:
+            page = list_intakes(actor, page.next, LARGEST_PAGE)
+            listed += page.items
+    for found in listed:
         click.echo(_describe(found))
 
 

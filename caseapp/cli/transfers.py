@@ -51,21 +51,28 @@ def list_command(context: CommandContext) -> None:
 @click.argument("coach", metavar="COACH")
 @click.argument("colleague", metavar="COLLEAGUE")
 @click.option("--reason", required=True, type=click.Choice([*TRANSFER_REASONS]))
-@click.option(
-    "--case", "numbers", metavar="NUMBER", multiple=True, help="Repeat it for several; default all."
-)
+@click.option("--case", "numbers", metavar="NUMBER", multiple=True, help="Repeat it for several.")
+@click.option("--all", "is_all", is_flag=True, help="Offer all cases of the coach.")
 @click.pass_obj
 def offer(
-    context: CommandContext, coach: str, colleague: str, reason: str, numbers: tuple[str, ...]
+    context: CommandContext,
+    coach: str,
+    colleague: str,
+    reason: str,
+    numbers: tuple[str, ...],
+    *,
+    is_all: bool,
 ) -> None:
     """Offer cases of a coach, who is you or one of yours, to a colleague; both are given by their email addresses."""
+    if bool(numbers) == is_all:
+        raise click.UsageError("Give either --case, once for each case, or --all.")
     with context.open_as() as actor, transaction():
         caseload = lock_caseload(actor, get_user_by_email(coach).id)
         by_number = {one.number: one.client_id for one in caseload.clients}
         if unknown := {number.upper() for number in numbers} - by_number.keys():
             raise Invalid({"case": [f"Not a case of this coach: {', '.join(sorted(unknown))}."]})
         chosen = tuple(by_number[number.upper()] for number in numbers)
-        wanted = NewTransfer(get_user_by_email(colleague).id, reason, chosen, all=not chosen)
+        wanted = NewTransfer(get_user_by_email(colleague).id, reason, chosen, all=is_all)
         operations.offer_cases(actor, caseload, wanted)
     click.echo(f"{colleague} has seven days to accept or decline.")
 

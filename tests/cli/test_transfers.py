@@ -7,6 +7,7 @@ import json
 import pytest
 import sqlalchemy as sa
 
+from caseapp.cli import intakes
 from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.transaction import transaction
@@ -59,6 +60,10 @@ def test_case_is_offered_decided_undone_and_handed_over(team, run_as):
         coach, *offer, "--reason", "schedule", "--case", "C-1", code=1
     )
     run_as(colleague, *chosen, code=1)
+    # Without saying which, nothing is offered; nor is it guessed which of two was meant.
+    for which in ((), ("--all", "--case", made.number)):
+        assert "--all" in run_as(coach, *offer, "--reason", "schedule", *which, code=2)
+    assert made.number not in run_as(colleague, "transfer", "list")
     for decide, who in (("decline", colleague), ("withdraw", coach), ("accept", colleague)):
         run_as(coach, *chosen)
         listed = run_as(who, "transfer", "list").splitlines()
@@ -69,6 +74,9 @@ def test_case_is_offered_decided_undone_and_handed_over(team, run_as):
     assert coaches_of(made.client_id) == [colleague.id]
     run_as(coach, "transfer", "undo", waiting.split()[0])
     assert coaches_of(made.client_id) == [coach.id]
+    run_as(coach, *offer, "--reason", "schedule", "--all")
+    (waiting,) = [one for one in run_as(coach, "transfer", "list").splitlines() if "offered" in one]
+    run_as(coach, "transfer", "withdraw", waiting.split()[0])
     hand_over = ("transfer", "hand-over", made.number)
     people = (staff.email_of(coach), staff.email_of(supervisor))
     # Neither a coach nor whoever runs the server.
@@ -100,6 +108,17 @@ def test_intake_is_put_to_a_supervisor_decided_and_opened(team, run_as):
     done = acts()
     assert {(coach.id, "conflict.ask"), (supervisor.id, "conflict.decide")} <= {*done}
     assert (coach.id, "client.create") in done
+
+
+@pytest.mark.slow
+def test_intakes_are_listed_to_the_last(team, run_as, monkeypatch):
+    monkeypatch.setattr(intakes, "LARGEST_PAGE", 2)
+    asked = [
+        run_as(team["coach"], "intake", "ask", input_text=json.dumps(BODY)).strip()
+        for _ in range(3)
+    ]
+    listed = run_as(team["coach"], "intake", "list").splitlines()
+    assert [line.split()[0] for line in listed] == asked[::-1]
 
 
 @pytest.mark.slow
