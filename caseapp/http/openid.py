@@ -45,6 +45,10 @@ Purpose = Literal["sign_in", "confirm", "link", "accept"]
 RETURN_PATH = "/sign-in/provider/return"
 SIGNED_OUT_PATH = "/sign-in"
 PENDING_KEY = "provider"
+VISITED_KEY = "provider_visited"
+"""In the browser's cookie: somebody has signed in at the provider in it, for whatever reason."""
+SIGNED_OUT_KEY = "signed_out"
+"""In the browser's cookie, for the next sign-in page: whoever has just signed out may be signed in at the provider."""
 PENDING_LIFETIME = timedelta(minutes=10)
 TIMEOUT_SECONDS = 5
 RETRY_AFTER = timedelta(seconds=15)
@@ -120,6 +124,8 @@ class Pending:
     session_id: str
     next: str
     began_at: datetime
+    invitation: str
+    """The link's token or the code, to accept one."""
 
 
 class BrowserState(FlaskIntegration):  # type: ignore[misc]
@@ -310,7 +316,9 @@ def return_address() -> str:
     return settings.active().base_url + RETURN_PATH
 
 
-def begin(purpose: Purpose, *, session_id: UUID | None = None, back: str = "") -> Response:
+def begin(
+    purpose: Purpose, *, session_id: UUID | None = None, back: str = "", invitation: str = ""
+) -> Response:
     """Lead the browser to the provider; `back` is a page of ours to go on to, and was checked to be one.
 
     To link an account, to accept an invitation or to confirm, the provider has to ask the person again. Raises
@@ -332,6 +340,7 @@ def begin(purpose: Purpose, *, session_id: UUID | None = None, back: str = "") -
         purpose=purpose,
         session_id=str(session_id or ""),
         next=back,
+        invitation=invitation,
     )
     return redirect(made["url"])
 
@@ -357,13 +366,26 @@ def find_sign_out_address() -> str | None:
     return str(add_params_to_uri(found, asked))
 
 
+def note_sign_out(method: str | None) -> None:
+    """Note for the next sign-in page whether somebody who has signed out here may be signed in at the provider.
+
+    `method` is how their session had begun; in one that began otherwise they may have confirmed or linked there.
+    """
+    has_visited = session.pop(VISITED_KEY, False)
+    session.pop(SIGNED_OUT_KEY, None)
+    if (has_visited or method == "provider") and find_sign_out_address():
+        session[SIGNED_OUT_KEY] = True
+
+
 def find_pending() -> Pending | None:
     """Return the sign-in that the browser comes back from; None when it has begun none, or too long ago."""
     data = BrowserState.get_state_data(session, request.args.get("state"))
     if data is None:
         return None
     began_at = datetime.fromisoformat(data["began_at"])
-    return Pending(data["purpose"], data["session_id"], data["next"], began_at)
+    # A release before this one kept no invitation in it.
+    invitation = data.get("invitation", "")
+    return Pending(data["purpose"], data["session_id"], data["next"], began_at, invitation)
 
 
 def finish() -> Vouched:
@@ -384,6 +406,7 @@ def finish() -> Vouched:
             claims_cls=IdentityToken,
             leeway=int(CLOCK_LEEWAY.total_seconds()),
         )
+        session[VISITED_KEY] = True
         return read_claims(token["userinfo"], provider, pending)
     except RequestException as error:
         _note(error)

@@ -33,6 +33,7 @@ from caseapp.domain.auth.schemas import (
     TokenChoiceSchema,
 )
 from caseapp.domain.auth.second_factor import has_second_factor
+from caseapp.http import openid
 from caseapp.http.forms import Body, Done, FormPage, Forms, Sent, no_lock
 from caseapp.http.guard import current_actor
 from caseapp.http.template_helpers import flash
@@ -148,7 +149,9 @@ def save_language(_locked: None, chosen: OwnLanguage, sent: Sent) -> Done:
 )
 def end_session(_locked: None, session_id: UUID, sent: Sent) -> Done:
     """End one of one's own sessions."""
-    operations.end_own_session(sent.actor, session_id)
+    ended = operations.end_own_session(sent.actor, session_id)
+    if session_id == sent.actor.session_id:
+        openid.note_sign_out(ended.method)
     return Done(url_for("account.account_page"), "session_ended")
 
 

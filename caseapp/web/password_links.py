@@ -30,6 +30,8 @@ blueprint = Blueprint("password_links", __name__)
 # The name in the browser's cookie for a link's token, until a password was chosen with it.
 LINK = "password_link"
 LONGEST_CODE = 60
+# And for an invitation whose form was sent, to accept it at the provider; a link that is followed doesn't replace it.
+ACCEPTED = "accepted_invitation"
 # And for one with which a password was chosen: whoever goes back and sends the form again reads so.
 USED = "password_link_used"
 
@@ -135,18 +137,18 @@ def _page(form: Form, refused: object = "") -> str:
 @blueprint.post("/sign-in/invitation")
 @public("nobody is signed in yet")
 def accept_at_provider() -> ResponseReturnValue:
-    """Keep the code or link of an invitation in this browser, and show the way to the provider.
+    """Keep the code or link of an invitation in this browser, and show whose it is and the way to the provider.
 
     A form can't lead there itself, since our pages send forms only to us.
     """
     secret = request.form.get("code", "").strip()[:LONGEST_CODE] or session.get(LINK, "")
     try:
         openid.get_provider()
-        provider_invitations.check_invitation(secret, request.remote_addr or "")
+        link = provider_invitations.check_invitation(secret, request.remote_addr or "")
     except Unauthenticated as error:
         return _page(submitted_form(), error.message), 401
     except TooManyAttempts as error:
         page = _page(submitted_form(), error.message)
         return page, 429, {"Retry-After": str(error.retry_after)}
-    session[LINK] = secret
-    return render_template("sign_in/accept.html")
+    session[LINK] = session[ACCEPTED] = secret
+    return render_template("sign_in/accept.html", email=link.email)

@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 
 blueprint = Blueprint("sign_in", __name__)
 
-SIGNED_OUT_KEY = "signed_out"
-"""In the browser's cookie, for the next sign-in page: whoever has just signed out had come by way of the provider."""
-
 
 @blueprint.get("/")
 @public("redirects to Today, which requires a session")
@@ -48,7 +45,7 @@ def sign_in_page() -> ResponseReturnValue:
         return redirect(_target(), code=303)
     if _find_waiting():
         return redirect(_code_page(), code=303)
-    is_signed_in_there = session.pop(SIGNED_OUT_KEY, False)
+    is_signed_in_there = session.pop(openid.SIGNED_OUT_KEY, False)
     if is_signed_in_there and get_practice_info().practice.signs_out_at_provider:
         # The page leads on by itself: a form can't, since our pages send forms only to us.
         address = url_for("single_sign_on.begin_sign_out")
@@ -190,9 +187,7 @@ def _sign_out(actor: Actor | None) -> ResponseReturnValue:
     if actor is not None:
         with transaction():
             method = operations.sign_out(actor)
-    session.pop(SIGNED_OUT_KEY, None)
-    if method == "provider" and openid.find_sign_out_address():
-        session[SIGNED_OUT_KEY] = True
+    openid.note_sign_out(method)
     return clear_session_cookie(
         redirect(url_for("sign_in.sign_in_page"), code=303), Interface.STAFF
     )

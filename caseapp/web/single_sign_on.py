@@ -23,7 +23,7 @@ from caseapp.http.openid import RETURN_PATH, ProviderFailed
 from caseapp.http.sessions import set_session_cookie
 from caseapp.http.template_helpers import flash
 from caseapp.web.account import page
-from caseapp.web.password_links import LINK as INVITATION_KEY
+from caseapp.web.password_links import ACCEPTED, LINK
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,12 +98,13 @@ def begin_linking() -> ResponseReturnValue:
 @blueprint.get("/sign-in/provider/invitation")
 @public("nobody is signed in yet")
 def begin_accepting() -> ResponseReturnValue:
-    """Lead to the provider to accept the invitation whose link was followed or code sent in this browser."""
+    """Lead to the provider to accept an invitation, once somebody has sent the form for it and read whose it is."""
     back = url_for("password_links.password_page")
-    if not session.get(INVITATION_KEY):
+    # A link alone, which anybody can have this browser follow, leads nowhere.
+    if not (invitation := session.pop(ACCEPTED, "")):
         return redirect(back, code=303)
     try:
-        return openid.begin("accept", back=back)
+        return openid.begin("accept", back=back, invitation=invitation)
     except ProviderFailed as error:
         return _show(error.message, error.status, back)
 
@@ -149,7 +150,8 @@ def come_back() -> ResponseReturnValue:
         reason = error.reasons[0]
         message = f"{reason.message} {reason.way_out}"
         return _refuse(pending, message, HTTPStatus.CONFLICT, back, reason.code)
-    session.pop(INVITATION_KEY, None)
+    if pending.purpose == "accept":
+        session.pop(LINK, None)
     if token is None:
         flash("identity_linked")
         return redirect(back, code=303)
@@ -185,8 +187,7 @@ def _find_way(pending: Pending) -> Callable[[Vouched], str | None]:
         return partial(provider_sign_in.confirm_session, current_actor())
     if pending.purpose == "sign_in":
         return partial(_sign_in, provider_sign_in.sign_in)
-    secret = session.get(INVITATION_KEY, "")
-    link = provider_invitations.check_invitation(secret, request.remote_addr or "")
+    link = provider_invitations.check_invitation(pending.invitation, request.remote_addr or "")
     return partial(_sign_in, partial(provider_invitations.accept_invitation, link))
 
 

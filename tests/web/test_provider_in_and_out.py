@@ -24,9 +24,9 @@ from caseapp.domain.practice.models import Practice
 from caseapp.http import openid
 from tests.support import staff
 from tests.support.openid_provider import NAME, SUBJECT, go, link, query_of
-from tests.support.staff_pages import StaffBrowser
+from tests.support.staff_pages import StaffBrowser, forms_in
 
-SIGN_OUT = "/sign-out/provider"
+SIGN_OUT, END = "/sign-out/provider", "/account/sessions/end"
 PAGE, SEND, ACCEPT = "/sign-in/password", "/sign-in/invitation", "/sign-in/provider/invitation"
 ADDRESS = "ines@practice.test"
 
@@ -75,7 +75,9 @@ def test_invitation_is_accepted_at_the_provider_and_no_password_is_chosen(
     assert send(visitor, "WRONG-CODE").status_code == 401
     # Nothing is remembered of it, so nothing leads on.
     assert visitor.get(ACCEPT).location == PAGE
-    assert f"Go to {NAME}" in send(visitor, code.lower()).get_data(as_text=True)
+    shown = send(visitor, code.lower()).get_data(as_text=True)
+    assert f"Go to {NAME}" in shown
+    assert ADDRESS in shown
     assert get_account(user_id).state == "invited"
     assert go(visitor, provider, ACCEPT).location == "/today"
     asked = provider.asked[-1]
@@ -119,11 +121,33 @@ def test_invitation_of_somebody_else_and_a_code_for_a_password_link_nothing(
     assert find_identity(user_id) is None
     # The invitation still works, and ends by another one on the way.
     provider.subject = "another"
+    send(visitor, code)
     back = provider.authorize(visitor.get(ACCEPT).location)
     with transaction():
         invite_again(operator(), user_id, by_mail=False)
     assert visitor.get(back).status_code == 401
     assert find_identity(user_id) is None
+
+
+@pytest.mark.both
+def test_invitation_is_accepted_only_by_whoever_has_sent_its_form(invited, provider, visitor):
+    """Links from outside lead to no provider, and change nothing about an invitation that is being accepted."""
+    user_id, code = invited
+    with transaction():
+        foreign = add_user(operator(), "foreign@practice.test", "Ana Ruiz", "coach", None)
+        theirs = invite_again(operator(), foreign.id, by_mail=False)
+    visitor.get(f"{PAGE}/{theirs}")
+    assert visitor.get(ACCEPT).location == PAGE
+    assert not provider.asked
+    send(visitor, code)
+    visitor.get(f"{PAGE}/{theirs}")
+    back = provider.authorize(visitor.get(ACCEPT).location)
+    visitor.get(f"{PAGE}/{theirs}")
+    assert visitor.get(back).location == "/today"
+    assert find_identity(user_id).subject == SUBJECT
+    assert find_identity(foreign.id) is None
+    # It leads there once.
+    assert visitor.get(ACCEPT).location == PAGE
 
 
 def test_whoever_has_no_password_confirms_at_the_provider_and_keeps_the_account(
@@ -176,6 +200,41 @@ def test_signing_out_ends_our_session_and_offers_to_sign_out_at_the_provider(
     }
     # The offer is made once.
     assert SIGN_OUT not in visitor.get("/sign-in").get_data(as_text=True)
+
+
+@pytest.mark.both
+def test_signing_out_after_confirming_at_the_provider_offers_to_sign_out_there(
+    coach, provider, visitor
+):
+    provider.metadata = {"end_session_endpoint": f"{provider.issuer}/sign-out"}
+    staff.sign_in(visitor, coach)
+    assert go(visitor, provider, "/account/provider/confirm").location == "/account"
+    assert SIGN_OUT in sign_out_of(visitor).get_data(as_text=True)
+    # Whoever comes next by a password has nothing to do with it.
+    staff.sign_in(visitor, coach)
+    assert SIGN_OUT not in sign_out_of(visitor).get_data(as_text=True)
+
+
+@pytest.mark.parametrize("by_provider", [True, False])
+def test_ending_this_session_on_the_account_page_offers_to_sign_out_there(
+    app, coach, provider, visitor, by_provider
+):
+    provider.metadata = {"end_session_endpoint": f"{provider.issuer}/sign-out"}
+    other = app.test_client()
+    staff.sign_in(other, coach)
+    elsewhere = session_of(coach).id
+    if by_provider:
+        go(visitor, provider)
+    else:
+        staff.sign_in(visitor, coach)
+        go(visitor, provider, "/account/provider/confirm")
+    own = session_of(coach).id
+    for session_id in (elsewhere, own):
+        text = visitor.get("/account").get_data(as_text=True)
+        form = forms_in(text, "/account", END)[0].fields | {"session_id": str(session_id)}
+        assert visitor.post(END, data=form).status_code == 303
+    assert SIGN_OUT in visitor.get("/sign-in").get_data(as_text=True)
+    assert SIGN_OUT not in other.get("/sign-in").get_data(as_text=True)
 
 
 def test_practice_can_have_signing_out_lead_on_to_the_provider(app, coach, provider, visitor):
