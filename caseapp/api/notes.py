@@ -125,7 +125,7 @@ def bring_plan(note_id: UUID, version: int) -> NoteRecord:
 @blueprint.response_schema(NoteResponseSchema())
 @blueprint.requires_if_match
 def copy_answers(note_id: UUID, version: int) -> NoteRecord:
-    """Copy the last answers for the blank questions of your draft, except those about safety.
+    """Copy the last answers for the blank questions of your draft, except those about safety or of long ago.
 
     They count nowhere, and keep the draft from being signed, until they are confirmed or answered.
     """
@@ -140,7 +140,10 @@ def copy_answers(note_id: UUID, version: int) -> NoteRecord:
 @blueprint.response_schema(NoteResponseSchema())
 @blueprint.requires_if_match
 def confirm_answers(note_id: UUID, version: int) -> NoteRecord:
-    """Confirm the copied answers of your draft: they are answers like the others from then on."""
+    """Confirm the copied answers of your draft: they are answers like the others from then on.
+
+    It is refused (`copies_outdated`) when one of them is no longer the last answer before the session.
+    """
     actor = current_actor()
     with transaction():
         confirm_copied(actor, lock_note(actor, note_id), version)

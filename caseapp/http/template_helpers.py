@@ -57,6 +57,9 @@ MESSAGES = {
     ),
     "hold_opened": lazy_gettext("A hold is open. These are the required actions."),
     "draft_opened_hold": lazy_gettext("Draft saved. A safety hold is open."),
+    "only_saved": lazy_gettext(
+        "What else the button does was not done. Look at the draft again, and repeat it there."
+    ),
     "hold_released": lazy_gettext("Hold released."),
     "handout_allowed": lazy_gettext("Saved. This handout can be assigned in this case."),
     "second_person_named": lazy_gettext(

@@ -11,14 +11,20 @@ from caseapp.core.permissions import Action
 from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.notes.codes import FORMAT_LABELS, MAX_REVISIONS, REVISE_EVERY
 from caseapp.domain.notes.copied_operations import confirm_copied, copy_rest
-from caseapp.domain.notes.operations import save_draft
 from caseapp.domain.notes.plan_operations import bring_plan_forward
 from caseapp.domain.notes.queries import LockedNote, lock_note
 from caseapp.domain.notes.revision_operations import restore_text
 from caseapp.domain.notes.revision_queries import get_own_draft, get_revision, list_revisions
 from caseapp.http.forms import BUTTON, Done, FormPage, Forms, Sent
 from caseapp.http.guard import current_actor
-from caseapp.web.notes import DRAFT, blueprint, draft_values, editor, section_labels
+from caseapp.web.notes import (
+    DRAFT,
+    blueprint,
+    draft_values,
+    editor,
+    save_and_then,
+    section_labels,
+)
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -44,11 +50,14 @@ __all__ = ["blueprint"]
 )
 def bring_plan(note: LockedNote, change: DraftChange, sent: Sent) -> Done:
     """Save the draft, and put the plan of the last signed note into it."""
-    before = note.row.screening_id
-    saved = save_draft(sent.actor, note, change, sent.version)
-    bring_plan_forward(sent.actor, note, saved)
     page = url_for("notes.note_page", **sent.args, _anchor="plan")
-    return Done(page, "plan_brought" if note.row.screening_id == before else "draft_opened_hold")
+    return save_and_then(
+        note,
+        change,
+        sent,
+        lambda saved: bring_plan_forward(sent.actor, note, saved),
+        Done(page, "plan_brought"),
+    )
 
 
 @editor.form(
@@ -63,9 +72,13 @@ def bring_plan(note: LockedNote, change: DraftChange, sent: Sent) -> Done:
 )
 def copy_answers(note: LockedNote, change: DraftChange, sent: Sent) -> Done:
     """Save the draft, and copy the last answers for the questions that are blank."""
-    before = note.row.screening_id
-    copy_rest(sent.actor, note, save_draft(sent.actor, note, change, sent.version))
-    return _to_screening(note, before, "answers_copied")
+    return save_and_then(
+        note,
+        change,
+        sent,
+        lambda saved: copy_rest(sent.actor, note, saved),
+        Done(_screening_page(note), "answers_copied"),
+    )
 
 
 @editor.form(
@@ -80,14 +93,17 @@ def copy_answers(note: LockedNote, change: DraftChange, sent: Sent) -> Done:
 )
 def confirm_answers(note: LockedNote, change: DraftChange, sent: Sent) -> Done:
     """Save the draft, and confirm the answers that were copied."""
-    before = note.row.screening_id
-    confirm_copied(sent.actor, note, save_draft(sent.actor, note, change, sent.version))
-    return _to_screening(note, before, "note_saved")
+    return save_and_then(
+        note,
+        change,
+        sent,
+        lambda saved: confirm_copied(sent.actor, note, saved),
+        Done(_screening_page(note), "note_saved"),
+    )
 
 
-def _to_screening(note: LockedNote, before: UUID | None, message: str) -> Done:
-    page = url_for("notes.note_page", note_id=note.row.id, _anchor="screening")
-    return Done(page, message if note.row.screening_id == before else "draft_opened_hold")
+def _screening_page(note: LockedNote) -> str:
+    return url_for("notes.note_page", note_id=note.row.id, _anchor="screening")
 
 
 @dataclass(frozen=True)

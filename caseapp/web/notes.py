@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Blueprint, jsonify, redirect, render_template, request, url_for
 
 from caseapp.core.clock import now
-from caseapp.core.errors import Invalid, RuleBroken, Stale
+from caseapp.core.errors import Invalid, NotFound, RuleBroken, Stale
 from caseapp.core.pagination import PAGE_SIZE
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
@@ -24,7 +24,7 @@ from caseapp.domain.notes.codes import (
     FORMAT_LABELS,
     MODALITIES,
 )
-from caseapp.domain.notes.copied_rules import list_rest
+from caseapp.domain.notes.copied_rules import list_outdated, list_rest
 from caseapp.domain.notes.cosign_queries import get_review_of
 from caseapp.domain.notes.formats import FORMATS, SECTIONS
 from caseapp.domain.notes.move_queries import list_moved_away
@@ -75,6 +75,7 @@ from caseapp.web.case_header import load_case_context
 from caseapp.web.screenings import lasting_labels
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from uuid import UUID
 
     from flask.typing import ResponseReturnValue
@@ -208,6 +209,31 @@ def save(note: LockedNote, change: DraftChange, sent: Sent) -> Done:
     return Done(page, None if is_same_page else "note_saved")
 
 
+def save_and_then(
+    note: LockedNote,
+    change: DraftChange,
+    sent: Sent,
+    further: Callable[[int], object],
+    done: Done,
+) -> Done:
+    """Save the draft, then make a `further` change of it, which gets the draft's version, and go on as `done` says.
+
+    A refusal of the further change takes the save back, unless the save has opened a safety hold: then it stands. So
+    the further change must judge before it changes anything.
+    """
+    before = note.row.screening_id
+    saved = save_draft(sent.actor, note, change, sent.version)
+    opened_hold = note.row.screening_id != before
+    try:
+        further(saved)
+    except (Invalid, NotFound, RuleBroken):
+        if not opened_hold:
+            raise
+        return replace(done, message="draft_opened_hold only_saved")
+    is_same = note.row.screening_id == before
+    return done if is_same else replace(done, message="draft_opened_hold")
+
+
 @editor.form(
     Action.SCREENING_RECORD,
     DRAFT,
@@ -222,10 +248,15 @@ def record_screening(note: LockedNote, change: DraftChange, sent: Sent) -> Done:
     """Save the draft and record its screening in one transaction."""
     before = note.row.screening_id
     saved = save_draft(sent.actor, note, change, sent.version)
-    is_recorded = note.row.screening_id != before
+    opened_hold = note.row.screening_id != before
     levels = list_stated_levels(note, note.record.draft)
-    record_draft_screening(sent.actor, note, saved)
-    if is_recorded or derive_required_actions(levels, now()).holds:
+    try:
+        record_draft_screening(sent.actor, note, saved)
+    except (Invalid, RuleBroken):
+        if not opened_hold:
+            raise
+        return Done(_hold_page(sent), "hold_opened only_saved")
+    if opened_hold or derive_required_actions(levels, now()).holds:
         return Done(_hold_page(sent), "hold_opened")
     return Done(url_for("notes.note_page", **sent.args), "screening_recorded")
 
@@ -371,7 +402,8 @@ def _render_editor(note: NoteRecord, forms: Forms) -> str:
         recorded=_find_screening(note),
         previous_plan=find_previous_plan(actor, note),
         snippets=list_snippets(actor),
-        rest=list_rest(note.draft, context.safety.answers),
+        rest=list_rest(note.draft, context.safety.answers, note.session_at),
+        outdated=list_outdated(note.draft, context.safety.answers, note.session_at),
         addendum_labels=ADDENDUM_LABELS,
         immediate_steps=list_immediate_steps(list_stated(note.draft.screening)[1]),
         has_opened_hold=has_opened_hold,

@@ -11,7 +11,6 @@ from flask import Blueprint, render_template, request, url_for
 from caseapp.core.errors import NotFound
 from caseapp.core.permissions import Action
 from caseapp.domain.notes.formats import SECTIONS
-from caseapp.domain.notes.operations import save_draft
 from caseapp.domain.notes.queries import LockedNote, lock_note
 from caseapp.domain.notes.snippet_operations import delete_snippet, insert_snippet, save_snippet
 from caseapp.domain.notes.snippet_queries import list_snippets
@@ -25,7 +24,7 @@ from caseapp.domain.notes.snippet_schemas import (
 )
 from caseapp.http.forms import Body, Done, FormPage, Forms, Sent, no_lock
 from caseapp.http.guard import current_actor
-from caseapp.web.notes import DRAFT, draft_values, editor, section_labels
+from caseapp.web.notes import DRAFT, draft_values, editor, save_and_then, section_labels
 
 if TYPE_CHECKING:
     from caseapp.domain.notes.schemas import DraftChange
@@ -122,9 +121,10 @@ def remove_snippet(_locked: None, snippet_id: UUID, sent: Sent) -> Done:
 )
 def put_snippet(note: LockedNote, change: DraftChange, sent: Sent) -> Done:
     """Save the draft, and put a snippet into it."""
-    before = note.row.screening_id
-    saved = save_draft(sent.actor, note, change, sent.version)
-    if wanted := sent.fields.get("snippet_id"):
-        insert_snippet(sent.actor, note, UUID(wanted), saved)
+
+    def insert(saved: int) -> None:
+        if wanted := sent.fields.get("snippet_id"):
+            insert_snippet(sent.actor, note, UUID(wanted), saved)
+
     page = url_for("notes.note_page", **sent.args)
-    return Done(page, "note_saved" if note.row.screening_id == before else "draft_opened_hold")
+    return save_and_then(note, change, sent, insert, Done(page, "note_saved"))

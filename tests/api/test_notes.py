@@ -149,7 +149,8 @@ def test_rest_as_last_time_is_copied_and_confirmed(coach, case, draft):
     assert assert_refused(coach.post(f"{here}/copied-answers", version=draft)) == [
         "nothing_to_copy"
     ]
-    builders.screen(coach.actor, case.client_id, sleep="watch")
+    builders.screen(coach.actor, case.client_id, days_ago=7, sleep="watch")
+    draft = coach.patch(here, {"session_at": now().isoformat()}, version=draft).get_json()
     copied = coach.post(f"{here}/copied-answers", version=draft).get_json()
     assert copied["copied_answers"]["sleep"] == 1
     assert "self_harm" not in copied["copied_answers"]

@@ -1,8 +1,10 @@
 import pytest
 
+from caseapp.domain.notes.queries import get_note
 from caseapp.domain.notes.revision_queries import get_own_draft, list_revisions
 from caseapp.domain.notes.snippet_queries import list_snippets
 from caseapp.domain.notes.unsigned import list_case_drafts
+from caseapp.domain.screening.current import get_safety_state
 from tests.support import builders
 from tests.support.staff_pages import StaffBrowser
 
@@ -101,10 +103,41 @@ def test_rest_as_last_time_is_shown_as_copied_until_it_is_confirmed(coach, coach
     answer = coach_browser.post(f"{path}/rest", coach_browser.form(path).fields)
     assert answer.location == f"{path}#screening"
     page = coach_browser.text(path)
-    assert "Copied from last time: Watch, not confirmed" in page
+    assert "Copied: Watch, not confirmed" in page
+    assert "Last time: watch, " in page
     assert "sleep" not in coach_browser.form(path).fields
     fields = coach_browser.form(path).fields | {"eating": "none"}
     answer = coach_browser.post(f"{path}/rest/confirm", fields)
     assert answer.location == f"{path}#screening"
     assert "not confirmed" not in coach_browser.text(path)
     assert coach_browser.form(path).fields["sleep"] == ["watch"]
+
+
+@pytest.mark.parametrize("button", ["plan", "rest", "rest/confirm", "snippet", "screening"])
+def test_answer_that_opens_a_safety_hold_is_saved_whatever_else_is_refused(
+    coach, coach_browser, case, button
+):
+    note_id = builders.draft(coach, case.case_id)
+    path = f"/note/{note_id}"
+    fields = coach_browser.form(path).fields | {
+        "plan": "He is at the door.",
+        "snippet_id": str(note_id),
+        "sleep": "watch",
+        "circumstances": "choking",
+        "lasting_since.sleep": "2099-01-01",
+    }
+    answer = coach_browser.post(f"{path}/{button}", fields)
+    assert answer.status_code == 303
+    assert get_safety_state(case.client_id).hold == "safety"
+    assert get_note(coach, note_id).sections["plan"] == "He is at the door."
+    assert "What else the button does was not done." in coach_browser.text(answer.location)
+
+
+def test_screening_is_recorded_beside_copied_answers(coach, coach_browser, case):
+    builders.screen(coach, case.client_id, days_ago=7, sleep="watch")
+    path = f"/note/{builders.draft(coach, case.case_id)}"
+    coach_browser.post(f"{path}/rest", coach_browser.form(path).fields)
+    fields = coach_browser.form(path).fields | {"fear_at_home": "urgent"}
+    assert coach_browser.post(f"{path}/screening", fields).status_code == 303
+    assert get_safety_state(case.client_id).hold == "safety"
+    assert "Copied: Watch, not confirmed" in coach_browser.text(path)

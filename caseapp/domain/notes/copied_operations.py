@@ -21,15 +21,15 @@ def copy_rest(actor: Actor, note: LockedNote, expected_version: int) -> int:
     They count nowhere until they are confirmed. Raises RuleBroken and Stale.
     """
     require(actor, Action.NOTE_WRITE)
-    answers = check_rest(note, get_current_safety(note.key).state.answers)
-    return save_draft(actor, note, DraftChange(screening=answers), expected_version)
+    rest = check_rest(note, get_current_safety(note.key).state.answers)
+    return save_draft(actor, note, DraftChange(copied=rest), expected_version)
 
 
 def confirm_copied(actor: Actor, note: LockedNote, expected_version: int) -> int:
     """Confirm the copied answers of the actor's own draft, which makes them answers, and return its new version.
 
-    Raises RuleBroken and Stale.
+    Raises RuleBroken, also when one is no longer the last answer, and Stale.
     """
     require(actor, Action.NOTE_WRITE)
-    change = DraftChange(screening=check_confirm(note))
-    return save_draft(actor, note, change, expected_version)
+    answers = check_confirm(note, get_current_safety(note.key).state.answers)
+    return save_draft(actor, note, DraftChange(screening=answers), expected_version)

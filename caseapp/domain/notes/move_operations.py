@@ -18,7 +18,7 @@ from caseapp.domain.notes.models import Note, NoteAddendum, NoteReturn, NoteRevi
 from caseapp.domain.notes.models import NoteMove as NoteMoveRow
 from caseapp.domain.notes.move_queries import find_former_clients, find_move_facts
 from caseapp.domain.notes.move_rules import check_move
-from caseapp.domain.notes.operations import record_opening_answers
+from caseapp.domain.notes.operations import discard_copied, record_opening_answers
 from caseapp.domain.notes.queries import get_note, lock_note
 from caseapp.domain.notes.records import NoteMove, NoteRecord
 from caseapp.domain.notes.revision_operations import take_texts_along
@@ -44,7 +44,8 @@ def move_note(
 
     All of it is sealed under the other client's key. What was signed stays as it is: the move, which is authenticated
     like a signature, leads from the ids that were signed to the new ones. The log of both clients has an event, and
-    neither names the other client. Answers in a draft that open a safety hold where it is now are recorded at once.
+    neither names the other client. Answers in a draft that open a safety hold where it is now are recorded at once;
+    those that were copied from the former client's last time are discarded.
 
     Raises RuleBroken, Invalid and Stale.
     """
@@ -71,6 +72,8 @@ def move_note(
     # The database lets a signed note change only for a move that it has.
     _store_move(moved, new.reason, case.key)
     set_committed_value(row, "version", expected_version)
+    if row.status == "draft":
+        discard_copied(move.note)
     for column in ("sections", "draft_screening"):
         if (sealed := getattr(row, column)) is not None:
             sealed = reseal_bytes(Note.__tablename__, column, row.id, sealed, former.key, case.key)

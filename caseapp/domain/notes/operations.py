@@ -149,9 +149,7 @@ def save_draft(actor: Actor, note: LockedNote, change: DraftChange, expected_ver
         actual_minutes=minutes,
         modality=change.modality or before.modality,
         sections=merge_sections(before.format, before.sections, change),
-        draft=before.draft
-        if change.screening is None
-        else keep_between_saves(before.draft, change.screening),
+        draft=keep_between_saves(before.draft, change),
     )
     opens_hold = _opens_hold(note, after.draft)
     if after == before and not opens_hold:
@@ -185,12 +183,19 @@ def record_opening_answers(actor: Actor, note: LockedNote) -> None:
         db.session.flush()
 
 
+def discard_copied(note: LockedNote) -> None:
+    """Take the copied answers out of a draft that is moved: they are the former client's, and nobody gave them here."""
+    draft = note.record.draft
+    if draft.copied:
+        _store_answers(note, replace(draft, copied={}))
+
+
 def record_draft_screening(actor: Actor, note: LockedNote, expected_version: int) -> UUID:
     """Record the answers in a draft as a screening, open what its levels require, and clear the draft's answers.
 
     Returns the screening's id. What saving the draft has recorded is not recorded again. A blank answer counts as not
-    asked: in a crisis nobody fills in every answer first. Raises RuleBroken for a signed note, Invalid when nothing was
-    asked or an answer is copied and not confirmed, Stale.
+    asked: in a crisis nobody fills in every answer first. Copied answers stay copied. Raises RuleBroken for a signed
+    note, Invalid when nothing was asked, Stale.
     """
     require(actor, Action.NOTE_WRITE)
     check_draft(note)
@@ -200,7 +205,7 @@ def record_draft_screening(actor: Actor, note: LockedNote, expected_version: int
     set_committed_value(note.row, "version", expected_version)
     if found.draft.has_unrecorded or found.draft.recorded is None:
         _record_answers(actor, note, found)
-    _store_answers(note, NO_ANSWERS)
+    _store_answers(note, replace(NO_ANSWERS, copied=found.draft.copied))
     note.row.updated_at = now()
     db.session.flush()
     screening_id = note.row.screening_id

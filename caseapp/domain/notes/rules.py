@@ -194,7 +194,8 @@ def remember_recorded(
     asked = [key for key, level in draft.answers.items() if level is not None]
     origins = dict.fromkeys((*asked, *draft.circumstances), screening_id) | draft.repeats
     return replace(
-        draft, recorded=RecordedAnswers(replace(draft, recorded=None), origins, session_at)
+        draft,
+        recorded=RecordedAnswers(replace(draft, recorded=None, copied={}), origins, session_at),
     )
 
 

@@ -47,8 +47,8 @@ class NewNote:
 class DraftChange:
     """A change of a draft; None leaves a part unchanged, and zero minutes mean unknown.
 
-    `sections` replaces the sections it names. A new `format` keeps the texts of all sections; `gather` puts those that
-    the format doesn't have at the top of its first one.
+    `sections` replaces the sections it names, and `copied` the answers that are copied from last time. A new `format`
+    keeps the texts of all sections; `gather` puts those that the format doesn't have at the top of its first one.
     """
 
     format: str | None = None
@@ -58,6 +58,7 @@ class DraftChange:
     sections: dict[str, str] = field(repr=False, default_factory=dict)
     screening: DraftScreening | None = None
     gather: bool = False
+    copied: dict[str, int] | None = None
 
 
 def _format_field(*, required: bool = False) -> fields.String:
