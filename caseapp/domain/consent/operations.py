@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
@@ -110,9 +110,11 @@ def mark_consent_in_error(actor: Actor, consent: LockedConsent, reason: str) -> 
     require(actor, Action.CONSENT_WRITE)
     check_consent_error(consent)
     client, entry_id = consent.client, consent.record.id
-    _add(actor, client, IN_ERROR, today(), "", words=reason, corrects_id=entry_id)
+    marked = _store(actor, client, IN_ERROR, today(), "", words=reason, corrects_id=entry_id)
     version, withdrawn_on = derive_standing(list_counting(client.id))
     _set(client, consent_version=version, consent_withdrawn_on=withdrawn_on)
+    details = {"corrects": str(entry_id), "version": version, "is_withdrawn": bool(withdrawn_on)}
+    _record(actor, client, marked, {"kind": IN_ERROR} | details)
 
 
 _TEXTS = sa.select(ConsentText.id, ConsentText.version, ConsentText.published_at)
@@ -141,6 +143,22 @@ def _add(
     *,
     text_id: UUID | None = None,
     words: str = "",
+) -> UUID:
+    """Store an entry about consent and record it in the log; return its id."""
+    entry_id = _store(actor, client, kind, happened_on, method, text_id=text_id, words=words)
+    _record(actor, client, entry_id, {"kind": kind})
+    return entry_id
+
+
+def _store(
+    actor: Actor,
+    client: LockedClient,
+    kind: str,
+    happened_on: date,
+    method: str,
+    *,
+    text_id: UUID | None = None,
+    words: str = "",
     corrects_id: UUID | None = None,
 ) -> UUID:
     row = Consent(
@@ -157,12 +175,9 @@ def _add(
     row.content = seal_padded_json(row, "content", content, BLOCK_SIZE, client.key)
     db.session.add(row)
     db.session.flush()
-    record(
-        actor,
-        Action.CONSENT_WRITE,
-        "consent",
-        row.id,
-        client_id=client.id,
-        details={"kind": kind},
-    )
     return row.id
+
+
+def _record(actor: Actor, client: LockedClient, entry_id: UUID, details: dict[str, Any]) -> None:
+    action = Action.CONSENT_WRITE
+    record(actor, action, "consent", entry_id, client_id=client.id, details=details)

@@ -78,5 +78,6 @@ def _add(
     row.content = seal_padded_json(row, "content", content, BLOCK_SIZE, client.key)
     db.session.add(row)
     db.session.flush()
-    record(actor, Action.CONTACT_WRITE, "contact", row.id, client_id=client.id)
+    details = {"corrects": str(corrects_id)} if corrects_id else {}
+    record(actor, Action.CONTACT_WRITE, "contact", row.id, client_id=client.id, details=details)
     return row.id

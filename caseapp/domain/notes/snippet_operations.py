@@ -65,6 +65,11 @@ def delete_snippet(actor: Actor, snippet_id: UUID) -> None:
     record(actor, Action.NOTE_WRITE, "snippet", snippet_id, details={"discarded": True})
 
 
+def delete_snippets_of(user_id: UUID) -> None:
+    """Delete the snippets of somebody whose account is disabled: nobody else can."""
+    db.session.execute(sa.delete(Snippet).where(Snippet.owner_id == user_id))
+
+
 def insert_snippet(actor: Actor, note: LockedNote, snippet_id: UUID, expected_version: int) -> int:
     """Put a snippet of the actor's own at the end of a section of their draft, and return the draft's new version.
 

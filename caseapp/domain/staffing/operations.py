@@ -40,6 +40,7 @@ from caseapp.domain.clients.visibility import (
 from caseapp.domain.followups.assignees import choose_assignee
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.keys.queries import get_client_key
+from caseapp.domain.notes.snippet_operations import delete_snippets_of
 from caseapp.domain.screening.current import get_current_safety
 from caseapp.domain.screening.marks import KINDS, add_marks, list_marked, list_marks, remove_marks
 from caseapp.domain.staffing.coach_news import tell_of_coach_later
@@ -202,7 +203,7 @@ def disable_member(actor: Actor, member: LockedMember, successor: LockedMember |
     """Disable a member of staff and end their sessions, tokens and invitation at once; their records stay.
 
     `successor` supervises from now on whom they have supervised. Alerts that wait for them go on to others at once, and
-    offers of cases from and to them are withdrawn. Cover by them ends.
+    offers of cases from and to them are withdrawn. Cover by them ends, and their snippets are deleted.
     Raises RuleBroken while they are responsible for clients with an open hold, flag or follow-up, or supervise
     somebody and there is no successor, and for the last admin who can sign in, and Forbidden for an admin by a token.
     """
@@ -222,6 +223,7 @@ def disable_member(actor: Actor, member: LockedMember, successor: LockedMember |
     end_access(user.id)
     withdraw_offers_of(actor, user.id)
     end_covers_by(actor, user.id)
+    delete_snippets_of(user.id)
     enqueue_alerts_of(user.id)
     record(actor, Action.USER_MANAGE, "user", user.id, details={"disabled": True})
 

@@ -8,6 +8,7 @@ from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, Invalid, NotFound, RuleBroken
 from caseapp.core.transaction import transaction
+from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.cases.queries import CaseFilter, list_cases
 from caseapp.domain.clients.queries import get_client_record, lock_client
 from caseapp.domain.consent.models import Consent, ConsentText
@@ -115,6 +116,19 @@ def test_entry_recorded_in_error_is_kept_and_consent_follows_from_the_others(tea
     assert stands(coach, client_id) == (1, today())
     mark(given)
     assert stands(coach, client_id) == (None, today())
+    logged = db.session.scalars(
+        sa.select(AuditEvent.details)
+        .where(AuditEvent.action == "consent.write")
+        .order_by(AuditEvent.seq)
+    ).all()
+    assert [details for details in logged if details["kind"] == "in_error"] == [
+        {"kind": "in_error", "corrects": str(entry), "version": version, "is_withdrawn": is_so}
+        for entry, version, is_so in (
+            (withdrawn, 1, False),
+            (again, 1, True),
+            (given, None, True),
+        )
+    ]
     found = list_consents(coach, client_id, None, 9).items
     assert [(one.kind, one.error_reason) for one in found] == [
         ("given", "Another client."),

@@ -3,16 +3,22 @@
 from uuid import UUID
 
 import pytest
+import sqlalchemy as sa
 
+from caseapp.core.actor import operator
+from caseapp.core.database import db
 from caseapp.core.errors import NotFound, RuleBroken, Stale
 from caseapp.core.transaction import transaction
+from caseapp.domain.notes.models import Snippet
 from caseapp.domain.notes.queries import get_note, lock_note
 from caseapp.domain.notes.snippet_operations import delete_snippet, insert_snippet, save_snippet
 from caseapp.domain.notes.snippet_queries import list_snippets
 from caseapp.domain.notes.snippet_rules import add_snippet_text, list_new_snippet_blockers
 from caseapp.domain.notes.snippet_schemas import MAX_SNIPPETS, SnippetRecord, SnippetText
+from caseapp.domain.staffing.operations import disable_member
+from caseapp.domain.staffing.queries import lock_member
 from tests.domain.notes.test_plans import note
-from tests.support import builders
+from tests.support import builders, staff
 
 
 @pytest.mark.parametrize(
@@ -69,3 +75,14 @@ def test_snippets_are_their_owners_alone(team, monkeypatch):
         delete_snippet(coach, snippet_id)
     assert get_note(coach, own).sections["plan"] == "Keep the log.\nSlept well."
     assert list_snippets(coach) == []
+
+
+@pytest.mark.slow
+def test_snippets_are_deleted_with_a_disabled_account(team):
+    owner = staff.add("coach3", role="coach")
+    with transaction():
+        save_snippet(owner, SnippetText("Sleep", "Slept."), 0)
+        kept = save_snippet(team["coach"], SnippetText("Rest", "Rested."), 0)
+    with transaction():
+        disable_member(operator(), lock_member(owner.id), None)
+    assert db.session.scalars(sa.select(Snippet.id)).all() == [kept]
