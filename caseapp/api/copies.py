@@ -36,12 +36,16 @@ def create_copy(case_id: UUID, body: NewCopy) -> CopyAnswer:
     """Make a copy of the record of a case for its client, and record it in the disclosure log.
 
     Tell the passphrase in another way than the copy goes. A request that is sent again makes the copy anew, with
-    another passphrase if it names none, and no second entry in the log.
+    another passphrase if it names none, and no second entry in the log; it is refused if the record has changed since.
     """
     actor = current_actor()
     made = make_copy(actor, case_id, body)
     with transaction():
-        disclosure_id = run_api_once(
-            lambda: record_copy(actor, lock_case(actor, case_id), body, made)
+        disclosure_id = record_copy(
+            actor,
+            lock_case(actor, case_id),
+            body,
+            made,
+            once=lambda create: run_api_once(create, made.sha256),
         )
     return CopyAnswer(disclosure_id, body.passphrase, b64encode(made.content).decode())

@@ -45,6 +45,15 @@ class Sent:
     key: FormKey | None
 
     @property
+    def content(self) -> list[tuple[str, list[str]]]:
+        """The fields that make one form another than the same one sent again."""
+        return sorted(
+            (name, texts)
+            for name, texts in self.fields.lists()
+            if name not in {"csrf_token", "form_key"}
+        )
+
+    @property
     def version(self) -> int:
         """The version of the record that the form was made from.
 

@@ -134,12 +134,7 @@ class FormRoute(Generic[View, Locked, Loaded]):
         return done
 
     def _claim(self, sent: Sent) -> Claim:
-        content = sorted(
-            (name, texts)
-            for name, texts in sent.fields.lists()
-            if name not in {"csrf_token", "form_key"}
-        )
-        return claim_key(sent.actor.id, self.endpoint, _own_key(sent).id.hex, content)
+        return claim_key(sent.actor.id, self.endpoint, _own_key(sent).id.hex, sent.content)
 
     def keep_replaced(self, sent: Sent) -> None:
         """Keep the saved texts that a form replaces, its author having seen them, instead of those kept before.

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from uuid import UUID
 
+    from caseapp.http.form_bodies import Sent
+
 
 class Record(Protocol):
     """A record with an id."""
@@ -55,11 +57,19 @@ def run_form_once(create: Callable[[], UUID]) -> UUID:
     return run_idempotent(current_actor().id, request.endpoint or "", key, content, create)
 
 
-def run_api_once(create: Callable[[], UUID]) -> UUID:
+def run_sent_once(sent: Sent, create: Callable[[], UUID], *made: str) -> UUID:
+    """Do the same for a form of a page that answers by itself; `made` is what else has to be the same."""
+    key = sent.key.id.hex if sent.key else None
+    content = [*sent.content, *made]
+    return run_idempotent(sent.actor.id, request.endpoint or "", key, content, create)
+
+
+def run_api_once(create: Callable[[], UUID], *made: str) -> UUID:
     """Run `create` once for an `Idempotency-Key`; without the header just run it.
 
-    Call it inside a transaction. Raises Invalid for a key that is too long or has other characters, and BadRequest for
-    a body that is nested too deeply, also where no body is needed.
+    `made` is what has to be the same, beside the body, when the request is sent again. Call it inside a transaction.
+    Raises Invalid for a key that is too long or has other characters, and BadRequest for a body that is nested too
+    deeply, also where no body is needed.
     """
     key = request.headers.get("Idempotency-Key")
     if key is not None and not API_KEY.fullmatch(key):
@@ -71,7 +81,7 @@ def run_api_once(create: Callable[[], UUID]) -> UUID:
             }
         )
     try:
-        content = [request.path, request.get_json(silent=True)]
+        content = [request.path, request.get_json(silent=True), *made]
     except RecursionError as error:
         raise BadRequest from error
     return run_idempotent(current_actor().id, request.endpoint or "", key, content, create)

@@ -10,10 +10,9 @@ from flask import Blueprint, render_template
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.cases.queries import lock_case
-from caseapp.domain.clients.rules import list_channel_blockers
 from caseapp.domain.dashboard.copy_contents import WITHHELD
 from caseapp.domain.dashboard.copy_operations import make_copy, record_copy
-from caseapp.domain.dashboard.copy_rules import is_copy_a_risk
+from caseapp.domain.dashboard.copy_rules import is_copy_a_risk, list_way_blockers
 from caseapp.domain.dashboard.copy_schemas import (
     COPY_CHANNELS,
     NewCopy,
@@ -24,6 +23,7 @@ from caseapp.domain.dashboard.record_printing import MAX_EVENTS, MAX_NOTES
 from caseapp.domain.dashboard.timeline_filter import KIND_LABELS
 from caseapp.http.downloads import pdf_response
 from caseapp.http.forms import Body, FormPage, Forms, Sent
+from caseapp.http.idempotency import run_sent_once
 from caseapp.web.case_header import load_case_context
 
 if TYPE_CHECKING:
@@ -45,12 +45,10 @@ class CopyPage:
     @property
     def unsafe(self) -> dict[str, list[Reason]]:
         """Return the ways in which the client can't get a copy now, with the reasons."""
-        client, flags = self.context.client, self.context.safety.flags
-        ways = [channel for channel in COPY_CHANNELS if channel != "in_person"]
         return {
             channel: reasons
-            for channel in ways
-            if (reasons := list_channel_blockers(client, flags, channel))
+            for channel in COPY_CHANNELS
+            if (reasons := list_way_blockers(self.context, channel))
         }
 
 
@@ -98,9 +96,18 @@ def copy_page(view: CopyPage, forms: Forms) -> str:
     sends_file=True,
 )
 def download_copy(new: NewCopy, sent: Sent) -> ResponseReturnValue:
-    """Send the copy, which the disclosure log then has; its file name says neither whose it is nor what it is about."""
+    """Send the copy, which the disclosure log then has; its file name says neither whose it is nor what it is about.
+
+    A form that is sent again gives the same record again, and the log has it once.
+    """
     number = sent.args["number"]
     made = make_copy(sent.actor, number, new)
     with transaction():
-        record_copy(sent.actor, lock_case(sent.actor, number), new, made)
+        record_copy(
+            sent.actor,
+            lock_case(sent.actor, number),
+            new,
+            made,
+            once=lambda create: run_sent_once(sent, create, made.sha256),
+        )
     return pdf_response(made.content, "copy.pdf")

@@ -4,6 +4,8 @@ import re
 import pikepdf
 import pytest
 
+from caseapp.core import pdf
+from caseapp.domain.disclosures.queries import list_disclosures
 from tests.support import builders
 
 
@@ -33,3 +35,24 @@ def test_copy_opens_with_the_passphrase_of_its_page_and_the_disclosure_log_has_i
     assert "The client, in person" in coach.text(log)
     builders.screen(coach.actor, case.client_id, fear_at_home="urgent")
     assert "may be in danger" in coach.text(path)
+
+
+@pytest.mark.slow
+def test_form_sent_again_gives_the_copy_again_and_the_disclosure_log_has_it_once(
+    coach, monkeypatch
+):
+    monkeypatch.setattr(pdf, "render", lambda *_given, **_more: b"%PDF-2.0")
+    case = builders.case(coach.actor, "Ines Okafor")
+    path = f"/case/{case.number}/copy"
+    form = coach.form(path, f"{path}/file")
+    sent = form.fields | {"channel": "in_person", "asked_alone": "yes"}
+    for _ in range(2):
+        assert coach.post(form.action, sent).data == b"%PDF-2.0"
+    assert len(list_disclosures(coach.actor, case.client_id, None, 5).items) == 1
+    # Another copy needs an entry of its own, so it is made from a page of its own.
+    builders.note(coach.actor, case.case_id)
+    for other in (sent, sent | {"kind": ["session"]}):
+        assert coach.post(form.action, other).status_code == 409
+    again = coach.form(path, f"{path}/file").fields
+    assert coach.post(form.action, sent | again | {"channel": "in_person"}).status_code == 200
+    assert len(list_disclosures(coach.actor, case.client_id, None, 5).items) == 2

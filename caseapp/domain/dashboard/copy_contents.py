@@ -26,8 +26,11 @@ WITHHELD = (
     ),
     ("Drafts", "A note that isn’t signed is no part of the record yet."),
     (
-        "Safe ways of contact, your code word and your partner’s name",
-        "Whoever finds this copy mustn’t learn how you can be reached. Your coach can tell you what is kept.",
+        "How you can be reached, your code word and your partner’s name",
+        (
+            "Whoever finds this copy mustn’t learn them, so no entry says by which way you and your coach were in "
+            "touch. What was written stands word for word, and may name one. Your coach can tell you what is kept."
+        ),
     ),
     (
         "What you and your coach left out",
@@ -37,15 +40,9 @@ WITHHELD = (
 """What is in no copy, or needn't be, and why. Every copy says all of it, so that none tells what there is."""
 
 
-def make_files(
-    context: CaseContext,
-    practice: str,
-    filters: TimelineFilter,
-    entries: Sequence[RecordEntry],
-    created_at: datetime,
-) -> tuple[ArchivedFile, ...]:
-    """Make the files of a copy: the record as JSON, and a manifest with its hash and what is withheld."""
-    record = _to_text(
+def make_record(context: CaseContext, practice: str, entries: Sequence[RecordEntry]) -> str:
+    """Make the record as JSON: the same record gives the same text."""
+    return _to_text(
         {
             "form": RECORD_FORM,
             "practice": practice,
@@ -64,6 +61,22 @@ def make_files(
             "entries": [_entry_to_json(entry) for entry in entries],
         }
     )
+
+
+def hash_record(record: str) -> str:
+    """Return the SHA-256 hash of a record as JSON."""
+    return hashlib.sha256(record.encode()).hexdigest()
+
+
+def make_files(
+    context: CaseContext,
+    practice: str,
+    filters: TimelineFilter,
+    entries: Sequence[RecordEntry],
+    record: str,
+    created_at: datetime,
+) -> tuple[ArchivedFile, ...]:
+    """Make the files of a copy: the record as JSON, and a manifest with its hash and what is withheld."""
     manifest = _to_text(
         {
             "form": MANIFEST_FORM,
@@ -82,7 +95,7 @@ def make_files(
                 {
                     "name": "record.json",
                     "bytes": len(record.encode()),
-                    "sha256": hashlib.sha256(record.encode()).hexdigest(),
+                    "sha256": hash_record(record),
                 }
             ],
             "withheld": [{"what": what, "why": why} for what, why in WITHHELD],
@@ -122,7 +135,6 @@ def _note_to_json(note: NoteRecord, entry: RecordEntry) -> dict[str, Any]:
         "format": note.format,
         "session_at": note.session_at.isoformat(),
         "minutes": note.minutes,
-        "modality": note.modality,
         "sections": {section.label: text for _, section, text in note.ordered_sections},
         "signed_by": note.author,
         "signed_at": note.signed_at.isoformat() if note.signed_at else None,

@@ -14,7 +14,12 @@ from caseapp.core.permissions import Action
 from caseapp.core.reads import List, note_list
 from caseapp.core.transaction import reading_for_change
 from caseapp.domain.cases.queries import get_case_context, get_case_context_by_number
-from caseapp.domain.dashboard.copy_contents import WITHHELD, make_files
+from caseapp.domain.dashboard.copy_contents import (
+    WITHHELD,
+    hash_record,
+    make_files,
+    make_record,
+)
 from caseapp.domain.dashboard.copy_rules import check_copy, list_copy_blockers
 from caseapp.domain.dashboard.copy_schemas import COPY_CHANNELS, MadeCopy
 from caseapp.domain.dashboard.record_printing import (
@@ -29,6 +34,7 @@ from caseapp.domain.disclosures.schemas import NewDisclosure
 from caseapp.domain.practice.queries import get_practice, today
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from uuid import UUID
 
     from caseapp.domain.cases.queries import LockedCase
@@ -51,27 +57,44 @@ def make_copy(actor: Actor, ref: UUID | str, new: NewCopy) -> MadeCopy:
             else get_case_context(actor, ref)
         )
     refuse_for(list_copy_blockers(context, new))
-    entries, moment = list_entries(actor, context, new.filters), now()
-    files = make_files(context, get_practice().name, new.filters, entries, moment)
+    entries, moment = list_entries(actor, context, new.filters, with_ways=False), now()
+    practice = get_practice().name
+    record = make_record(context, practice, entries)
+    files = make_files(context, practice, new.filters, entries, record, moment)
     content = pdf.render(
         render_html(actor, context, new.filters, entries, withheld=WITHHELD),
         style="report.css",
         max_pages=MAX_PAGES,
         archive=Archive(new.passphrase, files),
     )
-    details = {"format": "copy"} | describe_filters(new.filters)
-    case = context.case
-    note_list(Action.RECORD_EXPORT, List({case.client_id}, "record", case.id, details, always=True))
-    return MadeCopy(content, len(entries))
+    return MadeCopy(content, len(entries), hash_record(record))
 
 
-def record_copy(actor: Actor, case: LockedCase, new: NewCopy, made: MadeCopy) -> UUID:
+def record_copy(
+    actor: Actor,
+    case: LockedCase,
+    new: NewCopy,
+    made: MadeCopy,
+    *,
+    once: Callable[[Callable[[], UUID]], UUID] = lambda create: create(),
+) -> UUID:
     """Record in the disclosure log that the client gets a copy that was made; return the entry's id.
 
-    What has happened to the client meanwhile counts: the copy leaves only if it may be given now. Raises RuleBroken.
+    What has happened meanwhile counts: the copy leaves only if it may be given now and the record still holds what was
+    laid out, also when it is sent again. `once` makes no second entry then. Raises RuleBroken.
     """
     require(actor, Action.RECORD_EXPORT)
-    check_copy(case, new)
+    entries = list_entries(actor, case, new.filters, with_ways=False)
+    check_copy(case, new, made, hash_record(make_record(case, get_practice().name, entries)))
+    entry_id = once(lambda: _record(actor, case, new, made))
+    # Only a copy that leaves: what is refused was given to nobody.
+    details = {"format": "copy"} | describe_filters(new.filters)
+    read = List({case.case.client_id}, "record", case.case.id, details, always=True)
+    note_list(Action.RECORD_EXPORT, read)
+    return entry_id
+
+
+def _record(actor: Actor, case: LockedCase, new: NewCopy, made: MadeCopy) -> UUID:
     count = "one entry" if made.entries == 1 else f"{made.entries} entries"
     what = (
         f"Copy of the record of case {case.case.number} as an encrypted PDF: {count}, "

@@ -1,4 +1,4 @@
-"""Rules for a client's copy of their record: how it may reach them, and what it may hold then. Pure functions."""
+"""Rules for a client's copy of their record: how it may reach them. Pure functions."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 from caseapp.core.errors import Reason, refuse_for
 from caseapp.domain.clients.rules import UNSAFE_FLAGS, list_channel_blockers
-from caseapp.domain.dashboard.copy_schemas import ABOUT_SAFETY
 
 if TYPE_CHECKING:
     from caseapp.domain.cases.queries import CaseContext, LockedCase
-    from caseapp.domain.dashboard.copy_schemas import NewCopy
+    from caseapp.domain.dashboard.copy_schemas import MadeCopy, NewCopy
 
 ASK_ALONE = Reason(
     "copy_not_asked",
@@ -20,9 +19,13 @@ ASK_ALONE = Reason(
 )
 ONLY_IN_PERSON = Reason(
     "copy_only_in_person",
-    "Somebody may be a danger to this client, so screenings, holds, safety plans and follow-ups are only handed over "
-    "in person.",
-    "Choose “In person”, or leave these kinds out.",
+    "Somebody may be a danger to this client, so a copy is only handed over in person, whatever it holds.",
+    "Choose “In person”.",
+)
+CHANGED = Reason(
+    "copy_changed",
+    "The record changed while the copy was made.",
+    "Make it again.",
 )
 
 
@@ -38,21 +41,25 @@ def list_copy_blockers(context: CaseContext, new: NewCopy) -> list[Reason]:
     """List why a client can't get this copy of their record in this way; empty when they can.
 
     The client is always asked alone, since nobody knows before who could find a copy. Email and post have to be safe
-    now. That consent was withdrawn doesn't matter: people may see what is kept about them all the same (GDPR, article
-    15). Awaiting clinical and legal sign-off.
+    now, and carry none while somebody may be a danger: a note, a reason, an entry of the contact log and the title of a
+    handout may all tell of it. That consent was withdrawn doesn't matter: people may see what is kept about them all
+    the same (GDPR, article 15). Awaiting clinical and legal sign-off.
     """
-    found = [] if new.asked_alone else [ASK_ALONE]
-    if new.channel == "in_person":
-        return found
-    found += list_channel_blockers(context.client, context.safety.flags, new.channel)
-    if is_copy_a_risk(context) and not ABOUT_SAFETY.isdisjoint(new.filters.kinds):
-        found.append(ONLY_IN_PERSON)
-    return found
+    return ([] if new.asked_alone else [ASK_ALONE]) + list_way_blockers(context, new.channel)
 
 
-def check_copy(case: LockedCase, new: NewCopy) -> None:
-    """Check that the client of a locked case can get this copy in this way.
+def list_way_blockers(context: CaseContext, channel: str) -> list[Reason]:
+    """List why no copy of the record can reach a client in this way now; empty when one can."""
+    if channel == "in_person":
+        return []
+    if is_copy_a_risk(context):
+        return [ONLY_IN_PERSON]
+    return list_channel_blockers(context.client, context.safety.flags, channel)
 
-    Raises RuleBroken.
+
+def check_copy(case: LockedCase, new: NewCopy, made: MadeCopy, sha256: str) -> None:
+    """Check that the client of a locked case can get the copy that was made, in this way.
+
+    `sha256` is the hash of what the record holds now. Raises RuleBroken.
     """
-    refuse_for(list_copy_blockers(case, new))
+    refuse_for(list_copy_blockers(case, new) or ([] if made.sha256 == sha256 else [CHANGED]))

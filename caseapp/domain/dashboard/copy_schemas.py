@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 COPY_CHANNELS = {"in_person": "In person", "email": "By email", "post": "By post"}
 """How a client gets the copy of their record: the last two are also ways of contact, which have to be safe."""
-ABOUT_SAFETY = frozenset({"screening", "hold", "plan", "followup"})
-"""The kinds of events that say what a client has told about danger at home, and what was planned against it. Awaiting
-clinical sign-off."""
 NOTHING_CHOSEN = "Choose what the copy holds."
 PASSPHRASE_GROUPS = 5
 PASSPHRASE = rf"[{CODE_LETTERS}]{{4}}(?:-[{CODE_LETTERS}]{{4}}){{{PASSPHRASE_GROUPS - 1}}}"
@@ -49,10 +46,14 @@ class NewCopy:
 
 @dataclass(frozen=True)
 class MadeCopy:
-    """A copy that was made: the encrypted PDF, and how many entries it holds. It is nowhere stored."""
+    """A copy that was made: the encrypted PDF, how many entries it holds, and the hash of its `record.json`.
+
+    It is nowhere stored.
+    """
 
     content: bytes = field(repr=False)
     entries: int
+    sha256: str
 
 
 @dataclass(frozen=True)

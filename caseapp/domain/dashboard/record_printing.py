@@ -111,15 +111,18 @@ def describe_filters(filters: TimelineFilter) -> dict[str, Any]:
     return {"kinds": sorted(filters.kinds), **codes}
 
 
-def list_entries(actor: Actor, context: CaseContext, filters: TimelineFilter) -> list[RecordEntry]:
+def list_entries(
+    actor: Actor, context: CaseContext, filters: TimelineFilter, *, with_ways: bool = True
+) -> list[RecordEntry]:
     """List what the record of a case holds, as far as the filters say, the oldest first.
 
-    Raises RuleBroken if it is too much for one PDF.
+    Without `with_ways`, no entry says by which way coach and client were in touch. Raises RuleBroken if it is too much
+    for one PDF.
     """
     zone = get_practice().zone
     window = filters.make_window(None, MAX_EVENTS)
     records = load_records(actor, context, window, filters.kinds, Panels())
-    page = build_timeline(context, records, window, filters.kinds)
+    page = build_timeline(context, records, window, filters.kinds, with_ways=with_ways)
     notes = {note.id: note for note in records.notes if note.status == "signed"}
     shown = [event for event in page.items if event.link_kind != "note" or event.id in notes]
     if page.next or sum(event.link_kind == "note" for event in shown) > MAX_NOTES:

@@ -236,8 +236,14 @@ def _list_returned(context: CaseContext, window: Window, kinds: Collection[str])
 
 
 def build_timeline(
-    context: CaseContext, records: CaseRecords, window: Window, kinds: Collection[str]
+    context: CaseContext,
+    records: CaseRecords,
+    window: Window,
+    kinds: Collection[str],
+    *,
+    with_ways: bool = True,
 ) -> Page[TimelineEvent]:
-    """Build a page of the timeline; causes no database query."""
-    events = (event for event in list_events(context, records) if event.kind in kinds)
+    """Build a page of the timeline; causes no database query. `with_ways` is that of `list_events`."""
+    found = list_events(context, records, with_ways=with_ways)
+    events = (event for event in found if event.kind in kinds)
     return window.make_page(events, lambda event: (event.occurred_at, event.id))

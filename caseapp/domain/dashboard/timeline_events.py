@@ -55,19 +55,24 @@ HOLD_LABELS = {"safety": "Safety hold", "care": "Care hold"}
 CHANNEL_LABELS = {"portal": "in the portal", "print": "on paper", "in_person": "in person"}
 
 
-def list_events(context: CaseContext, records: CaseRecords) -> Iterator[TimelineEvent]:
-    """List the events that the loaded records of a case make, in any order."""
+def list_events(
+    context: CaseContext, records: CaseRecords, *, with_ways: bool = True
+) -> Iterator[TimelineEvent]:
+    """List the events that the loaded records of a case make, in any order.
+
+    Without `with_ways`, none says by which way coach and client were in touch.
+    """
     texts = get_handouts_by_hash(row.sha256 for row in (*records.assignments, *records.returned))
-    yield from map(_session, records.notes)
+    yield from (_session(note, with_ways=with_ways) for note in records.notes)
     for moved in records.moved_away:
         yield _moved_note(context, moved)
-    yield from map(_contact, records.contacts)
+    yield from (_contact(entry, with_ways=with_ways) for entry in records.contacts)
     if records.safety:
         yield from _list_safety_events(records.safety, records)
     yield from map(_plan, records.plans)
     for row in records.assignments:
         if row.case_id == context.case.id:
-            yield from _list_assignment_events(context, row, texts[row.sha256])
+            yield from _list_assignment_events(context, row, texts[row.sha256], with_ways=with_ways)
     for row in records.returned:
         yield replace(
             _about_handout(
@@ -88,14 +93,15 @@ def list_events(context: CaseContext, records: CaseRecords) -> Iterator[Timeline
             yield _completed_followup(task, task.completed_at)
 
 
-def _session(note: NoteRecord) -> TimelineEvent:
+def _session(note: NoteRecord, *, with_ways: bool) -> TimelineEvent:
+    way = f", {MODALITIES.get(note.modality, note.modality).lower()}" if with_ways else ""
     length = f", {note.actual_minutes} min" if note.actual_minutes else ""
     return TimelineEvent(
         note.id,
         note.actual_session_at,
         "session",
         "Session",
-        f"{note.author}, {MODALITIES.get(note.modality, note.modality).lower()}{length}",
+        f"{note.author}{way}{length}",
         "note",
         note.id,
         note.first_text,
@@ -126,7 +132,8 @@ def _describe_state(note: NoteRecord) -> str:
     return "Signed, with addenda" if note.addenda else "Signed"
 
 
-def _contact(entry: ContactRecord) -> TimelineEvent:
+def _contact(entry: ContactRecord, *, with_ways: bool) -> TimelineEvent:
+    details = entry.details if with_ways or not entry.method else ""
     error = f"Recorded in error: {entry.error_reason}" if entry.in_error_at else ""
     return TimelineEvent(
         entry.id,
@@ -136,7 +143,7 @@ def _contact(entry: ContactRecord) -> TimelineEvent:
         entry.recorded_by_name or NO_PERSON,
         "contact",
         entry.id,
-        " ".join(filter(None, (entry.details, entry.words, error))),
+        " ".join(filter(None, (details, entry.words, error))),
         "Recorded in error" if entry.in_error_at else "",
     )
 
@@ -314,16 +321,18 @@ def _list_assignment_events(
     context: CaseContext,
     row: Any,  # noqa: ANN401 - a result row
     handout: Handout,
+    *,
+    with_ways: bool,
 ) -> Iterator[TimelineEvent]:
-    channel = CHANNEL_LABELS.get(row.channel, row.channel)
+    way = f", {CHANNEL_LABELS.get(row.channel, row.channel)}" if with_ways else ""
     link = ("assignment", row.id)
     by, badge = row.assigned_by_name or NO_PERSON, "Withdrawn" if row.withdrawn_at else ""
     yield _about_handout(
-        row.id, row.assigned_at, "Handout assigned", f"{by}, {channel}", handout, link, badge
+        row.id, row.assigned_at, "Handout assigned", f"{by}{way}", handout, link, badge
     )
     if row.read_at:
         by = context.client.preferred_name
-        yield _about_handout(row.id, row.read_at, "Handout read", f"{by}, {channel}", handout, link)
+        yield _about_handout(row.id, row.read_at, "Handout read", f"{by}{way}", handout, link)
 
 
 def _about_handout(

@@ -17,21 +17,26 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.audit.operations import reads_recorded
 from caseapp.domain.cases.queries import lock_case
+from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.clients.schemas import SafeContact
+from caseapp.domain.contacts.operations import record_contact
+from caseapp.domain.contacts.schemas import NewContact
 from caseapp.domain.dashboard.copy_contents import WITHHELD
 from caseapp.domain.dashboard.copy_operations import make_copy, record_copy
 from caseapp.domain.dashboard.copy_rules import list_copy_blockers
-from caseapp.domain.dashboard.copy_schemas import ABOUT_SAFETY, NewCopy, make_passphrase
+from caseapp.domain.dashboard.copy_schemas import NewCopy, make_passphrase
 from caseapp.domain.dashboard.timeline_filter import EVENT_KINDS, EVERYTHING, TimelineFilter
 from caseapp.domain.disclosures.queries import list_disclosures
 from caseapp.domain.process_notes.operations import save_process_note
 from caseapp.domain.process_notes.queries import lock_process_note
+from tests.domain.assignments.test_printing import assign
 from tests.domain.notes.test_addenda import add
 from tests.domain.notes.test_cosigning import COMMENT, send_back
+from tests.domain.notes.test_moves import move
 from tests.support import builders
 from tests.support.contexts import NOW, client, context, safety
 
-HARMLESS = TimelineFilter(frozenset(EVENT_KINDS) - ABOUT_SAFETY)
+HARMLESS = TimelineFilter(frozenset(EVENT_KINDS) - {"screening", "hold", "plan", "followup"})
 HIDDEN = SafeContact(("call",), "", "Chestnut")
 CANARY = "I dread the heron in her kitchen."
 
@@ -50,10 +55,9 @@ def wanted(filters=EVERYTHING, channel="in_person", *, asked_alone=True):
         ((), (), ("email",), False, wanted(channel="email"), []),
         ((), ("care",), ("post",), False, wanted(channel="post"), []),
         ((), ("safety",), ("email",), False, wanted(channel="email"), ["copy_only_in_person"]),
-        ((), ("safety",), ("email",), False, wanted(HARMLESS, "email"), []),
+        ((), ("safety",), ("email",), False, wanted(HARMLESS, "email"), ["copy_only_in_person"]),
         (("violence_flag",), (), (), False, wanted(), []),
-        (("violence_flag",), (), ("email",), False, wanted(HARMLESS, "email"), ["contact_frozen"]),
-        (("violence_flag",), (), ("email",), True, wanted(HARMLESS, "email"), []),
+        (("violence_flag",), (), (), False, wanted(channel="post"), ["copy_only_in_person"]),
         (
             ("unsafe_delivery",),
             (),
@@ -85,8 +89,8 @@ def copied(monkeypatch):
         db.session.rollback()
         with reads_recorded(actor):
             copy = make_copy(actor, made.number, new)
-        with transaction():
-            record_copy(actor, lock_case(actor, made.number), new, copy)
+            with transaction():
+                record_copy(actor, lock_case(actor, made.number), new, copy)
         return dict(given)
 
     return make
@@ -154,6 +158,57 @@ def test_copy_is_judged_again_when_it_is_recorded_and_needs_no_consent(team, cop
     with reads_recorded(coach):
         copy = make_copy(coach, made.number, by_mail)
     builders.screen(coach, made.client_id, fear_at_home="urgent")
-    with transaction(), pytest.raises(RuleBroken):
-        record_copy(coach, lock_case(coach, made.number), by_mail, copy)
+    refuse_record(coach, made, by_mail, copy, "copy_only_in_person")
     assert len(list_disclosures(coach, made.client_id, None, 5).items) == 1
+
+
+def refuse_record(actor, made, new, copy, code):
+    """Check that a copy that was made is refused when it is to leave, and that the log has none that left."""
+    db.session.rollback()
+    exported = sa.select(sa.func.count()).where(
+        AuditEvent.action == Action.RECORD_EXPORT.value, AuditEvent.outcome == "done"
+    )
+    before = db.session.scalars(exported).one()
+    with reads_recorded(actor), transaction(), pytest.raises(RuleBroken) as refused:
+        record_copy(actor, lock_case(actor, made.number), new, copy)
+    assert [reason.code for reason in refused.value.reasons] == [code]
+    db.session.rollback()
+    assert db.session.scalars(exported).one() == before
+
+
+@pytest.mark.both
+@pytest.mark.slow
+def test_copy_of_a_record_that_changed_meanwhile_does_not_leave(team, copied):
+    coach = team["coach"]
+    made, other = builders.case(coach, "Ines Okafor"), builders.case(coach, "Tom Reyes")
+    moved, kept = (builders.note(coach, made.case_id, days_ago=days) for days in (3, 2))
+    new = wanted()
+
+    for change in (
+        lambda: add(coach, kept, "correction", "Five trees.", "Lost count."),
+        lambda: move(coach, moved, other),
+    ):
+        db.session.rollback()
+        with reads_recorded(coach):
+            copy = make_copy(coach, made.number, new)
+        change()
+        refuse_record(coach, made, new, copy, "copy_changed")
+    copied(coach, made, new)
+    assert len(list_disclosures(coach, made.client_id, None, 5).items) == 1
+
+
+@pytest.mark.slow
+def test_no_entry_of_a_copy_says_by_which_way_client_and_coach_were_in_touch(team, copied):
+    coach = team["coach"]
+    made = builders.case(coach, "Ines Okafor")
+    builders.note(coach, made.case_id, days_ago=3)
+    assign(coach, made)
+    with transaction():
+        called = NewContact("attempt", method="call", words="No answer.")
+        record_contact(coach, lock_client(coach, made.client_id), called)
+    given = copied(coach, made, wanted())
+    for text in (given["html"], given["record.json"]):
+        assert "No answer." in text
+        assert "Handout assigned" in text
+        for way in ("Phone call", "in the portal", "in person", "video", "modality"):
+            assert way not in text

@@ -69,7 +69,7 @@ def copying(team: Team) -> Race:
     coach = team["coach"]
     made = builders.case(coach, safe=SafeContact(("email",)))
     by_mail = NewCopy(EVERYTHING, "email", asked_alone=True, passphrase=make_passphrase())
-    copy = MadeCopy(b"%PDF-2.0", 1)
+    copy = MadeCopy(b"%PDF-2.0", 1, sha256="")
     return Race(
         recording_urgent(coach, made),
         lambda: record_copy(coach, lock_case(coach, made.case_id), by_mail, copy),
