@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from flask import render_template, url_for
+from flask import render_template, request, url_for
 
 from caseapp.core.permissions import Action
 from caseapp.domain.cases.queries import get_case_context
@@ -17,6 +17,7 @@ from caseapp.domain.notes.revision_operations import restore_text
 from caseapp.domain.notes.revision_queries import get_own_draft, get_revision, list_revisions
 from caseapp.http.forms import BUTTON, Done, FormPage, Forms, Sent
 from caseapp.http.guard import current_actor
+from caseapp.http.request_parsing import parse_uuid
 from caseapp.web.notes import (
     DRAFT,
     blueprint,
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 
 __all__ = ["blueprint"]
 
+LONGEST_START = 300
+"""The characters of a section that the page of earlier texts shows at first; forty long texts are megabytes."""
+
 
 @editor.form(
     Action.NOTE_WRITE,
@@ -51,11 +55,12 @@ __all__ = ["blueprint"]
 def bring_plan(note: LockedNote, change: DraftChange, sent: Sent) -> Done:
     """Save the draft, and put the plan of the last signed note into it."""
     page = url_for("notes.note_page", **sent.args, _anchor="plan")
+    shown = parse_uuid(sent.fields.get("plan_of", ""))
     return save_and_then(
         note,
         change,
         sent,
-        lambda saved: bring_plan_forward(sent.actor, note, saved),
+        lambda saved: bring_plan_forward(sent.actor, note, saved, shown),
         Done(page, "plan_brought"),
     )
 
@@ -108,11 +113,12 @@ def _screening_page(note: LockedNote) -> str:
 
 @dataclass(frozen=True)
 class RevisionPage:
-    """A draft with its earlier texts, newest first."""
+    """A draft with its earlier texts, newest first, and the id of the one to show in full."""
 
     note: NoteRecord
     context: CaseContext
     revisions: list[RevisionRecord]
+    whole: UUID | None
 
 
 def load_revisions(note_id: UUID) -> RevisionPage:
@@ -123,7 +129,8 @@ def load_revisions(note_id: UUID) -> RevisionPage:
     actor = current_actor()
     note = get_own_draft(actor, note_id)
     context = get_case_context(actor, note.case_id)
-    return RevisionPage(note, context, list_revisions(actor, note))
+    whole = parse_uuid(request.args.get("whole", ""))
+    return RevisionPage(note, context, list_revisions(actor, note), whole)
 
 
 earlier = FormPage(
@@ -148,6 +155,7 @@ def revisions_page(view: RevisionPage, forms: Forms) -> str:
         format_labels=FORMAT_LABELS,
         minutes=int(REVISE_EVERY.total_seconds() // 60),
         most=MAX_REVISIONS,
+        longest=LONGEST_START,
     )
 
 

@@ -24,6 +24,7 @@ from caseapp.domain.notes.snippet_schemas import (
 )
 from caseapp.http.forms import Body, Done, FormPage, Forms, Sent, no_lock
 from caseapp.http.guard import current_actor
+from caseapp.http.request_parsing import parse_uuid
 from caseapp.web.notes import DRAFT, draft_values, editor, save_and_then, section_labels
 
 if TYPE_CHECKING:
@@ -123,8 +124,8 @@ def put_snippet(note: LockedNote, change: DraftChange, sent: Sent) -> Done:
     """Save the draft, and put a snippet into it."""
 
     def insert(saved: int) -> None:
-        if wanted := sent.fields.get("snippet_id"):
-            insert_snippet(sent.actor, note, UUID(wanted), saved)
+        if wanted := parse_uuid(sent.fields.get("snippet_id", "")):
+            insert_snippet(sent.actor, note, wanted, saved)
 
     page = url_for("notes.note_page", **sent.args)
     return save_and_then(note, change, sent, insert, Done(page, "note_saved"))

@@ -165,13 +165,13 @@ def draft(actor, case_id, sections=None, *, format="dap", days_ago=0, levels=Non
     return note_id
 
 
-def revised_draft(actor, case_id):
+def revised_draft(actor, case_id, plan="Keep the log, version {}."):
     """Start a note ten minutes ago and change its plan twice, so that it has two earlier texts."""
     start = now()
     with at(start - timedelta(minutes=10)):
         note_id = draft(actor, case_id)
     for version, minutes in ((1, 5), (2, 0)):
-        change = DraftChange(sections={"plan": f"Keep the log, version {version}."})
+        change = DraftChange(sections={"plan": plan.format(version)})
         with at(start - timedelta(minutes=minutes)), transaction():
             save_draft(actor, lock_note(actor, note_id), change, version)
     return note_id

@@ -59,6 +59,19 @@ def test_button_puts_the_last_plan_below_what_was_just_typed(coach, coach_browse
     assert plan.endswith("\nRing the school.")
 
 
+def test_button_brings_no_other_plan_than_the_one_that_was_shown(coach, coach_browser, case):
+    shown = builders.note(coach, case.case_id, days_ago=3)
+    note_id = builders.draft(coach, case.case_id)
+    path = f"/note/{note_id}"
+    assert f'name="plan_of" value="{shown}"' in coach_browser.text(path)
+    fields = coach_browser.form(path).fields | {"plan_of": str(shown)}
+    builders.note(coach, case.case_id, builders.SECTIONS | {"plan": "Ring."}, days_ago=2)
+    answer = coach_browser.post(f"{path}/plan", fields)
+    assert answer.status_code == 409
+    assert "another note has become the last one" in answer.get_data(as_text=True)
+    assert "Brought forward" not in get_note(coach, note_id).sections["plan"]
+
+
 def test_earlier_text_is_put_back_by_its_author_alone(app, team, coach, coach_browser, case):
     note_id = builders.revised_draft(coach, case.case_id)
     path = f"/note/{note_id}/revisions"
@@ -73,6 +86,19 @@ def test_earlier_text_is_put_back_by_its_author_alone(app, team, coach, coach_br
     assert answer.location == f"/note/{note_id}"
     assert "Keep the log, version 1." in coach_browser.form(answer.location).fields["plan"]
     assert "Keep the log, version 2." in coach_browser.text(path)
+
+
+def test_page_of_earlier_texts_shows_long_ones_in_full_only_on_request(coach, coach_browser, case):
+    note_id = builders.revised_draft(
+        coach, case.case_id, plan="Week {}. " + "Rest. " * 200 + "End."
+    )
+    path = f"/note/{note_id}/revisions"
+    [newest, _] = list_revisions(coach, get_own_draft(coach, note_id))
+    page = coach_browser.text(path)
+    assert "End." not in page
+    whole = f"{path}?whole={newest.id}"
+    assert whole in page
+    assert "End." in coach_browser.text(whole)
 
 
 def test_snippet_is_written_on_the_account_and_put_into_a_note_by_a_button(

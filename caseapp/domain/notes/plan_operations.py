@@ -13,15 +13,20 @@ from caseapp.domain.notes.schemas import DraftChange
 from caseapp.domain.practice.queries import local_day
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from caseapp.domain.notes.queries import LockedNote
 
 
-def bring_plan_forward(actor: Actor, note: LockedNote, expected_version: int) -> int:
+def bring_plan_forward(
+    actor: Actor, note: LockedNote, expected_version: int, shown: UUID | None = None
+) -> int:
     """Put the plan of the last signed note before the session into the actor's own draft, and return its new version.
 
-    It is marked as brought forward, and the author edits it like any other words. Raises RuleBroken, Invalid when the
-    note becomes too long, Stale.
+    It is marked as brought forward, and the author edits it like any other words. `shown` is the note whose plan a
+    page has shown: no other one is brought. Raises RuleBroken, Invalid when the note becomes too long, Stale.
     """
     require(actor, Action.NOTE_WRITE)
-    plan = check_bring_forward(note, find_previous_plan(actor, note.record), local_day)
+    previous = find_previous_plan(actor, note.record)
+    plan = check_bring_forward(note, previous, local_day, shown)
     return save_draft(actor, note, DraftChange(sections={"plan": plan}), expected_version)

@@ -12,6 +12,7 @@ from caseapp.domain.notes.rules import NOTE_ALTERED, list_draft_blockers
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import date, datetime
+    from uuid import UUID
 
     from caseapp.domain.notes.queries import LockedNote
     from caseapp.domain.notes.records import NoteRecord
@@ -23,6 +24,11 @@ NO_PLAN = Reason(
     "no_plan",
     "There is no signed note with a plan from before this session.",
     "Write the plan yourself.",
+)
+OTHER_PLAN = Reason(
+    "other_plan",
+    "Since this page was opened, another note has become the last one before this session.",
+    "Read its plan on this page, and bring it forward then.",
 )
 
 
@@ -36,24 +42,30 @@ def list_plan_blockers(note: NoteRecord, previous: NoteRecord | None) -> list[Re
 
 
 def check_bring_forward(
-    note: LockedNote, previous: NoteRecord | None, find_day: Callable[[datetime], date]
+    note: LockedNote,
+    previous: NoteRecord | None,
+    find_day: Callable[[datetime], date],
+    shown: UUID | None = None,
 ) -> str:
     """Check that a plan can be brought forward into a draft, and return the draft's plan with it.
 
-    `find_day` finds the day of a time in the practice's time zone. Raises RuleBroken.
+    `find_day` finds the day of a time in the practice's time zone, `shown` is the note whose plan a page has shown.
+    Raises RuleBroken, also when it isn't the same any more.
     """
     found = note.record
     refuse_for(list_draft_blockers(note.row, has_signature=note.has_signature))
     refuse_for(list_plan_blockers(found, previous))
     assert previous is not None  # noqa: S101 - the list above names it
+    if shown is not None and previous.id != shown:
+        refuse_for([OTHER_PLAN])
     return bring_forward(found.sections.get("plan", ""), previous, find_day)
 
 
 def bring_forward(plan: str, previous: NoteRecord, find_day: Callable[[datetime], date]) -> str:
     """Put the plan of a signed note below that of a draft, marked with its day, and with what its addenda say.
 
-    An addendum may be about another section: only its author could tell. A plan that was brought forward already stays
-    as it is.
+    An addendum may be about another section: only its author could tell. What was brought forward already stays as it
+    is, and isn't put there again.
     """
     day = _describe(find_day(previous.actual_session_at))
     parts = [f"Brought forward from the plan of {day}:\n{previous.sections['plan']}"]
@@ -63,8 +75,7 @@ def bring_forward(plan: str, previous: NoteRecord, find_day: Callable[[datetime]
             parts.append(
                 f"{ADDENDUM_LABELS[addendum.kind]} of {day} to that note:\n{addendum.text}"
             )
-    brought = "\n\n".join(parts)
-    return plan if brought in plan else "\n\n".join(filter(None, [plan, brought]))
+    return "\n\n".join(filter(None, [plan, *(part for part in parts if part not in plan)]))
 
 
 def _describe(day: date) -> str:

@@ -34,6 +34,11 @@ class RevisionRecord:
             if self.sections.get(key)
         ]
 
+    @property
+    def longest(self) -> int:
+        """Return how many characters its longest section has."""
+        return max((len(text) for text in self.sections.values()), default=0)
+
 
 class RevisionResponseSchema(Schema):
     """An earlier text of a draft in API responses, with the texts of all formats."""

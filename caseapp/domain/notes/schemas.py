@@ -181,6 +181,7 @@ class _DraftFormBase(_DraftAnswersBase):
     modality = fields.String(required=True, validate=validate.OneOf(list(MODALITIES)))
     do = fields.String(load_default="save", validate=validate.OneOf(["save", "sign", "gather"]))
     snippet_id = fields.UUID(load_default=None)
+    plan_of = fields.UUID(load_default=None)
 
     @validates_schema
     def _check_length(self, data: dict[str, Any], **_: object) -> None:

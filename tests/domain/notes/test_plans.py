@@ -57,6 +57,8 @@ def test_plan_stands_below_with_its_day_and_what_addenda_say():
         "Correction of 20 November 2026 to that note:\nOn Tuesday."
     )
     assert bring_forward(found, note(addenda=added), datetime.date) == found
+    first = bring_forward("Mine.", note(), datetime.date)
+    assert bring_forward(first, note(addenda=added), datetime.date) == found
     assert bring_forward("", note(), datetime.date).startswith("Brought forward")
 
 
