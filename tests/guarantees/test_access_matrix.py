@@ -123,6 +123,7 @@ TO_SET_UP = {
     "account.set_up_factor",
     "sign_in.sign_out",
     "session_time.look",
+    "session_time.stay",
     "single_sign_on.begin_confirmation",
 }
 # Arguments whose records only their author sees, what only that team's supervisor reaches, and what somebody reaches

@@ -58,7 +58,7 @@ class DeclineAmendmentSchema(Schema):
         return str(data["reason"]).replace("\r\n", "\n")
 
 
-class AmendmentRequestResponseSchema(Schema):
+class AmendmentResponseSchema(Schema):
     """A client's request to correct a signed note, in API responses.
 
     `answer` is why it was declined, `addendum_id` the correction with which it was accepted.
@@ -84,7 +84,7 @@ class NoteAmendmentsResponseSchema(Schema):
     """
 
     note_id = fields.UUID(required=True)
-    requests = fields.List(fields.Nested(AmendmentRequestResponseSchema), required=True)
+    requests = fields.List(fields.Nested(AmendmentResponseSchema), required=True)
     version = fields.Integer(required=True)
 
 
