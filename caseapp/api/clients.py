@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from flask import abort, redirect, url_for
 from marshmallow import fields, validate
 
 from caseapp.api.blueprint import ApiBlueprint, ListQuerySchema, ListRequest, merge_changes
 from caseapp.api.serialization import build_serializer, to_json_types
+from caseapp.core.errors import NotFound
 from caseapp.core.pagination import page_in_memory
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
@@ -33,6 +36,13 @@ from caseapp.domain.clients.schemas import (
     EnteredClient,
     EnteredClientSchema,
 )
+from caseapp.domain.merges.operations import merge_clients
+from caseapp.domain.merges.queries import find_survivor, list_earlier_records, lock_merge
+from caseapp.domain.merges.schemas import (
+    EarlierRecordResponseSchema,
+    MergeIntoSchema,
+    NewMergeInto,
+)
 from caseapp.domain.screening.current import get_safety_state
 from caseapp.http.guard import current_actor, needs
 from caseapp.http.idempotency import run_api_once
@@ -45,6 +55,7 @@ if TYPE_CHECKING:
     from caseapp.domain.clients.care_team import Membership
     from caseapp.domain.clients.models import RememberedDevice
     from caseapp.domain.clients.search import ClientListItem
+    from caseapp.domain.merges.queries import EarlierRecord
 
 blueprint = ApiBlueprint(
     "clients",
@@ -105,9 +116,45 @@ def create_client(body: EnteredClient) -> dict[str, Any]:
 @needs(Action.CLIENT_READ)
 @blueprint.response_schema(ClientResponseSchema())
 def get_client(client_id: UUID) -> dict[str, Any]:
-    """Get one client."""
+    """Get one client; the address of a record that was merged leads to the one that stayed (301)."""
     actor = current_actor()
-    return _show_client(actor, client_id)
+    try:
+        return _show_client(actor, client_id)
+    except NotFound:
+        if (stays := find_survivor(actor, client_id)) is None:
+            raise
+    return abort(redirect(url_for(".get_client", client_id=stays), HTTPStatus.MOVED_PERMANENTLY))
+
+
+@blueprint.route("/clients/<uuid:client_id>/merge", "POST", error_statuses=(409,))
+@needs(Action.CLIENT_MERGE)
+@blueprint.response_schema(ClientResponseSchema())
+@blueprint.request_schema(MergeIntoSchema())
+@blueprint.requires_if_match
+def merge_client(client_id: UUID, body: NewMergeInto, version: int) -> dict[str, Any]:
+    """Merge the record of a client who was entered twice into another one, which is returned. It can't be undone.
+
+    What the two records say differently about safety, contact or access is made the same first: each reason says what.
+    """
+    actor = current_actor()
+    with transaction():
+        merge = lock_merge(actor, client_id, body.into_id)
+        stays = merge_clients(actor, merge, body.merge, version)
+    return _show_client(actor, stays)
+
+
+@blueprint.route("/clients/<uuid:client_id>/earlier-records")
+@needs(Action.SCREENING_READ)
+@blueprint.list_response_schema(EarlierRecordResponseSchema())
+@blueprint.query_params(ListQuerySchema())
+def list_earlier(client_id: UUID, query: ListRequest) -> Page[EarlierRecord]:
+    """List the records that were merged into a client's, oldest first: when, by whom and why."""
+    return page_in_memory(
+        list_earlier_records(current_actor(), client_id),
+        lambda one: (one.merged_at.isoformat(timespec="microseconds"), one.client_id.hex),
+        query.cursor,
+        query.limit,
+    )
 
 
 @blueprint.route("/clients/<uuid:client_id>", "PATCH")

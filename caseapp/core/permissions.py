@@ -39,6 +39,7 @@ class Action(StrEnum):
     HAND_OVER = "client.hand_over"
     COVER = "client.cover"
     TRANSFER = "client.transfer"
+    CLIENT_MERGE = "client.merge"
     CONTACT_CONFIRM = "contact.confirm"
     CONTACT_READ = "contact.read"
     CONTACT_WRITE = "contact.write"
@@ -133,6 +134,7 @@ CONFIRMED_ACTIONS = frozenset(
         Action.NOTE_SIGN,
         Action.NOTE_AMEND,
         Action.NOTE_MOVE,
+        Action.CLIENT_MERGE,
         Action.NOTE_COSIGN,
         Action.HOLD_RELEASE,
         Action.SCREENING_CORRECT,
@@ -230,6 +232,7 @@ ACTIONS_BY_ROLE: dict[Role, frozenset[Action]] = {
             Action.CONFLICT_READ,
             Action.CONFLICT_DECIDE,
             Action.HAND_OVER,
+            Action.CLIENT_MERGE,
             Action.NOTE_COSIGN,
             Action.NOTE_RETURN,
             Action.DENIAL_MANAGE,

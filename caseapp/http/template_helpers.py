@@ -84,6 +84,7 @@ MESSAGES = {
     ),
     "plan_brought": lazy_gettext("Draft saved. The last plan stands below yours."),
     "note_moved": lazy_gettext("Note moved. It is now in this client’s record."),
+    "clients_merged": lazy_gettext("Records merged. All cases are in this record now."),
     "note_discarded": lazy_gettext("Draft discarded."),
     "case_moved": lazy_gettext("Stage changed."),
     "case_closed": lazy_gettext("Case closed."),

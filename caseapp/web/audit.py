@@ -69,6 +69,7 @@ ACTION_LABELS = {
     Action.NOTE_WRITE: "Edited a note",
     Action.NOTE_SIGN: "Signed a note",
     Action.NOTE_AMEND: "Added to a signed note",
+    Action.CLIENT_MERGE: "Merged a client’s record with another one",
     Action.NOTE_MOVE: "Moved a note to another record",
     Action.NOTE_COSIGN: "Co-signed a note",
     Action.NOTE_RETURN: "Returned a note to its author",

@@ -42,6 +42,7 @@ from caseapp.domain.clients.schemas import (
     EnteredClientSchema,
 )
 from caseapp.domain.dashboard.case_page import get_case_overview
+from caseapp.domain.merges.queries import has_earlier_records
 from caseapp.domain.notes.sessions import count_sessions
 from caseapp.domain.screening.operations import set_manual_flag
 from caseapp.domain.screening.protocol import FLAG_LABELS, MANUAL_FLAGS
@@ -159,6 +160,7 @@ def details_page(context: CasePage, forms: Forms) -> str:
         members=members,
         offered_by=find_offering_coach(actor, members),
         matches=list_matches(actor, context.case.client_id) if may_compare else [],
+        has_earlier=has_earlier_records(context.case.client_id),
         groups=fact_groups(),
         suspended=list_suspended_assignments(actor, context),
         goals=GOALS,

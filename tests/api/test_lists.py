@@ -116,6 +116,15 @@ def make_consents(coach, supervisor, client_id):
         assert supervisor.post("/consent-texts", text).status_code == 201
 
 
+def merge_duplicates(coach, supervisor, client_id, name):
+    """Enter a client twice more, and merge these records into the client's."""
+    into = {"into_id": str(client_id), "reason": "She says that she called twice."}
+    for _ in range(2):
+        gone = builders.client(coach.actor, name, agreed=True)
+        merged = supervisor.post(f"/clients/{gone}/merge", into, version=etag({"version": 1}))
+        assert merged.status_code == 200, merged.get_json()
+
+
 @pytest.fixture
 def records(app, staff):
     """Create at least two records for every list."""
@@ -148,6 +157,7 @@ def records(app, staff):
         answer = coach.post(f"/clients/{made.client_id}/contacts", {"kind": kind})
         assert answer.status_code == 201
     make_consents(coach, supervisor, made.client_id)
+    merge_duplicates(coach, supervisor, made.client_id, name)
     for hour in (10, 11):
         note = {"format": "free", "session_at": f"2026-11-20T{hour}:00:00Z", "another": True}
         assert coach.post(f"/cases/{made.case_id}/notes", note).status_code == 201

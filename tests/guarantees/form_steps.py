@@ -308,6 +308,14 @@ def end_another_case(world):
     close_case(world)
 
 
+def enter_client_twice(world):
+    """Enter a client with a case, and once more without one."""
+    coach, name = world.actors["coach"], "Zita Twice"
+    stays = builders.case(coach, name)
+    gone = builders.client(coach, name, agreed=True)
+    world.own = world.own | {"client_id": gone, "number": stays.number}
+
+
 REACHED_BY = {
     "account.remove_passkey": add_passkey,
     "account.link_identity": name_provider,
@@ -331,6 +339,7 @@ REACHED_BY = {
     "holds.release": meet_release_conditions,
     "holds.release_named": meet_release_conditions,
     "safety_plans.show": remove_plan,
+    "merges.merge": enter_client_twice,
     "note_moves.move": open_another_case,
     "screenings.decide": let_sleep_last,
     "people.enable_person": let_colleague_leave,

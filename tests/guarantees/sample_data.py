@@ -496,6 +496,10 @@ BODIES: dict[str, dict[str, object]] = {
     f"POST {API}/cases/<uuid:case_id>/assignments/batch": {"slugs": [SLUG], "channel": "print"},
     f"POST {API}/assignments/<uuid:assignment_id>/replace": {"message": ""},
     f"POST {API}/clients/<uuid:client_id>/contact-confirmation": {"in_person": True},
+    f"POST {API}/clients/<uuid:client_id>/merge": {
+        "into_id": NOBODYS.hex,
+        "reason": "She called twice.",
+    },
     f"POST {API}/clients/<uuid:client_id>/contacts": {"kind": "no_show"},
     f"POST {API}/clients/<uuid:client_id>/disclosures": {
         "disclosed_on": "2026-05-14",

@@ -144,6 +144,8 @@ ONLY_ASKING = {
     "api_erasures.get_erasure",
     "holds.named_hold",
     "invitations.invite_page",
+    "merges.choose_record",
+    "merges.merge_page",
     "notes.new_note_page",
     "notes.sign_page",
     "screenings.correction_page",
@@ -181,6 +183,7 @@ OF_ALERTED = {
 }
 # What nobody reaches for another reason than access.
 NOT_THERE = {
+    "api_clients.merge_client": "missing",  # the body names nobody's record
     "api_me.unlink": "missing",  # nobody has linked an account
     "api_notes.move_note": "missing",  # the body names nobody's case
     "api_screenings.allow_handout": "missing",

@@ -80,6 +80,7 @@ COACH = EVERY_MEMBER_OF_STAFF | {
 SUPERVISOR = COACH | {
     "board.read",
     "client.hand_over",
+    "client.merge",
     "denial.manage",
     "consent_text.publish",
     "erasure.decide",

@@ -41,6 +41,7 @@ UNLOCKED = {
     "LockedHold": "caseapp.domain.screening.records.Hold",
     "LockedIntake": "caseapp.domain.intakes.schemas.IntakeRecord",
     "LockedMember": "caseapp.domain.users.models.User",
+    "LockedMerge": "caseapp.domain.merges.queries.Merge",
     "LockedNoteMove": "caseapp.domain.notes.records.NoteRecord",
     "LockedNote": "caseapp.domain.notes.records.NoteRecord",
     "LockedPlan": "caseapp.domain.safety_plans.schemas.PlanVersion",

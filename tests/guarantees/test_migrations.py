@@ -37,6 +37,9 @@ from caseapp.domain.clients.models import ENDLESS
 from caseapp.domain.clients.queries import lock_client, take_client_lock
 from caseapp.domain.followups.queries import list_client_followups
 from caseapp.domain.keys.queries import get_client_key
+from caseapp.domain.merges.operations import merge_clients
+from caseapp.domain.merges.queries import lock_merge
+from caseapp.domain.merges.schemas import NewMerge
 from caseapp.domain.models import METADATA
 from caseapp.domain.notes.move_operations import move_note
 from caseapp.domain.notes.move_queries import lock_note_move
@@ -414,6 +417,18 @@ def test_notes_that_were_moved_keep_their_moves(engine, app):
         downgrade(engine.url, "0057")
     assert differences(engine) == []
     assert get_note(coach, note_id).is_as_signed
+
+
+def test_clients_who_were_merged_keep_their_merge(engine, app):
+    supervisor, coach = staff.add("supervisor"), staff.add("coach", supervisor="supervisor")
+    gone, stays = (builders.client(coach, "Ines Okafor", agreed=True) for _ in range(2))
+    with transaction():
+        merge = lock_merge(supervisor, gone, stays)
+        merge_clients(supervisor, merge, NewMerge("She called twice."), 1)
+    db.session.remove()
+    with pytest.raises(RuntimeError, match="Clients were merged"):
+        downgrade(engine.url, "0072")
+    assert differences(engine) == []
 
 
 def test_hand_over_leaves_the_events_of_a_case_with_a_downgrade(engine, app):

@@ -143,6 +143,7 @@ PLAIN = {
         "consent_text.language",
         "consent_text.version",
         "consent_text.words",
+        "client.is_merged",
         "client.language",
         "client.name",
         "client.preferred_name",

@@ -43,6 +43,9 @@ from caseapp.domain.form_drafts.operations import save_form_draft
 from caseapp.domain.intakes.operations import decide_intake
 from caseapp.domain.intakes.queries import lock_intake
 from caseapp.domain.keys.writing import keep_in_session
+from caseapp.domain.merges.operations import merge_clients
+from caseapp.domain.merges.queries import lock_merge
+from caseapp.domain.merges.schemas import NewMerge
 from caseapp.domain.models import METADATA
 from caseapp.domain.notes.amendment_operations import decline_request, record_request
 from caseapp.domain.notes.amendment_schemas import NewAmendmentRequest
@@ -239,6 +242,14 @@ def move_a_note_here(coach, number):
         move_note(coach, lock_note_move(coach, note_id, number), new, 2)
 
 
+def merge_two_records(coach, supervisor):
+    """Merge the records of a client who was entered twice."""
+    gone, stays = (builders.client(coach, "Zita Twice", agreed=True) for _ in range(2))
+    with transaction():
+        new = NewMerge(f"{CANARY} called twice")
+        merge_clients(supervisor, lock_merge(supervisor, gone, stays), new, 1)
+
+
 def sign_and_correct(coach, supervisor, made, words):
     """Sign a note that needs a co-signature, return it and correct it."""
     with builders.supervised(coach):
@@ -268,6 +279,7 @@ def canaries(app, named_site):
         made = open_case(coach)
         builders.screen(coach, made.client_id, self_harm="concern", comment=CANARY)
     guard(team, made.number)
+    merge_two_records(coach, supervisor)
     with at(start - timedelta(days=12)):
         safety_plans.write(coach, made.client_id, text=CANARY, note=CANARY)
     with at(start - timedelta(days=11)):

@@ -13,6 +13,8 @@ WORDS = w.PROCESS_NOTE
 # What knows of process notes beside package and page: nothing that lists, exports, prints, logs or sends anything.
 KNOWING = {
     "caseapp/domain/keys/purposes.py",
+    "caseapp/domain/merges/operations.py",
+    "caseapp/domain/merges/treatments.py",
     "caseapp/domain/models.py",
     "caseapp/http/guard.py",
     "caseapp/web/__init__.py",

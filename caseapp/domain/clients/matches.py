@@ -98,11 +98,14 @@ def _hash_packages() -> str:
 
 
 def list_outdated_clients(after: UUID | None, limit: int) -> list[UUID]:
-    """List the next clients, in order of their ids, whose words and hashes were made by other rules; no erased ones."""
+    """List the next clients, in order of their ids, whose words and hashes were made by other rules.
+
+    Erased and merged ones are left out.
+    """
     query = (
         sa.select(Client.id)
         .join(ClientKey, ClientKey.client_id == Client.id)
-        .where(Client.compared_as.is_distinct_from(current_comparison()))
+        .where(~Client.is_merged, Client.compared_as.is_distinct_from(current_comparison()))
     )
     if after is not None:
         query = query.where(Client.id > after)
@@ -207,6 +210,27 @@ def adds_to(before: Identity, after: Identity) -> bool:
     if after.email and email_hash(after.email) != (before.email and email_hash(before.email)):
         return True
     return not phone_hashes(after.phone) <= phone_hashes(before.phone)
+
+
+def list_match_reasons(identity: Identity, client_id: UUID) -> set[str]:
+    """List all codes of MATCH_REASONS by which an identity fits one client, not only the strongest."""
+    typed, numbers = _type_names(identity), phone_hashes(identity.phone)
+    names = db.session.execute(
+        sa.select(NameHash.whose, NameHash.hash).where(NameHash.client_id == client_id)
+    ).all()
+    found = {
+        reason
+        for whose, value in names
+        for of, wanted in typed.items()
+        if value in wanted and (reason := REASONS.get((of, whose, wanted[value])))
+    }
+    address = db.session.scalar(sa.select(Client.email_hash).where(Client.id == client_id))
+    same_phone = sa.exists().where(PhoneHash.client_id == client_id, PhoneHash.hash.in_(numbers))
+    if (identity.email and address == email_hash(identity.email)) or db.session.scalar(
+        sa.select(same_phone)
+    ):
+        found.add("same_contact")
+    return found
 
 
 def find_matches_among(

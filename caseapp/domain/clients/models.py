@@ -69,6 +69,8 @@ class Client(Model):
     contact_confirmed_by: Mapped[UUID | None] = mapped_column(
         info=unconstrained("A foreign key would need a rebuilt table of clients on SQLite.")
     )
+    is_merged: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
+    """Whether the record was merged into that of another client, who has the cases now. It is never locked again."""
     created_at: Mapped[datetime]
     created_by: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"))
     version: Mapped[int] = mapped_column(default=1, info=between(1))

@@ -383,6 +383,8 @@ def refresh_hashes(client_id: UUID) -> None:
         .join(ClientKey, ClientKey.client_id == Client.id)
         .where(Client.id == client_id)
     ).one()
+    if client.is_merged:
+        return
     identity = identify(unseal_client(client, open_listed_client_key(wrapped, client_id)))
     _write_hashes(client_id, identity)
     matches = find_possible_matches(identity, exclude_id=client_id)
@@ -451,6 +453,8 @@ def send_client_mail(
     ).first()
     if row is None:
         raise NotFound
+    if row.Client.is_merged:
+        return False
     client = unseal_client(row.Client, open_client_key(row.wrapped, client_id, "client", client_id))
     language = client.language or get_practice_info().practice.language
     db.session.rollback()

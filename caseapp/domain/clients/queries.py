@@ -134,7 +134,10 @@ def take_lock_of_owner(column: QueryableAttribute[Any], value: UUID | str) -> No
     if db.engine.dialect.name == "sqlite":
         return
     db.session.flush()
-    locked.update(run(_select_owner_for_lock(column), value=value).scalars())
+    owner = _select_owner_for_lock(column)
+    # Whoever waited while the owner was merged finds nobody, and the other client with the next statement.
+    found = run(owner, value=value).scalars().all() or run(owner, value=value).scalars().all()
+    locked.update(found)
     db.session.expire_all()
 
 
@@ -145,7 +148,7 @@ def _select_owner_for_lock(column: QueryableAttribute[Any]) -> sa.Select[UUID]:
     if record is not Client:
         found = Client.id == sa.select(record.client_id).where(found).scalar_subquery()
     # A reference to the client from a new row doesn't wait for this lock.
-    return sa.select(Client.id).where(found).with_for_update(key_share=True)
+    return sa.select(Client.id).where(found, ~Client.is_merged).with_for_update(key_share=True)
 
 
 @dataclass(frozen=True)

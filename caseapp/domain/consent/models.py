@@ -8,7 +8,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from caseapp.core.database import APPEND_ONLY, Model, between, one_of
+from caseapp.core.database import APPEND_ONLY, GUARDED, Model, between, one_of
 from caseapp.core.i18n import LANGUAGES
 from caseapp.core.ids import new_id
 from caseapp.domain.consent.codes import IN_ERROR, KIND_LABELS, MAX_TEXT
@@ -35,6 +35,7 @@ class ConsentText(Model):
 class Consent(Model):
     """An entry about a client's consent: given or withdrawn on a day. Triggers refuse every change.
 
+    It only follows a client who is merged into another one.
     `text_id` is the text that the client agreed to; None for a withdrawal, and where the practice had published none.
     How the client said it, and who told whom about a withdrawal, are sealed together in `content`. What intake
     recorded stays in `Client.consent_on` and `Client.consent_method`. An entry of the kind `in_error` says that the one
@@ -45,7 +46,7 @@ class Consent(Model):
     __table_args__ = (
         sa.Index("ix_consent_client", "client_id", "recorded_at", "id"),
         sa.UniqueConstraint("corrects_id"),
-        {"info": APPEND_ONLY},
+        {"info": GUARDED},
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)

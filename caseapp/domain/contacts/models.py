@@ -8,13 +8,13 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from caseapp.core.database import APPEND_ONLY, Model, one_of
+from caseapp.core.database import GUARDED, Model, one_of
 from caseapp.core.ids import new_id
 from caseapp.domain.contacts.codes import IN_ERROR, KIND_LABELS, NO_SHOW
 
 
 class Contact(Model):
-    """An entry in a client's contact log. Triggers refuse every change.
+    """An entry in a client's contact log. Triggers refuse every change but that it follows a client who is merged.
 
     An entry of the kind `in_error` says that the one in `corrects_id` was recorded in error; each can be once. How it
     happened, who cancelled and what somebody wrote are sealed together in `content`.
@@ -31,7 +31,7 @@ class Contact(Model):
             postgresql_where=sa.text(f"kind = '{NO_SHOW}'"),
         ),
         sa.UniqueConstraint("corrects_id"),
-        {"info": APPEND_ONLY},
+        {"info": GUARDED},
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)

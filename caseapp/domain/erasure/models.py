@@ -19,7 +19,8 @@ class Erasure(Model):
 
     Who the client was it never says. `counts` are the numbers of rows by area, `vault_keys` the ids of the vault keys
     that were listed then: as long as the operator keeps one of them, an earlier copy of the database opens.
-    `keys_gone_at` is when none of them was listed any more. The row stays for ever, also when clients are merged.
+    `keys_gone_at` is when none of them was listed any more. The row stays for ever. A merge is refused while one
+    of the two clients has a request that waits; an erasure erases what was merged into the record too.
     """
 
     __tablename__ = "erasure"

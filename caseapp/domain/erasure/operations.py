@@ -13,7 +13,7 @@ from caseapp.core.clock import now
 from caseapp.core.database import db, empty_journal
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
-from caseapp.core.transaction import after_commit
+from caseapp.core.transaction import after_commit, locked_clients
 from caseapp.core.vault import SealBroken, vault_key_ids
 from caseapp.domain.audit.operations import record
 from caseapp.domain.audit.tombstones import TombstoneBroken, add_tombstones
@@ -30,6 +30,7 @@ from caseapp.domain.erasure.rules import (
 from caseapp.domain.erasure.schemas import hash_certificate
 from caseapp.domain.erasure.treatments import erase_rows
 from caseapp.domain.keys.queries import get_client_key
+from caseapp.domain.merges.queries import list_merged
 from caseapp.domain.screening.current import get_current_safety
 from caseapp.domain.screening.marks import list_marked, remove_marks
 
@@ -99,6 +100,7 @@ def erase_record(actor: Actor, erasure: LockedErasure) -> None:
     row.counts = _erase(erasure.record.key)
     row.vault_keys = [*vault_key_ids()]
     _decide(actor, row, DONE)
+    _erase_merged(actor, row)
     _record(actor, Action.ERASURE_DECIDE, row)
     after_commit(_finish)
 
@@ -159,6 +161,31 @@ def _erase(key: DataKey) -> dict[str, int]:
     with suppress(SealBroken):
         remove_marks(list_marked(get_current_safety(key).state, key.client_id), key.client_id)
     return erase_rows(key.client_id)
+
+
+def _erase_merged(actor: Actor, row: Erasure) -> None:
+    """Erase the records that were merged into an erased one, each with a certificate and a tombstone of its own.
+
+    An earlier database may still have them, from before the merge.
+    """
+    for client_id in list_merged(row.client_id):
+        # Nobody finds the record, so nobody else changes it.
+        locked_clients().add(client_id)
+        merged = Erasure(
+            id=new_id(),
+            client_id=client_id,
+            ground=row.ground,
+            state=DONE,
+            requested_at=row.requested_at,
+            requested_by=row.requested_by,
+            decided_at=row.decided_at,
+            decided_by=row.decided_by,
+            counts=_erase(get_client_key(client_id)),
+            vault_keys=row.vault_keys,
+        )
+        db.session.add(merged)
+        db.session.flush()
+        _record(actor, Action.ERASURE_DECIDE, merged)
 
 
 def _decide(actor: Actor, row: Erasure, state: str) -> None:

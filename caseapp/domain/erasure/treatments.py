@@ -78,6 +78,7 @@ TREATMENTS: dict[str, Treatment] = {
         contact_confirmed_at=None,
         contact_confirmed_by=None,
     ),
+    "client_merge": _sealed("identity"),
     "client_name_word": _deleted("identity"),
     "name_hash": _deleted("identity"),
     "phone_hash": _deleted("identity"),

@@ -55,33 +55,10 @@ def move_note(
     found = get_note(actor, row.id)
     facts = find_move_facts(found, case.client_id, case.status)
     check_move(actor, move, found, facts, find_former_clients(found, case.client_id), new)
-    moved = NoteMove(
-        new_id(),
-        row.id,
-        row.moves + 1,
-        former.id,
-        row.case_id,
-        case.client_id,
-        case.id,
-        row.addenda,
-        now(),
-        actor.id,
-        actor.role.value,
-        get_practice_info().practice.zone,
-    )
-    # The database lets a signed note change only for a move that it has.
-    _store_move(moved, new.reason, case.key)
     set_committed_value(row, "version", expected_version)
     if row.status == "draft":
         discard_copied(move.note)
-    for column in ("sections", "draft_screening"):
-        if (sealed := getattr(row, column)) is not None:
-            sealed = reseal_bytes(Note.__tablename__, column, row.id, sealed, former.key, case.key)
-            setattr(row, column, sealed)
-    row.client_id, row.case_id, row.moves = case.client_id, case.id, moved.seq
-    db.session.flush()
-    _take_addenda_along(moved, former.key, case.key)
-    _take_review_along(moved, former.key, case.key)
+    _file(actor, row, case.id, new.reason, former.key, case.key)
     for client_id, where in ((former.id, "away"), (case.client_id, "here")):
         details = {"moved": where}
         record(actor, Action.NOTE_MOVE, "note", row.id, client_id=client_id, details=details)
@@ -89,6 +66,44 @@ def move_note(
         take_texts_along(row.id, former.key, case.key)
         _record_opening_answers(actor, row.id)
     return get_note(actor, row.id)
+
+
+def file_with_client(actor: Actor, row: Note, reason: str, key: DataKey, other: DataKey) -> None:
+    """File a note of a client who is being merged with the client who stays, in its case, which moves too.
+
+    The caller holds the locks of both clients.
+    """
+    _file(actor, row, row.case_id, reason, key, other)
+
+
+def _file(
+    actor: Actor, row: Note, case_id: UUID, reason: str, key: DataKey, other: DataKey
+) -> None:
+    """File a note with its addenda and its review in a case of another client, sealed under that client's key."""
+    moved = NoteMove(
+        new_id(),
+        row.id,
+        row.moves + 1,
+        key.client_id,
+        row.case_id,
+        other.client_id,
+        case_id,
+        row.addenda,
+        now(),
+        actor.id,
+        actor.role.value,
+        get_practice_info().practice.zone,
+    )
+    # The database lets a signed note change only for a move that it has.
+    _store_move(moved, reason, other)
+    for column in ("sections", "draft_screening"):
+        if (sealed := getattr(row, column)) is not None:
+            sealed = reseal_bytes(Note.__tablename__, column, row.id, sealed, key, other)
+            setattr(row, column, sealed)
+    row.client_id, row.case_id, row.moves = other.client_id, case_id, moved.seq
+    db.session.flush()
+    _take_addenda_along(moved, key, other)
+    _take_review_along(moved, key, other)
 
 
 def _record_opening_answers(actor: Actor, note_id: UUID) -> None:

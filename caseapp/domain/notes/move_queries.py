@@ -139,12 +139,13 @@ def list_blockers_of_move(actor: Actor, note: NoteRecord, other: CaseContext) ->
 def list_moved_away(case_id: UUID) -> list[MovedAway]:
     """List the notes that were moved from a case into other records, the oldest move first.
 
-    The caller has already found the case for the actor. Where to and what they say isn't part of it.
+    Those that stayed in the case, whose client was merged into another one, are no such notes. The caller has already
+    found the case for the actor. Where to and what they say isn't part of it.
     """
     rows = db.session.execute(
         sa.select(NoteMove.id, NoteMove.moved_at, User.name)
         .join(User, User.id == NoteMove.moved_by)
-        .where(NoteMove.from_case_id == case_id)
+        .where(NoteMove.from_case_id == case_id, NoteMove.case_id != case_id)
         .order_by(NoteMove.moved_at, NoteMove.id)
     )
     return [MovedAway(*row) for row in rows]

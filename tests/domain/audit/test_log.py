@@ -69,6 +69,9 @@ from caseapp.domain.erasure.queries import lock_record_of
 from caseapp.domain.followups.operations import complete_followup, create_followup
 from caseapp.domain.followups.queries import lock_followup
 from caseapp.domain.followups.schemas import NewFollowUp
+from caseapp.domain.merges.operations import merge_clients
+from caseapp.domain.merges.queries import lock_merge
+from caseapp.domain.merges.schemas import NewMerge
 from caseapp.domain.notes.amendment_operations import record_request
 from caseapp.domain.notes.amendment_schemas import NewAmendmentRequest
 from caseapp.domain.notes.cosign_operations import cosign_note, return_note
@@ -179,6 +182,7 @@ def changes(team):
         moving, ending = builders.case(coach), builders.case(coach)
         builders.screen(coach, held.client_id, self_harm="concern")
         bare, apart = builders.client(coach), builders.client(coach)
+        twins = [builders.client(coach, "Zita Rang", agreed=True) for _ in range(2)]
     with at(start + timedelta(days=10)):
         complete_all(coach, held.client_id)
     for case in (made, held, moving):
@@ -323,6 +327,12 @@ def changes(team):
                 lock_note_move(coach, signed, moving.number),
                 NewNoteMove("Written for somebody else, Ring me."),
                 get_note(coach, signed).version,
+            ),
+        ),
+        (
+            "client.merge",
+            lambda: merge_clients(
+                supervisor, lock_merge(supervisor, *twins), NewMerge("She told me herself."), 1
             ),
         ),
         (

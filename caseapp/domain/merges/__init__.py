@@ -1,0 +1,1 @@
+"""Merging the records of a client who was entered twice."""

@@ -1,0 +1,306 @@
+"""Rules for merging the records of a client who was entered twice. Pure functions.
+
+A merge can't be undone, so it decides nothing by itself: whatever the two records say differently about safety, contact
+or access is made the same by people first. Product proposals, awaiting sign-off; those about safety clinical sign-off.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from caseapp.core.errors import Reason, refuse_for
+from caseapp.core.text import fold_for_search
+from caseapp.domain.clients.rules import ONLY_COVERS
+from caseapp.domain.clients.schemas import CHANNELS
+from caseapp.domain.screening.protocol import (
+    CIRCUMSTANCES,
+    FEAR_AT_HOME,
+    FLAG_LABELS,
+    ITEMS_BY_KEY,
+    Level,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import date, datetime
+    from uuid import UUID
+
+    from caseapp.domain.clients.queries import ClientRecord
+    from caseapp.domain.merges.queries import LockedMerge
+    from caseapp.domain.screening.records import Answer, Raised
+    from caseapp.domain.screening.state import DerivedState
+
+PARTNER_REASONS = frozenset(
+    {"is_partner", "has_partner", "similar_to_partner", "has_similar_partner"}
+)
+"""The codes of MATCH_REASONS by which two clients may be a couple."""
+KEEP_OTHER = "Or keep that record, and merge the other one into it."
+
+SAME_CLIENT = Reason(
+    "merge_same_client", "This is the same record.", "Choose a case of another client."
+)
+COUPLE = Reason(
+    "merge_couple",
+    "One of the two is named as the other’s partner, or somebody with a similar name is. They may be two people.",
+    "If that is wrong, correct the partner’s name under Details first.",
+)
+NOT_ALIKE = Reason(
+    "merge_not_alike",
+    "Neither the names nor the email addresses or phone numbers of the two match.",
+    "Check that you chose the right record. If they are one person, correct the details first.",
+)
+TWO_OPEN_CASES = Reason(
+    "merge_two_open_cases", "Both records have an open case.", "Close one of the two first."
+)
+OTHER_COACH = Reason(
+    "merge_other_coach",
+    "The record that goes has a coach who doesn’t coach the client of the record that stays.",
+    "Hand that client over to the coach of the other record first.",
+)
+DENIED = Reason(
+    "merge_access_denied",
+    "Somebody must not see one of the two records.",
+    "Record the same for the other one first. If you can’t find it, ask another supervisor.",
+)
+EMERGENCY = Reason(
+    "merge_emergency_access",
+    "Emergency access to one of the two records still runs, or waits for its review.",
+    "Wait until it has ended and was reviewed.",
+)
+UNDECIDED = Reason(
+    "merge_undecided_conflict",
+    "The record that goes may conflict with that of a third client, about which nobody has decided.",
+    "Decide about it first, under Details of its case.",
+)
+ERASURE = Reason(
+    "merge_erasure",
+    "Somebody has requested that one of the two records is erased.",
+    "Wait until that is decided, or withdraw the request.",
+)
+DRAFT = Reason(
+    "merge_draft",
+    "There is a draft of a note in the record that goes.",
+    "Its author signs, moves or discards it first.",
+)
+ASSIGNING = Reason(
+    "merge_waiting_handout",
+    "A handout for several clients is being assigned to the record that goes.",
+    "Wait until that is done.",
+)
+PRIVATE_WRITING = Reason(
+    "merge_private_writing",
+    "The client has written in the portal of the record that goes. Only they can open what they didn’t share.",
+    "Keep that record, and merge the other one into it.",
+)
+PARTNER = Reason(
+    "merge_other_partner",
+    "The record that goes names a partner whom the record that stays doesn’t name.",
+    "Write the partner’s name in the record that stays, so that conflicts are found. If only one of two names is "
+    "right, correct the other.",
+)
+WITHDRAWN = Reason(
+    "merge_consent_withdrawn",
+    "Consent was withdrawn in the record that goes, and not in the record that stays.",
+    "Record the withdrawal there first. If the client has given consent since, record that in the record that goes.",
+)
+SAFE_CONTACT = Reason(
+    "merge_safe_contact",
+    "The record that goes has a safe time, code word or warning where the record that stays has none.",
+    "Ask the client, and write it in the record that stays.",
+)
+PLAN = Reason(
+    "merge_safety_plan",
+    "The newest safety plan is in the record that goes, and plans don’t move.",
+    f"Write it in the record that stays. {KEEP_OTHER}",
+)
+
+
+@dataclass(frozen=True)
+class MergedRecord:
+    """What a merge depends on in one of the two records.
+
+    `coaches` are the coaches with an active account, `denied` whoever must not see the client. `has_emergency` tells
+    that emergency access runs or waits for its review, `has_private_writing` that there is something only the client
+    can open, and `has_undecided` that nobody has decided about a possible conflict with a third client. `plan_at` is
+    when the newest safety plan was written.
+    """
+
+    client: ClientRecord
+    safety: DerivedState
+    coaches: frozenset[UUID]
+    denied: frozenset[UUID]
+    is_responsible: bool
+    has_open_case: bool
+    has_emergency: bool
+    has_erasure: bool
+    has_draft: bool
+    has_waiting_handout: bool
+    has_private_writing: bool
+    has_undecided: bool
+    plan_at: datetime | None
+
+
+@dataclass(frozen=True)
+class MergeFacts:
+    """The record that goes and the one that stays, and the codes of MATCH_REASONS by which they match."""
+
+    gone: MergedRecord
+    stays: MergedRecord
+    reasons: frozenset[str]
+
+
+def list_merge_blockers(facts: MergeFacts) -> list[Reason]:
+    """List why a supervisor who sees both records can't merge the one into the other; empty when they can."""
+    gone, stays = facts.gone, facts.stays
+    if gone.client.id == stays.client.id:
+        return [SAME_CLIENT]
+    found = [
+        reason
+        for reason, applies in (
+            (COUPLE, not PARTNER_REASONS.isdisjoint(facts.reasons)),
+            (NOT_ALIKE, not facts.reasons),
+            (ONLY_COVERS, not (gone.is_responsible and stays.is_responsible)),
+            (TWO_OPEN_CASES, gone.has_open_case and stays.has_open_case),
+            (OTHER_COACH, not gone.coaches <= stays.coaches),
+            (DENIED, gone.denied != stays.denied),
+            (EMERGENCY, gone.has_emergency or stays.has_emergency),
+            (ERASURE, gone.has_erasure or stays.has_erasure),
+            (UNDECIDED, gone.has_undecided),
+            (DRAFT, gone.has_draft),
+            (ASSIGNING, gone.has_waiting_handout),
+            (PRIVATE_WRITING, gone.has_private_writing),
+        )
+        if applies
+    ]
+    return [
+        *found,
+        *list_detail_differences(gone.client, stays.client),
+        *list_lost_plans(gone.plan_at, stays.plan_at),
+        *list_lost_safety(gone.safety, stays.safety),
+    ]
+
+
+def list_detail_differences(gone: ClientRecord, stays: ClientRecord) -> list[Reason]:
+    """List what the details of the record that goes say more strictly than those of the record that stays.
+
+    Ways of contact stay safe only where both records call them so, and nothing that protects the client is lost.
+    """
+    found = []
+    partner = fold_for_search(gone.partner_name or "")
+    if partner and partner != fold_for_search(stays.partner_name or ""):
+        found.append(PARTNER)
+    if gone.consent_withdrawn_on and not stays.consent_withdrawn_on:
+        found.append(WITHDRAWN)
+    only_there = [
+        label
+        for channel, label in CHANNELS.items()
+        if stays.safe.allows(channel) and not gone.safe.allows(channel)
+    ]
+    if only_there:
+        found.append(
+            Reason(
+                "merge_unsafe_channel",
+                f"Only the record that stays calls this safe: {', '.join(map(str, only_there))}.",
+                "Ask the client, and make the safe ways of contact the same in both records.",
+            )
+        )
+    if any(
+        getattr(gone.safe, name) and not getattr(stays.safe, name)
+        for name in ("times", "code_word", "warning")
+    ):
+        found.append(SAFE_CONTACT)
+    return found
+
+
+def list_lost_plans(gone_at: datetime | None, stays_at: datetime | None) -> list[Reason]:
+    """Say so when the newest safety plan would stay behind."""
+    return [PLAN] if gone_at and (stays_at is None or stays_at < gone_at) else []
+
+
+def list_lost_safety(gone: DerivedState, stays: DerivedState) -> list[Reason]:
+    """List what counts in the record that goes and would not count as strictly afterwards.
+
+    Safety events are chained and stay behind, so the record that stays has to be the stricter one in everything: it
+    has each open hold, without an exception, each active flag and each current circumstance. Each item at watch or
+    above is at least as high there, or was asked there since, as the protocol lets an answer lower another one; and
+    it has lasted there for as long.
+    """
+    holds = {hold.kind for hold in stays.holds if not hold.allowed_handout}
+    flags = {flag.kind for flag in stays.flags}
+    lost = [
+        *(f"an open {hold.kind} hold" for hold in gone.holds if hold.kind not in holds),
+        *(f"the flag “{FLAG_LABELS[flag.kind]}”" for flag in gone.flags if flag.kind not in flags),
+        *(
+            f"the circumstance “{CIRCUMSTANCES[key].label}”"
+            for key in gone.circumstances
+            if key not in stays.circumstances
+        ),
+    ]
+    found = [_loses(lost, "Record the same in the record that stays.")] if lost else []
+    weaker = [
+        key
+        for key, answer in gone.answers.items()
+        if answer.level >= Level.WATCH and not _covers(key, stays.answers.get(key), answer)
+    ]
+    if weaker:
+        found.append(
+            _loses(
+                _label(weaker),
+                "Record a screening with an answer to it in the record that stays, with the client alone.",
+            )
+        )
+    shorter = [
+        key
+        for key, raised in gone.raised.items()
+        if key not in weaker and _lasts_less(stays.raised.get(key), raised)
+    ]
+    if shorter:
+        found.append(
+            _loses(
+                [f"since when there has been this: {label}" for label in _label(shorter)],
+                "Record a screening in the record that stays, and say there since when it has lasted.",
+            )
+        )
+    return found
+
+
+def _loses(what: Iterable[str], way_out: str) -> Reason:
+    message = f"Only the record that goes has {', '.join(what)}."
+    return Reason("merge_loses_safety", message, f"{way_out} {KEEP_OTHER}")
+
+
+def _label(keys: Iterable[str]) -> list[str]:
+    wanted = {*keys}
+    return [str(item.label) for key, item in ITEMS_BY_KEY.items() if key in wanted]
+
+
+def _covers(key: str, answer: Answer | None, before: Answer) -> bool:
+    """Tell whether an answer in the record that stays is as high as the other one, or newer and asked properly."""
+    if answer is None:
+        return False
+    is_newer = answer.session_at > before.session_at
+    return answer.level >= before.level or (
+        is_newer and (answer.asked_alone or key != FEAR_AT_HOME)
+    )
+
+
+def _lasts_less(other: Raised | None, raised: Raised) -> bool:
+    """Tell whether an item that is raised in both records began later in the one that stays.
+
+    Where it isn't raised there, a newer answer has ended it: `_covers` tells that.
+    """
+    return other is not None and _begin(other) > _begin(raised)
+
+
+def _begin(raised: Raised) -> date:
+    return min(filter(None, (raised.began_at.date(), raised.reported_since)))
+
+
+def check_merge(merge: LockedMerge, facts: MergeFacts) -> None:
+    """Check that two records can be merged, as they were found after the locks of both.
+
+    Raises RuleBroken.
+    """
+    assert facts.stays.client == merge.stays.record  # noqa: S101 - the caller has read what it has locked
+    refuse_for(list_merge_blockers(facts))
