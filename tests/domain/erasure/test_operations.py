@@ -35,6 +35,9 @@ from caseapp.domain.erasure.treatments import TREATMENTS, is_about
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.operations import rewrap_client_keys, rewrap_ring
 from caseapp.domain.keys.queries import load_ring
+from caseapp.domain.merges.operations import merge_clients
+from caseapp.domain.merges.queries import lock_merge
+from caseapp.domain.merges.schemas import NewMerge
 from caseapp.domain.models import METADATA
 from caseapp.domain.process_notes.operations import save_process_note
 from caseapp.domain.process_notes.queries import lock_process_note
@@ -120,6 +123,24 @@ def rows_about(client_id):
         if found.how != "kept"
     }
     return {name: count for name, count in counts.items() if count}
+
+
+@pytest.mark.both
+def test_what_was_merged_into_a_record_is_erased_with_it(folder, team):
+    """An earlier copy of the database may have it, from before the merge: it has a tombstone of its own."""
+    coach, supervisor = team["coach"], team["supervisor"]
+    made = builders.case(coach, "Zita Twice")
+    gone = builders.client(coach, "Zita Twice", agreed=True)
+    builders.screen(coach, gone)
+    with transaction():
+        merge = lock_merge(supervisor, gone, made.client_id)
+        merge_clients(supervisor, merge, NewMerge("She called twice."), 1)
+    with transaction():
+        ended = {"status": "closed", "closed_at": now(), "outcome": "other"}
+        db.session.execute(sa.update(Case).where(Case.id == made.case_id).values(ended))
+    decide(erase_record, supervisor, request(coach, made))
+    assert db.session.scalars(sa.select(ClientKey.client_id)).all() == []
+    assert {one["client"] for one in read_tombstones()} == {gone.hex, made.client_id.hex}
 
 
 @pytest.mark.both

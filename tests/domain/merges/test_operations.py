@@ -31,6 +31,7 @@ from caseapp.domain.contacts.schemas import NewContact
 from caseapp.domain.disclosures.operations import record_disclosure
 from caseapp.domain.disclosures.queries import list_disclosures
 from caseapp.domain.disclosures.schemas import NewDisclosure
+from caseapp.domain.erasure.models import Erasure
 from caseapp.domain.followups.queries import list_client_followups
 from caseapp.domain.form_drafts.models import FormDraft
 from caseapp.domain.form_drafts.operations import save_form_draft
@@ -194,6 +195,8 @@ def test_what_keeps_two_records_apart_is_found(team):
         lock_client(coach, case.client_id)
         lock_client(coach, third)
         session.execute(sa.update(PossibleConflict).values(decided_at=None, decided_by=None))
+        asked = {"requested_at": now(), "requested_by": coach.id}
+        session.add(Erasure(client_id=case.client_id, ground="client", state="requested", **asked))
         session.add(
             FormDraft(
                 author_id=case.client_id,
@@ -211,6 +214,7 @@ def test_what_keeps_two_records_apart_is_found(team):
         "merge_two_open_cases",
         "merge_access_denied",
         "merge_emergency_access",
+        "merge_erasure",
         "merge_undecided_conflict",
         "merge_draft",
         "merge_private_writing",
