@@ -80,7 +80,7 @@ PAGES = {
     "invitations.invite_page": 13,
     "invitations.new_codes_page": 5,
     "merges.choose_record": 6,
-    "merges.earlier_records": 9,
+    "merges.earlier_records": 10,
     "merges.merge_page": 26,
     "note_moves.choose_record": 5,
     "note_moves.move_page": 9,

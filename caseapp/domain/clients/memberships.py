@@ -140,6 +140,12 @@ def end_covers_of(client_id: UUID) -> None:
     )
 
 
+def end_care_team(client_id: UUID) -> None:
+    """End every membership of a locked client's care team, also those that have not begun: the record is no more."""
+    end_covers_of(client_id)
+    end_memberships((CareTeamMember.client_id == client_id, CareTeamMember.ends_at > now()), now())
+
+
 def withdraw_offers(actor: Actor, client_id: UUID, to_id: UUID | None = None) -> None:
     """Withdraw the offer of a locked client to a colleague, if there is one; only one to `to_id`, if that is given."""
     found = [Transfer.client_id == client_id]

@@ -17,9 +17,8 @@ from caseapp.core.vault import combine_keys, reseal_bytes, seal
 from caseapp.domain.assignments.models import Assignment
 from caseapp.domain.audit.operations import record
 from caseapp.domain.auth.models import PortalAccess
-from caseapp.domain.clients.memberships import end_covers_of, end_memberships, withdraw_offers
+from caseapp.domain.clients.memberships import end_care_team, withdraw_offers
 from caseapp.domain.clients.models import (
-    CareTeamMember,
     Client,
     ClientNameWord,
     NameHash,
@@ -169,9 +168,7 @@ def _move_conflicts(gone_id: UUID, stays_id: UUID) -> None:
 def _end_access(actor: Actor, gone_id: UUID) -> None:
     """End who sees the record that went, and the client's way into the portal by it."""
     withdraw_offers(actor, gone_id)
-    end_covers_of(gone_id)
-    runs = (CareTeamMember.client_id == gone_id, CareTeamMember.ends_at > now())
-    end_memberships(runs, now())
+    end_care_team(gone_id)
     db.session.execute(sa.delete(PortalAccess).where(PortalAccess.client_id == gone_id))
     end_all_sessions(gone_id)
     forget_devices(gone_id)
