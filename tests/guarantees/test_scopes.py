@@ -52,6 +52,7 @@ UNASKED = {
     "account:write": {"/me/identity/unlink"},
     "clients:write": {
         "/cases/<uuid:case_id>/copies",
+        "/clients/<uuid:client_id>/merge",
         "/consent-texts",
         "/holds/<uuid:hold_id>/release",
         "/notes/<uuid:note_id>/move",
