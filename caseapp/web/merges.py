@@ -11,15 +11,18 @@ from caseapp.core.permissions import Action
 from caseapp.core.transaction import reading_for_change
 from caseapp.domain.cases.queries import CaseFilter, list_cases
 from caseapp.domain.clients.queries import get_client_record
+from caseapp.domain.dashboard.timeline_events import HOLD_LABELS
 from caseapp.domain.merges.operations import merge_clients
 from caseapp.domain.merges.queries import (
     LockedMerge,
     Merge,
     get_merge,
-    list_earlier_records,
+    list_earlier_contents,
     lock_merge,
 )
 from caseapp.domain.merges.schemas import MergeSchema, NewMerge
+from caseapp.domain.safety_plans.codes import CHANGE_LABELS
+from caseapp.domain.screening.protocol import FLAG_LABELS, ITEMS_BY_KEY
 from caseapp.http.forms import Body, Done, FormPage, Forms, Sent
 from caseapp.http.guard import current_actor, needs
 from caseapp.web.case_header import load_case_context
@@ -88,7 +91,14 @@ def merge(locked: LockedMerge, new: NewMerge, sent: Sent) -> Done:
 def earlier_records(number: str) -> ResponseReturnValue:
     """Show what has stayed behind in the records that were merged into a client's."""
     context = load_case_context(number)
-    records = list_earlier_records(current_actor(), context.case.client_id)
+    found = list_earlier_contents(current_actor(), context.case.client_id)
     return render_template(
-        "merges/earlier_records.html", context=context, tab="Details", records=records
+        "merges/earlier_records.html",
+        context=context,
+        tab="Details",
+        found=found,
+        hold_labels=HOLD_LABELS,
+        flag_labels=FLAG_LABELS,
+        items_by_key=ITEMS_BY_KEY,
+        change_labels=CHANGE_LABELS,
     )

@@ -18,7 +18,8 @@ def test_supervisor_merges_a_client_and_the_old_address_leads_to_the_other(coach
     same = supervisor.post(here, body | {"into_id": str(gone)}, version='"1"')
     assert assert_refused(same) == ["merge_same_client"]
     assert coach.get(f"/clients/{gone}").status_code == 200
-    merged = supervisor.post(here, body, version='"1"')
+    assert assert_refused(supervisor.post(here, body, version='"1"')) == ["merge_decided_conflict"]
+    merged = supervisor.post(here, body | {"despite_decision": True}, version='"1"')
     assert merged.status_code == 200
     assert merged.get_json()["id"] == str(stays.client_id)
     moved = coach.get(f"/clients/{gone}")

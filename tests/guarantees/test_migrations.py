@@ -424,7 +424,8 @@ def test_clients_who_were_merged_keep_their_merge(engine, app):
     gone, stays = (builders.client(coach, "Ines Okafor", agreed=True) for _ in range(2))
     with transaction():
         merge = lock_merge(supervisor, gone, stays)
-        merge_clients(supervisor, merge, NewMerge("She called twice."), 1)
+        why = NewMerge("She called twice.", despite_decision=True)
+        merge_clients(supervisor, merge, why, 1)
     db.session.remove()
     with pytest.raises(RuntimeError, match="Clients were merged"):
         downgrade(engine.url, "0072")

@@ -246,7 +246,7 @@ def merge_two_records(coach, supervisor):
     """Merge the records of a client who was entered twice."""
     gone, stays = (builders.client(coach, "Zita Twice", agreed=True) for _ in range(2))
     with transaction():
-        new = NewMerge(f"{CANARY} called twice")
+        new = NewMerge(f"{CANARY} called twice", despite_decision=True)
         merge_clients(supervisor, lock_merge(supervisor, gone, stays), new, 1)
 
 

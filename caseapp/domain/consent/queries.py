@@ -110,12 +110,15 @@ def counts(entry: type[Consent]) -> sa.ColumnElement[bool]:
     )
 
 
-def list_counting(client_id: UUID) -> list[tuple[bool, int, date]]:
-    """List the entries that count of a client who is locked, as `rules.derive_standing` takes them."""
+def list_counting(*client_ids: UUID) -> list[tuple[bool, int, date]]:
+    """List the entries that count of a client, or of two who may be merged, as `rules.derive_standing` takes them.
+
+    Whoever changes something by them has locked the clients.
+    """
     rows = db.session.execute(
         sa.select(Consent.kind, ConsentText.version, Consent.happened_on)
         .outerjoin(ConsentText, ConsentText.id == Consent.text_id)
-        .where(Consent.client_id == client_id, counts(Consent))
+        .where(Consent.client_id.in_(client_ids), counts(Consent))
         .order_by(Consent.recorded_at, Consent.id)
     )
     return [(kind == GIVEN, version or 0, day) for kind, version, day in rows]

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from caseapp.domain.notes.amendment_records import AmendmentRequest
     from caseapp.domain.notes.records import NoteRecord, ReturnRecord
 
+# Merges belong to a package above this one; here only whether there was one is read.
+MERGE = sa.table("client_merge", sa.column("into_id", sa.Uuid))
 MAX_NOTES = 40
 """So many notes take about four seconds to lay out; the design of the record has the figures."""
 MAX_EVENTS = 200
@@ -103,6 +105,11 @@ def make_record_pdf(actor: Actor, context: CaseContext, filters: TimelineFilter)
 def _looks_after(actor: Actor, context: CaseContext) -> bool:
     of_client = sa.select(Client.id).where(Client.id == context.case.client_id)
     return db.session.scalar(of_client.where(looks_after_client(actor, Client.id))) is not None
+
+
+def _has_earlier_records(context: CaseContext) -> bool:
+    found = sa.exists().where(MERGE.c.into_id == context.case.client_id)
+    return db.session.scalar(sa.select(found)) or False
 
 
 def describe_filters(filters: TimelineFilter) -> dict[str, Any]:
@@ -181,6 +188,7 @@ def render_html(
         else [],
         "entries": entries,
         "withheld": withheld,
+        "has_earlier": _has_earlier_records(context),
         "formats": FORMAT_LABELS,
         "addenda": ADDENDUM_LABELS,
         "format_date": format_date,

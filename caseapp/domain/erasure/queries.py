@@ -18,7 +18,7 @@ from caseapp.core.reads import note_shown
 from caseapp.domain.alerts.models import Alert
 from caseapp.domain.cases.models import Case
 from caseapp.domain.cases.queries import lock_case
-from caseapp.domain.clients.models import EmergencyAccess, Transfer
+from caseapp.domain.clients.models import Client, EmergencyAccess, Transfer
 from caseapp.domain.clients.queries import lock_client, take_lock_of_owner
 from caseapp.domain.clients.visibility import looked_after_by, select_denied_clients
 from caseapp.domain.erasure.codes import DONE, REQUESTED
@@ -80,13 +80,16 @@ def lock_record_of(actor: Actor, client_id: UUID) -> LockedRecord:
 def lock_erasure(actor: Actor, erasure_id: UUID) -> LockedErasure:
     """Lock the client of a request that the actor may read, then load it.
 
+    The record of a client who was merged into another one can't be locked.
+
     Raises NotFound, and RuntimeError outside `transaction()`.
     """
     require(actor, Action.ERASURE_READ)
     take_lock_of_owner(Erasure.id, erasure_id)
     found = db.session.execute(
         sa.select(Erasure, Erasure.client_id.in_(looked_after_by(actor)).label("is_seen"))
-        .where(Erasure.id == erasure_id, _is_readable(actor))
+        .join(Client, Client.id == Erasure.client_id)
+        .where(Erasure.id == erasure_id, ~Client.is_merged, _is_readable(actor))
         .execution_options(populate_existing=True)
     ).first()
     if found is None:

@@ -27,6 +27,8 @@ from caseapp.domain.clients.models import (
 )
 from caseapp.domain.clients.operations import withdraw_contact_confirmation
 from caseapp.domain.clients.remembered_devices import forget_devices
+from caseapp.domain.consent.queries import list_counting
+from caseapp.domain.consent.rules import derive_standing
 from caseapp.domain.keys.queries import get_ring_key
 from caseapp.domain.merges.models import ClientMerge
 from caseapp.domain.merges.queries import find_merge_facts
@@ -64,7 +66,7 @@ def merge_clients(actor: Actor, merge: LockedMerge, new: NewMerge, expected_vers
     # A client who is added at this moment, and may conflict with the record that goes, waits or is found.
     lock_practice_row()
     facts = find_merge_facts(actor, gone.record, stays.record)
-    check_merge(merge, facts)
+    check_merge(merge, facts, despite_decision=new.despite_decision)
     remove_marks(list_marked(facts.gone.safety, gone.id), gone.id)
     # The database lets entries that never change follow only a client who has been merged.
     _store(actor, gone.id, new, stays.key)
@@ -74,6 +76,7 @@ def merge_clients(actor: Actor, merge: LockedMerge, new: NewMerge, expected_vers
         if TREATMENTS[table] is Treatment.MOVED:
             _move_rows(table, gone.key, stays.key)
     _move_conflicts(gone.id, stays.id)
+    _derive_consent(stays.id)
     _end_access(actor, gone.id)
     _hide(gone.id, expected_version)
     if gone.record.contact_confirmed_at is None:
@@ -163,6 +166,14 @@ def _move_conflicts(gone_id: UUID, stays_id: UUID) -> None:
             )
         db.session.delete(row)
     db.session.flush()
+
+
+def _derive_consent(stays_id: UUID) -> None:
+    """Let the client have agreed to the newest text of the entries of both; the rules saw that a withdrawal stands."""
+    version, _ = derive_standing(list_counting(stays_id))
+    db.session.execute(
+        sa.update(Client).where(Client.id == stays_id).values(consent_version=version)
+    )
 
 
 def _end_access(actor: Actor, gone_id: UUID) -> None:

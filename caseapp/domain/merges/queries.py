@@ -28,11 +28,14 @@ from caseapp.domain.clients.models import (
 from caseapp.domain.clients.queries import (
     LockedClient,
     get_client_record,
+    get_client_under_key,
     lock_client,
     open_visible_key,
     take_client_lock,
 )
 from caseapp.domain.clients.visibility import in_role, is_responsible_for, is_visible_to
+from caseapp.domain.consent.queries import list_counting
+from caseapp.domain.consent.rules import derive_standing
 from caseapp.domain.contacts.models import Contact
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.form_drafts.models import FormDraft
@@ -40,9 +43,11 @@ from caseapp.domain.merges.models import ClientMerge
 from caseapp.domain.merges.rules import MergedRecord, MergeFacts, list_merge_blockers
 from caseapp.domain.notes.models import Note
 from caseapp.domain.safety_plans.models import SafetyPlan
+from caseapp.domain.safety_plans.queries import list_versions
 from caseapp.domain.screening.history import list_safety_histories
 from caseapp.domain.screening.state import fold
 from caseapp.domain.users.models import User
+from caseapp.domain.users.queries import get_user_names
 from caseapp.domain.worksheets.models import WorksheetResponse, WorksheetUpload
 
 if TYPE_CHECKING:
@@ -51,7 +56,8 @@ if TYPE_CHECKING:
 
     from caseapp.core.errors import Reason
     from caseapp.domain.clients.queries import ClientRecord
-    from caseapp.domain.screening.records import ScreeningRecord
+    from caseapp.domain.safety_plans.schemas import PlanVersion
+    from caseapp.domain.screening.history import SafetyHistory
 
 # Erasures belong to a package above this one; here only what waits is read.
 ERASURE = sa.table("erasure", sa.column("client_id", sa.Uuid), sa.column("state", sa.String))
@@ -110,7 +116,23 @@ def find_merge_facts(actor: Actor, gone: ClientRecord, stays: ClientRecord) -> M
         return MergedRecord(client, states[client.id], **answers)
 
     reasons = list_match_reasons(identify(gone), stays.id)
-    return MergeFacts(find(gone, stays), find(stays, gone), frozenset(reasons))
+    _, withdrawn_on = derive_standing(list_counting(gone.id, stays.id))
+    return MergeFacts(
+        find(gone, stays),
+        find(stays, gone),
+        frozenset(reasons),
+        is_decided=_is_decided(gone.id, stays.id),
+        withdrawn_on=withdrawn_on,
+    )
+
+
+def _is_decided(*pair: UUID) -> bool:
+    decided = sa.exists().where(
+        PossibleConflict.client_id.in_(pair),
+        PossibleConflict.other_id.in_(pair),
+        PossibleConflict.decided_at.is_not(None),
+    )
+    return db.session.scalar(sa.select(decided)) or False
 
 
 def _ask(actor: Actor, client_id: UUID, other_id: UUID) -> dict[str, Any]:
@@ -195,7 +217,8 @@ class MergeSide:
 class Merge:
     """Two records side by side, and why the first can't be merged into the second; empty when it can.
 
-    `is_decided` tells that somebody has decided that both can be coached here.
+    `is_decided` tells that somebody has decided that both can be coached here, so that the supervisor has to confirm
+    that they know of it.
     """
 
     gone: MergeSide
@@ -213,14 +236,8 @@ def get_merge(actor: Actor, gone: UUID, stays: str) -> Merge:
     records = [get_client_record(actor, find_owner(ref)) for ref in (gone, stays)]
     facts = find_merge_facts(actor, *records)
     first, second = map(_describe, records)
-    both = [record.id for record in records]
-    decided = sa.exists().where(
-        PossibleConflict.client_id.in_(both),
-        PossibleConflict.other_id.in_(both),
-        PossibleConflict.decided_at.is_not(None),
-    )
-    is_decided = db.session.scalar(sa.select(decided)) or False
-    return Merge(first, second, list_merge_blockers(facts), is_decided)
+    blockers = list_merge_blockers(facts, despite_decision=True)
+    return Merge(first, second, blockers, facts.is_decided)
 
 
 def _describe(record: ClientRecord) -> MergeSide:
@@ -287,14 +304,26 @@ def has_earlier_records(client_id: UUID) -> bool:
 
 @dataclass(frozen=True)
 class EarlierRecord:
-    """A record that was merged into a client's: when, by whom and why, and what has stayed behind in it."""
+    """A record that was merged into a client's: when, by whom and why, and the safety events that stayed in it."""
 
     client_id: UUID
     merged_at: datetime
     merged_by: str
     reason: str
-    screenings: list[ScreeningRecord]
-    plans: int
+    history: SafetyHistory
+
+
+@dataclass(frozen=True)
+class EarlierContents:
+    """What has stayed behind in a record that was merged: its details, and every version of its safety plans.
+
+    `names` are those of the people whom the safety events name.
+    """
+
+    record: EarlierRecord
+    client: ClientRecord
+    plans: tuple[PlanVersion, ...]
+    names: dict[UUID, str]
 
 
 def list_earlier_records(actor: Actor, client_id: UUID) -> list[EarlierRecord]:
@@ -312,12 +341,6 @@ def list_earlier_records(actor: Actor, client_id: UUID) -> list[EarlierRecord]:
     ).all()
     histories = list_safety_histories(gone) if gone else {}
     keys |= {one: history.key for one, history in histories.items()}
-    numbers = (
-        sa.select(SafetyPlan.client_id, sa.func.count())
-        .where(SafetyPlan.client_id.in_(gone))
-        .group_by(SafetyPlan.client_id)
-    )
-    plans: dict[Any, int] = {row[0]: row[1] for row in db.session.execute(numbers)} if gone else {}
     records = [
         EarlierRecord(
             merge.client_id,
@@ -325,10 +348,42 @@ def list_earlier_records(actor: Actor, client_id: UUID) -> list[EarlierRecord]:
             name,
             unseal_text("client_merge", "reason", merge.id, merge.reason, keys[merge.into_id])
             or "",
-            histories[merge.client_id].all_screenings,
-            plans.get(merge.client_id, 0),
+            histories[merge.client_id],
         )
         for merge, name in found
         if merge.client_id in histories
     ]
     return sorted(records, key=lambda one: one.merged_at, reverse=True)
+
+
+def list_earlier_contents(actor: Actor, client_id: UUID) -> list[EarlierContents]:
+    """List what has stayed behind in the records that were merged into a client's, the newest merge first.
+
+    Raises NotFound when the actor doesn't see the client, and SealBroken when a safety event was changed.
+    """
+    require(actor, Action.CLIENT_READ)
+    require(actor, Action.PLAN_READ)
+    records = list_earlier_records(actor, client_id)
+    people = {
+        person
+        for record in records
+        for hold in record.history.holds.values()
+        for person in (hold.opened_by, hold.released_by, hold.allowed_by)
+        if person
+    } | {
+        person
+        for record in records
+        for flag in record.history.flags.values()
+        for person in (flag.set_by, flag.cleared_by)
+        if person
+    }
+    names = get_user_names(people)
+    return [
+        EarlierContents(
+            record,
+            get_client_under_key(record.history.key),
+            list_versions(record.client_id, record.history.key),
+            names,
+        )
+        for record in records
+    ]

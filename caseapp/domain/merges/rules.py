@@ -50,6 +50,21 @@ NOT_ALIKE = Reason(
     "Neither the names nor the email addresses or phone numbers of the two match.",
     "Check that you chose the right record. If they are one person, correct the details first.",
 )
+ONLY_CONTACT = Reason(
+    "merge_only_contact",
+    "Only an email address or phone number of the two matches, no name. Two people may share one.",
+    "If they are one person, correct the name in one of the records first.",
+)
+BIRTH_YEAR = Reason(
+    "merge_other_birth_year",
+    "The two records have different years of birth. They may be two people.",
+    "If one of the years is wrong, correct it first.",
+)
+DECIDED = Reason(
+    "merge_decided_conflict",
+    "Somebody has decided that the clients of both records can be coached here. They may be two people.",
+    "If they are one person, confirm that you know of the decision.",
+)
 TWO_OPEN_CASES = Reason(
     "merge_two_open_cases", "Both records have an open case.", "Close one of the two first."
 )
@@ -101,13 +116,14 @@ PARTNER = Reason(
 )
 WITHDRAWN = Reason(
     "merge_consent_withdrawn",
-    "Consent was withdrawn in the record that goes, and not in the record that stays.",
-    "Record the withdrawal there first. If the client has given consent since, record that in the record that goes.",
+    "Consent isn’t withdrawn in both records, or not since the same day.",
+    "Record the withdrawal with the same day in both. If the client has given consent since, record that where it is "
+    f"withdrawn. {KEEP_OTHER}",
 )
 SAFE_CONTACT = Reason(
     "merge_safe_contact",
-    "The record that goes has a safe time, code word or warning where the record that stays has none.",
-    "Ask the client, and write it in the record that stays.",
+    "The record that goes has a safe time, code word or warning that the record that stays doesn’t have like that.",
+    "Ask the client, and write all that counts in the record that stays, and the same in the record that goes.",
 )
 PLAN = Reason(
     "merge_safety_plan",
@@ -143,15 +159,25 @@ class MergedRecord:
 
 @dataclass(frozen=True)
 class MergeFacts:
-    """The record that goes and the one that stays, and the codes of MATCH_REASONS by which they match."""
+    """The record that goes and the one that stays, and the codes of MATCH_REASONS by which they match.
+
+    `is_decided` tells that somebody has decided that both clients can be coached here. `withdrawn_on` is the day of a
+    withdrawal of consent that stands by the entries of both records together.
+    """
 
     gone: MergedRecord
     stays: MergedRecord
     reasons: frozenset[str]
+    is_decided: bool
+    withdrawn_on: date | None
 
 
-def list_merge_blockers(facts: MergeFacts) -> list[Reason]:
-    """List why a supervisor who sees both records can't merge the one into the other; empty when they can."""
+def list_merge_blockers(facts: MergeFacts, *, despite_decision: bool) -> list[Reason]:
+    """List why a supervisor who sees both records can't merge the one into the other; empty when they can.
+
+    `despite_decision` is their confirmation that the two are one person although somebody has decided about a possible
+    conflict between them.
+    """
     gone, stays = facts.gone, facts.stays
     if gone.client.id == stays.client.id:
         return [SAME_CLIENT]
@@ -160,6 +186,9 @@ def list_merge_blockers(facts: MergeFacts) -> list[Reason]:
         for reason, applies in (
             (COUPLE, not PARTNER_REASONS.isdisjoint(facts.reasons)),
             (NOT_ALIKE, not facts.reasons),
+            (ONLY_CONTACT, facts.reasons == {"same_contact"}),
+            (BIRTH_YEAR, _differ(gone.client.birth_year, stays.client.birth_year)),
+            (DECIDED, facts.is_decided and not despite_decision),
             (ONLY_COVERS, not (gone.is_responsible and stays.is_responsible)),
             (TWO_OPEN_CASES, gone.has_open_case and stays.has_open_case),
             (OTHER_COACH, not gone.coaches <= stays.coaches),
@@ -170,6 +199,7 @@ def list_merge_blockers(facts: MergeFacts) -> list[Reason]:
             (DRAFT, gone.has_draft),
             (ASSIGNING, gone.has_waiting_handout),
             (PRIVATE_WRITING, gone.has_private_writing),
+            (WITHDRAWN, _is_consent_unclear(facts)),
         )
         if applies
     ]
@@ -190,8 +220,6 @@ def list_detail_differences(gone: ClientRecord, stays: ClientRecord) -> list[Rea
     partner = fold_for_search(gone.partner_name or "")
     if partner and partner != fold_for_search(stays.partner_name or ""):
         found.append(PARTNER)
-    if gone.consent_withdrawn_on and not stays.consent_withdrawn_on:
-        found.append(WITHDRAWN)
     only_there = [
         label
         for channel, label in CHANNELS.items()
@@ -205,12 +233,29 @@ def list_detail_differences(gone: ClientRecord, stays: ClientRecord) -> list[Rea
                 "Ask the client, and make the safe ways of contact the same in both records.",
             )
         )
-    if any(
-        getattr(gone.safe, name) and not getattr(stays.safe, name)
-        for name in ("times", "code_word", "warning")
-    ):
-        found.append(SAFE_CONTACT)
+    for name in ("times", "code_word", "warning"):
+        words = _fold(getattr(gone.safe, name))
+        if words and words != _fold(getattr(stays.safe, name)):
+            found.append(SAFE_CONTACT)
+            break
     return found
+
+
+def _fold(words: str) -> str:
+    return " ".join(fold_for_search(words).split())
+
+
+def _differ(year: int | None, other: int | None) -> bool:
+    return year is not None and other is not None and year != other
+
+
+def _is_consent_unclear(facts: MergeFacts) -> bool:
+    """Tell whether a withdrawal is only in one record, or would not stand as it does in the record that stays.
+
+    The entries move, and how consent stands is derived from all of them whenever one is marked as an error.
+    """
+    gone, stays = facts.gone.client.consent_withdrawn_on, facts.stays.client.consent_withdrawn_on
+    return (gone is None) != (stays is None) or facts.withdrawn_on != stays
 
 
 def list_lost_plans(gone_at: datetime | None, stays_at: datetime | None) -> list[Reason]:
@@ -297,10 +342,10 @@ def _begin(raised: Raised) -> date:
     return min(filter(None, (raised.began_at.date(), raised.reported_since)))
 
 
-def check_merge(merge: LockedMerge, facts: MergeFacts) -> None:
+def check_merge(merge: LockedMerge, facts: MergeFacts, *, despite_decision: bool) -> None:
     """Check that two records can be merged, as they were found after the locks of both.
 
     Raises RuleBroken.
     """
     assert facts.stays.client == merge.stays.record  # noqa: S101 - the caller has read what it has locked
-    refuse_for(list_merge_blockers(facts))
+    refuse_for(list_merge_blockers(facts, despite_decision=despite_decision))

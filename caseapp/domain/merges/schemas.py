@@ -18,20 +18,29 @@ LEAST_REASON, MAX_REASON = 10, 2000
 
 @dataclass(frozen=True)
 class NewMerge:
-    """Why two records are one client's."""
+    """Why two records are one client's.
+
+    `despite_decision` confirms that they are although somebody has decided about a possible conflict between them.
+    """
 
     reason: str = field(repr=False)
+    despite_decision: bool = False
+
+
+def _make(data: dict[str, Any]) -> NewMerge:
+    return NewMerge(data["reason"].replace("\r\n", "\n"), data["despite_decision"])
 
 
 class MergeSchema(Schema):
     """Input of the form that merges a client's record into another one's."""
 
     reason = WrittenReason(lazy_gettext("Write the reason"), LEAST_REASON, MAX_REASON)
+    despite_decision = fields.Boolean(load_default=False)
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> NewMerge:
         """Build the value."""
-        return NewMerge(data["reason"].replace("\r\n", "\n"))
+        return _make(data)
 
 
 class EarlierRecordResponseSchema(Schema):
@@ -59,4 +68,4 @@ class MergeIntoSchema(MergeSchema):
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> NewMergeInto:
         """Build the value."""
-        return NewMergeInto(data["into_id"], NewMerge(data["reason"].replace("\r\n", "\n")))
+        return NewMergeInto(data["into_id"], _make(data))

@@ -256,6 +256,11 @@ class NoteMove:
     reason: str = field(default="", repr=False)
     mover: str = ""
 
+    @property
+    def is_merge(self) -> bool:
+        """Tell whether the note stayed in its case, whose client was merged into another one."""
+        return self.from_case_id == self.to_case_id
+
 
 @dataclass(frozen=True)
 class MovedAway:
@@ -320,6 +325,18 @@ class NoteRecord:
         """Return the screening recorded with the note; None where it is another client's, since the note was moved."""
         is_others = self.signature is not None and self.signature.client_id != self.client_id
         return None if is_others else self.screening_id
+
+    @property
+    def has_earlier_screening(self) -> bool:
+        """Tell whether the screening recorded with the note is in a record that was merged into the client's."""
+        if self.screening_id is None or self.own_screening_id is not None:
+            return False
+        clients = {self.client_id}
+        for move in reversed(self.moves):
+            if not move.is_merge:
+                break
+            clients.add(move.from_client_id)
+        return self.signature is not None and self.signature.client_id in clients
 
     @property
     def is_late_entry(self) -> bool:

@@ -332,7 +332,10 @@ def changes(team):
         (
             "client.merge",
             lambda: merge_clients(
-                supervisor, lock_merge(supervisor, *twins), NewMerge("She told me herself."), 1
+                supervisor,
+                lock_merge(supervisor, *twins),
+                NewMerge("She told me herself.", despite_decision=True),
+                1,
             ),
         ),
         (

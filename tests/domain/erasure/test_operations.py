@@ -23,6 +23,7 @@ from caseapp.domain.audit.tombstones import (
 )
 from caseapp.domain.cases.models import Case
 from caseapp.domain.clients.models import Client
+from caseapp.domain.erasure.models import Erasure
 from caseapp.domain.erasure.operations import (
     erase_record,
     refuse_erasure,
@@ -134,7 +135,19 @@ def test_what_was_merged_into_a_record_is_erased_with_it(folder, team):
     builders.screen(coach, gone)
     with transaction():
         merge = lock_merge(supervisor, gone, made.client_id)
-        merge_clients(supervisor, merge, NewMerge("She called twice."), 1)
+        why = NewMerge("She called twice.", despite_decision=True)
+        merge_clients(supervisor, merge, why, 1)
+    with transaction() as session:
+        asked = {"requested_at": now(), "requested_by": coach.id}
+        waiting = Erasure(client_id=gone, ground="client", state="requested", **asked)
+        session.add(waiting)
+        session.flush()
+        waiting_id = waiting.id
+    # Nobody locks the record that went, so nothing is decided about it alone.
+    with pytest.raises(NotFound), transaction():
+        lock_erasure(supervisor, waiting_id)
+    with transaction() as session:
+        session.execute(sa.delete(Erasure))
     with transaction():
         ended = {"status": "closed", "closed_at": now(), "outcome": "other"}
         db.session.execute(sa.update(Case).where(Case.id == made.case_id).values(ended))

@@ -22,9 +22,13 @@ from caseapp.domain.clients.matches import list_outdated_clients
 from caseapp.domain.clients.models import Client, PossibleConflict
 from caseapp.domain.clients.operations import send_client_mail
 from caseapp.domain.clients.queries import get_client_record, lock_client
-from caseapp.domain.consent.operations import record_consent
-from caseapp.domain.consent.queries import list_consents
-from caseapp.domain.consent.schemas import NewConsent
+from caseapp.domain.consent.operations import (
+    mark_consent_in_error,
+    record_consent,
+    withdraw_consent,
+)
+from caseapp.domain.consent.queries import list_consents, lock_consent
+from caseapp.domain.consent.schemas import ConsentWithdrawal, NewConsent
 from caseapp.domain.contacts.operations import record_contact
 from caseapp.domain.contacts.queries import list_contacts
 from caseapp.domain.contacts.schemas import NewContact
@@ -62,7 +66,7 @@ from caseapp.domain.staffing.schemas import NewDenial
 from tests.support import builders, safety_plans
 
 pytestmark = pytest.mark.slow
-WHY = NewMerge("Entered twice, as she says herself.")
+WHY = NewMerge("Entered twice, as she says herself.", despite_decision=True)
 
 
 def merge(actor, gone, stays, version=1):
@@ -118,6 +122,10 @@ def test_everything_of_a_client_is_in_one_record_afterwards(team):
     assert (note.client_id, note.case_id, note.is_as_signed) == (stays, case.case_id, True)
     assert (note.sections, note.signature) == (signed.sections, signed.signature)
     assert [one.text for one in note.addenda] == ["She rang."]
+    assert (note.own_screening_id, note.has_earlier_screening) == (
+        None,
+        signed.screening_id is not None,
+    )
     assert db.session.scalar(sa.select(NoteReview.client_id)) == stays
     assert list_moved_away(case.case_id) == []
     context = get_case_context(coach, case.case_id)
@@ -135,7 +143,7 @@ def test_everything_of_a_client_is_in_one_record_afterwards(team):
     assert {one.client_id for one in list_marks(coach.id, HOLD_KINDS)} == {stays}
     [earlier] = list_earlier_records(coach, stays)
     assert (earlier.reason, earlier.merged_by) == (WHY.reason, supervisor.name)
-    assert [one.levels["self_harm"] for one in earlier.screenings] == [3]
+    assert [one.levels["self_harm"] for one in earlier.history.all_screenings] == [3]
     # Nothing finds the record that went, and its way into the portal has ended.
     with pytest.raises(NotFound):
         get_client_record(coach, case.client_id)
@@ -221,6 +229,49 @@ def test_what_keeps_two_records_apart_is_found(team):
         "merge_safety_plan",
         "merge_loses_safety",
     }
+
+
+def test_two_people_who_share_a_phone_are_never_merged(team):
+    """Somebody has decided that both can be coached here, which the merge alone doesn't overrule."""
+    coach, supervisor = team["coach"], team["supervisor"]
+    one = builders.client(coach, "Ines Okafor", phone="+44 1632 960123", birth_year=1984)
+    other = builders.client(
+        supervisor,
+        "Tom Berger",
+        agreed=True,
+        coach_id=coach.id,
+        phone="+44 1632 960123",
+        birth_year=1951,
+    )
+    with pytest.raises(RuleBroken) as refused, transaction():
+        locked = lock_merge(supervisor, other, one)
+        merge_clients(supervisor, locked, NewMerge("They have one phone."), 1)
+    assert {reason.code for reason in refused.value.reasons} == {
+        "merge_only_contact",
+        "merge_other_birth_year",
+        "merge_decided_conflict",
+    }
+
+
+def test_withdrawal_that_stands_in_one_record_keeps_two_apart_until_it_does_in_both(team):
+    coach, supervisor = team["coach"], team["supervisor"]
+    case, stays = twice(coach)
+
+    def act(operation, client_id, new):
+        with transaction():
+            return operation(coach, lock_client(coach, client_id), new)
+
+    act(withdraw_consent, stays, ConsentWithdrawal(today(), "written", told=""))
+    act(record_consent, case.client_id, NewConsent(today(), "written"))
+    with pytest.raises(RuleBroken) as refused:
+        merge(supervisor, case.client_id, stays)
+    assert {reason.code for reason in refused.value.reasons} == {"merge_consent_withdrawn"}
+    act(withdraw_consent, case.client_id, ConsentWithdrawal(today(), "written", told=""))
+    merge(supervisor, case.client_id, stays)
+    given = [one for one in list_consents(coach, stays, None, 9).items if one.kind == "given"]
+    with transaction():
+        mark_consent_in_error(coach, lock_consent(coach, given[0].id), "Entered in error.")
+    assert get_client_record(coach, stays).consent_withdrawn_on == today()
 
 
 def test_decided_conflict_with_a_third_client_counts_for_the_one_who_stays(team):

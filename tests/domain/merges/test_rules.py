@@ -28,12 +28,28 @@ NOW = contexts.NOW
 EARLIER = NOW - timedelta(days=30)
 KIND, CIRCUMSTANCE = next(iter(FLAG_LABELS)), next(iter(CIRCUMSTANCES))
 
+MAY = date(2026, 5, 1)
+BOTH_WITHDRAWN = {
+    "gone": {"consent_withdrawn_on": MAY},
+    "stays": {"details": {"consent_withdrawn_on": MAY}},
+}
+SAFE = SafeContact(("email",), times="evenings", code_word="Tulip", warning="none known")
+
 
 def person(client_id, **changed):
     return replace(contexts.client(), id=client_id, **changed)
 
 
-def facts(gone=None, stays=None, reasons=("same_name",), **of_gone):
+def facts(
+    gone=None,
+    stays=None,
+    reasons=("same_name",),
+    is_decided=False,  # noqa: FBT002 - as in the record
+    withdrawn_on=None,
+    **of_gone,
+):
+    stays = dict(stays or {})
+    details = stays.pop("details", {})
     plain: dict[str, Any] = {
         "safety": DerivedState(),
         "coaches": frozenset({COACH}),
@@ -49,8 +65,10 @@ def facts(gone=None, stays=None, reasons=("same_name",), **of_gone):
         "plan_at": None,
     }
     one = MergedRecord(person(GONE, **(gone or {})), **plain | {"has_open_case": False} | of_gone)
-    other = MergedRecord(person(STAYS), **plain | (stays or {}))
-    return MergeFacts(one, other, frozenset(reasons))
+    other = MergedRecord(person(STAYS, **details), **plain | stays)
+    return MergeFacts(
+        one, other, frozenset(reasons), is_decided=is_decided, withdrawn_on=withdrawn_on
+    )
 
 
 def codes(found):
@@ -67,6 +85,14 @@ def safe(*channels, **more):
         ({}, []),
         ({"reasons": ("same_contact", "has_similar_partner")}, ["merge_couple"]),
         ({"reasons": ()}, ["merge_not_alike"]),
+        ({"reasons": ("same_contact",)}, ["merge_only_contact"]),
+        ({"reasons": ("same_contact", "similar_name")}, []),
+        ({"is_decided": True}, ["merge_decided_conflict"]),
+        (
+            {"gone": {"birth_year": 1951}, "stays": {"details": {"birth_year": 1984}}},
+            ["merge_other_birth_year"],
+        ),
+        ({"gone": {"birth_year": 1951}, "stays": {"details": {"birth_year": None}}}, []),
         ({"is_responsible": False}, ["only_covers"]),
         ({"has_open_case": True}, ["merge_two_open_cases"]),
         ({"has_open_case": True, "stays": {"has_open_case": False}}, []),
@@ -84,21 +110,41 @@ def safe(*channels, **more):
         ({"has_private_writing": True}, ["merge_private_writing"]),
         ({"stays": {"has_private_writing": True, "has_draft": True}}, []),
         ({"gone": {"partner_name": "Tom Vale"}}, ["merge_other_partner"]),
-        ({"gone": {"consent_withdrawn_on": date(2026, 5, 1)}}, ["merge_consent_withdrawn"]),
+        ({"gone": {"consent_withdrawn_on": MAY}}, ["merge_consent_withdrawn"]),
+        ({"stays": {"details": {"consent_withdrawn_on": MAY}}}, ["merge_consent_withdrawn"]),
+        (BOTH_WITHDRAWN | {"withdrawn_on": MAY}, []),
+        (BOTH_WITHDRAWN | {"withdrawn_on": MAY + timedelta(1)}, ["merge_consent_withdrawn"]),
+        (BOTH_WITHDRAWN, ["merge_consent_withdrawn"]),
         ({"gone": safe("call")}, ["merge_unsafe_channel"]),
         ({"gone": safe("call", "portal", "email")}, []),
         ({"gone": safe("call", "portal", warning="He reads it.")}, ["merge_safe_contact"]),
+        *(
+            ({"gone": {"safe": one}, "stays": {"details": {"safe": other}}}, found)
+            for one, other, found in (
+                (replace(SAFE, times="Never after 18:00"), SAFE, ["merge_safe_contact"]),
+                (replace(SAFE, code_word="Robin"), SAFE, ["merge_safe_contact"]),
+                (replace(SAFE, warning="He reads it."), SAFE, ["merge_safe_contact"]),
+                (replace(SAFE, code_word=" tulip"), SAFE, []),
+                (SafeContact(("email",)), SAFE, []),
+            )
+        ),
         ({"plan_at": NOW}, ["merge_safety_plan"]),
         ({"safety": DerivedState(circumstances={CIRCUMSTANCE: NOW})}, ["merge_loses_safety"]),
     ],
 )
 def test_records_are_merged_only_where_nothing_is_lost_and_nobody_is_let_in(changed, found):
-    assert codes(list_merge_blockers(facts(**changed))) == found
+    blockers = list_merge_blockers(facts(**changed), despite_decision=False)
+    assert codes(blockers) == found
+
+
+def test_somebody_else_s_decision_keeps_two_records_apart_until_it_is_known():
+    assert list_merge_blockers(facts(is_decided=True), despite_decision=True) == []
 
 
 def test_record_is_not_merged_into_itself():
     one = facts()
-    assert codes(list_merge_blockers(replace(one, stays=one.gone))) == ["merge_same_client"]
+    blockers = list_merge_blockers(replace(one, stays=one.gone), despite_decision=False)
+    assert codes(blockers) == ["merge_same_client"]
 
 
 def test_newest_safety_plan_stays_findable():

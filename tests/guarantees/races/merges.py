@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from uuid import UUID
 
-TWICE = NewMerge("Entered twice by mistake.")
+TWICE = NewMerge("Entered twice by mistake.", despite_decision=True)
 
 
 def _enter_twice(team: Team) -> tuple[builders.CaseIds, UUID, Callable[[UUID, UUID], object]]:
