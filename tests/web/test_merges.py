@@ -34,9 +34,9 @@ def test_supervisor_compares_two_records_and_merges_them(app, team):
     builders.screen(coach, stays.client_id, sleep="concern")
     assert browser.send(page, reason="short").status_code == 422
     # Both were found to be alike when the second one was entered, and somebody has decided.
-    words = {"reason": "She says that she called twice."}
-    assert browser.send(page, **words).status_code == 409
-    answer = browser.send(page, **words, despite_decision="yes")
+    told = {"reason": "She says that she called twice."}
+    assert browser.send(page, **told).status_code == 409
+    answer = browser.send(page, **told, despite_decision="yes")
     assert (answer.status_code, answer.headers["Location"]) == (303, details)
     earlier = f"/case/{stays.number}/earlier-records"
     assert f'href="{earlier}"' in browser.text(details)
