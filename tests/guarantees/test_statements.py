@@ -81,7 +81,7 @@ PAGES = {
     "invitations.new_codes_page": 5,
     "merges.choose_record": 6,
     "merges.earlier_records": 10,
-    "merges.merge_page": 26,
+    "merges.merge_page": 27,
     "note_moves.choose_record": 5,
     "note_moves.move_page": 9,
     "note_search.case_search_page": 8,

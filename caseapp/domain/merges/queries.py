@@ -377,7 +377,7 @@ def list_earlier_contents(actor: Actor, client_id: UUID) -> list[EarlierContents
         for person in (flag.set_by, flag.cleared_by)
         if person
     }
-    names = get_user_names(people)
+    names = get_user_names(people) if people else {}
     return [
         EarlierContents(
             record,
