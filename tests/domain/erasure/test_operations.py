@@ -145,7 +145,7 @@ def test_what_was_merged_into_a_record_is_erased_with_it(folder, team):
         waiting_id = waiting.id
     # Nobody locks the record that went, so nothing is decided about it alone.
     with pytest.raises(NotFound), transaction():
-        lock_erasure(supervisor, waiting_id)
+        lock_erasure(team["admin"], waiting_id)
     with transaction() as session:
         session.execute(sa.delete(Erasure))
     with transaction():
