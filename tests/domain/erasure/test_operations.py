@@ -12,6 +12,7 @@ from caseapp.core import settings
 from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, NotFound, RuleBroken
+from caseapp.core.ids import new_id
 from caseapp.core.transaction import transaction
 from caseapp.core.vault import SealBroken, unwrap_client_key
 from caseapp.domain.audit.start import refuse_unsafe_start
@@ -138,11 +139,10 @@ def test_what_was_merged_into_a_record_is_erased_with_it(folder, team):
         why = NewMerge("She called twice.", despite_decision=True)
         merge_clients(supervisor, merge, why, 1)
     with transaction() as session:
-        asked = {"requested_at": now(), "requested_by": coach.id}
-        waiting = Erasure(client_id=gone, ground="client", state="requested", **asked)
-        session.add(waiting)
-        session.flush()
-        waiting_id = waiting.id
+        waiting_id = new_id()
+        asked = {"requested_at": now(), "requested_by": coach.id, "counts": {}, "vault_keys": []}
+        values = {"id": waiting_id, "client_id": gone, "ground": "client", "state": "requested"}
+        session.execute(sa.insert(Erasure).values(values | asked))
     # Nobody locks the record that went, so nothing is decided about it alone.
     with pytest.raises(NotFound), transaction():
         lock_erasure(team["admin"], waiting_id)
