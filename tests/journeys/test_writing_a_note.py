@@ -11,6 +11,8 @@ from caseapp.core.database import db
 from caseapp.core.transaction import transaction
 from caseapp.domain.notes.operations import mark_screening_in_error
 from caseapp.domain.notes.queries import get_note
+from caseapp.domain.notes.snippet_operations import save_snippet
+from caseapp.domain.notes.snippet_schemas import SnippetText
 from caseapp.domain.screening.current import get_safety_state
 from caseapp.domain.screening.queries import lock_screening
 from tests.journeys.page_waits import saving, stop_time
@@ -40,6 +42,22 @@ def coach(app):
 @pytest.fixture
 def case(coach):
     return builders.case(coach, "Ines Okafor")
+
+
+def test_snippet_goes_behind_a_selection_and_only_into_sections(coach, case, live, page):
+    with transaction():
+        save_snippet(coach, SnippetText("Breath", "We breathed."), 0)
+    note_id = builders.draft(coach, case.case_id)
+    sign_in(page, live)
+    page.goto(f"{live}/note/{note_id}")
+    plan = page.get_by_label("Plan", exact=True)
+    plan.fill("Walk. ")
+    plan.select_text()
+    page.get_by_label("Note on the screening").focus()
+    page.get_by_text("Snippets", exact=True).click()
+    page.get_by_role("button", name="Breath").click()
+    expect(plan).to_have_value("Walk. We breathed.")
+    expect(page.get_by_label("Note on the screening")).to_have_value("")
 
 
 def test_draft_autosaves_and_leaves_nothing_in_the_browser(coach, case, live, page):
