@@ -39,7 +39,7 @@ def status(context: CommandContext) -> None:
             copies = (
                 f"copies from before open with vault key {', '.join(opened_by)}"
                 if opened_by
-                else "no listed vault key opens copies from before"
+                else "none of the vault keys listed then is listed now"
             )
             click.echo(f"{row.id}: erased {row.decided_at:%Y-%m-%d}; {copies}.")
 

@@ -7,7 +7,7 @@ from caseapp.domain.erasure.operations import note_keys_gone, write_tombstones
 
 
 def finish_erasures() -> None:
-    """Write missing tombstones, and note whose earlier copies no listed vault key opens any more."""
+    """Write missing tombstones, and note of which erasures the vault keys are gone."""
     write_tombstones()
     with transaction():
         note_keys_gone()

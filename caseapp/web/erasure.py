@@ -17,12 +17,11 @@ from caseapp.domain.erasure.queries import (
     LockedRecord,
     find_request,
     get_erasure,
-    get_open_matters,
     list_erasures,
+    list_faults_of_request,
     lock_erasure,
     lock_record,
 )
-from caseapp.domain.erasure.rules import list_request_faults
 from caseapp.domain.erasure.schemas import ErasureRefusalSchema, NewErasureSchema
 from caseapp.domain.erasure.treatments import AREAS
 from caseapp.http.forms import BUTTON, Body, Done, FormPage, Forms, Sent
@@ -58,7 +57,7 @@ def load_request(number: str) -> RequestView:
     Raises NotFound.
     """
     actor, context = current_actor(), load_case_context(number)
-    faults = list_request_faults(get_open_matters(actor, context))
+    faults = list_faults_of_request(actor, context)
     return RequestView(context, find_request(actor, context.case.client_id), faults)
 
 

@@ -10,6 +10,7 @@ from caseapp.core.clock import now
 from caseapp.core.permissions import Action
 from caseapp.domain.dashboard import queries
 from caseapp.domain.dashboard.rules import order_attention
+from caseapp.domain.erasure.queries import count_waiting
 from caseapp.domain.practice.queries import get_practice_info
 from caseapp.http.guard import current_actor, needs
 from caseapp.http.template_helpers import local, show_waiting_alerts
@@ -37,6 +38,7 @@ def today() -> ResponseReturnValue:
         "today/today.html",
         today_view=today_view,
         attention=order_attention(today_view),
+        waiting_erasures=count_waiting(actor),
         greeting=_greeting(),
     )
 

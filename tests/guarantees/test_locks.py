@@ -135,7 +135,9 @@ def test_nothing_is_read_before_the_lock() -> None:
             for call in reversed([n for n in ast.walk(node) if isinstance(n, ast.Call)])
             if isinstance(call.func, ast.Name)
         }
-        locks = [line for name, line in lines.items() if re.match(r"_?(take_client_)?lock", name)]
+        locks = [
+            line for name, line in lines.items() if re.match(r"_?(take_client_lock|lock_)", name)
+        ]
         reads = [line for name, line in lines.items() if re.match(r"_?(get|find|list|load)_", name)]
         exempt = package in JUDGE_NO_RECORD
         if locks and reads and min(reads) < min(locks) and not exempt:

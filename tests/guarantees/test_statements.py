@@ -58,7 +58,7 @@ PAGES = {
     "disclosures.disclosure_log": 10,
     "erasure.erasure_list": 5,
     "erasure.erasure_page": 6,
-    "erasure.request_page": 12,
+    "erasure.request_page": 13,
     "emergency.access_page": 5,
     "emergency.review_access_page": 5,
     "cover.choose_page": 7,
@@ -128,12 +128,12 @@ PAGES = {
     "staffing.hand_over_page": 8,
     "staffing.team_page": 4,
     "timeline.timeline_page": 17,
-    "today.today": 15,
+    "today.today": 16,
     "transfers.choose_page": 8,
     "transfers.transfer_list": 5,
     "worksheets.shared_answers_page": 10,
 }
-TODAY = {"coach": 15, "supervisor": 16, "admin": 2}
+TODAY = {"coach": 16, "supervisor": 17, "admin": 2}
 SAVED_ANSWERS = 11
 # Issue 10 sets these limits; Today has one more for what comes from the portal, and one for whom the actor covers. Of
 # alerts, every page may read one more, and the page of a hold whom to ring.
@@ -153,10 +153,12 @@ MOVED = 1
 REVIEWS = 1
 # What clients want corrected in a note.
 AMENDMENTS = 1
+# Which requests wait to erase the record of a client.
+ERASURES = 1
 LIMITS = {
     "cases.case_page": 12 + ALERTS + MET + ADDENDA,
     "timeline.timeline_page": 12 + ALERTS + MET + ADDENDA + EVIDENCE + MOVED,
-    "today.today": 11 + ALERTS + COVERS + EMERGENCIES + REVIEWS + AMENDMENTS,
+    "today.today": 11 + ALERTS + COVERS + EMERGENCIES + REVIEWS + AMENDMENTS + ERASURES,
     "holds.hold_page": 10 + 2 * ALERTS + MET,
     "assignments.assign_page": 12 + ALERTS,
 }

@@ -14,6 +14,7 @@ WORDS = w.PROCESS_NOTE
 KNOWING = {
     "caseapp/domain/keys/purposes.py",
     "caseapp/domain/merges/operations.py",
+    "caseapp/domain/erasure/treatments.py",
     "caseapp/domain/merges/treatments.py",
     "caseapp/domain/models.py",
     "caseapp/http/guard.py",

@@ -68,8 +68,8 @@ GET_ENDS = sa.select(AuditEvent.stream, AuditEvent.seq, AuditEvent.mac).where(
     )
 )
 WAY_OUT = (
-    "Restore a database and a folder that belong together. If this database is the right one: "
-    "caseapp audit accept-rollback --reason …"
+    "Restore a database and a folder that belong together, but keep the newest erasures.jsonl: without it erased "
+    "records come back unnoticed. If this database is the right one: caseapp audit accept-rollback --reason …"
 )
 ACCEPTANCE = WrittenReason("Write what happened to the database", 10, 300)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -14,7 +13,7 @@ from caseapp.core.database import db, empty_journal
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import after_commit, locked_clients
-from caseapp.core.vault import SealBroken, vault_key_ids
+from caseapp.core.vault import vault_key_ids
 from caseapp.domain.audit.operations import record
 from caseapp.domain.audit.tombstones import TombstoneBroken, add_tombstones
 from caseapp.domain.clients.queries import take_client_lock
@@ -31,8 +30,7 @@ from caseapp.domain.erasure.schemas import hash_certificate
 from caseapp.domain.erasure.treatments import erase_rows
 from caseapp.domain.keys.queries import get_client_key
 from caseapp.domain.merges.queries import list_merged
-from caseapp.domain.screening.current import get_current_safety
-from caseapp.domain.screening.marks import list_marked, remove_marks
+from caseapp.domain.screening.marks import remove_all_marks
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -46,10 +44,13 @@ log = structlog.get_logger()
 def request_erasure(actor: Actor, locked: LockedRecord, ground: str) -> UUID:
     """Request that a client's record is erased, about which somebody else decides; return the request's id.
 
-    `ground` is a code of GROUNDS. Nothing is erased yet. Raises RuleBroken, see `check_request`.
+    `ground` is a code of GROUNDS. Nothing is erased yet. A request that is outdated ends. Raises RuleBroken, see
+    `check_request`.
     """
     require(actor, Action.ERASURE_REQUEST)
     check_request(locked)
+    if locked.matters.is_outdated:
+        _end_request(actor, locked.client_id)
     row = Erasure(
         id=new_id(),
         client_id=locked.client_id,
@@ -125,10 +126,15 @@ def repeat_erasure(actor: Actor, client_id: UUID, erasure_id: UUID) -> None:
 
 
 def note_keys_gone() -> None:
-    """Note in the open transaction of which erasures no listed vault key opens an earlier copy any more."""
+    """Note in the open transaction for each erasure since when none of the vault keys listed then is listed any more.
+
+    It is taken back when one of them is listed again.
+    """
     listed = {*vault_key_ids()}
     for row in list_done():
-        if row.keys_gone_at is None and listed.isdisjoint(row.vault_keys):
+        if not listed.isdisjoint(row.vault_keys):
+            row.keys_gone_at = None
+        elif row.keys_gone_at is None:
             row.keys_gone_at = now()
 
 
@@ -157,9 +163,8 @@ def write_tombstones() -> None:
 
 
 def _erase(key: DataKey) -> dict[str, int]:
-    # A state that doesn't open keeps nobody from being erased.
-    with suppress(SealBroken):
-        remove_marks(list_marked(get_current_safety(key).state, key.client_id), key.client_id)
+    # Not by what the safety state says, which may not open.
+    remove_all_marks(key.client_id)
     return erase_rows(key.client_id)
 
 
@@ -186,6 +191,14 @@ def _erase_merged(actor: Actor, row: Erasure) -> None:
         db.session.add(merged)
         db.session.flush()
         _record(actor, Action.ERASURE_DECIDE, merged)
+
+
+def _end_request(actor: Actor, client_id: UUID) -> None:
+    waiting = db.session.scalars(
+        sa.select(Erasure).where(Erasure.client_id == client_id, Erasure.state == REQUESTED)
+    ).one()
+    _decide(actor, waiting, WITHDRAWN)
+    _record(actor, Action.ERASURE_REQUEST, waiting)
 
 
 def _decide(actor: Actor, row: Erasure, state: str) -> None:

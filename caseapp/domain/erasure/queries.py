@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+import structlog
 from sqlalchemy.orm import aliased
 
 from caseapp.core.actor import Actor, require
@@ -15,46 +16,75 @@ from caseapp.core.errors import NotFound
 from caseapp.core.pagination import Page, make_page, page_newest_first
 from caseapp.core.permissions import Action, Role
 from caseapp.core.reads import note_shown
+from caseapp.core.vault import SealBroken
 from caseapp.domain.alerts.models import Alert
-from caseapp.domain.cases.models import Case
-from caseapp.domain.cases.queries import lock_case
-from caseapp.domain.clients.models import Client, EmergencyAccess, Transfer
-from caseapp.domain.clients.queries import lock_client, take_lock_of_owner
-from caseapp.domain.clients.visibility import looked_after_by, select_denied_clients
+from caseapp.domain.cases.models import Case, CaseEvent
+from caseapp.domain.clients.codes import COACH
+from caseapp.domain.clients.models import CareTeamMember, Client, EmergencyAccess, Transfer
+from caseapp.domain.clients.queries import lock_client, take_client_lock, take_lock_of_owner
+from caseapp.domain.clients.visibility import (
+    in_role,
+    is_responsible_for,
+    is_visible_to,
+    looked_after_by,
+    select_denied_clients,
+)
+from caseapp.domain.contacts.models import Contact
 from caseapp.domain.erasure.codes import DONE, REQUESTED
 from caseapp.domain.erasure.models import Erasure
+from caseapp.domain.erasure.rules import list_request_faults
 from caseapp.domain.erasure.schemas import ErasureRecord, OpenMatters
 from caseapp.domain.keys.queries import get_client_key
+from caseapp.domain.notes.models import Note
 from caseapp.domain.screening.current import get_current_safety
+from caseapp.domain.screening.models import SafetyEvent
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from uuid import UUID
 
+    from caseapp.core.errors import Reason
     from caseapp.core.vault import DataKey
     from caseapp.domain.cases.queries import CaseContext
 
 
+RECORDED = (
+    (CaseEvent, CaseEvent.occurred_at),
+    (SafetyEvent, SafetyEvent.recorded_at),
+    (Note, Note.updated_at),
+    (Contact, Contact.recorded_at),
+)
+"""What makes a request to erase a record outdated when it is newer than the request, with its time."""
+
+log = structlog.get_logger()
+
+
 @dataclass(frozen=True)
 class LockedRecord:
-    """A client whose lock is held until the transaction ends, with what is open; only `lock_…` functions make one."""
+    """A client whose lock is held until the transaction ends, with what is open; only `lock_…` functions make one.
+
+    `is_responsible` tells whether the actor has the client as a coach or as the supervisor of one.
+    """
 
     client_id: UUID
     key: DataKey
     matters: OpenMatters
+    is_responsible: bool
 
 
 @dataclass(frozen=True)
 class LockedErasure:
     """A request whose client's lock is held until the transaction ends; only `lock_erasure` makes one.
 
-    `record` is None once it was decided or withdrawn. `is_seen` tells whether the actor sees the client.
+    `record` is None once it was decided or withdrawn. `is_seen` tells whether the actor sees the client,
+    `is_responsible` whether they decide about requests of this client: an admin does, who sees no client.
     """
 
     row: Erasure
     record: LockedRecord | None
     is_seen: bool
+    is_responsible: bool
 
 
 def lock_record(actor: Actor, number: str) -> LockedRecord:
@@ -63,8 +93,14 @@ def lock_record(actor: Actor, number: str) -> LockedRecord:
     Raises NotFound, and RuntimeError outside `transaction()`.
     """
     require(actor, Action.ERASURE_REQUEST)
-    key = lock_case(actor, number).key
-    return LockedRecord(key.client_id, key, _find_open_matters(key))
+    take_lock_of_owner(Case.number, number)
+    # Not the case with its context: a safety state that doesn't open keeps nobody from being erased.
+    client_id = db.session.scalar(
+        sa.select(Case.client_id).where(Case.number == number, is_visible_to(actor, Case.client_id))
+    )
+    if client_id is None:
+        raise NotFound
+    return lock_record_of(actor, client_id)
 
 
 def lock_record_of(actor: Actor, client_id: UUID) -> LockedRecord:
@@ -74,7 +110,8 @@ def lock_record_of(actor: Actor, client_id: UUID) -> LockedRecord:
     """
     require(actor, Action.ERASURE_REQUEST)
     key = lock_client(actor, client_id).key
-    return LockedRecord(client_id, key, _find_open_matters(key))
+    is_responsible = is_responsible_for(actor.role, actor.id, client_id)
+    return LockedRecord(client_id, key, _find_open_matters(key), is_responsible)
 
 
 def lock_erasure(actor: Actor, erasure_id: UUID) -> LockedErasure:
@@ -96,10 +133,15 @@ def lock_erasure(actor: Actor, erasure_id: UUID) -> LockedErasure:
         raise NotFound
     row: Erasure = found.Erasure
     record = None
+    is_responsible = actor.role is Role.ADMIN or is_responsible_for(
+        actor.role, actor.id, row.client_id
+    )
     if row.state == REQUESTED:
+        # Whoever waited for the lock while the request moved to another client holds the lock of the other now.
+        take_client_lock(row.client_id)
         key = get_client_key(row.client_id)
-        record = LockedRecord(row.client_id, key, _find_open_matters(key))
-    return LockedErasure(row, record, bool(found.is_seen))
+        record = LockedRecord(row.client_id, key, _find_open_matters(key), is_responsible)
+    return LockedErasure(row, record, bool(found.is_seen), is_responsible)
 
 
 def _find_open_matters(key: DataKey) -> OpenMatters:
@@ -126,22 +168,63 @@ def _find_open_matters(key: DataKey) -> OpenMatters:
             sa.exists()
             .where(Erasure.client_id == client_id, Erasure.state == REQUESTED)
             .label("request"),
+            sa.exists().where(Erasure.client_id == client_id, _is_outdated()).label("outdated"),
         )
     ).one()
     return OpenMatters(
         has_open_case=bool(found.case),
-        has_open_hold=bool(get_current_safety(key).state.holds),
+        has_open_hold=_has_open_hold(key),
         has_open_alert=bool(found.alert),
         is_offered=bool(found.offer),
         has_emergency=bool(found.emergency),
         is_requested=bool(found.request),
+        is_outdated=bool(found.outdated),
     )
 
 
-def get_open_matters(actor: Actor, context: CaseContext) -> OpenMatters:
-    """Find what is open about the client of a case, for the page that asks for an erasure."""
+def _has_open_hold(key: DataKey) -> bool:
+    """Tell whether a hold is open; a state that doesn't open keeps nobody from being erased."""
+    try:
+        return bool(get_current_safety(key).state.holds)
+    except SealBroken:
+        log.warning("erasure.unreadable_state")
+        return False
+
+
+def _is_outdated() -> sa.ColumnElement[bool]:
+    """Build the condition that a request waits and something about its client was recorded after it.
+
+    That is a change of a case's stage or coach, a screening, a note or contact.
+    """
+    newer = [
+        sa.exists()
+        .where(model.client_id == Erasure.client_id, moment > Erasure.requested_at)
+        .correlate(Erasure)
+        for model, moment in RECORDED
+    ]
+    return sa.and_(Erasure.state == REQUESTED, sa.or_(*newer))
+
+
+def list_faults_of_request(actor: Actor, context: CaseContext) -> list[Reason]:
+    """List why the actor can't request that the record of a case's client is erased, for the page that asks for it."""
     require(actor, Action.ERASURE_REQUEST)
-    return _find_open_matters(context.key)
+    is_responsible = is_responsible_for(actor.role, actor.id, context.case.client_id)
+    return list_request_faults(_find_open_matters(context.key), is_responsible=is_responsible)
+
+
+def count_waiting(actor: Actor) -> int:
+    """Count the requests of others that wait, about clients whom the actor has as a coach or a coach's supervisor."""
+    query = (
+        sa.select(sa.func.count())
+        .select_from(Erasure)
+        .where(Erasure.state == REQUESTED, Erasure.requested_by != actor.id, _is_responsible(actor))
+    )
+    return db.session.scalar(query) or 0
+
+
+def _is_responsible(actor: Actor) -> sa.ColumnElement[bool]:
+    """Build the condition that an actor has a request's client as a coach or as the supervisor of one."""
+    return Erasure.client_id.in_(looked_after_by(actor).where(in_role(CareTeamMember, COACH)))
 
 
 def _is_readable(actor: Actor) -> sa.ColumnElement[bool]:
@@ -159,7 +242,15 @@ def _is_readable(actor: Actor) -> sa.ColumnElement[bool]:
 def _select_erasures(actor: Actor) -> sa.Select[*tuple[Any, ...]]:
     asked, decided = aliased(User), aliased(User)
     return (
-        sa.select(Erasure, asked.name.label("asked"), decided.name.label("decided"))
+        sa.select(
+            Erasure,
+            asked.name.label("asked"),
+            decided.name.label("decided"),
+            _is_outdated().label("is_outdated"),
+            (sa.true() if actor.role is Role.ADMIN else _is_responsible(actor)).label(
+                "is_responsible"
+            ),
+        )
         .join(asked, asked.id == Erasure.requested_by)
         .outerjoin(decided, decided.id == Erasure.decided_by)
         .where(_is_readable(actor))
@@ -238,7 +329,11 @@ def _as_record(actor: Actor, found: Any, numbers: tuple[str, ...]) -> ErasureRec
         counts=row.counts,
         vault_keys=tuple(row.vault_keys),
         keys_gone_at=row.keys_gone_at,
-        may_decide=waits and not is_own and actor.may(Action.ERASURE_DECIDE),
+        is_outdated=bool(found.is_outdated),
+        may_decide=waits
+        and not is_own
+        and bool(found.is_responsible)
+        and actor.may(Action.ERASURE_DECIDE),
         may_withdraw=waits and is_own,
     )
 

@@ -48,6 +48,16 @@ NOT_REQUESTED_BY = Reason(
     "Only whoever requested it can withdraw it.",
     "A supervisor or admin can refuse it.",
 )
+ONLY_COVERS = Reason(
+    "only_covers",
+    "Whoever only covers for the coach can’t request that a record is erased, nor decide about it.",
+    "Ask the client’s coach or their supervisor.",
+)
+OUTDATED = Reason(
+    "outdated",
+    "Something about this client was recorded after this request.",
+    "Whoever wants the record erased requests it again.",
+)
 UNFINISHED = Reason(
     "unfinished",
     "Something about this client has to be finished first.",
@@ -71,9 +81,12 @@ def list_open_matters(found: OpenMatters) -> list[Reason]:
     ]
 
 
-def list_request_faults(found: OpenMatters) -> list[Reason]:
-    """List why nobody can request that a record is erased."""
-    return [ALREADY_REQUESTED] if found.is_requested else list_open_matters(found)
+def list_request_faults(found: OpenMatters, *, is_responsible: bool) -> list[Reason]:
+    """List why somebody can't request that a record is erased; an outdated request keeps nobody from a new one."""
+    if not is_responsible:
+        return [ONLY_COVERS]
+    waits = found.is_requested and not found.is_outdated
+    return [ALREADY_REQUESTED] if waits else list_open_matters(found)
 
 
 def check_request(record: LockedRecord) -> None:
@@ -81,7 +94,7 @@ def check_request(record: LockedRecord) -> None:
 
     Raises RuleBroken.
     """
-    refuse_for(list_request_faults(record.matters))
+    refuse_for(list_request_faults(record.matters, is_responsible=record.is_responsible))
 
 
 def check_erasure(erasure: LockedErasure, actor_id: UUID) -> None:
@@ -90,23 +103,37 @@ def check_erasure(erasure: LockedErasure, actor_id: UUID) -> None:
     Whoever doesn't see the client isn't told what is open. Raises RuleBroken.
     """
     check_decision(erasure, actor_id)
-    found = list_open_matters(erasure.record.matters) if erasure.record else [DECIDED]
+    if erasure.record is None:
+        refuse_for([DECIDED])
+        return
+    matters = erasure.record.matters
+    found = list_open_matters(matters)
     refuse_for(found if erasure.is_seen else [UNFINISHED] if found else [])
+    refuse_for([OUTDATED] if matters.is_outdated else [])
 
 
 def check_decision(erasure: LockedErasure, actor_id: UUID) -> None:
-    """Check that somebody can decide about a locked request: another person than whoever made it.
+    """Check that somebody can decide about a locked request: not whoever made it, nor whoever only covers.
 
     Raises RuleBroken.
     """
-    refuse_for(list_decision_faults(erasure.row.state, erasure.row.requested_by, actor_id))
+    row = erasure.row
+    refuse_for(
+        list_decision_faults(
+            row.state, row.requested_by, actor_id, is_responsible=erasure.is_responsible
+        )
+    )
 
 
-def list_decision_faults(state: str, requested_by: UUID, actor_id: UUID) -> list[Reason]:
+def list_decision_faults(
+    state: str, requested_by: UUID, actor_id: UUID, *, is_responsible: bool
+) -> list[Reason]:
     """List why somebody can't decide about a request."""
     if state != REQUESTED:
         return [DECIDED]
-    return [SAME_PERSON] if requested_by == actor_id else []
+    if requested_by == actor_id:
+        return [SAME_PERSON]
+    return [] if is_responsible else [ONLY_COVERS]
 
 
 def check_withdrawal(erasure: LockedErasure, actor_id: UUID) -> None:

@@ -27,13 +27,16 @@ class OpenMatters:
     is_offered: bool = False
     has_emergency: bool = False
     is_requested: bool = False
+    is_outdated: bool = False
+    """The request that waits is older than something recorded since."""
 
 
 @dataclass(frozen=True)
 class ErasureRecord:
     """A request to erase a record, and what became of it.
 
-    `numbers` are those of the client's cases. `may_decide` and `may_withdraw` say what the reader can do.
+    `numbers` are those of the client's cases. `is_outdated` says of a request that waits that something was recorded
+    since. `may_decide` and `may_withdraw` say what the reader can do.
     """
 
     id: UUID
@@ -51,6 +54,7 @@ class ErasureRecord:
     counts: Mapping[str, int] = field(default_factory=dict)
     vault_keys: tuple[str, ...] = ()
     keys_gone_at: datetime | None = None
+    is_outdated: bool = False
     may_decide: bool = False
     may_withdraw: bool = False
 

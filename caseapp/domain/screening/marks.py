@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hmac
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from caseapp.core.database import db, run_for_each
 from caseapp.core.pagination import literal_limit
-from caseapp.core.vault import seal_bound, unseal_bound
+from caseapp.core.vault import SealBroken, seal_bound, unseal_bound
 from caseapp.domain.clients.queries import lock_team
 from caseapp.domain.keys.queries import get_ring_key
 from caseapp.domain.screening.models import ViewerMark
@@ -95,6 +96,24 @@ def remove_marks(
     """Remove marks of a locked client; `team` is as for `add_marks`."""
     viewers = (team or lock_team(client_id)).viewers
     ids = [_mark_id(each.id, viewer) for each in marked for viewer in viewers]
+    db.session.execute(sa.delete(ViewerMark).where(ViewerMark.id.in_(ids)))
+
+
+def remove_all_marks(client_id: UUID) -> None:
+    """Remove every mark of a locked client by what the marks of the care team say, whatever the client's state says.
+
+    A mark that doesn't open stays.
+    """
+    viewers = lock_team(client_id).viewers
+    buckets = [_bucket(viewer, kind) for viewer in viewers for kind in KINDS]
+    rows = db.session.execute(
+        sa.select(ViewerMark.id, ViewerMark.sealed).where(ViewerMark.bucket.in_(buckets))
+    )
+    ids = []
+    for row in rows:
+        with suppress(SealBroken):
+            if _open_mark(row.id, row.sealed, "").client_id == client_id:
+                ids.append(row.id)
     db.session.execute(sa.delete(ViewerMark).where(ViewerMark.id.in_(ids)))
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
 
 from caseapp.core import settings
-from caseapp.core.clock import now
+from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, NotFound, RuleBroken
 from caseapp.core.ids import new_id
@@ -23,7 +24,7 @@ from caseapp.domain.audit.tombstones import (
     read_tombstones,
 )
 from caseapp.domain.cases.models import Case
-from caseapp.domain.clients.models import Client
+from caseapp.domain.clients.models import CareTeamMember, Client
 from caseapp.domain.erasure.models import Erasure
 from caseapp.domain.erasure.operations import (
     erase_record,
@@ -32,7 +33,13 @@ from caseapp.domain.erasure.operations import (
     request_erasure,
     withdraw_erasure,
 )
-from caseapp.domain.erasure.queries import get_erasure, list_erasures, lock_erasure, lock_record
+from caseapp.domain.erasure.queries import (
+    count_waiting,
+    get_erasure,
+    list_erasures,
+    lock_erasure,
+    lock_record,
+)
 from caseapp.domain.erasure.treatments import TREATMENTS, is_about
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.operations import rewrap_client_keys, rewrap_ring
@@ -45,8 +52,10 @@ from caseapp.domain.process_notes.operations import save_process_note
 from caseapp.domain.process_notes.queries import lock_process_note
 from caseapp.domain.reports.queries import count_cases
 from caseapp.domain.reports.schemas import ReportFilter
+from caseapp.domain.screening.marks import KINDS, Marked, add_marks, list_marks
+from caseapp.domain.screening.models import ClientSafety
 from caseapp.jobs.erasures import finish_erasures
-from tests.support import builders, safety_plans
+from tests.support import builders, safety_plans, staff
 
 pytestmark = pytest.mark.slow
 
@@ -220,6 +229,64 @@ def test_decision_is_refused_while_something_is_open_and_whoever_does_not_see_it
     assert rows_about(made.client_id)["client_key"] == 1
 
 
+def test_request_that_is_older_than_something_recorded_since_is_made_anew(folder, team):
+    coach, supervisor, admin = team["coach"], team["supervisor"], team["admin"]
+    made = make_record(coach)
+    erasure_id = request(coach, made)
+    assert not get_erasure(admin, erasure_id).is_outdated
+    with at(now() + timedelta(hours=1)):
+        builders.screen(coach, made.client_id)
+        assert get_erasure(admin, erasure_id).is_outdated
+        assert refusal(decide, erase_record, supervisor, erasure_id) == ["outdated"]
+        assert refusal(decide, erase_record, admin, erasure_id) == ["outdated"]
+        again = request(supervisor, made)
+        ended = get_erasure(admin, erasure_id)
+        assert (ended.state, ended.decided_by) == ("withdrawn", supervisor.id)
+        decide(erase_record, admin, again)
+    assert get_erasure(admin, again).state == "done"
+
+
+def test_whoever_only_covers_neither_requests_nor_decides(folder, team):
+    coach, coach2, admin = team["coach"], team["coach2"], team["admin"]
+    covering = staff.add("supervisor2")
+    made = make_record(coach)
+    for colleague in (coach2, covering):
+        with transaction():
+            cover(made.client_id, colleague)
+        assert refusal(request, colleague, made) == ["only_covers"]
+    erasure_id = request(coach, made)
+    assert not get_erasure(covering, erasure_id).may_decide
+    assert refusal(decide, erase_record, covering, erasure_id) == ["only_covers"]
+    assert refusal(decide, refuse_erasure, covering, erasure_id, "law") == ["only_covers"]
+    assert get_erasure(admin, erasure_id).may_decide
+
+
+def cover(client_id, colleague):
+    """Let a colleague cover for a client's coach for two days."""
+    days = {"starts_at": now(), "ends_at": now() + timedelta(days=2)}
+    db.session.add(CareTeamMember(client_id=client_id, user_id=colleague.id, role="cover", **days))
+
+
+def test_coaches_of_a_client_learn_of_a_request_that_waits(folder, team):
+    coach, supervisor = team["coach"], team["supervisor"]
+    made = make_record(coach)
+    request(supervisor, made)
+    waiting = {who: count_waiting(team[who]) for who in ("coach", "coach2", "supervisor")}
+    assert waiting == {"coach": 1, "coach2": 0, "supervisor": 0}
+
+
+def test_safety_state_that_does_not_open_keeps_nobody_from_being_erased(folder, team):
+    coach, admin = team["coach"], team["admin"]
+    made = make_record(coach)
+    with transaction():
+        add_marks([Marked(new_id(), "care", 202648)], made.client_id)
+        db.session.execute(sa.update(ClientSafety).values(sealed=b"x" * 80))
+    assert list_marks(coach.id, KINDS)
+    decide(erase_record, admin, request(coach, made))
+    for viewer in (coach, team["supervisor"]):
+        assert list_marks(viewer.id, KINDS) == []
+
+
 def test_nothing_of_an_erased_record_is_on_the_disk_and_yesterdays_copy_opens_with_no_key_of_today(
     folder, team
 ):
@@ -252,6 +319,10 @@ def test_nothing_of_an_erased_record_is_on_the_disk_and_yesterdays_copy_opens_wi
     assert get_erasure(admin, erasure_id).keys_gone_at is not None
     with pytest.raises(SealBroken):
         unwrap_client_key(made.client_id, wrapped)
+    # Whoever lists the old key again opens the copy again.
+    settings.use(replace(today, vault_keys=(NEW_VAULT_KEY, *today.vault_keys)))
+    finish_erasures()
+    assert get_erasure(admin, erasure_id).keys_gone_at is None
     # What is sealed never stood in the copy in plain words: there are names only.
     with sqlite3.connect(copy) as old:
         for name, found in TREATMENTS.items():

@@ -39,7 +39,7 @@ def codes(reasons):
 
 
 def test_whatever_is_open_is_named_and_nothing_else_stands_in_the_way():
-    assert list_open_matters(OpenMatters()) == list_request_faults(OpenMatters()) == []
+    assert list_open_matters(OpenMatters()) == request_faults() == []
     for field, code in (
         ("has_open_case", "open_case"),
         ("has_open_hold", "open_hold"),
@@ -48,21 +48,40 @@ def test_whatever_is_open_is_named_and_nothing_else_stands_in_the_way():
         ("has_emergency", "emergency_access"),
     ):
         assert codes(list_open_matters(OpenMatters(**{field: True}))) == [code]
-        assert codes(list_request_faults(OpenMatters(**{field: True}))) == [code]
+        assert codes(request_faults(**{field: True})) == [code]
     everything = OpenMatters(*[True] * len(fields(OpenMatters)))
-    assert codes(list_request_faults(everything)) == ["already_requested"]
-    assert len(list_open_matters(everything)) == len(fields(OpenMatters)) - 1
+    assert len(list_open_matters(everything)) == len(fields(OpenMatters)) - 2
+
+
+def test_one_request_waits_at_a_time_but_an_outdated_one_keeps_nobody_from_a_new_one():
+    assert codes(request_faults(is_requested=True, has_open_case=True)) == ["already_requested"]
+    assert request_faults(is_requested=True, is_outdated=True) == []
+    outdated = request_faults(is_requested=True, is_outdated=True, has_open_case=True)
+    assert codes(outdated) == ["open_case"]
+
+
+def test_whoever_only_covers_neither_requests_nor_decides():
+    assert codes(request_faults(is_responsible=False)) == ["only_covers"]
+    assert codes(decision_faults(REQUESTED, ONE, OTHER, is_responsible=False)) == ["only_covers"]
+
+
+def request_faults(*, is_responsible=True, **matters):
+    return list_request_faults(OpenMatters(**matters), is_responsible=is_responsible)
+
+
+def decision_faults(*given, is_responsible=True):
+    return list_decision_faults(*given, is_responsible=is_responsible)
 
 
 @pytest.mark.parametrize("state", [REFUSED, WITHDRAWN, DONE])
 def test_what_was_decided_stays_decided(state):
-    assert codes(list_decision_faults(state, ONE, OTHER)) == ["decided"]
+    assert codes(decision_faults(state, ONE, OTHER)) == ["decided"]
     assert codes(list_withdrawal_faults(state, ONE, ONE)) == ["decided"]
 
 
 def test_two_people_decide_and_one_withdraws():
-    assert codes(list_decision_faults(REQUESTED, ONE, ONE)) == ["same_person"]
-    assert list_decision_faults(REQUESTED, ONE, OTHER) == []
+    assert codes(decision_faults(REQUESTED, ONE, ONE)) == ["same_person"]
+    assert decision_faults(REQUESTED, ONE, OTHER) == []
     assert codes(list_withdrawal_faults(REQUESTED, ONE, OTHER)) == ["not_requested_by"]
     assert list_withdrawal_faults(REQUESTED, ONE, ONE) == []
 
