@@ -32,3 +32,16 @@ def test_request_is_recorded_shown_and_declined_and_a_refused_form_keeps_its_wor
     shown = coach.text(note)
     assert "She slept four." in shown
     assert "Accepted by" in shown
+
+
+@pytest.mark.slow
+def test_note_that_was_entered_in_error_leads_to_the_request_that_still_waits(coach):
+    note = f"/note/{builders.note(coach.actor, builders.case(coach.actor).case_id)}"
+    path = f"{note}/correction"
+    assert coach.send(path, words="I never said that.").status_code == 303
+    answer = coach.send(f"{note}/addendum", kind="in_error", reason="It is another client’s.")
+    assert answer.status_code == 303
+    assert f'href="{path}"' in coach.text(note)
+    answer = coach.send(path, f"{path}/decline", reason="The whole note was marked as an error.")
+    assert answer.status_code == 303
+    assert f'href="{path}"' not in coach.text(note)
