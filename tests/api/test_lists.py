@@ -118,7 +118,11 @@ def make_consents(coach, supervisor, client_id):
 
 def merge_duplicates(coach, supervisor, client_id, name):
     """Enter a client twice more, and merge these records into the client's."""
-    into = {"into_id": str(client_id), "reason": "She says that she called twice."}
+    into = {
+        "into_id": str(client_id),
+        "reason": "She says that she called twice.",
+        "despite_decision": True,
+    }
     for _ in range(2):
         gone = builders.client(coach.actor, name, agreed=True)
         merged = supervisor.post(f"/clients/{gone}/merge", into, version=etag({"version": 1}))

@@ -40,9 +40,9 @@ NOTHING_OPEN = Reason(
 
 
 def find_due(requested_on: date, zone: str) -> datetime:
-    """Find when a request has to be answered: at the beginning of a day, in the time zone `zone`."""
+    """Find when a request has to be answered: at the end of the last day, in the time zone `zone`."""
     day = requested_on + timedelta(days=ANSWER_DAYS)
-    return datetime.combine(day, time(), ZoneInfo(zone)).astimezone(UTC)
+    return datetime.combine(day, time(23, 59, 59), ZoneInfo(zone)).astimezone(UTC)
 
 
 def find_open(requests: Sequence[AmendmentRequest]) -> AmendmentRequest | None:

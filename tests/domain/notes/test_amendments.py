@@ -86,7 +86,7 @@ def test_request_is_made_between_session_and_today_and_answered_within_thirty_da
         assert find_request_faults(new, DAY, DAY + timedelta(days=2)).keys() == fields
     # Thirty days of the practice, whatever its clocks do meanwhile.
     due = find_due(date(2026, 3, 20), "Europe/Berlin")
-    assert due == datetime(2026, 4, 18, 22, tzinfo=UTC)
+    assert due == datetime(2026, 4, 19, 21, 59, 59, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ def test_declined_words_stay_with_the_note_and_an_accepted_request_is_a_correcti
         db.session.rollback()
         (waiting,) = list_waiting_amendments(actor, None, 5).items
         assert (waiting.note_id, waiting.number) == (note_id, made.number)
-        assert timedelta(days=28) < waiting.due_at - now() <= timedelta(days=30)
+        assert timedelta(days=29) < waiting.due_at - now() <= timedelta(days=31)
         assert [item.id for item in get_today(actor).amendments] == [waiting.id]
     assert list_waiting_amendments(team["coach2"], None, 5).items == []
     for text in printed(coach, made.case_id, made.number):
