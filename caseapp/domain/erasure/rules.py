@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from caseapp.domain.erasure.queries import LockedErasure, LockedRecord
     from caseapp.domain.erasure.schemas import OpenMatters
 
-OPEN_CASE = Reason("open_case", "The client has an open case.", "Close it first: Details.")
+OPEN_CASE = Reason("open_case", "The client has an open case.", "Close it first, under Details.")
 OPEN_HOLD = Reason(
     "open_hold", "A hold is open for this client.", "Release it first, with whoever has to agree."
 )

@@ -256,7 +256,7 @@ def _describe(record: ClientRecord) -> MergeSide:
         label: sa.select(sa.func.count()).select_from(table).where(table.client_id == record.id)
         for label, table in COUNTED.items()
     }
-    counts["Actions that are open"] = (
+    counts["Open actions"] = (
         sa.select(sa.func.count())
         .select_from(FollowUp)
         .where(FollowUp.client_id == record.id, FollowUp.completed_at.is_(None))

@@ -122,7 +122,7 @@ WITHDRAWN = Reason(
 )
 SAFE_CONTACT = Reason(
     "merge_safe_contact",
-    "The record that goes has a safe time, code word or warning that the record that stays doesn’t have like that.",
+    "A safe time, code word or warning of the record that goes is missing or worded differently in the other one.",
     "Ask the client, and write all that counts in the record that stays, and the same in the record that goes.",
 )
 PLAN = Reason(
