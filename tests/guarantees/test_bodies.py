@@ -123,6 +123,7 @@ def test_json_of_any_shape_never_fails(world):
     assert found == []
 
 
+@pytest.mark.pdf
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_any_value_in_a_single_field_never_fails(world):
     """Each property of each body is tried alone, so that no other error hides its effect."""
