@@ -237,6 +237,8 @@ def app(session_app, database_url, moment):
         # As an application does at its start; the same people in another test's database have read nothing here.
         use_ring(database_url.get_backend_name())
         audit._recorded.pop(engine, None)  # noqa: SLF001
+        # So does what another test has erased, whose tombstones its own key ring has signed.
+        (settings_before.checkpoint_dir / "erasures.jsonl").unlink(missing_ok=True)
         yield session_app
         db.session.remove()
         use_engine(before)

@@ -46,7 +46,8 @@ ASKED = ("language", "version", "size")
 CALLED = re.compile(
     r"pdf/[0-9a-f]{2}/[0-9a-f]{64}\.(pdf|sealed)|pdf-failed/[0-9a-f]{32}"
     r"|fonts/(sans|serif)-\d{3}\.[0-9a-f]{8}\.(ttf|woff2)|mail/[0-9a-f-]{36}\.eml"
-    r"|(vault|secret)\.key|slot\.lock|[a-z-]+\.db(-wal|-shm|-journal)?"
+    r"|(vault|secret)\.key|slot\.lock|[a-z_-]+\.db(-wal|-shm|-journal)?"
+    r"|checkpoints/erasures\.jsonl"
 )
 
 

@@ -245,6 +245,7 @@ def test_case_report_prints_payloads_as_text(session_app):
                     "filters": [(text, text)],
                     "total": text,
                     "sessions": text,
+                    "missed": text,
                     "smallest": 5,
                     "to_share": False,
                     "tables": [build_table("By stage", [(text, 7)], to_share=False)],
@@ -255,7 +256,7 @@ def test_case_report_prints_payloads_as_text(session_app):
     for group in sample(split_into_groups(join_payloads(250), PAGES_PER_DOCUMENT), 2):
         pages, content = pages_of([body(text) for text in group], style="report.css")
         for text, page in zip(group, pages, strict=True):
-            # Name, tagline, contact, zone, total and sessions; the name in the footer; two for a filter, one for a
-            # table.
-            assert without_whitespace(page).count(without_whitespace(text)) == 10, text
+            # Name, tagline, contact, zone, total, sessions and those missed; the name in the footer; two for a filter,
+            # one for a table.
+            assert without_whitespace(page).count(without_whitespace(text)) == 11, text
         assert accessible_texts(content, "/Alt") == [f"By stage: {text} 7." for text in group]
