@@ -341,7 +341,11 @@ def test_what_only_takes_away_is_saved_past_the_limit(team, changed):
 def test_weaker_match_that_is_left_by_a_removal_asks_nothing(team, ines):
     """Without the partner's name, the number still fits; about that client it was decided before."""
     other = builders.client(team["supervisor"], "Ana Ruiz", agreed=True, **SAME_NUMBER)
+    counted = sa.select(sa.func.count()).select_from(ConflictQuestion)
+    before = db.session.scalar(counted)
     edit(team["supervisor"], other, partner_name=None)
+    assert get_client_record(team["supervisor"], other).partner_name is None
+    assert db.session.scalar(counted) == before
 
 
 def test_what_was_counted_since_the_refusal_takes_its_place(team, ines):
