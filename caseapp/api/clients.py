@@ -116,7 +116,7 @@ def create_client(body: EnteredClient) -> dict[str, Any]:
 @needs(Action.CLIENT_READ)
 @blueprint.response_schema(ClientResponseSchema())
 def get_client(client_id: UUID) -> dict[str, Any]:
-    """Get one client; the address of a record that was merged leads to the one that stayed (301)."""
+    """Get one client; the address of a record that was merged redirects to the record that was kept (301)."""
     actor = current_actor()
     try:
         return _show_client(actor, client_id)
@@ -134,7 +134,7 @@ def get_client(client_id: UUID) -> dict[str, Any]:
 def merge_client(client_id: UUID, body: NewMergeInto, version: int) -> dict[str, Any]:
     """Merge the record of a client who was entered twice into another one, which is returned. It can't be undone.
 
-    What the two records say differently about safety, contact or access is made the same first: each reason says what.
+    Where the two records differ about safety, contact or access, make them the same first: each reason says where.
     """
     actor = current_actor()
     with transaction():

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 blueprint = ApiBlueprint(
     "erasures",
-    "Requests to erase a client’s record. Somebody else than who requested it decides, and it can’t be undone.",
+    "Requests to erase a client’s record. Somebody other than the person who requested it decides, and it "
+    "can’t be undone.",
 )
 
 
@@ -34,7 +35,7 @@ blueprint = ApiBlueprint(
 @blueprint.response_schema(ErasureResponseSchema(), HTTPStatus.CREATED)
 @blueprint.request_schema(NewErasureSchema())
 def request_erasure(client_id: UUID, body: str) -> ErasureRecord:
-    """Request that a client’s record is erased; nothing is erased before somebody else agrees."""
+    """Request the erasure of a client’s record; nothing is erased until somebody else agrees."""
     actor = current_actor()
     with transaction():
         erasure_id = run_api_once(
@@ -78,7 +79,7 @@ def erase(erasure_id: UUID) -> ErasureRecord:
 @blueprint.response_schema(ErasureResponseSchema())
 @blueprint.request_schema(ErasureRefusalSchema())
 def refuse(erasure_id: UUID, body: str) -> ErasureRecord:
-    """Keep the record that somebody else wants erased."""
+    """Refuse a request of somebody else: the record is kept."""
     actor = current_actor()
     with transaction():
         operations.refuse_erasure(actor, queries.lock_erasure(actor, erasure_id), body)
@@ -89,7 +90,7 @@ def refuse(erasure_id: UUID, body: str) -> ErasureRecord:
 @needs(Action.ERASURE_REQUEST)
 @blueprint.response_schema(ErasureResponseSchema())
 def withdraw(erasure_id: UUID) -> ErasureRecord:
-    """Withdraw a request of yours."""
+    """Withdraw one of your requests."""
     actor = current_actor()
     with transaction():
         operations.withdraw_erasure(actor, queries.lock_erasure(actor, erasure_id))

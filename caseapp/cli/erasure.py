@@ -1,4 +1,4 @@
-"""Erasure commands: which earlier copies of the database still open, and erasing again what came back."""
+"""Erasure commands: which older copies of the database can still be opened, and erasing again what came back."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 @click.group()
 def erasure() -> None:
-    """Show what became of erasures, and repeat those that an earlier database has undone."""
+    """Show the state of erasures, and repeat those that were undone by restoring an older database."""
 
 
 @erasure.command()
 @click.pass_obj
 def status(context: CommandContext) -> None:
-    """Show each erasure, and which listed vault keys still open copies of the database from before it."""
+    """Show each erasure, and which listed vault keys can still open copies of the database from before it."""
     with context.open():
         with transaction():
             note_keys_gone()
@@ -37,9 +37,9 @@ def status(context: CommandContext) -> None:
         for row in list_done():
             opened_by = sorted(listed & {*row.vault_keys})
             copies = (
-                f"copies from before open with vault key {', '.join(opened_by)}"
+                f"older copies of the database can be opened with vault key {', '.join(opened_by)}"
                 if opened_by
-                else "none of the vault keys listed then is listed now"
+                else "none of the vault keys that were listed then is still listed"
             )
             click.echo(f"{row.id}: erased {row.decided_at:%Y-%m-%d}; {copies}.")
 
@@ -47,7 +47,7 @@ def status(context: CommandContext) -> None:
 @erasure.command()
 @click.pass_obj
 def repeat(context: CommandContext) -> None:
-    """Erase again the records that were erased and came back with an earlier database."""
+    """Erase again the records that came back when an older database was restored."""
     with context.open_as() as actor:
         try:
             returned = list_returned()

@@ -57,7 +57,7 @@ SCOPE_LABELS = {
     "clients:write": "Read and change clients, cases and notes",
     "emergency:write": "Open records using emergency access, and review such access",
     "erasure:read": "Read requests to erase a record, and certificates",
-    "erasure:write": "Request that a record is erased, and decide about it",
+    "erasure:write": "Request the erasure of a record, and decide about requests",
     "handouts:read": "Read handouts",
     "handouts:write": "Read and change handouts",
     "portal:write": "Make the codes that let clients into the portal",

@@ -89,7 +89,7 @@ def request_page(view: RequestView, forms: Forms) -> str:
     Action.ERASURE_REQUEST,
     Body(NewErasureSchema, str),
     lock=lock_record,
-    refused="Nothing was requested",
+    refused="The erasure was not requested",
 )
 def request_erasure(record: LockedRecord, ground: str, sent: Sent) -> Done:
     """Request that a client's record is erased."""

@@ -38,7 +38,7 @@ blueprint = Blueprint("merges", __name__)
 @blueprint.get("/client/<uuid:client_id>/merge")
 @needs(Action.CLIENT_MERGE)
 def choose_record(client_id: UUID) -> ResponseReturnValue:
-    """Choose the client whose record stays, among the cases that the supervisor sees."""
+    """Choose the client whose record is kept, among the cases that the supervisor sees."""
     actor = current_actor()
     with reading_for_change():
         client = get_client_record(actor, client_id)
@@ -80,7 +80,7 @@ def merge_page(view: Merge, forms: Forms) -> str:
     refused="The records were not merged",
 )
 def merge(locked: LockedMerge, new: NewMerge, sent: Sent) -> Done:
-    """Merge a client's record into the one that stays."""
+    """Merge a client's record into the one that is kept."""
     merge_clients(sent.actor, locked, new, sent.version)
     page = url_for("cases.details_page", number=sent.args["number"])
     return Done(page, "clients_merged")
@@ -89,7 +89,7 @@ def merge(locked: LockedMerge, new: NewMerge, sent: Sent) -> Done:
 @blueprint.get("/case/<string:number>/earlier-records")
 @needs(Action.SCREENING_READ)
 def earlier_records(number: str) -> ResponseReturnValue:
-    """Show what has stayed behind in the records that were merged into a client's."""
+    """Show what was not merged of the records that were merged into a client's."""
     context = load_case_context(number)
     found = list_earlier_contents(current_actor(), context.case.client_id)
     return render_template(

@@ -25,14 +25,14 @@ def test_record_is_requested_refused_requested_again_and_erased(app, team):
         db.session.execute(sa.update(Case).where(Case.id == made.case_id).values(ended))
     refused = coach.send(path, ground="")
     assert refused.status_code == 422
-    assert "Choose why the record is erased." in refused.get_data(as_text=True)
+    assert "Choose why the record should be erased." in refused.get_data(as_text=True)
     assert coach.send(path, ground="client").status_code == 303
     [request] = erasures_in(coach)
     assert request in coach.text(path)
     assert "Okafor" not in admin.text("/erasures")
     assert f"{request}/erase" not in coach.text(request)
     assert supervisor.send(request, f"{request}/refuse", refusal="law").status_code == 303
-    assert "The law asks us to keep the record" in coach.text(request)
+    assert "The law requires us to keep the record" in coach.text(request)
     assert coach.send(path, ground="client").status_code == 303
     [second] = {*erasures_in(coach)} - {request}
     assert coach.send(second, f"{second}/withdraw").status_code == 303

@@ -27,10 +27,10 @@ def test_supervisor_compares_two_records_and_merges_them(app, team):
     assert f"/client/{stays.client_id}/merge" in browser.text(details)
     assert "Earlier records" not in browser.text(details)
     assert f'href="{page}"' in browser.text(choose)
-    # What only the record that goes has keeps the two apart.
+    # What only the record that is merged has keeps the two apart.
     compared = browser.text(page)
     assert "ines@example.org" in compared
-    assert "Only the record that goes has" in compared
+    assert "Only the record that is merged has" in compared
     builders.screen(coach, stays.client_id, sleep="concern")
     assert browser.send(page, reason="short").status_code == 422
     # Both were found to be alike when the second one was entered, and somebody has decided.

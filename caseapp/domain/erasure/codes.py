@@ -8,7 +8,7 @@ GROUNDS = {
     "error": "The record should never have been made",
 }
 REFUSALS = {
-    "law": "The law asks us to keep the record",
+    "law": "The law requires us to keep the record",
     "claim": "The record is needed for a legal claim",
     "mistake": "It was requested by mistake",
     "other": "Another reason",

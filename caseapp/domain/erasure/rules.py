@@ -15,53 +15,55 @@ if TYPE_CHECKING:
 
 OPEN_CASE = Reason("open_case", "The client has an open case.", "Close it first, under Details.")
 OPEN_HOLD = Reason(
-    "open_hold", "A hold is open for this client.", "Release it first, with whoever has to agree."
+    "open_hold",
+    "A hold is open for this client.",
+    "Release it first. If somebody else has to release it, ask them.",
 )
 OPEN_ALERT = Reason(
-    "open_alert", "An alert about this client waits.", "Somebody has to acknowledge it first."
+    "open_alert", "An alert about this client is waiting.", "Somebody has to acknowledge it first."
 )
 OFFERED = Reason(
     "offered",
-    "The client is offered to a colleague.",
+    "This client’s case has been offered to a colleague.",
     "Withdraw the offer first, or let the colleague decide.",
 )
 EMERGENCY = Reason(
     "emergency_access",
-    "An emergency access to this record runs, or nobody has reviewed it.",
-    "Another supervisor reviews it first.",
+    "Emergency access to this record is still open or hasn’t been reviewed.",
+    "Another supervisor has to review it first.",
 )
 ALREADY_REQUESTED = Reason(
     "already_requested",
-    "Somebody has requested this already.",
-    "A supervisor or admin decides about it.",
+    "Somebody has already requested this.",
+    "A supervisor or admin will decide about it.",
 )
 DECIDED = Reason(
-    "decided", "This request was already decided or withdrawn.", "There is nothing to do."
+    "decided", "This request has already been decided or withdrawn.", "There is nothing to do."
 )
 SAME_PERSON = Reason(
     "same_person",
-    "Whoever requested it can’t decide about it.",
+    "The person who requested the erasure can’t decide about it.",
     "Ask another supervisor or an admin.",
 )
 NOT_REQUESTED_BY = Reason(
     "not_requested_by",
-    "Only whoever requested it can withdraw it.",
+    "Only the person who requested the erasure can withdraw the request.",
     "A supervisor or admin can refuse it.",
 )
 ONLY_COVERS = Reason(
     "only_covers",
-    "Whoever only covers for the coach can’t request that a record is erased, nor decide about it.",
+    "A colleague who is only covering for the coach can’t request an erasure or decide about one.",
     "Ask the client’s coach or their supervisor.",
 )
 OUTDATED = Reason(
     "outdated",
     "Something about this client was recorded after this request.",
-    "Whoever wants the record erased requests it again.",
+    "To have the record erased, request it again.",
 )
 UNFINISHED = Reason(
     "unfinished",
     "Something about this client has to be finished first.",
-    "Ask whoever requested it: the case’s page Erase this record says what it is.",
+    "Ask the person who requested the erasure. They can see what it is under Details, Erase this record.",
 )
 """For somebody who doesn't see the client, and mustn't learn what it is."""
 

@@ -28,15 +28,15 @@ class OpenMatters:
     has_emergency: bool = False
     is_requested: bool = False
     is_outdated: bool = False
-    """The request that waits is older than something recorded since."""
+    """Something was recorded after the request that is waiting."""
 
 
 @dataclass(frozen=True)
 class ErasureRecord:
     """A request to erase a record, and what became of it.
 
-    `numbers` are those of the client's cases. `is_outdated` says of a request that waits that something was recorded
-    since. `may_decide` and `may_withdraw` say what the reader can do.
+    `numbers` are those of the client's cases. `is_outdated` says that something was recorded after a request
+    that is waiting. `may_decide` and `may_withdraw` say what the reader can do.
     """
 
     id: UUID
@@ -98,8 +98,8 @@ class NewErasureSchema(Schema):
 
     ground = fields.String(
         required=True,
-        validate=validate.OneOf(GROUNDS, error="Choose why the record is erased."),
-        error_messages={"required": "Choose why the record is erased."},
+        validate=validate.OneOf(GROUNDS, error="Choose why the record should be erased."),
+        error_messages={"required": "Choose why the record should be erased."},
     )
 
     @post_load

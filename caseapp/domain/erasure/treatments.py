@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from uuid import UUID
 
 AREAS = {
-    "identity": "Names, contact details and what finds them",
+    "identity": "Names, contact details and the data used to search for them",
     "access": "Access to the portal, and what staff can see",
     "safety": "Screenings, holds, alerts and safety plans",
-    "notes": "Notes, contact and what notes belong to",
+    "notes": "Notes with everything attached to them, and the contact log",
     "work": "Cases, follow-ups, handouts, answers and files",
     "agreements": "Consent and disclosures",
 }

@@ -54,16 +54,16 @@ BY_HAND = frozenset({"possible_conflict"})
 
 
 def merge_clients(actor: Actor, merge: LockedMerge, new: NewMerge, expected_version: int) -> UUID:
-    """Merge the record of a client who was entered twice into the one that stays, and return that client's id.
+    """Merge the record of a client who was entered twice into the one that is kept, and return that client's id.
 
-    Cases, notes and everything else that `TREATMENTS` says moves is sealed under the key of the client who stays. What
-    is chained stays behind with the record that went, which nobody finds any more; its log and its key stay. The
-    client's way into the portal by that record ends. The log of both clients has an event, and neither names the other
-    client. It can't be undone. Raises RuleBroken, and Stale when somebody changed the record that goes meanwhile.
+    Cases, notes and everything else that `TREATMENTS` says moves is sealed under the key of the record that is kept.
+    What is chained stays in the merged record, which nobody finds any more; its log and its key are kept. The client's
+    access to the portal by that record ends. The log of both clients has an event, and neither names the other
+    client. It can't be undone. Raises RuleBroken, and Stale when somebody changed the record that is merged meanwhile.
     """
     require(actor, Action.CLIENT_MERGE)
     gone, stays = merge.gone, merge.stays
-    # A client who is added at this moment, and may conflict with the record that goes, waits or is found.
+    # A client who is added at this moment, and may be in conflict with the record that is merged, waits or is found.
     lock_practice_row()
     facts = find_merge_facts(actor, gone.record, stays.record)
     check_merge(merge, facts, despite_decision=new.despite_decision)
@@ -177,7 +177,7 @@ def _derive_consent(stays_id: UUID) -> None:
 
 
 def _end_access(actor: Actor, gone_id: UUID) -> None:
-    """End who sees the record that went, and the client's way into the portal by it."""
+    """End who sees the merged record, and the client's access to the portal by it."""
     withdraw_offers(actor, gone_id)
     end_care_team(gone_id)
     db.session.execute(sa.delete(PortalAccess).where(PortalAccess.client_id == gone_id))
@@ -186,7 +186,7 @@ def _end_access(actor: Actor, gone_id: UUID) -> None:
 
 
 def _hide(gone_id: UUID, expected_version: int) -> None:
-    """Let nothing find the record that went: no search, no comparison, no lock."""
+    """Let nothing find the merged record: no search, no comparison, no lock."""
     for table in (ClientNameWord, NameHash, PhoneHash):
         db.session.execute(sa.delete(table).where(table.client_id == gone_id))
     row = db.session.get_one(Client, gone_id)

@@ -315,7 +315,7 @@ class EarlierRecord:
 
 @dataclass(frozen=True)
 class EarlierContents:
-    """What has stayed behind in a record that was merged: its details, and every version of its safety plans.
+    """What was not merged of an earlier record: its details, and every version of its safety plans.
 
     `names` are those of the people whom the safety events name.
     """
@@ -357,7 +357,7 @@ def list_earlier_records(actor: Actor, client_id: UUID) -> list[EarlierRecord]:
 
 
 def list_earlier_contents(actor: Actor, client_id: UUID) -> list[EarlierContents]:
-    """List what has stayed behind in the records that were merged into a client's, the newest merge first.
+    """List what was not merged of the records that were merged into a client's, the newest merge first.
 
     Raises NotFound when the actor doesn't see the client, and SealBroken when a safety event was changed.
     """

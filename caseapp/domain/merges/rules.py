@@ -35,25 +35,27 @@ PARTNER_REASONS = frozenset(
     {"is_partner", "has_partner", "similar_to_partner", "has_similar_partner"}
 )
 """The codes of MATCH_REASONS by which two clients may be a couple."""
-KEEP_OTHER = "Or keep that record, and merge the other one into it."
+MERGE_OTHER_WAY = "Merge the records the other way round."
+OR_MERGE_OTHER_WAY = "Or merge the records the other way round."
 
 SAME_CLIENT = Reason(
     "merge_same_client", "This is the same record.", "Choose a case of another client."
 )
 COUPLE = Reason(
     "merge_couple",
-    "One of the two is named as the other’s partner, or somebody with a similar name is. They may be two people.",
+    "One of the two clients, or somebody with a similar name, is recorded as the other’s partner. They may be two "
+    "people.",
     "If that is wrong, correct the partner’s name under Details first.",
 )
 NOT_ALIKE = Reason(
     "merge_not_alike",
-    "Neither the names nor the email addresses or phone numbers of the two match.",
-    "Check that you chose the right record. If they are one person, correct the details first.",
+    "No name, email address or phone number is the same in both records.",
+    "Check that you chose the right record. If both are about the same person, correct the details first.",
 )
 ONLY_CONTACT = Reason(
     "merge_only_contact",
-    "Only an email address or phone number of the two matches, no name. Two people may share one.",
-    "If they are one person, correct the name in one of the records first.",
+    "Only an email address or phone number matches, not the name. Two people may share one.",
+    "If both records are about the same person, correct the name in one of them first.",
 )
 BIRTH_YEAR = Reason(
     "merge_other_birth_year",
@@ -63,72 +65,74 @@ BIRTH_YEAR = Reason(
 DECIDED = Reason(
     "merge_decided_conflict",
     "Somebody has decided that the clients of both records can be coached here. They may be two people.",
-    "If they are one person, confirm that you know of the decision.",
+    "If both records are about the same person, confirm that you know of the decision.",
 )
 TWO_OPEN_CASES = Reason(
     "merge_two_open_cases", "Both records have an open case.", "Close one of the two first."
 )
 OTHER_COACH = Reason(
     "merge_other_coach",
-    "The record that goes has a coach who doesn’t coach the client of the record that stays.",
-    "Hand that client over to the coach of the other record first.",
+    "The record that is merged has a coach who doesn’t coach the client of the record that is kept.",
+    "First hand over the client of the record that is merged to the coach of the other record.",
 )
 DENIED = Reason(
     "merge_access_denied",
-    "Somebody must not see one of the two records.",
-    "Record the same for the other one first. If you can’t find it, ask another supervisor.",
+    "A member of staff must not see one of the two records.",
+    "First record for the other client too that this person must not see them. If you can’t find the entry, ask "
+    "another supervisor.",
 )
 EMERGENCY = Reason(
     "merge_emergency_access",
-    "Emergency access to one of the two records still runs, or waits for its review.",
-    "Wait until it has ended and was reviewed.",
+    "Emergency access to one of the two records is still open or hasn’t been reviewed.",
+    "Wait until it has ended and has been reviewed.",
 )
 UNDECIDED = Reason(
     "merge_undecided_conflict",
-    "The record that goes may conflict with that of a third client, about which nobody has decided.",
-    "Decide about it first, under Details of its case.",
+    "There is a possible conflict between the record that is merged and a third client. Nobody has decided about it.",
+    "First open a case of the record that is merged, and decide under Details.",
 )
 ERASURE = Reason(
     "merge_erasure",
-    "Somebody has requested that one of the two records is erased.",
-    "Wait until that is decided, or withdraw the request.",
+    "Somebody has requested the erasure of one of the two records.",
+    "Wait for the decision, or withdraw the request.",
 )
 DRAFT = Reason(
     "merge_draft",
-    "There is a draft of a note in the record that goes.",
-    "Its author signs, moves or discards it first.",
+    "There is a draft note in the record that is merged.",
+    "Its author has to sign, move or discard it first.",
 )
 ASSIGNING = Reason(
     "merge_waiting_handout",
-    "A handout for several clients is being assigned to the record that goes.",
-    "Wait until that is done.",
+    "A handout is being assigned to several clients, including the one whose record is merged.",
+    "Wait until this is finished.",
 )
 PRIVATE_WRITING = Reason(
     "merge_private_writing",
-    "The client has written in the portal of the record that goes. Only they can open what they didn’t share.",
-    "Keep that record, and merge the other one into it.",
+    "The client has written something in the portal, in the record that is merged. Only they can open what they didn’t "
+    "share.",
+    MERGE_OTHER_WAY,
 )
 PARTNER = Reason(
     "merge_other_partner",
-    "The record that goes names a partner whom the record that stays doesn’t name.",
-    "Write the partner’s name in the record that stays, so that conflicts are found. If only one of two names is "
-    "right, correct the other.",
+    "The record that is merged names a partner who isn’t named in the record that is kept.",
+    "Write the partner’s name in the record that is kept, so that conflicts are found. If only one of the two names "
+    "is right, correct the other one.",
 )
 WITHDRAWN = Reason(
     "merge_consent_withdrawn",
-    "Consent isn’t withdrawn in both records, or not since the same day.",
-    "Record the withdrawal with the same day in both. If the client has given consent since, record that where it is "
-    f"withdrawn. {KEEP_OTHER}",
+    "Consent was withdrawn in only one of the two records, or on different days.",
+    "Record the withdrawal with the same day in both. If the client has given consent since, record that in the "
+    f"record with the withdrawal. {OR_MERGE_OTHER_WAY}",
 )
 SAFE_CONTACT = Reason(
     "merge_safe_contact",
-    "A safe time, code word or warning of the record that goes is missing or worded differently in the other one.",
-    "Ask the client, and write all that counts in the record that stays, and the same in the record that goes.",
+    "A safe time, code word or warning of the record that is merged is missing or worded differently in the other one.",
+    "Ask the client, and write what still applies in both records, in the same words.",
 )
 PLAN = Reason(
     "merge_safety_plan",
-    "The newest safety plan is in the record that goes, and plans don’t move.",
-    f"Write it in the record that stays. {KEEP_OTHER}",
+    "The newest safety plan is in the record that is merged, and safety plans are not merged.",
+    f"Write it in the record that is kept. {OR_MERGE_OTHER_WAY}",
 )
 
 
@@ -137,7 +141,7 @@ class MergedRecord:
     """What a merge depends on in one of the two records.
 
     `coaches` are the coaches with an active account, `denied` whoever must not see the client. `has_emergency` tells
-    that emergency access runs or waits for its review, `has_private_writing` that there is something only the client
+    that emergency access is open or hasn't been reviewed, `has_private_writing` that there is something only the client
     can open, and `has_undecided` that nobody has decided about a possible conflict with a third client. `plan_at` is
     when the newest safety plan was written.
     """
@@ -159,10 +163,10 @@ class MergedRecord:
 
 @dataclass(frozen=True)
 class MergeFacts:
-    """The record that goes and the one that stays, and the codes of MATCH_REASONS by which they match.
+    """The record that is merged and the one that is kept, and the codes of MATCH_REASONS by which they match.
 
     `is_decided` tells that somebody has decided that both clients can be coached here. `withdrawn_on` is the day of a
-    withdrawal of consent that stands by the entries of both records together.
+    withdrawal of consent that is in force by the entries of both records together.
     """
 
     gone: MergedRecord
@@ -212,9 +216,9 @@ def list_merge_blockers(facts: MergeFacts, *, despite_decision: bool) -> list[Re
 
 
 def list_detail_differences(gone: ClientRecord, stays: ClientRecord) -> list[Reason]:
-    """List what the details of the record that goes say more strictly than those of the record that stays.
+    """List where the details of the record that is merged are stricter than those of the record that is kept.
 
-    Ways of contact stay safe only where both records call them so, and nothing that protects the client is lost.
+    Ways of contact stay safe only where both records list them as safe, and nothing that protects the client is lost.
     """
     found = []
     partner = fold_for_search(gone.partner_name or "")
@@ -229,7 +233,7 @@ def list_detail_differences(gone: ClientRecord, stays: ClientRecord) -> list[Rea
         found.append(
             Reason(
                 "merge_unsafe_channel",
-                f"Only the record that stays calls this safe: {', '.join(map(str, only_there))}.",
+                f"Only the record that is kept lists this as safe: {', '.join(map(str, only_there))}.",
                 "Ask the client, and make the safe ways of contact the same in both records.",
             )
         )
@@ -250,24 +254,24 @@ def _differ(year: int | None, other: int | None) -> bool:
 
 
 def _is_consent_unclear(facts: MergeFacts) -> bool:
-    """Tell whether a withdrawal is only in one record, or would not stand as it does in the record that stays.
+    """Tell whether a withdrawal is only in one record, or would not be in force as in the record that is kept.
 
-    The entries move, and how consent stands is derived from all of them whenever one is marked as an error.
+    The entries move, and whether there is consent is derived from all of them whenever one is marked as an error.
     """
     gone, stays = facts.gone.client.consent_withdrawn_on, facts.stays.client.consent_withdrawn_on
     return (gone is None) != (stays is None) or facts.withdrawn_on != stays
 
 
 def list_lost_plans(gone_at: datetime | None, stays_at: datetime | None) -> list[Reason]:
-    """Say so when the newest safety plan would stay behind."""
+    """Say so when the newest safety plan is in the record that is merged."""
     return [PLAN] if gone_at and (stays_at is None or stays_at < gone_at) else []
 
 
 def list_lost_safety(gone: DerivedState, stays: DerivedState) -> list[Reason]:
-    """List what counts in the record that goes and would not count as strictly afterwards.
+    """List what counts in the record that is merged and would not count as strictly afterwards.
 
-    Safety events are chained and stay behind, so the record that stays has to be the stricter one in everything: it
-    has each open hold, without an exception, each active flag and each current circumstance. Each item at watch or
+    Safety events are chained and are not merged, so the record that is kept has to be the stricter one in everything:
+    it has each open hold, without an exception, each active flag and each current circumstance. Each item at watch or
     above is at least as high there, or was asked there since, as the protocol lets an answer lower another one; and
     it has lasted there for as long.
     """
@@ -282,7 +286,14 @@ def list_lost_safety(gone: DerivedState, stays: DerivedState) -> list[Reason]:
             if key not in stays.circumstances
         ),
     ]
-    found = [_loses(lost, "Record the same in the record that stays.")] if lost else []
+    found = []
+    if lost:
+        found.append(
+            _loses(
+                f"Only the record that is merged has {', '.join(lost)}.",
+                "Record the same in the record that is kept.",
+            )
+        )
     weaker = [
         key
         for key, answer in gone.answers.items()
@@ -291,8 +302,8 @@ def list_lost_safety(gone: DerivedState, stays: DerivedState) -> list[Reason]:
     if weaker:
         found.append(
             _loses(
-                _label(weaker),
-                "Record a screening with an answer to it in the record that stays, with the client alone.",
+                f"The record that is merged has a higher level for: {_label(weaker)}.",
+                "Record a screening of these questions in the record that is kept, and ask them with the client alone.",
             )
         )
     shorter = [
@@ -303,25 +314,24 @@ def list_lost_safety(gone: DerivedState, stays: DerivedState) -> list[Reason]:
     if shorter:
         found.append(
             _loses(
-                [f"since when there has been this: {label}" for label in _label(shorter)],
-                "Record a screening in the record that stays, and say there since when it has lasted.",
+                f"In the record that is merged, this has lasted longer: {_label(shorter)}.",
+                "Record a screening in the record that is kept, with the date since when it has lasted.",
             )
         )
     return found
 
 
-def _loses(what: Iterable[str], way_out: str) -> Reason:
-    message = f"Only the record that goes has {', '.join(what)}."
-    return Reason("merge_loses_safety", message, f"{way_out} {KEEP_OTHER}")
+def _loses(message: str, way_out: str) -> Reason:
+    return Reason("merge_loses_safety", message, f"{way_out} {OR_MERGE_OTHER_WAY}")
 
 
-def _label(keys: Iterable[str]) -> list[str]:
+def _label(keys: Iterable[str]) -> str:
     wanted = {*keys}
-    return [str(item.label) for key, item in ITEMS_BY_KEY.items() if key in wanted]
+    return ", ".join(str(item.label) for key, item in ITEMS_BY_KEY.items() if key in wanted)
 
 
 def _covers(key: str, answer: Answer | None, before: Answer) -> bool:
-    """Tell whether an answer in the record that stays is as high as the other one, or newer and asked properly."""
+    """Tell whether an answer in the record that is kept is as high as the other one, or newer and asked properly."""
     if answer is None:
         return False
     is_newer = answer.session_at > before.session_at
@@ -331,7 +341,7 @@ def _covers(key: str, answer: Answer | None, before: Answer) -> bool:
 
 
 def _lasts_less(other: Raised | None, raised: Raised) -> bool:
-    """Tell whether an item that is raised in both records began later in the one that stays.
+    """Tell whether an item that is raised in both records began later in the one that is kept.
 
     Where it isn't raised there, a newer answer has ended it: `_covers` tells that.
     """

@@ -18,7 +18,7 @@ LEAST_REASON, MAX_REASON = 10, 2000
 
 @dataclass(frozen=True)
 class NewMerge:
-    """Why two records are one client's.
+    """Why two records are about the same client.
 
     `despite_decision` confirms that they are although somebody has decided about a possible conflict between them.
     """
@@ -54,14 +54,14 @@ class EarlierRecordResponseSchema(Schema):
 
 @dataclass(frozen=True)
 class NewMergeInto:
-    """The client whose record stays, and why the two are one."""
+    """The client whose record is kept, and why both records are about the same client."""
 
     into_id: UUID
     merge: NewMerge
 
 
 class MergeIntoSchema(MergeSchema):
-    """Input for merging a client's record, which names the client whose record stays."""
+    """Input for merging a client's record, which names the client whose record is kept."""
 
     into_id = fields.UUID(required=True)
 

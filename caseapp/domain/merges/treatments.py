@@ -13,7 +13,7 @@ class Treatment(StrEnum):
     """What a merge does with a table's rows about the client whose record goes."""
 
     MOVED = "moved"
-    """They are the other client's afterwards, and whatever is sealed in them is sealed under that client's key."""
+    """They are in the record that is kept afterwards, and whatever is sealed in them is sealed under its key."""
     WITH_NOTE = "with_note"
     """They follow their note, which is moved as by `move_note`, so that what was signed verifies."""
     WITH_ROW = "with_row"
@@ -21,7 +21,7 @@ class Treatment(StrEnum):
     ENDED = "ended"
     """They are deleted, or end."""
     KEPT = "kept"
-    """They stay with the record that went, sealed under its key, which stays too."""
+    """They stay in the merged record, sealed under its key, which is kept too."""
     REFUSED = "refused"
     """Nobody here can seal them anew: the merge is refused while there are any."""
 
@@ -30,7 +30,7 @@ MOVED, WITH_NOTE, WITH_ROW = Treatment.MOVED, Treatment.WITH_NOTE, Treatment.WIT
 ENDED, KEPT, REFUSED = Treatment.ENDED, Treatment.KEPT, Treatment.REFUSED
 
 TREATMENTS: dict[str, Treatment] = {
-    # The cases and what hangs on them. Case numbers stay as they are.
+    # The cases and what belongs to them. Case numbers stay as they are.
     "coaching_case": MOVED,
     "case_event": MOVED,
     "attestation": MOVED,
@@ -64,7 +64,7 @@ TREATMENTS: dict[str, Treatment] = {
     "client_safety": KEPT,
     "safety_plan": KEPT,
     "viewer_mark": ENDED,
-    # Who could see the record that went, and the way into the portal.
+    # Who could see the merged record, and the access to the portal.
     "care_team": ENDED,
     "access_denial": KEPT,
     "emergency_access": KEPT,

@@ -152,7 +152,7 @@ def test_what_was_merged_into_a_record_is_erased_with_it(folder, team):
         asked = {"requested_at": now(), "requested_by": coach.id, "counts": {}, "vault_keys": []}
         values = {"id": waiting_id, "client_id": gone, "ground": "client", "state": "requested"}
         session.execute(sa.insert(Erasure).values(values | asked))
-    # Nobody locks the record that went, so nothing is decided about it alone.
+    # Nobody locks the merged record, so nothing is decided about it alone.
     with pytest.raises(NotFound), transaction():
         lock_erasure(team["admin"], waiting_id)
     with transaction() as session:

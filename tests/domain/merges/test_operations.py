@@ -144,7 +144,7 @@ def test_everything_of_a_client_is_in_one_record_afterwards(team):
     [earlier] = list_earlier_records(coach, stays)
     assert (earlier.reason, earlier.merged_by) == (WHY.reason, supervisor.name)
     assert [one.levels["self_harm"] for one in earlier.history.all_screenings] == [3]
-    # Nothing finds the record that went, and its way into the portal has ended.
+    # Nothing finds the merged record, and its access to the portal has ended.
     with pytest.raises(NotFound):
         get_client_record(coach, case.client_id)
     assert find_survivor(coach, case.client_id) == stays
