@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 blueprint = ApiBlueprint(
     "amendments",
-    "Requests of clients to correct a signed note, which itself stays as it was signed.",
+    "Clients’ requests to correct a signed note. The note itself stays as it was signed.",
 )
 
 
@@ -37,7 +37,7 @@ blueprint = ApiBlueprint(
 @blueprint.list_response_schema(WaitingAmendmentResponseSchema())
 @blueprint.query_params(ListQuerySchema())
 def list_waiting(query: ListRequest) -> Page[WaitingAmendment]:
-    """List the requests about your clients that wait for an answer, the soonest due first, without their words."""
+    """List the open requests about your clients, the soonest due first, without the text of the requests."""
     return amendment_queries.list_waiting_amendments(current_actor(), query.cursor, query.limit)
 
 
@@ -45,7 +45,7 @@ def list_waiting(query: ListRequest) -> Page[WaitingAmendment]:
 @needs(Action.NOTE_READ)
 @blueprint.response_schema(NoteAmendmentsResponseSchema())
 def get_amendments(signed_note_id: UUID) -> NoteAmendments:
-    """Get what a client wants corrected in a note, and what became of it."""
+    """Get a client’s requests to correct a note, and how they were answered."""
     return amendment_queries.get_amendments(current_actor(), signed_note_id)
 
 
@@ -54,7 +54,7 @@ def get_amendments(signed_note_id: UUID) -> NoteAmendments:
 @blueprint.response_schema(NoteAmendmentsResponseSchema(), 201)
 @blueprint.request_schema(NewAmendmentRequestSchema())
 def record_request(signed_note_id: UUID, body: NewAmendmentRequest) -> NoteAmendments:
-    """Record what a client wants corrected in a signed note; one request at a time waits for an answer."""
+    """Record what a client wants corrected in a signed note; only one request can be open at a time."""
     actor = current_actor()
     with transaction():
         run_api_once(
@@ -71,7 +71,7 @@ def record_request(signed_note_id: UUID, body: NewAmendmentRequest) -> NoteAmend
 @blueprint.request_schema(AcceptAmendmentSchema())
 @blueprint.requires_if_match
 def accept_request(signed_note_id: UUID, body: str, version: int) -> NoteAmendments:
-    """Accept the open request by signing a correction; the version is that of the note's requests."""
+    """Accept the open request by signing a correction; If-Match takes the version of the note’s requests."""
     actor = current_actor()
     with transaction():
         note = lock_note(actor, signed_note_id)
@@ -85,7 +85,7 @@ def accept_request(signed_note_id: UUID, body: str, version: int) -> NoteAmendme
 @blueprint.request_schema(DeclineAmendmentSchema())
 @blueprint.requires_if_match
 def decline_request(signed_note_id: UUID, body: str, version: int) -> NoteAmendments:
-    """Decline the open request with a reason; the version is that of the note's requests."""
+    """Decline the open request with a reason; If-Match takes the version of the note’s requests."""
     actor = current_actor()
     with transaction():
         note = lock_note(actor, signed_note_id)

@@ -52,7 +52,8 @@ def list_events(query: ListRequest) -> Page[AuditRecord]:
 def list_security_events(query: ListRequest) -> Page[Burst]:
     """List the hours of the last 30 days with many failed attempts or refused requests, the newest first.
 
-    `subject_id` is the member of staff whose account was tried, or who was refused; null for strangers and clients.
+    `subject_id` is the member of staff whose account was tried, or who was refused; null for a client or an unknown
+    person.
     """
     return page_in_memory(list_bursts(), _newest_first, query.cursor, query.limit)
 

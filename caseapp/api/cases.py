@@ -244,7 +244,7 @@ def list_timeline_events(case_id: UUID, query: ListRequest) -> Page[TimelineEven
 def get_record(case_id: UUID, query: dict[str, Any]) -> Response:
     """Get the record of a case as a PDF: its timeline, the oldest first, with the full text of every signed note.
 
-    Drafts are left out. One PDF holds at most 40 notes and 200 events. Every copy is recorded.
+    Drafts are left out. One PDF can have at most 40 notes and 200 events. Every copy is recorded.
     """
     actor = current_actor()
     context = get_case_context(actor, case_id)

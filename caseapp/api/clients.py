@@ -192,10 +192,11 @@ def confirm_contact(client_id: UUID, body: dict[str, bool], version: int) -> dic
 @blueprint.response_schema(ClientCodesResponseSchema(), 201)
 @blueprint.request_schema(NewCodesSchema())
 def make_codes(client_id: UUID, body: NewCodesWish) -> dict[str, Any]:
-    """Make codes that let a client into the portal; for a client who had codes before, give a reason.
+    """Make the codes that a client uses to sign in to the portal; if the client had codes before, give a reason.
 
-    No code is stored, so none is shown again, also when the request is repeated with its `Idempotency-Key`. Where
-    nothing is mailed and a client who had a PIN gets new codes, somebody else has to make the card.
+    Codes are not stored, so they can’t be shown again, not even when the request is repeated with its
+    `Idempotency-Key`. If nothing is mailed and a client who had a PIN gets new codes, somebody else has to make the
+    card.
     """
     actor, made = current_actor(), list[Invitation]()
 

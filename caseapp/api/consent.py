@@ -73,7 +73,7 @@ def publish_consent_text(body: NewConsentText) -> ConsentTextRecord:
 def list_consents(client_id: UUID, query: ListRequest) -> Page[ConsentRecord]:
     """List the entries about a client’s consent, the last one recorded first.
 
-    What intake recorded stands in the client’s `consent_on` and `consent_method`.
+    What was recorded at intake is in the client’s `consent_on` and `consent_method`.
     """
     return queries.list_consents(current_actor(), client_id, query.cursor, query.limit)
 
@@ -83,7 +83,7 @@ def list_consents(client_id: UUID, query: ListRequest) -> Page[ConsentRecord]:
 @blueprint.response_schema(ConsentResponseSchema(), 201)
 @blueprint.request_schema(NewConsentSchema())
 def record_consent(client_id: UUID, body: NewConsent) -> ConsentRecord:
-    """Record that a client gave consent to a published text; it ends a withdrawal."""
+    """Record that a client gave consent to a published text; this ends a withdrawal."""
     actor = current_actor()
     return _run(lambda: operations.record_consent(actor, lock_client(actor, client_id), body))
 
@@ -103,9 +103,9 @@ def withdraw_consent(client_id: UUID, body: ConsentWithdrawal) -> ConsentRecord:
 @blueprint.response_schema(ConsentResponseSchema())
 @blueprint.request_schema(ConsentErrorSchema())
 def mark_error(consent_id: UUID, body: str) -> ConsentRecord:
-    """Mark an entry as recorded in error, with a reason; it stays readable and counts no more.
+    """Mark an entry as recorded in error, with a reason; it stays readable but no longer counts.
 
-    How consent stands then follows from the other entries.
+    The other entries then decide whether there is consent.
     """
     actor = current_actor()
     with transaction():

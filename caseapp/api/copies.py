@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 blueprint = ApiBlueprint(
     "copies",
-    "Copies of a record for its client: an encrypted PDF, which is nowhere stored. The disclosure log has each.",
+    "Copies of a record for its client: an encrypted PDF that isn’t stored anywhere. Each copy is recorded in the "
+    "disclosure log.",
 )
 
 

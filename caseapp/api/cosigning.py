@@ -33,8 +33,8 @@ blueprint = ApiBlueprint("cosigning", "Signed notes that need the co-signature o
 def list_reviews(query: ListRequest) -> Page[ReviewItem]:
     """List your notes that were returned; supervisors also get the notes of others that need a co-signature.
 
-    A coach also gets those of their clients that were returned to somebody who no longer works with the client. The
-    longest waiting come first.
+    Coaches also get notes about their clients that were returned to somebody who no longer works with the client. Those
+    that have waited longest come first.
     """
     return cosign_queries.list_reviews(current_actor(), query.cursor, query.limit)
 
@@ -52,7 +52,7 @@ def get_review(signed_note_id: UUID) -> NoteReviewRecord:
 @blueprint.response_schema(NoteResponseSchema())
 @blueprint.requires_if_match
 def cosign_note(signed_note_id: UUID, version: int) -> NoteRecord:
-    """Co-sign somebody else’s signed note together with its addenda; the version is that of its review."""
+    """Co-sign somebody else’s signed note together with its addenda; If-Match takes the version of its review."""
     actor = current_actor()
     with transaction():
         note = lock_note(actor, signed_note_id)
@@ -67,7 +67,7 @@ def cosign_note(signed_note_id: UUID, version: int) -> NoteRecord:
 def return_note(signed_note_id: UUID, body: str, version: int) -> NoteRecord:
     """Return a signed note to its author, who answers with an addendum; the note stays as it is.
 
-    The version is that of its review.
+    If-Match takes the version of its review.
     """
     actor = current_actor()
     with transaction():

@@ -35,7 +35,7 @@ blueprint = ApiBlueprint(
 @blueprint.list_response_schema(CoverResponseSchema())
 @blueprint.query_params(ListQuerySchema())
 def list_covers(query: ListRequest) -> Page[CoverSummary]:
-    """List the cover that concerns you or those you supervise, the earliest start first."""
+    """List cover for you and by you, and that of the people you supervise, the earliest start first."""
     return page_in_memory(
         queries.list_covers(current_actor()),
         lambda one: (one.starts_at.isoformat(timespec="microseconds"), one.id.hex),

@@ -38,9 +38,9 @@ blueprint = ApiBlueprint(
 @blueprint.list_response_schema(AccessDenialResponseSchema())
 @blueprint.query_params(ListQuerySchema())
 def read_denials(query: ListRequest) -> Page[AccessDenialRecord]:
-    """List who must not see which client, newest first: for the clients you see, and what you recorded yourself.
+    """List who must not see which client, newest first: entries about the clients you see and entries you recorded.
 
-    An admin sees all. Nobody sees what is about themselves.
+    An admin sees all entries. Nobody sees entries about themselves.
     """
     return list_denials(current_actor(), query.cursor, query.limit)
 
@@ -50,7 +50,7 @@ def read_denials(query: ListRequest) -> Page[AccessDenialRecord]:
 @blueprint.response_schema(RecordedResponseSchema(), HTTPStatus.CREATED)
 @blueprint.request_schema(NewDenialSchema())
 def deny(body: NewDenial) -> Recorded:
-    """Record that a member of staff must not see a client, by case number; you needn’t see the client yourself."""
+    """Record that a member of staff must not see a client, by case number; you don’t need access to the client."""
     actor = current_actor()
     with transaction():
         denial_id = run_api_once(

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 blueprint = ApiBlueprint(
     "disclosures",
-    "The disclosure log: what of a client’s record was given to whom, and why. An entry never changes.",
+    "The disclosure log: which parts of a client’s record were given to whom, and why. An entry never "
+    "changes.",
 )
 
 
@@ -43,7 +44,7 @@ def list_disclosures(client_id: UUID, query: ListRequest) -> Page[DisclosureReco
 @blueprint.response_schema(DisclosureResponseSchema(), 201)
 @blueprint.request_schema(NewDisclosureSchema())
 def record_disclosure(client_id: UUID, body: NewDisclosure) -> DisclosureRecord:
-    """Record what of a client’s record was given to whom, and why."""
+    """Record which parts of a client’s record were given to whom, and why."""
     actor = current_actor()
     with transaction():
         entry_id = run_api_once(

@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from apispec import APISpec
 
 INTRODUCTION = """\
-Gives programs access to the same records, with the same rules, as the staff pages. Send a bearer token: you make one on
-the page Account, and choose its scopes and how long it lasts. A token acts as you, within its scopes: without the scope
-the response is 403 “insufficient_scope”. A program that an admin has made under Settings, Programs, gets tokens for a
-quarter of an hour by OAuth 2.0 client credentials: POST /api/v1/oauth/token with its id and secret by HTTP Basic and a
-form of grant_type and scope; /oauth/revoke and /oauth/introspect take its tokens back and describe them.
+Gives programs access to the same records, with the same rules, as the staff pages. Send a bearer token: make one
+on the Account page, and choose its scopes and how long it lasts. A token acts as you, within its scopes: if a scope is
+missing, the response is 403 “insufficient_scope”. A program that an admin has made under Settings, Programs, gets
+15-minute tokens by OAuth 2.0 client credentials: it sends POST /api/v1/oauth/token with its id and secret by HTTP Basic
+and a form of grant_type and scope; /oauth/revoke and /oauth/introspect revoke its tokens and return their details.
 Times are RFC 3339 in UTC.
 
 A list returns “items” and “next”, the cursor of the next page. To change a record, send If-Match
-with the ETag that you read. Without it the response is 428. If someone has saved a newer version, it is 412. When you
-create a record with POST, send Idempotency-Key, so that a repeated request creates only one record. 202 means that the
-work continues in the background: poll the address in Location.
+with the ETag that you read. Without it the response is 428. If someone has saved a newer version, the response is 412.
+When you create a record with POST, send Idempotency-Key, so that a repeated request creates only one record. 202 means
+that the work continues in the background: poll the address in Location.
 
 A record that you are not allowed to see returns 404, as if it didn’t exist. A 422 response names each invalid field. A
 409 response lists the conditions that are not met and how to meet them.

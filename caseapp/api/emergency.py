@@ -41,7 +41,7 @@ blueprint = ApiBlueprint(
 @blueprint.list_response_schema(EmergencyResponseSchema())
 @blueprint.query_params(ListQuerySchema())
 def read_accesses(query: ListRequest) -> Page[EmergencyRecord]:
-    """List your emergency accesses and those that you may review, newest first."""
+    """List your uses of emergency access and those that you may review, newest first."""
     return list_emergencies(current_actor(), query.cursor, query.limit)
 
 

@@ -88,7 +88,7 @@ def get_followup(followup_id: UUID) -> FollowUpRecord:
 @blueprint.request_schema(ResultSchema())
 @blueprint.requires_if_match
 def update_followup(followup_id: UUID, body: NewResult, version: int) -> FollowUpRecord:
-    """Complete a follow-up with a result; `allowed_results` and `allowed_methods` say what it can be.
+    """Complete a follow-up with a result; `allowed_results` and `allowed_methods` list the choices.
 
     "Not reached" adds the next attempt, and so does a decision about a welfare check; list the client’s follow-ups to
     see it. Refused with 409 before `not_before_at`, and where a safety plan has to be on file first.

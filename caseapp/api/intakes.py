@@ -87,7 +87,7 @@ def read_intake(intake_id: UUID) -> dict[str, Any]:
 )
 @blueprint.request_schema(AskedIntakeSchema())
 def ask_again(intake_id: UUID, body: EnteredIntake) -> dict[str, Any]:
-    """Send an intake of yours to a supervisor again, with your changes; a new intake replaces it."""
+    """Send one of your intakes to a supervisor again, with your changes; a new intake replaces it."""
     actor = current_actor()
 
     def ask_once_more() -> UUID:
@@ -117,7 +117,7 @@ def decide(intake_id: UUID, body: IntakeDecision) -> dict[str, Any]:
 )
 @blueprint.request_schema(EnteredIntakeSchema())
 def open_case(intake_id: UUID, body: EnteredIntake) -> OpenedCase:
-    """Create the client and the case from an intake of yours; what a supervisor allowed needs no further decision."""
+    """Create the client and the case from one of your intakes; what a supervisor allowed needs no further decision."""
     actor = current_actor()
 
     def open_once() -> UUID:

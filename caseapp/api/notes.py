@@ -69,8 +69,8 @@ def list_notes(case_id: UUID, query: ListRequest) -> Page[NoteRecord]:
 def create_note(case_id: UUID, body: NewNote) -> NoteRecord:
     """Start a note about a session, as your draft.
 
-    While you have a draft of the same case, it is refused (`draft_stands`) unless `another` is true: the list of the
-    case's notes has your draft, to go on with.
+    If you already have a draft for the same case, the request is refused (`draft_stands`) unless `another` is true. You
+    can find the draft in the list of the case’s notes.
     """
     actor = current_actor()
     with transaction():
@@ -97,7 +97,7 @@ def get_note(note_id: UUID) -> NoteRecord:
 def update_note(note_id: UUID, body: DraftChange, version: int) -> NoteRecord:
     """Change your draft; fields that are not sent stay unchanged.
 
-    A level that opens a safety hold is recorded at once, with everything that is asked so far.
+    A level that opens a safety hold is recorded at once, with all the answers so far.
     """
     actor = current_actor()
     with transaction():
@@ -110,9 +110,9 @@ def update_note(note_id: UUID, body: DraftChange, version: int) -> NoteRecord:
 @blueprint.response_schema(NoteResponseSchema())
 @blueprint.requires_if_match
 def bring_plan(note_id: UUID, version: int) -> NoteRecord:
-    """Put the plan of the last signed note before the session below that of your draft, marked with its day.
+    """Add the plan of the last signed note before this session below the plan of your draft, with its day.
 
-    What addenda to that note say is put there too. A plan that was brought forward already stays as it is.
+    The text of addenda to that note is added too. A plan that has already been brought forward isn’t changed.
     """
     actor = current_actor()
     with transaction():
@@ -125,9 +125,9 @@ def bring_plan(note_id: UUID, version: int) -> NoteRecord:
 @blueprint.response_schema(NoteResponseSchema())
 @blueprint.requires_if_match
 def copy_answers(note_id: UUID, version: int) -> NoteRecord:
-    """Copy the last answers for the blank questions of your draft, except those about safety or of long ago.
+    """Copy the last answers to the blank questions of your draft, except safety questions and answers that are too old.
 
-    They count nowhere, and keep the draft from being signed, until they are confirmed or answered.
+    Copied answers don’t count, and the draft can’t be signed, until you confirm or answer them.
     """
     actor = current_actor()
     with transaction():
@@ -140,9 +140,9 @@ def copy_answers(note_id: UUID, version: int) -> NoteRecord:
 @blueprint.response_schema(NoteResponseSchema())
 @blueprint.requires_if_match
 def confirm_answers(note_id: UUID, version: int) -> NoteRecord:
-    """Confirm the copied answers of your draft: they are answers like the others from then on.
+    """Confirm the copied answers of your draft. They then count like any other answer.
 
-    It is refused (`copies_outdated`) when one of them is no longer the last answer before the session.
+    Refused (`copies_outdated`) when one of them is no longer the last answer before the session.
     """
     actor = current_actor()
     with transaction():
@@ -197,10 +197,11 @@ def sign_note(note_id: UUID, version: int) -> NoteRecord:
 @blueprint.response_schema(NoteResponseSchema(), 201, location=lambda note: f"/notes/{note['id']}")
 @blueprint.request_schema(AddendumSchema())
 def add_addendum(signed_note_id: UUID, body: NewAddendum) -> NoteRecord:
-    """Sign an addendum to a signed note, which itself stays as it is.
+    """Sign an addendum to a signed note. The note itself doesn’t change.
 
-    A correction says why and what is right; it may change when the session was and its minutes. An addition that comes
-    more than 72 hours after the session is a late entry. A note that was entered in error counts as no session.
+    A correction says why and what is right; it may change the time and the minutes of the session. An addition
+    that comes more than 72 hours after the session is a late entry. A note that was entered in error doesn’t count as
+    a session.
     """
     actor = current_actor()
     with transaction():
@@ -233,7 +234,7 @@ def list_moved_notes(case_id: UUID, query: ListRequest) -> Page[MovedAway]:
 def move_note(note_id: UUID, body: NewNoteMoveTo, version: int) -> NoteRecord:
     """Move a note that was filed in the wrong client’s record, with its addenda, to a case of another client.
 
-    The reason names neither the former client nor their case: whoever reads the note reads it.
+    Don’t name the former client or their case in the reason: everyone who reads the note can read it.
     """
     actor = current_actor()
     with transaction():
@@ -247,7 +248,7 @@ def move_note(note_id: UUID, body: NewNoteMoveTo, version: int) -> NoteRecord:
 def search(body: NoteSearch) -> FoundNotes:
     """Find notes that contain certain words, newest session first: signed ones and your own drafts.
 
-    What you look for is in the body, so that no address and no log holds it. One request looks through at most 1,000
-    notes: with `next`, the following one goes on from there.
+    The search words are sent in the body, so they don’t appear in any address or log. One request searches at most
+    1,000 notes; use `next` to continue.
     """
     return search_notes(current_actor(), body)

@@ -97,8 +97,9 @@ def list_people(query: ListRequest) -> Page[dict[str, Any]]:
 def invite(body: NewMember) -> dict[str, Any]:
     """Invite somebody: the account has no password until they choose one.
 
-    With the way `code` the answer holds the code to hand over. It is not stored, and so not shown again, also when the
-    request is repeated with its `Idempotency-Key`: `code` is then null, and another invitation has a new one.
+    If the way is `code`, the response contains the code to hand over. It isn’t stored, so it can’t be shown again, not
+    even when the request is repeated with its `Idempotency-Key`: `code` is then null. Another invitation has a new
+    code.
     """
     codes: list[str | None] = [None]
 
@@ -115,7 +116,7 @@ def invite(body: NewMember) -> dict[str, Any]:
 @needs(Action.USER_MANAGE)
 @blueprint.response_schema(MemberResponseSchema())
 def get_person(user_id: UUID) -> dict[str, Any]:
-    """Return a member of staff."""
+    """Get one member of staff."""
     return _describe(get_account(user_id))
 
 
@@ -125,7 +126,7 @@ def get_person(user_id: UUID) -> dict[str, Any]:
 @blueprint.request_schema(DETAILS)
 @blueprint.requires_if_match
 def update_person(user_id: UUID, body: dict[str, Any], version: int) -> dict[str, Any]:
-    """Change name, email address or language of their mail; another address ends their sessions and tokens."""
+    """Change name, email address or language of their mail; a new address ends their sessions and tokens."""
     with transaction():
         user = get_account(user_id).user
         current = {"name": user.name, "email": user.email, "language": user.language}
@@ -140,7 +141,7 @@ def update_person(user_id: UUID, body: dict[str, Any], version: int) -> dict[str
 @blueprint.response_schema(MemberResponseSchema())
 @blueprint.request_schema(RoleChoiceSchema())
 def update_role(user_id: UUID, body: RoleChoice) -> dict[str, Any]:
-    """Change the role and the supervisor; another role ends their sessions and tokens."""
+    """Change the role and the supervisor; a new role ends their sessions and tokens."""
     with transaction():
         member, supervisor, successor = lock_with_others(
             user_id, supervisor_id=body.supervisor_id, successor_id=body.people_to
@@ -165,7 +166,10 @@ def update_cosignature(user_id: UUID, body: bool) -> dict[str, Any]:  # noqa: FB
 @blueprint.response_schema(MemberResponseSchema())
 @blueprint.request_schema(SuccessorSchema())
 def disable_person(user_id: UUID, body: Successor) -> dict[str, Any]:
-    """Disable an account; refused while clients in need, or people without another supervisor, are theirs."""
+    """Disable an account.
+
+    Refused while they are responsible for clients in need, or supervise people who have no other supervisor.
+    """
     with transaction():
         member, _, successor = lock_with_others(user_id, successor_id=body.successor_id)
         disable_member(current_actor(), member, successor)
@@ -186,7 +190,7 @@ def enable_person(user_id: UUID) -> dict[str, Any]:
 @needs(Action.USER_MANAGE)
 @blueprint.response_schema(MemberResponseSchema())
 def end_sessions(user_id: UUID) -> dict[str, Any]:
-    """Sign somebody out everywhere; their tokens stay."""
+    """Sign somebody out everywhere; their tokens keep working."""
     with transaction():
         end_sessions_of(current_actor(), get_account(user_id).user.email)
     return _describe(get_account(user_id))

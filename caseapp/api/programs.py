@@ -188,7 +188,7 @@ SERVER.register_endpoint(Introspection)
 @blueprint.post("/token")
 @public(SHOWN_WHO)
 def issue_token() -> Response:
-    """Issue a token for a quarter of an hour."""
+    """Issue a token that is valid for 15 minutes."""
     return SERVER.create_token_response()  # type: ignore[no-any-return]
 
 
@@ -202,5 +202,5 @@ def revoke_token() -> Response:
 @blueprint.post("/introspect")
 @public(SHOWN_WHO)
 def introspect_token() -> Response:
-    """Tell whether a token is active, and its scopes."""
+    """Return whether a token is active, and its scopes."""
     return SERVER.create_endpoint_response(Introspection.ENDPOINT_NAME)  # type: ignore[no-any-return]

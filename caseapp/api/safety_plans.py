@@ -51,7 +51,7 @@ def list_safety_plans(client_id: UUID, query: ListRequest) -> Page[PlanVersion]:
 @blueprint.request_schema(ClientPlanSchema())
 @blueprint.requires_if_match
 def write_safety_plan(client_id: UUID, body: ClientPlan, version: int) -> PlanVersion:
-    """Write a plan of a kind, or replace its text; send `"0"` as If-Match for the first version."""
+    """Write a safety plan or exit plan, or replace its text; send `"0"` as If-Match for the first version."""
     actor = current_actor()
     return _run(
         client_id,

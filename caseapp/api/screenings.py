@@ -180,8 +180,8 @@ def list_circumstances(client_id: UUID, query: ListRequest) -> Page[Circumstance
 def end_circumstance(client_id: UUID, body: CircumstanceEnd) -> CircumstanceRecord:
     """Record that a circumstance has ended, with a reason: it is no longer current.
 
-    `mentioned_at` is that of the list: one that was mentioned again meanwhile doesn’t end. Levels, holds, flags and
-    follow-ups stay as they are.
+    Send `mentioned_at` as the list shows it. If the circumstance has been mentioned again since, it isn’t ended.
+    Levels, holds, flags and follow-ups stay as they are.
     """
     actor = current_actor()
     with transaction():

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from caseapp.core.pagination import Page
 
 blueprint = ApiBlueprint(
-    "snippets", "Your own short texts for notes. They belong to no record: name no client in them."
+    "snippets",
+    "Your own short texts for notes. They aren’t part of any record, so don’t name clients in them.",
 )
 
 
@@ -59,7 +60,7 @@ def create_snippet(body: SnippetText) -> SnippetRecord:
 @needs(Action.NOTE_WRITE)
 @blueprint.response_schema(SnippetResponseSchema())
 def remove_snippet(snippet_id: UUID) -> SnippetRecord:
-    """Delete one of your snippets; the answer has it for the last time."""
+    """Delete one of your snippets; the response contains it one last time."""
     actor = current_actor()
     with transaction():
         found = open_snippet(get_snippet_row(actor, snippet_id))

@@ -96,7 +96,7 @@ def decline(transfer_id: UUID) -> DecidedTransfer:
 @needs(Action.TRANSFER)
 @blueprint.response_schema(DecidedTransferResponseSchema())
 def withdraw(transfer_id: UUID) -> DecidedTransfer:
-    """Withdraw an offer of yours, or of a coach whom you supervise, that nobody has decided about."""
+    """Withdraw an offer that you or a coach whom you supervise made, and that nobody has decided about."""
     actor = current_actor()
     with transaction():
         operations.withdraw_transfer(actor, lock_transfer(actor, transfer_id))

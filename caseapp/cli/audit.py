@@ -38,7 +38,8 @@ def audit() -> None:
 def verify_stored_log(context: CommandContext) -> None:
     """Check that no event of the log was changed, added, removed or moved; print the first fault of each stream.
 
-    It says which checkpoints the log was compared with. Without one, it may have been cut short or replaced.
+    The output names the checkpoints that the log was compared with. Without one, the log may have been cut short or
+    replaced.
     """
     lines, checkpoints = [], None
     with context.open_as() as actor:
@@ -71,7 +72,7 @@ def verify_stored_log(context: CommandContext) -> None:
 def export(
     context: CommandContext, since: datetime | None, until: datetime | None, output: BinaryIO
 ) -> None:
-    """Write the events of a period with the checkpoints that vouch for them, for somebody without the database.
+    """Write the events of a period with the checkpoints that confirm them, for somebody without the database.
 
     The file holds ids and codes, no names, no texts and no secret keys. caseapp/domain/audit/verifier.py verifies it.
     """
@@ -91,9 +92,9 @@ def export(
 )
 @click.pass_obj
 def accept_rollback(context: CommandContext, reason: str) -> None:
-    """Accept a database that is earlier than the last checkpoint, or different from it; the log keeps the reason."""
+    """Accept a database that is older than the last checkpoint, or different from it; the log keeps the reason."""
     with context.open_as() as actor:
         with transaction():
             record_acceptance(actor, reason)
         number = write_checkpoint(accepted=True)
-    click.echo(f"Accepted; checkpoint {number} covers the log as it stands now.")
+    click.echo(f"Accepted; checkpoint {number} covers the log as it is now.")

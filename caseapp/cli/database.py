@@ -22,7 +22,7 @@ def database() -> None:
 def roles(context: CommandContext, *, print_sql: bool) -> None:
     """Give the application’s role on PostgreSQL its rights, and no others; create it if it is missing.
 
-    It works as the owner of the tables, whom CASEAPP_OWNER_DATABASE_URL names, and can be repeated.
+    It connects as the owner of the tables, whom CASEAPP_OWNER_DATABASE_URL names, and can be repeated.
     """
     owner = context.settings.owner_database_url
     if owner is None:

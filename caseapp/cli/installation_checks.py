@@ -150,11 +150,11 @@ def check_keys() -> Iterator[CheckResult]:
     found, ring = count_wrapped_keys(), {item.purpose for item in list_ring()}
     yield CheckResult(
         OK,
-        f"{found.client_keys.total()} client keys and {found.ring_keys.total()} keys of the ring",
+        f"{found.client_keys.total()} client keys and {found.ring_keys.total()} keys in the key ring",
     )
     if missing := [purpose for purpose in PURPOSES if purpose not in ring]:
         yield CheckResult(
-            FAULT, f"The ring has no key for {', '.join(missing)}. Start the application once."
+            FAULT, f"The key ring has no key for {', '.join(missing)}. Start the application once."
         )
     if broken := list_broken_client_keys():
         yield CheckResult(

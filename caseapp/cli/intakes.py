@@ -38,7 +38,7 @@ intake_id_argument = click.argument("intake_id", metavar="ID", type=click.UUID)
 
 @click.group()
 def intake() -> None:
-    """Put intakes to a supervisor, and decide about them."""
+    """Send intakes to a supervisor, and decide about them."""
 
 
 def _read(schema: Schema) -> Any:  # noqa: ANN401 - what the schema loads
@@ -56,14 +56,14 @@ def _read(schema: Schema) -> Any:  # noqa: ANN401 - what the schema loads
 
 
 def _describe(found: IntakeRecord) -> str:
-    state = {None: "waits", True: "allowed", False: "refused"}[found.is_allowed]
+    state = {None: "waiting", True: "allowed", False: "refused"}[found.is_allowed]
     return f"{found.id}  {found.asked_at:%Y-%m-%d}  by {found.asked_by_name}, {state}"
 
 
 @intake.command("list")
 @click.pass_obj
 def list_command(context: CommandContext) -> None:
-    """List the intakes that you have put to a supervisor, or that you decide about as one, without names of clients."""
+    """List the intakes that you sent to a supervisor or, as a supervisor, can decide about; without clients’ names."""
     with context.open_as() as actor:
         page = list_intakes(actor, None, LARGEST_PAGE)
         listed = page.items
@@ -78,7 +78,7 @@ def list_command(context: CommandContext) -> None:
 @intake_id_argument
 @click.pass_obj
 def show(context: CommandContext, intake_id: UUID) -> None:
-    """Show what is compared of an intake and the clients whom it fits, for the supervisor who decides."""
+    """Show which details of an intake are compared and which clients match; for the supervisor who decides."""
     with context.open_as() as actor:
         found = get_intake(actor, intake_id)
         matches = [] if found.asked_by == actor.id else list_intake_matches(actor, found)
@@ -95,7 +95,7 @@ def show(context: CommandContext, intake_id: UUID) -> None:
 @intake.command()
 @click.pass_obj
 def ask(context: CommandContext) -> None:
-    """Put somebody new and their case to your supervisor, and print the id of the intake. Nothing is compared."""
+    """Send a new person and their case to your supervisor, and print the id of the intake. Nothing is compared."""
     entered = _read(AskedIntakeSchema())
     with context.open_as() as actor, transaction():
         intake_id = operations.put_to_supervisor(actor, entered)
@@ -109,13 +109,13 @@ def ask(context: CommandContext) -> None:
     "--shown",
     type=click.UUID,
     multiple=True,
-    help="The id of each client whom `show` named; nothing is decided if others fit by now.",
+    help="The id of each client that `show` listed. The decision is refused if the matches have changed since.",
 )
 @click.pass_obj
 def decide(
     context: CommandContext, intake_id: UUID, shown: tuple[UUID, ...], *, is_allowed: bool
 ) -> None:
-    """Decide whether this person and those whom it fits can be coached here; for supervisors."""
+    """Decide whether this person and the matching clients can be coached here; for supervisors."""
     with context.open_as() as actor, transaction():
         decision = IntakeDecision(is_allowed, frozenset(shown))
         operations.decide_intake(actor, lock_intake(actor, intake_id), decision)
@@ -126,7 +126,7 @@ def decide(
 @intake_id_argument
 @click.pass_obj
 def open_case(context: CommandContext, intake_id: UUID) -> None:
-    """Create the client and the case of an intake of yours, and print the id of the case."""
+    """Create the client and the case from one of your intakes, and print the id of the case."""
     entered = _read(EnteredIntakeSchema())
     with context.open_as() as actor, transaction():
         case_id = operations.open_intake(actor, lock_own_intake(actor, intake_id), entered)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def portal() -> None:
-    """Make the codes by which clients come into the portal."""
+    """Make the codes that clients use to sign in to the portal."""
 
 
 @portal.command()
@@ -27,7 +27,7 @@ def portal() -> None:
 )
 @click.pass_obj
 def codes(context: CommandContext, number: str, reason: str | None) -> None:
-    """Print a start code for the client of a case, and a card code where no email is safe; each only once."""
+    """Print a start code for the client of a case, and a card code if no email is safe; each is printed only once."""
     with context.open_as() as actor, transaction():
         made = invite_client(actor, lock_case(actor, number.upper()).locked_client, reason)
     click.echo(f"Start code: {made.start_code}")
@@ -43,7 +43,7 @@ def codes(context: CommandContext, number: str, reason: str | None) -> None:
 @click.argument("number")
 @click.pass_obj
 def card(context: CommandContext, number: str) -> None:
-    """Print the card code that goes with a start code that somebody else has made, only once."""
+    """Print the card code that goes with a start code that somebody else has made; it is printed only once."""
     with context.open_as() as actor, transaction():
         code = make_card(actor, lock_case(actor, number.upper()).locked_client)
     click.echo(f"Card code: {code}")

@@ -154,7 +154,7 @@ def check_alerts() -> Iterator[CheckResult]:
     if silent:
         yield CheckResult(
             FAULT,
-            f"Alerts about the clients of {', '.join(silent)} would reach nobody who isn’t signed in: email can’t be "
+            f"Only people who are signed in would see alerts about the clients of {', '.join(silent)}: email can’t be "
             "sent, and no phone number is recorded. Open Settings, Alerts.",
         )
     if unphoned:

@@ -37,7 +37,10 @@ def transfer() -> None:
 @transfer.command("list")
 @click.pass_obj
 def list_command(context: CommandContext) -> None:
-    """List what you are offered, and what you or your coaches offered in the last 30 days, without names of clients."""
+    """List the cases offered to you, and those that you or your coaches offered in the last 30 days.
+
+    Clients’ names are not shown.
+    """
     with context.open_as() as actor:
         found = list_transfers(actor)
     for one in found:
@@ -63,7 +66,10 @@ def offer(
     *,
     is_all: bool,
 ) -> None:
-    """Offer cases of a coach, who is you or one of yours, to a colleague; both are given by their email addresses."""
+    """Offer cases to a colleague: your own, or those of a coach you supervise.
+
+    COACH and COLLEAGUE are email addresses.
+    """
     if bool(numbers) == is_all:
         raise click.UsageError("Give either --case, once for each case, or --all.")
     with context.open_as() as actor, transaction():
@@ -106,19 +112,19 @@ def _add(name: str, decide: Callable[[Actor, LockedTransfer], None], about: str,
 _add(
     "accept",
     operations.accept_transfer,
-    "Accept a case that you are offered: you are the client's coach from now on.",
+    "Accept a case that was offered to you: you are the client's coach from now on.",
     "You are the client's coach now.",
 )
 _add(
     "decline",
     operations.decline_transfer,
-    "Decline a case that you are offered.",
+    "Decline a case that was offered to you.",
     "Declined.",
 )
 _add(
     "withdraw",
     operations.withdraw_transfer,
-    "Withdraw an offer of yours, or of one of your coaches, that nobody has decided about.",
+    "Withdraw an offer that you or one of your coaches made, and that nobody has decided about.",
     "Withdrawn.",
 )
 _add(

@@ -137,7 +137,7 @@ def edit(
     new_email: str | None,
     language: str | None,
 ) -> None:
-    """Change the name, the email address or the language of a user; another address ends their sessions and tokens."""
+    """Change the name, the email address or the language of a user; a new address ends their sessions and tokens."""
     with context.open_as() as actor, transaction():
         found = get_user_by_email(email)
         chosen = found.language if language is None else language
@@ -267,7 +267,7 @@ def list_sessions_command(context: CommandContext, email: str) -> None:
 @click.argument("email")
 @click.pass_obj
 def sign_out(context: CommandContext, email: str) -> None:
-    """End all sessions of a user; tokens stay."""
+    """End all sessions of a user; tokens keep working."""
     with context.open_as() as actor, transaction():
         end_sessions_of(actor, email)
     click.echo(f"{email} is signed out everywhere.")
@@ -302,8 +302,8 @@ def show_identity(context: CommandContext, email: str) -> None:
 def unlink(context: CommandContext, email: str) -> None:
     """Unlink a user’s account at the OpenID provider, and end all sessions and tokens of the user.
 
-    From then on their password signs them in, even where the practice requires single sign-on: use it while
-    the provider is out of reach.
+    They can then sign in with their password, even if the practice requires single sign-on. Use this while the provider
+    can’t be reached.
     """
     with context.open_as() as actor, transaction():
         unlink_identity_of(actor, email)

@@ -91,7 +91,7 @@ STRAY_RIGHTS = (
         SELECT 1 FROM pg_roles r WHERE pg_has_role(:role, r.oid, 'MEMBER')
         AND (has_table_privilege(r.oid, pg_class.oid, 'INSERT, UPDATE, DELETE, TRUNCATE, TRIGGER')
             OR has_any_column_privilege(r.oid, pg_class.oid, 'INSERT, UPDATE')))""",
-    """SELECT 'is not always held back by triggers of ' || string_agg(relname, ', ' ORDER BY relname)
+    """SELECT 'can bypass some triggers of ' || string_agg(relname, ', ' ORDER BY relname)
     FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relname = ANY (:guarded)
     AND (SELECT count(*) FILTER (WHERE tgenabled = 'A') = 0 OR bool_or(tgenabled <> 'A')
         FROM pg_trigger WHERE tgrelid = pg_class.oid AND NOT tgisinternal) HAVING count(*) > 0""",

@@ -116,7 +116,9 @@ class RequiredText(fields.String):
         is_required = "load_default" not in more
         missing = _ask_for(ask, least)
         if least > 1:
-            described = {"description": f"At least {least} characters that say something."}
+            described = {
+                "description": f"At least {least} characters; spaces and repeated characters don’t count."
+            }
             more["metadata"] = described | more.get("metadata", {})
         super().__init__(
             required=is_required,

@@ -232,7 +232,7 @@ class ProviderClient(FlaskOAuth2App):  # type: ignore[misc]
             if one in found.get("id_token_signing_alg_values_supported", ())
         ]
         if not known:
-            raise ValueError("The provider signs with no algorithm that is accepted")
+            raise ValueError("The provider doesn’t offer an accepted signing algorithm")
         if "S256" not in found.get("code_challenge_methods_supported", ("S256",)):
             raise ValueError("The provider doesn’t support PKCE with S256")
         by_body = "client_secret_basic" not in found.get(

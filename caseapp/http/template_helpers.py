@@ -58,7 +58,7 @@ MESSAGES = {
     "hold_opened": lazy_gettext("A hold is open. These are the required actions."),
     "draft_opened_hold": lazy_gettext("Draft saved. A safety hold is open."),
     "only_saved": lazy_gettext(
-        "What else the button does was not done. Look at the draft again, and repeat it there."
+        "The draft was saved, but the rest was not done. Check the draft and try again from there."
     ),
     "hold_released": lazy_gettext("Hold released."),
     "handout_allowed": lazy_gettext("Saved. This handout can be assigned in this case."),
@@ -82,7 +82,7 @@ MESSAGES = {
     "text_restored": lazy_gettext(
         "The earlier text is back. The one that it replaced is kept with the earlier texts."
     ),
-    "plan_brought": lazy_gettext("Draft saved. The last plan stands below yours."),
+    "plan_brought": lazy_gettext("Draft saved. The last plan is now below yours."),
     "note_moved": lazy_gettext("Note moved. It is now in this client’s record."),
     "clients_merged": lazy_gettext("Records merged. All cases are in this record now."),
     "note_discarded": lazy_gettext("Draft discarded."),
@@ -100,7 +100,7 @@ MESSAGES = {
     "denial_ended": lazy_gettext(
         "Ended. What this person sees now depends on their role and team."
     ),
-    "cases_offered": lazy_gettext("Offered. Your colleague decides about each case."),
+    "cases_offered": lazy_gettext("Offered. Your colleague will decide about each case."),
     "case_accepted": lazy_gettext("Accepted. You are the client’s coach now."),
     "transfer_undone": lazy_gettext(
         "Undone. Cover for the client ended with the transfer. Arrange it again if it is needed."
@@ -112,14 +112,14 @@ MESSAGES = {
         "Emergency access ended. You can no longer open this client’s record."
     ),
     "access_reviewed": lazy_gettext("The review is recorded."),
-    "handed_over": lazy_gettext("Handed over. Whoever took over has been told."),
+    "handed_over": lazy_gettext("Handed over. The person who took over has been told."),
     "followup_added": lazy_gettext("Follow-up added."),
     "own_words_saved": lazy_gettext("Saved. Only you can see it."),
     "contact_recorded": lazy_gettext("Recorded."),
     "consent_recorded": lazy_gettext("Recorded."),
     "disclosure_recorded": lazy_gettext("Recorded."),
     "consent_in_error": lazy_gettext("Marked as recorded in error."),
-    "erasure_requested": lazy_gettext("Requested. Somebody else decides about it."),
+    "erasure_requested": lazy_gettext("Requested. Somebody else will decide about it."),
     "record_erased": lazy_gettext("Erased. This is the certificate."),
     "consent_withdrawn": lazy_gettext(
         "Withdrawal recorded. Handouts, email and reports have stopped for this client."

@@ -118,7 +118,7 @@ def factor_page(view: FactorView, forms: Forms) -> str:
         "account/second_factor.html",
         view=view,
         forms=forms,
-        qr=render_qr_svg(view.address, "QR code for an app with codes"),
+        qr=render_qr_svg(view.address, "QR code to scan with an app that makes sign-in codes"),
         is_required=g.get("lacks_factor"),
         confirm_first=confirmation.is_due(Action.FACTOR_MANAGE) and is_linked(current_actor().id),
     )

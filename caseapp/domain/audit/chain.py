@@ -83,7 +83,9 @@ def _append_to(connection: Connection, stream: int, events: list[Row]) -> Iterat
         elif is_recorded(connection, first["dedup_key"]):
             events = others
         elif (tries := tries + 1) == MAX_TRIES:
-            raise RuntimeError("The log could not be written: other changes kept coming first.")
+            raise RuntimeError(
+                "The log could not be written, because other changes were being written at the same time."
+            )
 
 
 def _get_end(connection: Connection, stream: int) -> End:

@@ -69,7 +69,7 @@ KINDS = {
     "unlike": "are not those that a checkpoint names: at least one was changed",
     "checkpoint": "was changed, is missing, or is in the place of another one",
     "file": "was changed after it was exported, or its end is missing",
-    "key": "is signed with another key than the one that was given",
+    "key": "is signed with a different key from the one that was given",
 }
 
 

@@ -68,7 +68,7 @@ NOT_ACCEPTED = Reason(
 )
 ADDRESS_CHANGED = Reason(
     "address_changed",
-    "Their email address was changed less than 24 hours ago, and the earlier address was told.",
+    "Their email address was changed less than 24 hours ago, and a notice was sent to the earlier address.",
     "Wait until the 24 hours are over. Their password is still the same.",
 )
 

@@ -243,7 +243,7 @@ class SessionResponseSchema(Schema):
     assurance_level = fields.Integer(
         required=True,
         metadata={
-            "description": "How you have shown who you are: 1 for one factor, 2 for two, 0 while a code is awaited."
+            "description": "How you signed in: 1 with one factor, 2 with two, 0 while a code is still needed."
         },
     )
 

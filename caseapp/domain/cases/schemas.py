@@ -252,7 +252,7 @@ class _CaseResponse(CaseListItemResponseSchema):
         required=True,
         validate=validate.OneOf(STATES),
         metadata={
-            "description": "How the client’s consent stands: `given`, given to an `earlier_text` than the practice’s "
+            "description": "The state of the client’s consent: `given`, given to an `earlier_text` than the practice’s "
             "current one, `missing` or `withdrawn`."
         },
     )

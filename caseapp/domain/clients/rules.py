@@ -38,7 +38,7 @@ MUST_NOT_SEE = Reason(
 )
 ONLY_COVERS = Reason(
     "only_covers",
-    "If you only cover for the coach, you can’t give or take a role that lasts longer than the cover.",
+    "While you only cover for the coach, you can’t give or take on a role that lasts longer than the cover.",
     "Ask the coach or their supervisor to do it.",
 )
 CONTACT_FROZEN = Reason(

@@ -22,22 +22,26 @@ RECORD_FORM, MANIFEST_FORM = "caseapp-record-1", "caseapp-manifest-1"
 WITHHELD = (
     (
         "Process notes",
-        "A coach may keep notes apart from the record. They are that coach’s alone and in no copy, if there are any.",
+        (
+            "A coach may keep notes that are not part of the record. Only that coach can read them. If there are any, "
+            "they are not in this copy."
+        ),
     ),
-    ("Drafts", "A note that isn’t signed is no part of the record yet."),
+    ("Drafts", "A note that isn’t signed isn’t part of the record yet."),
     (
         "How you can be reached, your code word and your partner’s name",
         (
-            "Whoever finds this copy mustn’t learn them, so no entry says by which way you and your coach were in "
-            "touch. What was written stands word for word, and may name one. Your coach can tell you what is kept."
+            "Anyone who finds this copy shouldn’t be able to learn these, so no entry says how you and your coach "
+            "were in touch. What was written has not been changed, and may mention one of them. Your coach can tell you "
+            "what is kept."
         ),
     ),
     (
         "What you and your coach left out",
-        "A copy needn’t hold every day, nor every kind of entry. Your coach can tell you what else there is.",
+        "A copy doesn’t have to cover every day or every kind of entry. Your coach can tell you what else there is.",
     ),
 )
-"""What is in no copy, or needn't be, and why. Every copy says all of it, so that none tells what there is."""
+"""What copies don't contain, and why. Every copy says all of it, so that no copy reveals what the record contains."""
 
 
 def make_record(context: CaseContext, practice: str, entries: Sequence[RecordEntry]) -> str:
@@ -102,8 +106,10 @@ def make_files(
         }
     )
     return (
-        ArchivedFile("record.json", "The same entries, for a program", record),
-        ArchivedFile("manifest.json", "What this copy holds, with hashes", manifest),
+        ArchivedFile("record.json", "The same entries in a form that a program can read", record),
+        ArchivedFile(
+            "manifest.json", "A list of what this copy contains, with checksums", manifest
+        ),
     )
 
 

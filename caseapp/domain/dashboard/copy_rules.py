@@ -19,7 +19,7 @@ ASK_ALONE = Reason(
 )
 ONLY_IN_PERSON = Reason(
     "copy_only_in_person",
-    "Somebody may be a danger to this client, so a copy is only handed over in person, whatever it holds.",
+    "Somebody may be a danger to this client, so a copy is only handed over in person, whatever is in it.",
     "Choose “In person”.",
 )
 CHANGED = Reason(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 COPY_CHANNELS = {"in_person": "In person", "email": "By email", "post": "By post"}
 """How a client gets the copy of their record: the last two are also ways of contact, which have to be safe."""
-NOTHING_CHOSEN = "Choose what the copy holds."
+NOTHING_CHOSEN = "Choose what the copy contains."
 PASSPHRASE_GROUPS = 5
 PASSPHRASE = rf"[{CODE_LETTERS}]{{4}}(?:-[{CODE_LETTERS}]{{4}}){{{PASSPHRASE_GROUPS - 1}}}"
 
@@ -48,7 +48,7 @@ class NewCopy:
 class MadeCopy:
     """A copy that was made: the encrypted PDF, how many entries it holds, and the hash of its `record.json`.
 
-    It is nowhere stored.
+    It isn't stored anywhere.
     """
 
     content: bytes = field(repr=False)
@@ -68,7 +68,7 @@ class CopyAnswer:
 class NewCopySchema(TimelineFilterSchema):
     """Input of a copy: the filters of a timeline, and how the client gets it.
 
-    What it holds is always named, so that nobody hands everything over by choosing nothing.
+    What it contains is always named, so that nobody hands everything over by choosing nothing.
     """
 
     kind = fields.List(
@@ -76,7 +76,7 @@ class NewCopySchema(TimelineFilterSchema):
         required=True,
         validate=validate.Length(min=1, error=NOTHING_CHOSEN),
         error_messages={"required": NOTHING_CHOSEN},
-        metadata={"description": "A kind of event that the copy holds; at least one."},
+        metadata={"description": "A kind of event that the copy contains; at least one."},
     )
     channel = fields.String(required=True, validate=validate.OneOf(COPY_CHANNELS))
     asked_alone = fields.Boolean(
@@ -88,7 +88,9 @@ class NewCopySchema(TimelineFilterSchema):
     passphrase = fields.String(
         load_default=make_passphrase,
         validate=validate.Regexp(rf"{PASSPHRASE}\Z"),
-        metadata={"description": "One that was made here. Leave it out to have one made."},
+        metadata={
+            "description": "A passphrase that was made here. Leave this out to have one made."
+        },
     )
 
     @post_load
@@ -99,7 +101,7 @@ class NewCopySchema(TimelineFilterSchema):
 
 
 class CopyResponseSchema(Schema):
-    """A copy in API responses; it is given once and nowhere stored."""
+    """A copy in API responses; it is given once and isn't stored anywhere."""
 
     disclosure_id = fields.UUID(required=True)
     passphrase = fields.String(required=True)

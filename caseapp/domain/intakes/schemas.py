@@ -76,8 +76,8 @@ class IntakeDecisionSchema(Schema):
         fields.UUID(),
         load_default=list,
         metadata={
-            "description": "The `client_id` of each of the `matches` that you were shown. Nothing is decided if other "
-            "records match by now."
+            "description": "The `client_id` of each of the `matches` that you were shown. The decision is "
+            "refused if the matches have changed."
         },
     )
 

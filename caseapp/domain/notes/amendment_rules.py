@@ -29,13 +29,13 @@ ANSWER_DAYS = 30
 the shorter one. Awaiting legal sign-off."""
 ASKED_ALREADY = Reason(
     "amendment_open",
-    "A request to correct this note waits for an answer.",
+    "A request to correct this note is waiting for an answer.",
     "Answer it first. Then the client can ask for something else.",
 )
 NOTHING_OPEN = Reason(
     "no_open_amendment",
-    "No request to correct this note waits for an answer.",
-    "There is nothing to do. Whether it was accepted or declined stands with the note.",
+    "No request to correct this note is waiting for an answer.",
+    "There is nothing to do. The note shows whether it was accepted or declined.",
 )
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 NOTHING_TO_COPY = Reason(
     "nothing_to_copy",
-    "There is no blank question that can be answered as last time.",
+    "There is no blank question with an answer to copy from last time.",
     "Ask the questions that are left.",
 )
 NOTHING_COPIED = Reason(

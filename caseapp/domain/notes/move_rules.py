@@ -54,8 +54,8 @@ NEEDS_SUPERVISOR = Reason(
 )
 HAS_REQUEST = Reason(
     "note_has_request",
-    "The client’s request to correct this note waits for an answer.",
-    "Answer it first, such as that the note was filed in the wrong record.",
+    "The client’s request to correct this note is waiting for an answer.",
+    "Answer it first, for example by saying that the note was filed in the wrong record.",
 )
 NAMES_FORMER = (
     "Don’t mention the client whose record the note was in, their partner or their case numbers: everyone who reads "

@@ -28,7 +28,7 @@ NO_PLAN = Reason(
 OTHER_PLAN = Reason(
     "other_plan",
     "Since this page was opened, another note has become the last one before this session.",
-    "Read its plan on this page, and bring it forward then.",
+    "Read its plan on this page, then bring it forward.",
 )
 
 

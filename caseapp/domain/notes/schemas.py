@@ -109,7 +109,9 @@ class NewNoteSchema(Schema):
     sections = _sections_field()
     another = fields.Boolean(
         load_default=False,
-        metadata={"description": "Whether to start it beside your draft of the same case."},
+        metadata={
+            "description": "Whether to start another draft even though you already have one for the same case."
+        },
     )
 
     @validates_schema

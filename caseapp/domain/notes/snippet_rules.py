@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 TOO_MANY_SNIPPETS = Reason(
     "too_many_snippets",
-    f"You have {MAX_SNIPPETS} snippets, and there can’t be more.",
+    f"You have {MAX_SNIPPETS} snippets, which is the maximum.",
     "Delete one that you no longer use.",
 )
 

@@ -53,7 +53,7 @@ EXPIRED = Reason(
 )
 NO_COACH = Reason(
     "no_coach",
-    "Whoever offered this case is no longer the client’s coach.",
+    "The person who offered this case is no longer the client’s coach.",
     "Ask the coach to offer it.",
 )
 NOT_ACCEPTED = Reason(
@@ -72,7 +72,7 @@ PASSED_ON = Reason(
 ASK_SUPERVISOR = Reason(
     "ask_supervisor",
     "This case can’t be transferred between these two people now.",
-    "Ask a supervisor of the coach to hand it over: Board, Hand over. They are told what is missing.",
+    "Ask a supervisor of the coach to hand it over: Board, Hand over. The supervisor will see what is missing.",
 )
 """Says nothing of a hold, since whoever reads it may not see the client; that it is refused lets them guess one."""
 
