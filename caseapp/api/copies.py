@@ -36,8 +36,9 @@ blueprint = ApiBlueprint(
 def create_copy(case_id: UUID, body: NewCopy) -> CopyAnswer:
     """Make a copy of the record of a case for its client, and record it in the disclosure log.
 
-    Tell the passphrase in another way than the copy goes. A request that is sent again makes the copy anew, with
-    another passphrase if it names none, and no second entry in the log; it is refused if the record has changed since.
+    Give the client the passphrase by a different route from the copy. A repeated request makes the copy again, with
+    another passphrase if it names none, but adds no second entry to the log; it is refused if the record has changed
+    since.
     """
     actor = current_actor()
     made = make_copy(actor, case_id, body)

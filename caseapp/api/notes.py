@@ -173,7 +173,7 @@ def list_earlier_texts(note_id: UUID, query: ListRequest) -> Page[RevisionRecord
 @blueprint.response_schema(NoteResponseSchema())
 @blueprint.requires_if_match
 def restore(note_id: UUID, revision_id: UUID, version: int) -> NoteRecord:
-    """Put an earlier text of your draft back, with its format; the text that it replaces is kept."""
+    """Restore an earlier text of your draft, with its format; the text that it replaces is kept."""
     actor = current_actor()
     with transaction():
         restore_text(actor, lock_note(actor, note_id), revision_id, version)

@@ -1,4 +1,4 @@
-"""Commands for intakes that are put to a supervisor: ask, look, decide, open the case.
+"""Commands for intakes that are sent to a supervisor: ask, look, decide, open the case.
 
 Each needs to know who acts (`--as`). What is entered is read from standard input as the API takes it.
 """

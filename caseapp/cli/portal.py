@@ -1,4 +1,4 @@
-"""Commands for the codes by which a client comes into the portal; each needs to know who acts (`--as`)."""
+"""Commands for the codes that a client uses to sign in to the portal; each needs to know who acts (`--as`)."""
 
 from __future__ import annotations
 

@@ -215,7 +215,7 @@ def disable(context: CommandContext, email: str, people_to: str | None) -> None:
     """Disable a user at once; their records stay.
 
     Refused while they are responsible for clients with an open hold, flag or follow-up: a supervisor hands these over
-    first, on the page Board, Hand over. Also refused while they supervise somebody, without --people-to.
+    first, under Board, Hand over. Also refused while they supervise somebody, without --people-to.
     """
     with context.open_as() as actor, transaction():
         others = [get_user_by_email(people_to).id] if people_to else []

@@ -26,7 +26,7 @@ COOKIE = "__Host-device"
 # In the portal it lasts as long as the browser is open, so that it isn't a trace on a shared phone, unless the client
 # has chosen that the device be remembered.
 MAX_AGE_SECONDS = {Interface.STAFF: 180 * 24 * 3600, Interface.PORTAL: None}
-# The first that stands in what a browser says of itself; an iPhone's also names a Mac, an Android's also Linux.
+# The first that occurs in what a browser says of itself; an iPhone's also names a Mac, an Android's also Linux.
 KINDS_BY_WORD = {
     "iPhone": "iphone",
     "iPad": "ipad",

@@ -76,7 +76,7 @@ def _comparable(texts: Iterable[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class Base:
-    """What a form was filled with: a salted check of each filled field, which tells equal from changed and no more."""
+    """What a form was filled with: a salted check of each filled field, which tells only whether it changed."""
 
     salt: str
     checks: dict[str, str]

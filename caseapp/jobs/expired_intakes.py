@@ -1,4 +1,4 @@
-"""Deleting the intakes that were put to a supervisor and never became clients."""
+"""Deleting the intakes that were sent to a supervisor and never became clients."""
 
 from __future__ import annotations
 

@@ -158,14 +158,14 @@ def ask(_locked: None, intake: Intake, sent: Sent) -> Done:
 @blueprint.get("/intakes")
 @needs(Action.CASE_READ)
 def intake_list() -> ResponseReturnValue:
-    """List the intakes that were put to a supervisor."""
+    """List the intakes that were sent to a supervisor."""
     actor = current_actor()
     found = list_intakes(actor, request.args.get("cursor"), PAGE_SIZE)
     return render_template("cases/intakes.html", page=found)
 
 
 def load_asked(intake_id: UUID) -> IntakeRecord:
-    """Load an intake that was put to a supervisor."""
+    """Load an intake that was sent to a supervisor."""
     return get_intake(current_actor(), intake_id)
 
 
@@ -202,7 +202,7 @@ def asked_values(intake: IntakeRecord | LockedIntake) -> dict[str, object]:
     refused="Check this before saving",
 )
 def open_asked(intake: LockedIntake, typed: Intake, sent: Sent) -> Done:
-    """Create the client and the case of an intake that was put to a supervisor."""
+    """Create the client and the case of an intake that was sent to a supervisor."""
     case_id = operations.open_intake(sent.actor, intake, typed.entered)
     number = get_case(sent.actor, case_id).number
     return Done(url_for("cases.case_page", number=number), "client_added")

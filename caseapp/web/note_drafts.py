@@ -174,7 +174,7 @@ def lock_revised_note(actor: Actor, note_id: UUID, revision_id: UUID) -> LockedN
     BUTTON,
     lock=lock_revised_note,
     rule="/note/<uuid:note_id>/revisions/<uuid:revision_id>/restore",
-    refused="The text was not put back",
+    refused="The text was not restored",
 )
 def restore(note: LockedNote, _body: dict[str, Any], sent: Sent) -> Done:
     """Put an earlier text back; the present one is kept."""

@@ -13,7 +13,7 @@ def test_copy_is_made_and_recorded_once_for_a_key(staff, coach, monkeypatch):
     assert assert_refused(coach.post(path, body | {"asked_alone": False})) == ["copy_not_asked"]
     for left_out in ({"channel": "in_person"}, body | {"kind": []}):
         fields = assert_error(coach.post(path, left_out), 422)["fields"]
-        assert fields == {"kind": ["Choose what the copy holds."]}
+        assert fields == {"kind": ["Choose what the copy contains."]}
     made = [coach.post(path, body, idempotency_key="one").get_json() for _ in range(2)]
     assert made[0]["disclosure_id"] == made[1]["disclosure_id"]
     assert made[0]["passphrase"] != made[1]["passphrase"]

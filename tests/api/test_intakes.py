@@ -1,4 +1,4 @@
-"""Intakes that are put to a supervisor, through the API."""
+"""Intakes that are sent to a supervisor, through the API."""
 
 import pytest
 

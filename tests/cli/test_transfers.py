@@ -1,4 +1,4 @@
-"""Cases that change hands, intakes put to a supervisor, and new codes, on the command line: the log names who acted."""
+"""Transfers, intakes sent to a supervisor, and new codes, on the command line: the log names who acted."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_intake_is_put_to_a_supervisor_decided_and_opened(team, run_as):
     assert "JSON" in run_as(coach, "intake", "ask", input_text="{", code=1)
     intake_id = run_as(coach, "intake", "ask", input_text=json.dumps(BODY)).strip()
     assert f"{intake_id}  " in run_as(supervisor, "intake", "list")
-    # The coach reads nothing about whom it fits.
+    # The coach reads nothing about who matches.
     assert str(known.client_id) not in run_as(coach, "intake", "show", intake_id)
     assert str(known.client_id) in run_as(supervisor, "intake", "show", intake_id)
     decide = ("intake", "decide", intake_id, "--allow")

@@ -165,13 +165,13 @@ def arrange_cover(coach, colleague):
     coach.go("/cover")
     coach.follow("Arrange cover for my clients")
     page.get_by_label(f"All clients ({CASES})").check()
-    page.get_by_label("Who covers").select_option(label=colleague.name)
+    page.get_by_label("Who will cover").select_option(label=colleague.name)
     page.get_by_label("First day").fill(today().isoformat())
     page.get_by_label("Last day").fill((today() + timedelta(days=1)).isoformat())
     coach.press("Arrange cover", exact=True)
     row = page.get_by_role("listitem").filter(has_text="Ines Okafor").first
     row.locator("summary").click()
-    row.get_by_label("What the colleague who covers should know").fill("Prefers to be rung.")
+    row.get_by_label("What the covering colleague should know").fill("Prefers to be rung.")
     with page.expect_navigation():
         row.get_by_role("button", name="Save").click()
 
@@ -332,7 +332,7 @@ def test_coach_who_tries_to_become_a_client_reads_no_word_of_theirs(app, live, p
     start_code = page.locator("#start-code").inner_text()
     expect(page.locator("#card-code")).to_have_count(0)
     page.goto(invitation)
-    page.get_by_text("nobody here may hold both").first.wait_for()
+    page.get_by_text("nobody here may have both").first.wait_for()
     expect(page.get_by_role("button", name="Make the card")).to_have_count(0)
     # Somebody believes the coach, makes the card and gives it to them.
     page.context.clear_cookies()

@@ -116,7 +116,7 @@ def test_autosave_from_a_second_window_does_not_overwrite(coach, invited, live, 
     banner = page.locator("[data-conflict]")
     expect(banner).to_be_visible()
     expect(banner).to_contain_text("saved in another window or on another device")
-    page.get_by_role("button", name="Put both together").click()
+    page.get_by_role("button", name="Combine both versions").click()
     page.get_by_text("From the other one.").wait_for()
     expect(box(page)).to_have_value("From this one.")
     page.get_by_role("button", name="Keep this version").click()

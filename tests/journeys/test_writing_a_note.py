@@ -90,7 +90,7 @@ def test_autosave_from_two_windows_asks_which_version_to_keep(coach, case, live,
     expect(banner).to_be_visible()
     expect(banner).to_contain_text(re.compile(r"at \d\d:\d\d\. What you wrote here at \d\d:\d\d"))
     assert load_note(coach, note_id).sections["plan"] == "From the other window."
-    page.get_by_role("button", name="Put both together").click()
+    page.get_by_role("button", name="Combine both versions").click()
     # What only the other window changed is taken over; what both changed stands beside.
     page.get_by_text("Saved in the meantime: From the other window.").wait_for()
     assessment = page.get_by_label("Assessment", exact=True)

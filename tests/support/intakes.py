@@ -1,4 +1,4 @@
-"""Intakes that are put to a supervisor, as coaches enter them."""
+"""Intakes that are sent to a supervisor, as coaches enter them."""
 
 from caseapp.core.clock import now
 from caseapp.core.ids import new_id
@@ -31,7 +31,7 @@ def ask(coach, name="Aino Wuolijoki", **changed):
 
 
 def decision(intake, *, is_allowed=True, shown=None):
-    """Decide about a locked intake, as somebody who was shown these clients: all whom it fits, if none are given."""
+    """Decide about a locked intake, as somebody who was shown these clients: all who match, if none are given."""
     found = find_intake_matches(intake.record) if shown is None else shown
     return IntakeDecision(is_allowed, frozenset(found))
 

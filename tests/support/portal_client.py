@@ -102,7 +102,7 @@ def invited(coach, name=None, *, safe=CARD_ONLY, address=None, **changed):
 
 
 def new_codes(coach, client_id, reason="lost"):
-    """Give a client new codes; a card that is missing is made by somebody else than the coach."""
+    """Give a client new codes; a card that is missing is made by somebody other than the coach."""
     with transaction():
         found = invite_client(coach, lock_client(coach, client_id), reason)
     if found.mailed or found.card_code:

@@ -46,4 +46,4 @@ def test_coach_arranges_cover_tells_what_matters_and_ends_it(app, team):
     with transaction():
         disable_member(operator(), lock_member(colleague.id), None)
     assert f"{colleague.name} can no longer cover for you." in browser.text("/today")
-    assert "Nobody covers" in browser.text("/cover")
+    assert "Nobody is covering" in browser.text("/cover")

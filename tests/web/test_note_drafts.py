@@ -125,7 +125,7 @@ def test_snippet_is_written_on_the_account_and_put_into_a_note_by_a_button(
 def test_rest_as_last_time_is_shown_as_copied_until_it_is_confirmed(coach, coach_browser, case):
     builders.screen(coach, case.client_id, days_ago=7, sleep="watch")
     path = f"/note/{builders.draft(coach, case.case_id)}"
-    assert "Rest as last time" in coach_browser.text(path)
+    assert "Copy the rest from last time" in coach_browser.text(path)
     answer = coach_browser.post(f"{path}/rest", coach_browser.form(path).fields)
     assert answer.location == f"{path}#screening"
     page = coach_browser.text(path)
@@ -156,7 +156,7 @@ def test_answer_that_opens_a_safety_hold_is_saved_whatever_else_is_refused(
     assert answer.status_code == 303
     assert get_safety_state(case.client_id).hold == "safety"
     assert get_note(coach, note_id).sections["plan"] == "He is at the door."
-    assert "What else the button does was not done." in coach_browser.text(answer.location)
+    assert "The draft was saved, but the rest was not done." in coach_browser.text(answer.location)
 
 
 def test_screening_is_recorded_beside_copied_answers(coach, coach_browser, case):

@@ -342,7 +342,7 @@ def list_clients_with_alerts(clients: sa.Select[UUID]) -> Sequence[UUID]:
 
 
 def find_address(alert_id: UUID, user_id: UUID) -> str | None:
-    """Return the address for an email about an alert; None when it waits no more for the person, or they have left."""
+    """Return the address for an email about an alert; None when it no longer waits for them, or they have left."""
     return db.session.scalar(
         sa.select(User.email)
         .join(AlertRecipient, AlertRecipient.user_id == User.id)

@@ -516,7 +516,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "Compare these keys with those that the practice gave you, or pass them as options:"
         )
         said += [f"  --key {key.hex()}" for key in found.public_keys.values()]
-    # What stands in the file must not move the cursor or end a line.
+    # What the file contains must not move the cursor or end a line.
     sys.stdout.write("".join(f"{line.encode('unicode_escape').decode()}\n" for line in said))
     return 1 if found.faults else 0
 

@@ -153,7 +153,7 @@ class PortalAccess(Model):
 class PortalInvitation(Model):
     """Codes that somebody on the staff made for a client; `reason` says why the client needed new ones, sealed.
 
-    It is None for the first codes. A card for a client who had a PIN is made by somebody else than the start code: the
+    It is None for the first codes. A card for a client who had a PIN is made by somebody other than the start code: the
     codes need it until then, or until there are newer ones. `card_at` is when a card was made. Rows are never deleted:
     they are the history.
     """

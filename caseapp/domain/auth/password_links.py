@@ -299,7 +299,7 @@ def check_link(secret: str, password: str, address: str) -> CheckedLink:
 def choose_password(checked: CheckedLink) -> None:
     """Use up a link or code and set the password; sessions, tokens and the other links and codes end.
 
-    In place of a forgotten one the owner is told by mail and on the page Account. Raises Unauthenticated when it was
+    In place of a forgotten one the owner is told by mail and on the Account page. Raises Unauthenticated when it was
     used or has ended since the check.
     """
     actor, kind = checked.link.actor, checked.link.kind

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 NOT_LINKED = lazy_gettext(
     "No account here is linked to the one that you signed in with. Sign in with your password, then link it on the "
-    "page Account."
+    "Account page."
 )
 OTHER_ACCOUNT = lazy_gettext(
     "You signed in there with a different account from the one you have linked."

@@ -131,7 +131,7 @@ def list_remembering_blockers(
 
 
 def needs_other_person(way: str, *, had_pin: bool) -> bool:
-    """Tell whether somebody else than who makes the start code has to make the card that goes with it.
+    """Tell whether somebody other than the maker of the start code has to make the card that goes with it.
 
     Whoever knows both comes in as the client. A client who has never had a PIN has nothing in the portal that is their
     own yet; a mailed link is read by the client only.

@@ -211,7 +211,7 @@ def remove_second_factor_of(actor: Actor, user_id: UUID, reason: str) -> None:
     """Remove all factors but the password of somebody who has lost them; end sessions and tokens, and tell them.
 
     `reason` is a code of REMOVAL_REASONS. Raises Invalid for somebody who has no second factor, and RuleBroken for
-    one's own: the page Account knows whether it is required.
+    one's own: the Account page knows whether it is required.
     """
     require(actor, Action.USER_MANAGE)
     if user_id == actor.id:

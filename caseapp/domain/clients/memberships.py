@@ -141,7 +141,7 @@ def end_covers_of(client_id: UUID) -> None:
 
 
 def end_care_team(client_id: UUID) -> None:
-    """End every membership of a locked client's care team, also those that have not begun: the record is no more."""
+    """End every membership of a locked client's care team, also those that have not begun: the record is gone."""
     end_covers_of(client_id)
     end_memberships((CareTeamMember.client_id == client_id, CareTeamMember.ends_at > now()), now())
 

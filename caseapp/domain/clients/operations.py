@@ -147,9 +147,9 @@ def require_decision(
     looked at every match. A coach is told the names of their own
     clients and of nobody else; a supervisor sees all matching records, and `agreed` is their decision. Of a client whom
     a supervisor must not see they aren't told, and another supervisor decides later: nobody has yet. What a supervisor
-    has `allowed` needs no further decision. Whoever was told of too many possible conflicts is told no more. Such
-    details are saved one at a time, so that two people who enter the same person at the same moment don't miss each
-    other. Raises RuleBroken.
+    has `allowed` needs no further decision. A coach who was told of too many possible conflicts isn't told of
+    others. Such details are saved one at a time, so that two people who enter the same person at the same moment
+    don't miss each other. Raises RuleBroken.
     """
     identity = identify(details)
     may_decide = actor.may(Action.CONFLICT_READ)
@@ -284,7 +284,7 @@ def update_client(
 ) -> None:
     """Replace a client's details.
 
-    A name, email address or phone number that fits another record is refused, see `require_decision`.
+    A name, email address or phone number that matches another record is refused, see `require_decision`.
     A new channel, email address or phone number has to be confirmed anew where a confirmation is needed. Raises Stale
     when someone saved a newer version first.
     """

@@ -102,7 +102,7 @@ def withdraw_consent(actor: Actor, client: LockedClient, new: ConsentWithdrawal)
 
 
 def mark_consent_in_error(actor: Actor, consent: LockedConsent, reason: str) -> None:
-    """Mark an entry as recorded in error; it stays readable with the reason, and counts no more.
+    """Mark an entry as recorded in error; it stays readable with the reason, but no longer counts.
 
     How consent stands then follows from the other entries: a withdrawal that was recorded in error stops nothing any
     more. Raises RuleBroken when the entry is marked already.

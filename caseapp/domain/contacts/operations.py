@@ -48,7 +48,7 @@ def record_contact(actor: Actor, client: LockedClient, new: NewContact) -> UUID:
 
 
 def mark_contact_in_error(actor: Actor, contact: LockedContact, reason: str) -> None:
-    """Mark an entry as recorded in error; it stays readable with the reason, and counts nowhere any more.
+    """Mark an entry as recorded in error; it stays readable with the reason, but no longer counts.
 
     A follow-up that it asked for stays. Raises RuleBroken when the entry is marked already.
     """

@@ -88,7 +88,7 @@ def list_events(
     for event in records.case_events:
         yield _case_event(context, event, pick_evidence(event, records.evidence))
     for task in records.followups:
-        # What a correction ended stands in its own row.
+        # What a correction ended has its own row.
         if task.completed_at and task.result != IN_ERROR:
             yield _completed_followup(task, task.completed_at)
 

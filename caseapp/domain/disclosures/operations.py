@@ -29,7 +29,7 @@ BLOCK_SIZE = 8192
 def record_disclosure(actor: Actor, client: LockedClient, new: NewDisclosure) -> UUID:
     """Record what of a client's record was given to whom, and why; return the entry's id.
 
-    It records what has happened, so that neither consent nor a hold stands in its way. Raises Invalid.
+    It records what has happened, so that neither consent nor a hold prevents it. Raises Invalid.
     """
     require(actor, Action.DISCLOSURE_WRITE)
     if faults := find_disclosure_faults(new, today()):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 KEPT_FOR = timedelta(days=30)
-"""How long an intake is kept after it was put to a supervisor; nobody may have become a client. Awaiting sign-off."""
+"""How long an intake is kept after it was sent to a supervisor; nobody may have become a client. Awaiting sign-off."""
 NOTICED_FOR = timedelta(days=7)
 """How long Today says that a supervisor has decided, unless the case is opened first. Awaiting sign-off."""
 MOST_WAITING = 10

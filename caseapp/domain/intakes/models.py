@@ -1,4 +1,4 @@
-"""Table: intakes that were put to a supervisor."""
+"""Table: intakes that were sent to a supervisor."""
 
 from __future__ import annotations
 

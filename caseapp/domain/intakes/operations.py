@@ -75,7 +75,7 @@ def ask_again(actor: Actor, intake: LockedIntake, entered: EnteredIntake) -> UUI
 def decide_intake(actor: Actor, intake: LockedIntake, decision: IntakeDecision) -> None:
     """Allow an intake although it fits other records, or refuse it.
 
-    A decision is about the clients whom it fits now, who all were shown: what fits others later needs another one.
+    A decision is about the clients who match now, who all were shown: when others match later, it needs another one.
     Raises NotFound where the supervisor must not see one of these, and RuleBroken when one was not shown or there is a
     decision already.
     """

@@ -1,4 +1,4 @@
-"""Reads: intakes that were put to a supervisor, who sees them, the records that they fit, and their lock."""
+"""Reads: intakes that were sent to a supervisor, who sees them, the records that match, and their lock."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def lock_intake(actor: Actor, intake_id: UUID) -> LockedIntake:
 
 
 def lock_own_intake(actor: Actor, intake_id: UUID) -> LockedIntake:
-    """Lock an intake that the actor has put to a supervisor, then read it.
+    """Lock an intake that the actor has sent to a supervisor, then read it.
 
     Raises NotFound, and RuntimeError outside `transaction()`.
     """

@@ -1,4 +1,4 @@
-"""Records of intakes that were put to a supervisor, and their request and response schemas."""
+"""Records of intakes that were sent to a supervisor, and their request and response schemas."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class EnteredIntake:
     """Somebody new and their case, as a coach has entered them.
 
-    `agreed` says that the coach has looked at their own clients whom it fits, and that this is somebody else.
+    `agreed` says that the coach has looked at their own clients who match, and that this is somebody else.
     """
 
     client: ClientDetails
@@ -31,7 +31,7 @@ class EnteredIntake:
 
 
 class AskedIntakeSchema(Schema):
-    """Input of an intake that is put to a supervisor."""
+    """Input of an intake that is sent to a supervisor."""
 
     client = fields.Nested(ClientSchema, required=True)
     case = fields.Nested(CaseDetailsSchema, required=True)
@@ -56,7 +56,7 @@ class EnteredIntakeSchema(AskedIntakeSchema):
 
 @dataclass(frozen=True)
 class IntakeDecision:
-    """A supervisor's decision about an intake; `shown` are the clients who were shown as those whom it fits."""
+    """A supervisor's decision about an intake; `shown` are the clients who were shown as matching."""
 
     is_allowed: bool
     shown: frozenset[UUID]
@@ -89,11 +89,11 @@ class IntakeDecisionSchema(Schema):
 
 @dataclass(frozen=True)
 class IntakeRecord:
-    """An intake that was put to a supervisor.
+    """An intake that was sent to a supervisor.
 
     `client` and `case` are what was entered, by field name, with dates as ISO texts; of somebody else's intake there
     are only the fields of SHOWN. Who has decided isn't said to the coach: that it was another supervisor than their own
-    would tell that theirs must not see a client whom it fits.
+    would tell that theirs must not see a client who matches.
     """
 
     id: UUID
@@ -113,7 +113,7 @@ class IntakeRecord:
 
 
 class IntakeResponseSchema(Schema):
-    """An intake that was put to a supervisor."""
+    """An intake that was sent to a supervisor."""
 
     id = fields.UUID(required=True)
     asked_by = fields.UUID(required=True)

@@ -94,7 +94,7 @@ def close_writing_key(client_id: UUID, pin: StretchedPin | None) -> None:
 
 
 def rewrap_writing_key(private: PrivateKey, client_id: UUID, pin: StretchedPin) -> bool:
-    """Wrap an opened key with another PIN; the earlier one opens it no more. The caller holds the client's lock.
+    """Wrap an opened key with another PIN; the earlier one no longer opens it. The caller holds the client's lock.
 
     Return False, having changed nothing, when it isn't the open key any more.
     """

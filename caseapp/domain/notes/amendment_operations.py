@@ -74,7 +74,7 @@ def accept_request(actor: Actor, note: LockedNote, text: str, expected_version: 
 
 
 def decline_request(actor: Actor, note: LockedNote, reason: str, expected_version: int) -> None:
-    """Decline the open request about a note with a reason; from then on both stand with the note.
+    """Decline the open request about a note with a reason; from then on both are shown with the note.
 
     Raises RuleBroken, and Stale when another request came since `expected_version`.
     """

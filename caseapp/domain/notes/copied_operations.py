@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def copy_rest(actor: Actor, note: LockedNote, expected_version: int) -> int:
     """Copy the last answers for the blank questions of the actor's own draft, and return its new version.
 
-    They count nowhere until they are confirmed. Raises RuleBroken and Stale.
+    They don't count until they are confirmed. Raises RuleBroken and Stale.
     """
     require(actor, Action.NOTE_WRITE)
     rest = check_rest(note, get_current_safety(note.key).state.answers)

@@ -250,7 +250,7 @@ def add_addendum(actor: Actor, note: LockedNote, new: NewAddendum) -> NoteRecord
     """Sign an addendum to a signed note, which itself stays as it is; return the note with it.
 
     Lists and counts then use what a correction says of the session's time and minutes. A note that was entered in error
-    counts as no session any more; a screening that was recorded with it stays until it is marked itself. Raises
+    no longer counts as a session; a screening that was recorded with it stays until it is marked itself. Raises
     RuleBroken and Invalid.
     """
     require(actor, Action.NOTE_AMEND)

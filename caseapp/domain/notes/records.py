@@ -28,7 +28,7 @@ class DraftScreening:
     """The screening answers in a draft; a question missing from `answers` was left blank.
 
     *Not asked* (None) is an answer, a blank is not. `copied` are levels of the last time, by item, for blank questions:
-    they count nowhere until somebody confirms them, which makes them answers.
+    they don't count until somebody confirms them, which makes them answers.
     """
 
     answers: dict[str, int | None]

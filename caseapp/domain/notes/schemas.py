@@ -33,7 +33,7 @@ MAX_NOTE_LENGTH = 100_000
 
 @dataclass(frozen=True)
 class NewNote:
-    """A note to be started; `another` says that a draft of the same case may stand beside it."""
+    """A note to be started; `another` says that there may be another draft for the same case."""
 
     format: str
     session_at: datetime

@@ -43,7 +43,7 @@ def search_notes(actor: Actor, search: NoteSearch) -> FoundNotes:
 
     These are the notes of one case, or of the clients who are the actor's work. At most MAX_NOTES are looked through:
     `next` goes on from there. The log names the clients whose notes were opened for it; of those that were shown it
-    holds a number and a hash, as of any list, since the event stands in the log of each of them.
+    holds a number and a hash, as of any list, since the event is in the log of each of them.
     Raises NotFound for a case that the actor doesn't see, and Invalid for a cursor that this application did not make
     and for what holds no word that can be looked for.
     """

@@ -17,7 +17,7 @@ HOLDS = ("care", "safety")
 
 
 Place = tuple[str | int, ...]
-"""Where something stands in the file: names of keys, and positions in lists."""
+"""Where something is in the file: names of keys, and positions in lists."""
 
 
 class InvalidProtocolFile(Exception):

@@ -42,7 +42,7 @@ def add_span(moment: datetime, span: Span) -> datetime:
 def add_working_days(moment: datetime, days: int) -> datetime:
     """Add working days to a moment, keeping the time of day in its time zone; holidays count like other days.
 
-    Which days of the week are working days stands in the protocol. From a Saturday or Sunday, one working day later is
+    The protocol says which days of the week are working days. From a Saturday or Sunday, one working day later is
     Monday.
     """
     while days:

@@ -61,7 +61,7 @@ class Correction:
     `before` is the state without its answers. `holds` and `flags` end with it. `later` are the screenings after it, the
     oldest first, and `episodes` those that start an episode of the holds that stay. `restored` are, by kind of hold,
     the answers that count again and demand one that isn't open because of them: it was released after an answer that
-    counts no more. `flags_to_set` are, by kind, the screenings whose answers set flags that aren't active. What
+    no longer counts. `flags_to_set` are, by kind, the screenings whose answers set flags that aren't active. What
     `asked_again` has are answers that count again and demand something, but no hold: the one in error had taken their
     place.
     """

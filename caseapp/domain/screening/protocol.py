@@ -1,4 +1,4 @@
-"""The protocol as screenings use it: items, labels and limits by key. The rules stand in `handouts/protocol.yaml`.
+"""The protocol as screenings use it: items, labels and limits by key. The rules are in `handouts/protocol.yaml`.
 
 Every anchor, level and time limit awaits sign-off by a licensed clinician and a local legal check. The protocol
 supports a coach's judgement; it is neither a diagnosis nor a validated scale. Only the list of domains comes from the

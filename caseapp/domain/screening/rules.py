@@ -120,7 +120,7 @@ def derive_required_actions(levels: Mapping[str, int | None], moment: datetime) 
 
     `moment` is when the screening is recorded, in the practice's time zone, in which working days are counted.
 
-    What a level requires stands in the protocol. Content map, section (e), "Protocol by level".
+    The protocol says what a level requires. Content map, section (e), "Protocol by level".
     """
     holds: dict[str, list[str]] = {}
     kinds: set[str] = set()

@@ -362,7 +362,7 @@ def _end_exception(hold: Hold) -> Hold:
 
 
 def list_ended_exceptions(before: Mapping[UUID, Hold], after: Mapping[UUID, Hold]) -> list[Hold]:
-    """List the holds, as they were before an event, whose allowed handout is so no more after it."""
+    """List the holds, as they were before an event, whose allowed handout is no longer allowed after it."""
     return [
         hold
         for hold in before.values()

@@ -1,4 +1,4 @@
-"""REC-09, REC-10, REC-11: addenda stand with the note, which stays byte for byte; lists use what they correct."""
+"""REC-09, REC-10, REC-11: addenda are shown with the note, which stays byte for byte; lists use what they correct."""
 
 from __future__ import annotations
 

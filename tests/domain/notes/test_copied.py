@@ -1,4 +1,4 @@
-"""Rest as last time: answers that are copied count once they are confirmed."""
+"""The rest from last time: answers that are copied count once they are confirmed."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID

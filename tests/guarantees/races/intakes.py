@@ -1,4 +1,4 @@
-"""Races of intakes that are put to a supervisor."""
+"""Races of intakes that are sent to a supervisor."""
 
 from __future__ import annotations
 

@@ -141,7 +141,7 @@ class Known:
     def circumstances(self) -> dict[str, datetime]:
         """Return the circumstances that are current, each with its newest session.
 
-        What was said before it ended counts no more, nor does a note that had recorded it before.
+        What was said before it ended no longer counts, nor does a note that had recorded it before.
         """
         found: dict[str, datetime] = {}
         for one in self.screenings:
@@ -200,7 +200,7 @@ class Known:
         return self._restore(at, first)
 
     def _raise_first(self, marked: Screening) -> Screening | None:
-        """Let the first tick of what never expires raise its item, when the one before counts no more; return it."""
+        """Let the first tick of what never expires raise its item, when the one before no longer counts; return it."""
         index = next((n for n, one in enumerate(self.screenings) if "choking" in one.ticked), None)
         if index is None or "choking" not in marked.ticked:
             return None

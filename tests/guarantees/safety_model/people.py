@@ -231,7 +231,7 @@ class PeopleSteps(HandoutSteps):
             is_own = actor is self.team["coach"] and sent.waits_for_second()
             self.counts["acknowledge: for the coach only"] += is_own
             sent.acknowledged = sent.acknowledged or not is_own
-            # Whoever knows of it is mailed no more.
+            # Whoever knows of it is no longer mailed.
             self.mailed.add((alert_id, actor.id))
 
     def step_worker(self) -> None:
