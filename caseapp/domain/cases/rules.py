@@ -131,7 +131,7 @@ CONTACT_BARRED_REASON = "Contact with the spouse is blocked for now."
 
 
 def propose_move_back(context: CaseContext) -> StageMove | None:
-    """Propose a move back when contact is barred and the case is in a stage about contact; None when it doesn't.
+    """Propose a move back when contact is barred and the case is in a stage about contact; None otherwise.
 
     The reason says nothing about why contact is barred. Content map, section (d), stages 4 to 6.
     """

@@ -112,7 +112,7 @@ def append(
 def _change_second_people(
     actor: Actor, before: Iterable[Hold], after: Iterable[Hold], client_id: UUID
 ) -> None:
-    """Let whoever is named for an open hold into the client's care team, and whoever no longer is out of it."""
+    """Let whoever is named for an open hold into the client's care team, and take whoever no longer is out of it."""
     were, are = (
         {hold.second_person_id for hold in holds if hold.second_person_id}
         for holds in (before, after)
