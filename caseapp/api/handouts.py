@@ -155,13 +155,15 @@ def get_handout(slug: str, query: str) -> dict[str, Any]:
 def download_handout(slug: str, query: dict[str, Any]) -> Response:
     """Download one handout as a PDF to print or fill in; it names no client."""
     large = "size" in query
-    found = require_not_recalled(get_handout_version(slug, query["language"]))
+    item = get_handout_version(slug, query["language"])
+    found = require_not_recalled(item)
     pdf = render_handout_pdf(
         found,
         get_practice_info().letterhead,
         get_practice_info().help_lines,
         faith=False,
         large=large,
+        reviewed=item.reviewed is not None,
     )
     return pdf_response(pdf, file_name(found, large=large))
 

@@ -14,6 +14,7 @@ from caseapp.core.settings import ROOT
 from caseapp.domain.handouts.checks import list_problems
 from caseapp.domain.handouts.library import library
 from caseapp.domain.handouts.printing import render_handout_pdf
+from caseapp.domain.handouts.queries import get_handout_version
 from caseapp.domain.practice.queries import get_practice_info
 
 if TYPE_CHECKING:
@@ -79,8 +80,13 @@ def render(
             raise NotFound(
                 f"There is no handout {slug} in {language}. List them: caseapp handouts list"
             )
+        info = get_practice_info()
         output.write(
             render_handout_pdf(
-                handout, get_practice_info().letterhead, get_practice_info().help_lines, faith=faith
+                handout,
+                info.letterhead,
+                info.help_lines,
+                faith=faith,
+                reviewed=get_handout_version(slug, language, handout.version).reviewed is not None,
             )
         )

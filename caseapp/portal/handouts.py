@@ -202,6 +202,7 @@ def render_handout(view: HandoutView, forms: Forms, read: ReadAnswers | None = N
             faith=found.recipient.faith,
             staff=False,
             inputs=None if view.worksheet.is_locked else inputs,
+            reviewed=found.reviewed,
         )
     return render_template(
         "portal/handout.html",

@@ -231,13 +231,15 @@ def needs_confirmation(forms: Forms) -> bool:
 def handout_pdf(slug: str) -> ResponseReturnValue:
     """Download a handout's PDF as a client gets it, with no client named."""
     practice_info = get_practice_info()
-    handout = require_not_recalled(_get_requested_version(slug))
+    item = _get_requested_version(slug)
+    handout = require_not_recalled(item)
     pdf = render_handout_pdf(
         handout,
         practice_info.letterhead,
         practice_info.help_lines,
         faith=request.args.get("faith") == "yes",
         large=is_large_print_requested(),
+        reviewed=item.reviewed is not None,
     )
     return pdf_response(pdf, file_name(handout, large=is_large_print_requested()))
 

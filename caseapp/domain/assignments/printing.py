@@ -62,6 +62,7 @@ def assignment_pdf(record: AssignmentRecord, *, large: bool, discreet: bool) -> 
             large=large,
             personalization=personalization,
             key=recipient.key if personalization else None,
+            reviewed=record.reviewed,
         )
 
 
@@ -168,7 +169,13 @@ def _packet_pdf(records: Sequence[AssignmentRecord], *, large: bool, discreet: b
     with in_language(recipient.language):
         return render_packet_pdf(
             [
-                PacketItem(record.handout, record.position, _format_week(record), own.message)
+                PacketItem(
+                    record.handout,
+                    record.position,
+                    _format_week(record),
+                    own.message,
+                    record.reviewed,
+                )
                 for record, own in zip(records, personalization, strict=True)
             ],
             _letterhead(recipient, discreet=discreet),

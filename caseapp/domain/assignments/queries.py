@@ -31,6 +31,7 @@ from caseapp.domain.handouts.queries import (
     LibraryItem,
     get_handout_version,
     get_handouts_by_hash,
+    is_reviewed,
 )
 from caseapp.domain.handouts.rules import RECALLED
 from caseapp.domain.practice.queries import get_practice_info
@@ -151,6 +152,7 @@ def select_assignments(*where: sa.ColumnElement[bool]) -> sa.Select[*tuple[Any, 
             *Assignment.__table__.c,
             HandoutVersion.sha256,
             HandoutVersion.recalled_at,
+            is_reviewed().label("reviewed"),
             Case.number.label("case_number"),
             User.name.label("assigned_by_name"),
         )
@@ -211,6 +213,7 @@ def _record(row: Any, handout: Handout, recipient: Recipient) -> AssignmentRecor
         read_at=found.read_at,
         withdrawn_at=found.withdrawn_at,
         withdrawn_by=found.withdrawn_by,
+        reviewed=row.reviewed,
         blockers=blockers,
         recipient=recipient,
         version=found.version,

@@ -207,6 +207,8 @@ class AssignmentRecord(HandoutFields):
     read_at: datetime | None
     withdrawn_at: datetime | None
     withdrawn_by: UUID | None
+    reviewed: bool
+    """Whether a licensed clinician has reviewed this version."""
     blockers: tuple[Reason, ...]
     recipient: Recipient = field(repr=False)
     version: int

@@ -48,6 +48,8 @@ LANGUAGES = {"en": "English", "es": "Español"}
 CHANNELS = ("in_person", "print", "portal")
 EFFECTS = ("block", "warn", "in_session")
 HELP_BLOCKS = ("crisis_block", "dv_block", "substance_block", "ed_block")
+REVIEWED = "reviewed"
+"""The status of a text that a licensed clinician has reviewed for everybody; a practice records its own reviews."""
 STOP_BOX = {"en": "Stop and get help", "es": "Para y pide ayuda"}
 PRACTICE_PREFIX = "own-"
 """Prefix of the ids of practice handouts; no library file may use it."""
@@ -128,6 +130,8 @@ class Handout:
     review_date: date
     history: tuple[tuple[int, date, str], ...]
     based_on: str | None
+    structure: str | None
+    """Whose published structure it follows and which permission is open; for the staff's page only."""
     clinician: ClinicianDecision | None
     body: str
     source: str
@@ -243,7 +247,7 @@ class HandoutSchema(Schema):
     kind = fields.String(required=True, validate=validate.OneOf(KINDS))
     version = fields.Integer(required=True, validate=validate.Range(1))
     status = fields.String(
-        required=True, validate=validate.OneOf(["awaiting-clinical-review", "reviewed"])
+        required=True, validate=validate.OneOf(["awaiting-clinical-review", REVIEWED])
     )
     language = fields.String(required=True, validate=validate.OneOf([*STOP_BOX]))
     summary = fields.String(required=True, validate=validate.Length(10, 300))
@@ -259,6 +263,7 @@ class HandoutSchema(Schema):
     review_date = fields.Date(required=True)
     history = fields.List(fields.Nested(_HistorySchema), required=True, validate=validate.Length(1))
     based_on = fields.String(load_default=None, allow_none=True)
+    structure = fields.String(load_default=None, allow_none=True, validate=validate.Length(10, 300))
     clinician = fields.Nested(_ClinicianSchema, load_default=None)
 
 

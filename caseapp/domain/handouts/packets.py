@@ -37,12 +37,16 @@ PACKET_FIELD_NAME = re.compile(r"(\d{1,9})_(.+)", re.DOTALL | re.ASCII)
 
 @dataclass(frozen=True)
 class PacketItem:
-    """A handout in a packet with its position in the client's list, its week and the coach's message."""
+    """A handout in a packet with its position in the client's list, its week and the coach's message.
+
+    `reviewed` says that a licensed clinician has reviewed this version.
+    """
 
     handout: Handout
     position: int
     week: date | None = None
     message: str = ""
+    reviewed: bool = False
 
 
 def render_packet_pdf(
@@ -66,7 +70,10 @@ def render_packet_pdf(
         )
         return pdf.render(html, logo=get_logo_image(letterhead), max_pages=MAX_PAGES)
 
-    described = [(item.handout.sha256, item.position, item.week, item.message) for item in items]
+    described = [
+        (item.handout.sha256, item.position, item.week, item.message, item.reviewed)
+        for item in items
+    ]
     source = describe_print_inputs(
         letterhead, help_lines, faith=faith, large=large, personalization=personalization
     )
@@ -128,6 +135,7 @@ def _render_in_language(
                         faith=faith,
                         personalization=Personalization(message=item.message),
                         prefix=f"{item.position}_",
+                        reviewed=item.reviewed,
                     ),
                 }
                 for item in items

@@ -12,7 +12,6 @@ from markupsafe import Markup
 from caseapp.core import pdf, pdf_cache
 from caseapp.core.i18n import (
     current_language,
-    format_list,
     format_month,
     gettext,
     in_language,
@@ -23,8 +22,12 @@ from caseapp.core.templating import render_text
 from caseapp.core.text import fold_for_search
 from caseapp.domain.cases.stages import stage_by_id
 from caseapp.domain.handouts.library import ANY_STAGE, Handout
-from caseapp.domain.handouts.provenance import sources
-from caseapp.domain.handouts.rendering import get_document_values, keep_numbers_unbroken, plain_text
+from caseapp.domain.handouts.rendering import (
+    describe_missing_review,
+    get_document_values,
+    keep_numbers_unbroken,
+    plain_text,
+)
 
 if TYPE_CHECKING:
     from caseapp.core.vault import DataKey
@@ -60,11 +63,13 @@ def render_handout_pdf(
     large: bool = False,
     personalization: Personalization = NOT_PERSONALIZED,
     key: DataKey | None = None,
+    reviewed: bool = False,
 ) -> bytes:
     """Render a handout as a PDF to print or fill in, cached by the hash of everything in it.
 
-    With personal details, `key` must be the client's key: the cached file is sealed under it. Raises RuleBroken when a
-    help-line block would be empty, and what `core.pdf` raises.
+    `reviewed` says that a licensed clinician has reviewed this version. With personal details, `key` must be the
+    client's key: the cached file is sealed under it. Raises RuleBroken when a help-line block would be empty, and what
+    `core.pdf` raises.
     """
 
     def make() -> bytes:
@@ -75,13 +80,14 @@ def render_handout_pdf(
             faith=faith,
             large=large,
             personalization=personalization,
+            reviewed=reviewed,
         )
         return pdf.render(html, logo=get_logo_image(letterhead))
 
     source = describe_print_inputs(
         letterhead, help_lines, faith=faith, large=large, personalization=personalization
     )
-    return pdf_cache.get_or_render(f"handout {handout.sha256} {source}", make, key=key)
+    return pdf_cache.get_or_render(f"handout {handout.sha256} {reviewed} {source}", make, key=key)
 
 
 def describe_print_inputs(
@@ -102,7 +108,7 @@ def describe_print_inputs(
             current_language(),
             replace(letterhead, logo=None),
             logo,
-            help_lines.lines,
+            (help_lines.lines, help_lines.region),
             faith,
             large,
             personalization,
@@ -132,6 +138,7 @@ def render_print_html(
     faith: bool,
     large: bool = False,
     personalization: Personalization = NOT_PERSONALIZED,
+    reviewed: bool = False,
     draft: bool = False,
 ) -> str:
     """Render the HTML document of a handout's PDF; large print may take more pages.
@@ -154,6 +161,7 @@ def render_print_html(
                 help_lines,
                 faith=faith,
                 personalization=personalization,
+                reviewed=reviewed,
                 draft=draft,
             ),
         },
@@ -179,6 +187,7 @@ def render_print_body(
     faith: bool,
     personalization: Personalization,
     prefix: str = "",
+    reviewed: bool = False,
     draft: bool = False,
 ) -> Markup:
     """Render the body of a handout's PDF; field names begin with `prefix`, and `draft` marks it as a draft.
@@ -191,7 +200,7 @@ def render_print_body(
         details = {
             "title": plain_text(handout.neutral_title),
             "kicker": f"{draft_mark}{_kicker(handout, letterhead)}",
-            "footer": f"{draft_mark}{_footer(handout, letterhead)}",
+            "footer": f"{draft_mark}{_footer(handout, reviewed=reviewed)}",
             "personalization": personalization,
             "prefix": prefix,
         }
@@ -233,7 +242,8 @@ def _kicker(handout: Handout, letterhead: Letterhead) -> str:
     return f"{where} {minutes}"
 
 
-def _footer(handout: Handout, letterhead: Letterhead) -> str:
+def _footer(handout: Handout, *, reviewed: bool) -> str:
+    """Name the text and its version; no author of an article, whose name would lead to advice that we reject."""
     version = gettext(
         "Version %(number)s, %(month)s.",
         number=handout.version,
@@ -241,29 +251,7 @@ def _footer(handout: Handout, letterhead: Letterhead) -> str:
     )
     title = plain_text(handout.neutral_title)
     full_stop = "" if title.endswith(("?", "!")) else "."
-    about = f"{title}{full_stop} {version}"
-    if letterhead.is_discreet:
-        return about
-    return " ".join(
-        (
-            about,
-            gettext("Written by %(practice)s.", practice=letterhead.name),
-            gettext(
-                "Based partly on articles by %(authors)s, in our own words.",
-                authors=_authors(handout),
-            )
-            if handout.sources
-            else "",
-        )
-    ).strip()
-
-
-def _authors(handout: Handout) -> str:
-    authors = [sources()[source].author for source in handout.sources]
-    names = [*dict.fromkeys(name for name in authors if name)]
-    if not all(authors):
-        names.append(gettext("others"))
-    return format_list(names)
+    return f"{title}{full_stop} {version} {describe_missing_review(handout, reviewed=reviewed)}".strip()
 
 
 def file_name(handout: Handout, *, large: bool = False) -> str:

@@ -105,6 +105,11 @@ def _select_versions(*where: sa.ColumnElement[bool]) -> sa.Select[*tuple[Any, ..
     )
 
 
+def is_reviewed() -> sa.Exists:
+    """Build the condition that a licensed clinician has reviewed a selected version."""
+    return sa.exists().where(HandoutVersionReview.handout_version_id == HandoutVersion.id)
+
+
 def load_library() -> list[LibraryItem]:
     """Load the newest version of every handout, ordered by code and language, in one statement.
 

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 import nh3
 from markdown_it import MarkdownIt
@@ -25,6 +26,7 @@ from caseapp.domain.handouts.library import (
     CLAIMS_MARKER,
     HELP_BLOCKS,
     LINE_MARKER,
+    REVIEWED,
     STOP_BOX,
     Field,
     Handout,
@@ -32,7 +34,7 @@ from caseapp.domain.handouts.library import (
 from caseapp.domain.handouts.provenance import Claim, Source, claims, sources
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from caseapp.domain.practice.help_lines import HelpLine
     from caseapp.domain.practice.queries import HelpLines
@@ -48,24 +50,16 @@ BLOCK_KINDS = {
     "substance_block": ("substance",),
     "ed_block": ("ed",),
 }
-# A block is useless without a line of this kind.
-REQUIRED_KINDS = {
-    "crisis_block": "crisis",
-    "dv_block": "dv",
-    "substance_block": "substance",
-    "ed_block": "ed",
-}
+REQUIRED_KINDS = {"crisis_block": "crisis"}
+"""The blocks that are useless without a line of a kind; the others say what else to do (`_list_advice`)."""
+SERVICES = {"substance_block": "substance", "ed_block": "ed"}
+"""The blocks for which a doctor is the way to help where a country has no checked line of that kind."""
 AUDIENCES = {
     "women": lazy_gettext("for women"),
     "men": lazy_gettext("for men"),
     "carers": lazy_gettext("for carers"),
 }
-BLOCK_NAMES = {
-    "crisis_block": "a crisis line",
-    "dv_block": "a domestic abuse service",
-    "substance_block": "an alcohol and drugs service",
-    "ed_block": "an eating disorder service",
-}
+BLOCK_NAMES = {"crisis_block": "a crisis line"}
 
 
 @dataclass(frozen=True)
@@ -114,11 +108,15 @@ class FormInputs:
 
 @dataclass(frozen=True)
 class HelpLineEntry:
-    """A help line as printed: what to call or text, and who answers."""
+    """A help line as printed: what to call or text, and who answers; advice below the lines has only a name.
+
+    `dial` and `sms` are what comes behind `tel:` and `sms:` in a link, empty for none.
+    """
 
     phone: str
     dial: str
     text: str
+    sms: str
     name: str
     note: str
 
@@ -194,7 +192,7 @@ def find_empty_blocks(handout: Handout, help_lines: HelpLines) -> tuple[str, ...
         block.name
         for section in parse_document(handout).sections
         for block in section.blocks
-        if block.name
+        if block.name in REQUIRED_KINDS
     )
     return tuple(name for name in names if not help_lines.of_kinds(REQUIRED_KINDS[name]))
 
@@ -209,26 +207,78 @@ def describe_empty_block(name: str) -> Reason:
 
 
 def list_help_line_entries(name: str, help_lines: HelpLines) -> list[HelpLineEntry]:
-    """List the help lines of a block; within a kind, lines that answer in the current language come first."""
+    """List the help lines of a block, and below them what to do where none of them may fit.
+
+    Within a kind, lines that are known to answer in the current language come first.
+    """
     language = current_language().partition("-")[0]
-    return [
-        _describe_help_line(line, language)
+    found = [
+        line
         for kind in BLOCK_KINDS[name]
         for line in sorted(help_lines.of_kinds(kind), key=lambda line: not line.speaks(language))
     ]
+    return [
+        *(_describe_help_line(line, language) for line in found),
+        *(
+            HelpLineEntry("", "", "", "", text, "")
+            for text in _list_advice(name, found, help_lines, language)
+        ),
+    ]
+
+
+def _list_advice(
+    name: str, lines: Sequence[HelpLine], help_lines: HelpLines, language: str
+) -> Iterator[str]:
+    """Yield what to do where a block has no line that is known to be for this reader.
+
+    Whom a line is for and in which languages it answers is said only as far as a source confirms it; help-lines.yaml
+    and `HelpLine`.
+    """
+    if name == "dv_block" and not help_lines.has_abuse_line_for_everybody:
+        yield _describe_missing_abuse_line(help_lines)
+    if name in SERVICES and not any(
+        line.kind == SERVICES[name] and line.audience != "carers" for line in lines
+    ):
+        yield gettext(
+            "We don’t have a checked number for this here. Ask your doctor, who can treat it or send you to someone "
+            "who does."
+        )
+    if not all(line.speaks(language) for line in lines):
+        yield gettext(
+            "Ask whether someone there speaks %(language)s.", language=language_name(language)
+        )
+
+
+def _describe_missing_abuse_line(help_lines: HelpLines) -> str:
+    emergency = help_lines.emergency.phone
+    for line in help_lines.of_kinds("crisis"):
+        if line.phone and line.audience == "anyone" and help_lines.is_local(line):
+            return gettext(
+                "If a line “for women” can’t help you because you’re a man or in a same-sex couple, we don’t have "
+                "another checked number for you yet. In danger, call %(emergency)s. Otherwise call %(phone)s "
+                "(%(name)s). Your coach can look for a service with you.",
+                emergency=emergency,
+                phone=keep_numbers_unbroken(line.phone),
+                name=plain_text(line.name),
+            )
+    return gettext(
+        "If a line “for women” can’t help you because you’re a man or in a same-sex couple, we don’t have another "
+        "checked number for you yet. In danger, call %(emergency)s. Your coach can look for a service with you.",
+        emergency=emergency,
+    )
 
 
 def _describe_help_line(line: HelpLine, language: str) -> HelpLineEntry:
-    other_language = ""
-    if not line.speaks(language):
-        other_language = gettext("in %(language)s", language=language_name(line.languages[0]))
+    also = ""
+    if language in line.languages[1:]:
+        also = gettext("also in %(language)s", language=language_name(language))
     details = ", ".join(
         str(detail)
         for detail in (
             line.region,
             AUDIENCES.get(line.audience),
             keep_numbers_unbroken(str(line.hours)),
-            other_language,
+            also,
             None if line.phone or line.text_to else line.web,
         )
         if detail
@@ -239,11 +289,22 @@ def _describe_help_line(line: HelpLine, language: str) -> HelpLineEntry:
     )
     return HelpLineEntry(
         phone=line.phone or "",
-        dial=re.sub(r"[^\d+]", "", line.phone or ""),
+        dial=_make_dialable(line.phone),
         text=_how_to_text(line),
+        sms=_address_text(line),
         name=plain_text(line.name),
         note=". ".join(note for note in notes if note),
     )
+
+
+def _make_dialable(number: str | None) -> str:
+    return re.sub(r"[^\d+]", "", number or "")
+
+
+def _address_text(line: HelpLine) -> str:
+    """Return the address of a text message with the keyword as its text; RFC 5724."""
+    body = f"?{urlencode({'body': line.text_keyword})}" if line.text_keyword else ""
+    return f"{_make_dialable(line.text_to)}{body}" if line.text_to else ""
 
 
 def _how_to_text(line: HelpLine) -> str:
@@ -293,15 +354,26 @@ def render_page_body(
     faith: bool,
     staff: bool,
     inputs: FormInputs | None = None,
+    reviewed: bool = False,
 ) -> Markup:
     """Render the body of a handout for a page; `staff` adds the sources of each section.
 
+    `reviewed` says that a licensed clinician has reviewed this version; without that a client's page says so.
     Fields are shown as empty lines, or with `inputs` as form fields; the page adds the form element. Raises RuleBroken
     when a help-line block would be empty.
     """
     values = get_document_values(handout, help_lines, faith=faith, staff=staff) | {"inputs": inputs}
     with in_language(variety_of(handout.language)):
+        if not staff:
+            values["missing_review"] = describe_missing_review(handout, reviewed=reviewed)
         return Markup(render_text("components/handout_body.html", values))  # noqa: S704 - a template of ours, escaped
+
+
+def describe_missing_review(handout: Handout, *, reviewed: bool) -> str:
+    """Tell the client that no clinician has reviewed the text; empty when one has."""
+    if reviewed or handout.status == REVIEWED:
+        return ""
+    return gettext("No doctor or therapist has reviewed this text yet.")
 
 
 def render_fields(handout: Handout, fields: Iterable[Field], inputs: FormInputs) -> Markup:

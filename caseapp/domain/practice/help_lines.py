@@ -34,11 +34,12 @@ class HelpLine:
     region: str | None
     audience: str
     languages: tuple[str, ...]
+    """The languages in which a source confirms that it answers, the usual one first; it may answer in others."""
     last_checked: date | None
     source: str
 
     def speaks(self, language: str) -> bool:
-        """Return whether the line answers in a language; a local line names no languages and is assumed to."""
+        """Return whether the line is known to answer in a language; a local line names none and is assumed to."""
         return not self.languages or language in self.languages
 
 

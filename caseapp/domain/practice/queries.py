@@ -85,15 +85,29 @@ def local_day(moment: datetime) -> date:
 
 @dataclass(frozen=True)
 class HelpLines:
-    """The help lines to show, and whether the practice has confirmed them."""
+    """The help lines to show, and whether the practice has confirmed them; `region` is the practice's, None for all."""
 
     lines: tuple[HelpLine, ...]
     confirmed_on: date | None
     stale: bool
+    region: str | None = None
 
     def of_kinds(self, *kinds: str) -> list[HelpLine]:
         """Return the lines of some kinds, in that order."""
         return [line for kind in kinds for line in self.lines if line.kind == kind]
+
+    def is_local(self, line: HelpLine) -> bool:
+        """Return whether a line is for the whole country or for the practice's own region."""
+        return line.region is None or line.region == self.region
+
+    @property
+    def has_abuse_line_for_everybody(self) -> bool:
+        """Return whether everybody here has a line about domestic abuse, men and same-sex couples included.
+
+        That is one for anyone, or one for women and one for men, who call it whatever their partner's sex is.
+        """
+        audiences = {line.audience for line in self.of_kinds("dv") if self.is_local(line)}
+        return "anyone" in audiences or audiences >= {"women", "men"}
 
     @property
     def emergency(self) -> HelpLine:
@@ -139,7 +153,10 @@ class PracticeInfo:
         """
         practice = self.practice
         return HelpLines(
-            self._lines, practice.help_lines_confirmed_on, stale=are_help_lines_stale(practice)
+            self._lines,
+            practice.help_lines_confirmed_on,
+            stale=are_help_lines_stale(practice),
+            region=practice.region,
         )
 
 

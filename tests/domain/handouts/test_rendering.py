@@ -269,8 +269,10 @@ def test_rendered_markdown_is_already_clean(session_app, text):
 def test_help_line_entries_are_in_readers_language(session_app):
     with in_language("es"):
         lines = rendering.list_help_line_entries("crisis_block", help_lines("US"))
+    *lines, asked = lines
     assert [line.phone for line in lines] == ["911", "988"]
-    assert lines[0].note.endswith("en inglés")
+    assert not any("inglés" in line.note for line in lines)
+    assert asked.name == "Pregunta si hay alguien que hable español."
     shout = next(
         line
         for line in rendering.list_help_line_entries("crisis_block", help_lines())
@@ -286,9 +288,10 @@ def test_every_audience_of_a_help_line_has_a_label():
 
 def test_help_line_entry_in_spanish_is_complete(session_app):
     with in_language("es"):
-        [service, _] = rendering.list_help_line_entries("dv_block", help_lines("ES"))
+        [service, _, advice] = rendering.list_help_line_entries("dv_block", help_lines("ES"))
     assert service.name == "Servicio contra la violencia de género"
     assert "bórrala ahí" in service.note
+    assert "024 (Línea 024)" in advice.name
     assert "600\N{NO-BREAK SPACE}000\N{NO-BREAK SPACE}016" in service.note
 
 
@@ -304,12 +307,13 @@ def test_help_line_entries_show_text_numbers_with_and_without_keyword(session_ap
 
 
 @pytest.mark.pdf
-def test_render_with_empty_help_line_block_raises(session_app):
+def test_render_without_a_crisis_line_raises(session_app):
     handout = LIBRARY["enough-to-eat", "en"]
-    assert rendering.find_empty_blocks(handout, help_lines("US")) == ("ed_block",)
+    none = HelpLines(countries()["US"].lines[:1], None, stale=True)
+    assert rendering.find_empty_blocks(handout, none) == ("crisis_block",)
     for attempt in (
-        lambda: render(handout, country="US"),
-        lambda: rendering.render_page_body(handout, help_lines("US"), faith=False, staff=True),
+        lambda: printing.render_handout_pdf(handout, PRACTICE, none, faith=True),
+        lambda: rendering.render_page_body(handout, none, faith=False, staff=True),
     ):
         with pytest.raises(RuleBroken) as refused:
             attempt()
