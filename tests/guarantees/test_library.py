@@ -40,6 +40,17 @@ BANNED = (
     "real woman", "broken home", "victim", "resistant", "love language", "husband", "wife", "patient's",
     "no-suicide", "i promise not to", "please", "oops",
 )  # fmt: skip
+# HA-1: what puts love before safety, claims to know figures, makes a rule of whoever leaves, or says it unsafely.
+UNSAFE = re.compile(
+    r"love (comes|goes) first|begin with love|be kind before|amor (va|es lo) primero"
+    r"|official figures|(nobody|no one) (keeps|has) figures|no (official )?statistics|cifras oficiales"
+    r"|expects? to gain more|\b(their|nobody's|no one's) part\b"
+    r"|too much of something|demasiado de algo|coaching (rests|is paused)|el coaching espera"
+    r"|(?<!couple )counsell?ors?\b|consejer[oa]s?\b"
+    r"|skilled help for this|ayuda especializada para esto",
+    re.IGNORECASE,
+)
+OPIOIDS = {"en": "strong painkillers", "es": "analgésicos fuertes"}
 WORD_LIMITS = {"guide": (250, 900), "checklist": (250, 900), "safety-sheet": (250, 800)}
 
 
@@ -54,8 +65,8 @@ def sentences(handout):
 
 
 def test_library_has_every_handout():
-    assert sorted(handout.code for handout in EN.values()) == [f"H{n:02}" for n in range(1, 30)]
-    assert sum(handout.stage == "any" for handout in EN.values()) == 6
+    assert sorted(handout.code for handout in EN.values()) == [f"H{n:02}" for n in range(1, 31)]
+    assert sum(handout.stage == "any" for handout in EN.values()) == 7
     for stage in stages():
         assert sum(handout.stage == stage.id for handout in EN.values()) >= 3
 
@@ -107,6 +118,44 @@ def test_handout_has_no_word_to_avoid(slug):
     ).lower()
     found = [word for word in BANNED if re.search(rf"\b{re.escape(word)}", read)]
     assert found == []
+
+
+@ALL
+def test_handout_has_no_unsafe_wording(key):
+    handout = LIBRARY[key]
+    read = (
+        handout.title,
+        handout.summary,
+        body_of(handout),
+        *(field.label for field in handout.fields),
+        *(option for field in handout.fields for option in field.options),
+        *(one.because for one in handout.contraindications),
+    )
+    assert [UNSAFE.search(text)[0] for text in read if UNSAFE.search(text)] == []
+
+
+@ALL
+def test_line_about_stopping_suddenly_does_not_put_painkillers_beside_alcohol(key):
+    """Seizures follow alcohol and sedatives; after painkillers the old amount kills (awaiting sign-off)."""
+    handout = LIBRARY[key]
+    for paragraph in body_of(handout).split("\n\n"):
+        if re.search("seizures|convulsiones", paragraph) and not paragraph.startswith("- "):
+            assert OPIOIDS[handout.language] not in paragraph.casefold()
+
+
+@pytest.mark.parametrize("language", ["en", "es"])
+def test_safety_plan_keeps_harm_to_others_apart_and_names_its_structure(language):
+    """Part A is about dying alone; permission for its published order is open, and staff can read that."""
+    plan = LIBRARY["my-safety-plan", language]
+    about = re.compile("someone else|somebody else|otra persona|a alguien", re.IGNORECASE)
+    part_a, _, part_b = body_of(plan).partition("\n## B. ")
+    steps = "\n".join(part for part in part_a.split("\n## ") if part.startswith("A"))
+    assert not re.search(r"\b(hurt|kill|harm|dañar|matar|hacer daño)\b", steps)
+    assert about.search(part_b)
+    assert not re.search(r"\bsign(ed|ing)?\b|firm(a|ada|arla)\b", body_of(plan), re.IGNORECASE)
+    assert "Stanley" in plan.structure
+    assert "permission is open" in plan.structure
+    assert "Stanley" not in body_of(plan)
 
 
 @ALL
@@ -273,6 +322,39 @@ def test_check_finds_a_text_changed_without_a_new_version(app):
 
 def test_check_finds_an_overdue_review(app):
     assert len(checks.list_problems(date(2030, 1, 1))) == len(LIBRARY)
+
+
+def test_check_finds_a_claim_that_no_handout_carries(monkeypatch):
+    everything = [*LIBRARY.values()]
+    assert not [one for one in checks.check_library(everything) if "claim" in one]
+    bare = [
+        replace(handout, claims=tuple(one for one in handout.claims if one != "CMO-20"))
+        for handout in everything
+    ]
+    [found] = [one for one in checks.check_library(bare) if "claim" in one]
+    assert (
+        found == "no handout carries the claim CMO-20, and claims.yaml doesn’t say why (elsewhere)"
+    )
+    [first, *rest] = everything
+    carrying = [replace(first, language="en", claims=(*first.claims, "REC-42")), *rest]
+    assert (
+        "claims.yaml says why no handout carries the claim REC-42, but one does"
+        in checks.check_library(carrying)
+    )
+
+
+@pytest.mark.parametrize(("place", "said"), [(0, "open"), (-1, "close")])
+def test_check_finds_more_than_three_handouts_that_open_or_close_alike(place, said):
+    made = []
+    for slug in [*EN][:4]:
+        parts = EN[slug].body.split("\n\n")
+        parts[place] = f"{'*' if place else ''}Nobody ever knows {slug}.{'*' if place else ''}"
+        made.append(replace(EN[slug], body="\n\n".join(parts)))
+    others = [EN[slug] for slug in [*EN][4:]]
+    found = [one for one in checks.check_library([*made, *others]) if "nobody ever" in one]
+    assert [one.partition("with")[0] for one in found] == [f"more than 3 handouts (en) {said} "]
+    three = [*made[:3], EN[[*EN][3]], *others]
+    assert not [one for one in checks.check_library(three) if "nobody ever" in one]
 
 
 @pytest.mark.parametrize("content", CONTENTS)

@@ -6,9 +6,11 @@ checks find what shows only across files, over time, or compared with what the p
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
+from markupsafe import Markup
 
 from caseapp.core.clock import now
 from caseapp.core.database import db
@@ -43,6 +45,8 @@ MIN_PER_STAGE = 3
 # Handouts about fear, self-harm or drink: nobody but the client may see their title.
 SENSITIVE = frozenset({"H01", "H02", "H03", "H06"})
 LEFT_OUT = "X"
+MAX_ALIKE, FIRST_WORDS = 3, 2
+"""How many handouts of a language may open, or close, with the same words; HA-3, one mould for all."""
 
 
 def list_problems(on: date | None = None) -> list[str]:
@@ -153,7 +157,40 @@ def check_library(handouts: Collection[Handout]) -> list[str]:
         for handout in handouts
         if handout.id in originals and _own_bars(handout) != _own_bars(originals[handout.id])
     ]
-    return found
+    return [*found, *_list_unused_claims(english), *_list_alike(handouts)]
+
+
+def _list_unused_claims(english: Collection[Handout]) -> list[str]:
+    """List the claims that no handout carries without a reason, and reasons that no longer hold."""
+    carried = {claim for handout in english for claim in handout.claims}
+    return [
+        *(
+            f"no handout carries the claim {claim.id}, and claims.yaml doesn’t say why (elsewhere)"
+            for claim in claims().values()
+            if claim.use != LEFT_OUT and claim.id not in carried and not claim.elsewhere
+        ),
+        *(
+            f"claims.yaml says why no handout carries the claim {claim.id}, but one does"
+            for claim in claims().values()
+            if claim.elsewhere and claim.id in carried
+        ),
+    ]
+
+
+def _list_alike(handouts: Iterable[Handout]) -> list[str]:
+    """List the first words with which too many handouts of a language open or close."""
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for handout in handouts:
+        document = parse_document(handout)
+        opening = next((b.prose for b in document.sections[0].blocks if b.prose), "")
+        for place, text in (("open", opening), ("close", document.closing)):
+            words = re.findall(r"[\w’]+", Markup(text).striptags().casefold())[:FIRST_WORDS]  # noqa: S704 - for tags only
+            found.setdefault((handout.language, place, " ".join(words)), []).append(handout.id)
+    return [
+        f"more than {MAX_ALIKE} handouts ({language}) {place} with “{words}”: {', '.join(sorted(slugs))}"
+        for (language, place, words), slugs in found.items()
+        if len(slugs) > MAX_ALIKE and words
+    ]
 
 
 def check_protocol() -> list[str]:

@@ -14,7 +14,8 @@ from caseapp.domain.handouts.library import FOLDER
 class Claim:
     """A statement of a source article in our own words.
 
-    `use` is K (kept), R (kept only as changed by `turn`) or X (left out on purpose; `turn` says why).
+    `use` is K (kept), R (kept only as changed by `turn`) or X (left out on purpose; `turn` says why). `elsewhere` is
+    why a claim that is kept stands in no handout.
     """
 
     id: str
@@ -23,13 +24,15 @@ class Claim:
     type: str
     use: str
     turn: str | None
+    elsewhere: str | None
 
 
 @cache
 def claims() -> dict[str, Claim]:
     """Read the claims, by id."""
     raw = yaml.safe_load((FOLDER / "claims.yaml").read_text(encoding="utf-8"))
-    return {claim["id"]: Claim(**{**claim, "turn": claim.get("turn")}) for claim in raw}
+    unset = {"turn": None, "elsewhere": None}
+    return {claim["id"]: Claim(**unset | claim) for claim in raw}
 
 
 @dataclass(frozen=True)

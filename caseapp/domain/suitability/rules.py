@@ -160,7 +160,7 @@ def assess_for_situation(
     if blockers := _blockers(bars, situation, blocking, is_allowed=is_allowed):
         return Suitability(BLOCKED, blockers, ())
     cautions = [ALLOWED_IN_HOLD_BY_NAME] if is_allowed else []
-    cautions += [_reason(bar) for bar in met if bar.effect != "block"]
+    cautions += [_reason(bar, situation) for bar in met if bar.effect != "block"]
     channels = bars.channels
     if any(bar.effect == "in_session" for bar in met):
         channels = IN_PERSON
@@ -318,14 +318,13 @@ def _blockers(
     found: dict[str, Reason] = {}
     if situation.consent_withdrawn:
         found[CONSENT_WITHDRAWN.code] = CONSENT_WITHDRAWN
-    barred = situation.hold is not None and bars.hold_ok not in ALLOWED_IN_HOLD[situation.hold]
-    if barred and not is_allowed:
+    if _is_held(bars, situation) and not is_allowed:
         found["hold_open"] = Reason(
             "hold_open",
             f"A {situation.hold} hold is open, and this handout isn’t meant for use during a hold.",
             "Choose a handout that is allowed during this hold. The hold page shows how to release the hold.",
         )
-    found |= {bar.tag: _reason(bar) for bar in met}
+    found |= {bar.tag: _reason(bar, situation) for bar in met}
     if not situation.screened and found.keys() & SCREEN_TAGS:
         # Without any screening, reasons about its age and answers would only confuse.
         found = {code: reason for code, reason in found.items() if code not in SCREEN_TAGS}
@@ -351,9 +350,27 @@ def _stage_cautions(handout: Handout, stage: str | None) -> list[Reason]:
     ]
 
 
-def _reason(bar: Bar) -> Reason:
+def _is_held(bars: Bars, situation: Situation) -> bool:
+    """Tell whether an open hold keeps a handout with these bars from the client."""
+    return situation.hold is not None and bars.hold_ok not in ALLOWED_IN_HOLD[situation.hold]
+
+
+def _may_replace(other: Handout, situation: Situation) -> bool:
+    """Tell whether nothing blocks a handout that is named in place of another."""
+    bars = get_bars(other)
+    return not (
+        situation.consent_withdrawn
+        or _is_held(bars, situation)
+        or any(
+            bar.effect == "block" and condition_applies(bar.tag, situation)
+            for bar in bars.conditions
+        )
+    )
+
+
+def _reason(bar: Bar, situation: Situation) -> Reason:
     way_out = WAYS_OUT.get(bar.tag, "Choose another handout.")
     other = library().get((bar.use_instead or "", "en"))
-    if other:
+    if other and _may_replace(other, situation):
         way_out = f"Use “{other.title}” instead."
     return Reason(bar.tag, bar.because, way_out)

@@ -174,6 +174,25 @@ def test_handout_that_is_allowed_passes_the_bar_of_a_care_hold_and_no_other(key)
             assert "hold_open" in found, client
 
 
+def test_handout_that_is_named_instead_is_one_that_the_client_may_have():
+    """A client who is afraid is never left with a bar alone: something calming stands in for the first worksheet."""
+    titles = {handout.title: handout for (_, lang), handout in library().items() if lang == "en"}
+    named = set()
+    for handout in titles.values():
+        for client, situation, met in CLIENTS:
+            for reason in assess_for_situation(handout, situation).reasons:
+                if reason.way_out.startswith("Use “"):
+                    other = titles[reason.way_out[5:].removesuffix("” instead.")]
+                    row = TABLE[other.id]
+                    assert expect(row, client, met)[0] != BLOCKED, (handout.id, other.id, client)
+                    named.add((handout.id, other.id))
+    assert ("first-days-pause", "a-few-quiet-minutes") in named
+    calm = assess_for_situation(
+        library()["a-few-quiet-minutes", "en"], Client("violence_flag", hold="safety").situation()
+    )
+    assert calm.outcome == CAUTION
+
+
 def test_table_has_a_sourced_row_for_each_handout_and_known_conditions():
     assert {*TABLE} == {slug for slug, _language in library()}
     for row in TABLE.values():
