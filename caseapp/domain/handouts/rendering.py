@@ -254,16 +254,16 @@ def _describe_missing_abuse_line(help_lines: HelpLines) -> str:
     for line in help_lines.of_kinds("crisis"):
         if line.phone and line.audience == "anyone" and help_lines.is_local(line):
             return gettext(
-                "If a line “for women” can’t help you because you’re a man or in a same-sex couple, we don’t have "
-                "another checked number for you yet. In danger, call %(emergency)s. Otherwise call %(phone)s "
-                "(%(name)s). Your coach can look for a service with you.",
+                "A line “for women” may not help men or same-sex couples, and we don’t have another checked number for "
+                "you yet. In danger, call %(emergency)s, otherwise %(phone)s (%(name)s). Your coach can look for a "
+                "service with you.",
                 emergency=emergency,
                 phone=keep_numbers_unbroken(line.phone),
                 name=plain_text(line.name),
             )
     return gettext(
-        "If a line “for women” can’t help you because you’re a man or in a same-sex couple, we don’t have another "
-        "checked number for you yet. In danger, call %(emergency)s. Your coach can look for a service with you.",
+        "A line “for women” may not help men or same-sex couples, and we don’t have another checked number for you "
+        "yet. In danger, call %(emergency)s. Your coach can look for a service with you.",
         emergency=emergency,
     )
 
@@ -364,8 +364,8 @@ def render_page_body(
     """
     values = get_document_values(handout, help_lines, faith=faith, staff=staff) | {"inputs": inputs}
     with in_language(variety_of(handout.language)):
-        if not staff:
-            values["missing_review"] = describe_missing_review(handout, reviewed=reviewed)
+        missing = describe_missing_review(handout, reviewed=reviewed)
+        values["missing_review"] = "" if staff else missing
         return Markup(render_text("components/handout_body.html", values))  # noqa: S704 - a template of ours, escaped
 
 
@@ -382,6 +382,7 @@ def render_fields(handout: Handout, fields: Iterable[Field], inputs: FormInputs)
     values = {
         "document": HandoutDocument((section,), Markup()),
         "inputs": inputs,
+        "missing_review": "",
         "staff": False,
         "plain_text": plain_text,
     }
