@@ -187,7 +187,7 @@ def test_assess_use_instead_names_the_other_handout():
     suitability = assess_for_situation(
         library()["first-days-pause", "en"], replace(QUIET, flags=frozenset({"violence_flag"}))
     )
-    assert suitability.reasons[0].way_out == "Use “A private check-in” instead."
+    assert suitability.reasons[0].way_out == "Use “A few quiet minutes” instead."
 
 
 def test_assess_every_block_has_reason_and_way_out():
