@@ -17,9 +17,10 @@ from caseapp.core.actor import Actor
 from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.ids import new_id
-from caseapp.core.permissions import Role
+from caseapp.core.permissions import Action, Role
 from caseapp.core.transaction import transaction
 from caseapp.core.vault import new_wrapped_key, seal, seal_json, unwrap_client_key, wrapping_key_id
+from caseapp.domain.audit.operations import record
 from caseapp.domain.cases.models import Case
 from caseapp.domain.clients.comparison import make_comparable, searched_words
 from caseapp.domain.clients.matches import name_hashes
@@ -168,6 +169,29 @@ def add_needs(filled: Filled, number: int) -> None:
     db.session.remove()
 
 
+def add_notes(case_id: UUID, number: int) -> None:
+    """Add so many signed notes, one for every three days, to a case that has some."""
+    case = db.session.execute(
+        sa.select(Case.id, Case.client_id, Case.coach_id, Case.opened_at, ClientKey.wrapped)
+        .join(ClientKey, ClientKey.client_id == Case.client_id)
+        .where(Case.id == case_id)
+    ).one()
+    key = unwrap_client_key(case.client_id, case.wrapped)
+    made = [_note(case._asdict(), key, place, days_apart=3) for place in range(10, number + 10)]
+    with transaction() as session:
+        session.execute(sa.insert(Note), [row for row, _ in made])
+        session.execute(sa.insert(NoteSignature), [signature for _, signature in made])
+    db.session.remove()
+
+
+def add_log(actor: Actor, number: int) -> None:
+    """Add so many events to the log, as if that often something was recorded about the practice."""
+    with transaction():
+        for _ in range(number):
+            record(actor, Action.PRACTICE_EDIT, "practice", details={"fields": ["name"]})
+    db.session.remove()
+
+
 def _user(who: str, role: Role, supervisor_id: UUID | None) -> dict[str, Any]:
     return {
         "id": new_id(),
@@ -251,10 +275,12 @@ def _screening(key: DataKey, coach_id: UUID, moment: datetime) -> tuple[list[dic
     return events, {"client_id": key.client_id, **seal_state(after, key)}
 
 
-def _note(case: dict, key, number: int) -> tuple[dict[str, object], dict[str, object]]:
+def _note(
+    case: dict, key, number: int, days_apart: int = 7
+) -> tuple[dict[str, object], dict[str, object]]:
     """Make up a signed note and its signature."""
     row = SimpleNamespace(__tablename__="note", id=new_id(), client_id=case["client_id"])
-    held = case["opened_at"] + timedelta(days=7 * number)
+    held = case["opened_at"] + timedelta(days=days_apart * number)
     sections = {"data": TEXT, "assessment": TEXT[:400], "plan": TEXT[:300]}
     made = {
         "id": row.id,
