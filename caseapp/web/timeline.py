@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from calendar import month_name
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 blueprint = Blueprint("timeline", __name__)
 
 LAST_ID = UUID(int=2**128 - 1)
+YEAR, QUARTER = 12, 3
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,9 @@ page = FormPage(
 def timeline_page(view: TimelineView, forms: Forms) -> ResponseReturnValue:
     """Show a page of the timeline of a case, with its filters and the form for its PDF."""
     case, filters = view.found.page.case, view.filters
+    first, last = case.opened_at.year, (case.closed_at or now()).year
+    is_short = view.found.page.met.sessions <= MAX_NOTES * (last - first + 1)
+    periods = list_periods(first, last, YEAR if is_short else QUARTER)
     answer = render_template(
         "timeline/timeline.html",
         context=view.found.page,
@@ -93,7 +99,7 @@ def timeline_page(view: TimelineView, forms: Forms) -> ResponseReturnValue:
         ],
         kinds=KIND_LABELS,
         kinds_in_links=_list_kinds(filters),
-        periods=list_periods(case.opened_at.year, (case.closed_at or now()).year),
+        periods=periods,
         max_notes=MAX_NOTES,
         max_events=MAX_EVENTS,
         forms=forms,
@@ -123,15 +129,31 @@ def _list_kinds(filters: TimelineFilter) -> list[str]:
     ]
 
 
-def list_periods(first: int, last: int) -> list[tuple[str, date | None, date | None]]:
+def list_periods(
+    first: int, last: int, months: int = YEAR
+) -> list[tuple[str, date | None, date | None]]:
     """List the years of a case with their days, without a gap: what happened before and after it belongs to one too.
 
-    The client's contacts and screenings can be older than the case, and a case that is closed gets events still.
+    They are divided into parts of so many `months`. The client's contacts and screenings can be older than the case,
+    and a case that is closed gets events still.
     """
-    years = range(first, last + 1)
     before = (f"before {first}", None, date(first - 1, 12, 31))
-    *rest, newest = [(str(year), date(year, 1, 1), date(year, 12, 31)) for year in years]
-    return [before, *rest, (f"since {newest[0]}", newest[1], None)]
+    starts = [
+        date(year, month, 1) for year in range(first, last + 1) for month in range(1, 13, months)
+    ]
+    newest = starts[-1]
+    found = [
+        (_name_period(start, months), start, following - timedelta(days=1))
+        for start, following in pairwise(starts)
+    ]
+    since = f"{month_name[newest.month]} {newest.year}" if months < YEAR else str(newest.year)
+    return [before, *found, (f"since {since}", newest, None)]
+
+
+def _name_period(start: date, months: int) -> str:
+    if months == YEAR:
+        return str(start.year)
+    return f"{month_name[start.month]} to {month_name[start.month + months - 1]} {start.year}"
 
 
 def read_filter() -> tuple[Form, TimelineFilter]:

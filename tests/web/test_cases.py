@@ -196,6 +196,11 @@ def test_timeline_is_saved_a_year_after_another_without_a_gap(coach, ines, monke
     assert f'{kinds}until={year - 1}-12-31">before {year}</a>' in page
     assert f'{kinds}since={year}-01-01&amp;until={year}-12-31">{year}</a>' in page
     assert f'{kinds}since={year + 1}-01-01">since {year + 1}</a>' in page
+    # With more notes than a PDF holds each year, it is a quarter after another.
+    monkeypatch.setattr("caseapp.web.timeline.MAX_NOTES", -1)
+    page = coach.text(f"/case/{ines.number}/timeline")
+    assert f'since={year}-04-01&amp;until={year}-06-30">April to June {year}</a>' in page
+    assert f'since={year + 1}-10-01">since October {year + 1}</a>' in page
 
 
 def test_timeline_leads_to_the_plan_that_it_shows(team, coach, ines):
