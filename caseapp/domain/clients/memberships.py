@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
@@ -25,6 +25,7 @@ from caseapp.domain.clients.rules import (
     ONLY_COVERS,
 )
 from caseapp.domain.clients.visibility import (
+    MOMENT,
     has_coach,
     has_denial,
     in_role,
@@ -39,6 +40,31 @@ if TYPE_CHECKING:
 
 
 INSERT_MEMBERSHIP = sa.insert(CareTeamMember.__table__)  # type: ignore[arg-type]
+_COLUMNS = CareTeamMember.__table__.c
+# Whoever has the role already is a row that the same statement finds.
+INSERT_UNLESS_MEMBER = INSERT_MEMBERSHIP.from_select(
+    _COLUMNS.keys(),
+    sa.select(
+        *(sa.bindparam(f"new_{column.name}", type_=column.type) for column in _COLUMNS)
+    ).where(
+        ~sa.exists().where(
+            _COLUMNS.client_id == sa.bindparam("new_client_id"),
+            _COLUMNS.user_id == sa.bindparam("new_user_id"),
+            _COLUMNS.role == sa.bindparam("new_role"),
+            _COLUMNS.ends_at > MOMENT,
+        )
+    ),
+).returning(_COLUMNS.user_id)
+GO_ON = (
+    sa.update(CareTeamMember.__table__)  # type: ignore[arg-type]
+    .where(
+        _COLUMNS.client_id == sa.bindparam("of"),
+        _COLUMNS.user_id == sa.bindparam("member"),
+        _COLUMNS.role == sa.bindparam("part"),
+        _COLUMNS.ends_at > MOMENT,
+    )
+    .values(ends_at=ENDLESS)
+)
 
 
 UNSYNCHRONIZED = {"synchronize_session": False}
@@ -67,14 +93,10 @@ def join_for(
     Whoever has the role goes on having it, now without an end. `by` is who gives it, and None for the application;
     `reason` is one of JOIN_REASONS.
     """
-    goes_on = (
-        sa.update(CareTeamMember)
-        .where(*_membership(client_id, user_id, role))
-        .values(ends_at=ENDLESS)
-        .returning(CareTeamMember.user_id)
-    )
-    if not db.session.scalars(goes_on, execution_options=UNSYNCHRONIZED).all():
-        begin_membership(client_id, user_id, role, by, reason)
+    values = _membership_values(client_id, user_id, role, by, reason, ENDLESS)
+    new = {f"new_{name}": value for name, value in values.items()}
+    if run(INSERT_UNLESS_MEMBER, **new).first() is None:
+        run(GO_ON, member=user_id, of=client_id, part=role)
 
 
 def read_until(client_id: UUID, user_id: UUID, ends_at: datetime) -> None:
@@ -92,16 +114,21 @@ def begin_membership(
     ends_at: datetime = ENDLESS,
 ) -> None:
     """Give a person a role that they don't have yet in a locked client's care team, from now on until `ends_at`."""
-    run(
-        INSERT_MEMBERSHIP,
-        user_id=user_id,
-        client_id=client_id,
-        role=role,
-        starts_at=now(),
-        ends_at=ends_at,
-        reason=reason,
-        created_by=None if by == SYSTEM_ID else by,
-    )
+    run(INSERT_MEMBERSHIP, **_membership_values(client_id, user_id, role, by, reason, ends_at))
+
+
+def _membership_values(
+    client_id: UUID, user_id: UUID, role: str, by: UUID | None, reason: str, ends_at: datetime
+) -> dict[str, Any]:
+    return {
+        "user_id": user_id,
+        "client_id": client_id,
+        "role": role,
+        "starts_at": now(),
+        "ends_at": ends_at,
+        "reason": reason,
+        "created_by": None if by == SYSTEM_ID else by,
+    }
 
 
 def leave_for(client_id: UUID, user_id: UUID, role: str) -> None:
