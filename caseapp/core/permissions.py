@@ -75,6 +75,7 @@ class Action(StrEnum):
     SCREENING_READ = "screening.read"
     SCREENING_RECORD = "screening.record"
     SCREENING_CORRECT = "screening.correct"
+    SAFETY_WRITE = "safety.write"
     CIRCUMSTANCE_END = "circumstance.end"
     FLAG_SET = "flag.set"
     FLAG_CLEAR = "flag.clear"

@@ -9,6 +9,7 @@ from flask import Blueprint, render_template, request
 from caseapp.core.pagination import PAGE_SIZE
 from caseapp.core.permissions import Action, Role
 from caseapp.domain.audit.queries import AuditFilter, AuditRecord, list_audit_events
+from caseapp.domain.audit.sealing import SEALED_ACTIONS
 from caseapp.domain.users.queries import get_user_names, list_users
 from caseapp.http.guard import current_actor, needs
 from caseapp.http.request_parsing import Form, parse_uuid
@@ -77,6 +78,7 @@ ACTION_LABELS = {
     Action.SCREENING_READ: "Viewed a screening",
     Action.SCREENING_RECORD: "Recorded a screening",
     Action.SCREENING_CORRECT: "Marked a screening as recorded in error",
+    Action.SAFETY_WRITE: "Recorded something about a client’s safety",
     Action.CIRCUMSTANCE_END: "Recorded that a circumstance has ended",
     Action.FLAG_SET: "Set a flag",
     Action.FLAG_CLEAR: "Cleared a flag",
@@ -122,6 +124,10 @@ ACTION_LABELS = {
     Action.DEVICE_MANAGE: "Remembered or forgot a device in the portal",
     Action.DEVICE_FORGET: "Forgot a client’s remembered devices",
 }
+# The database can't tell these apart; one option finds them all.
+ACTION_OPTIONS = {
+    action: label for action, label in ACTION_LABELS.items() if action not in SEALED_ACTIONS
+}
 OUTCOME_LABELS = {"done": "Done", "refused": "Refused"}
 INTERFACE_LABELS = {
     "web": "pages",
@@ -144,6 +150,7 @@ def event_list() -> ResponseReturnValue:
         form=form,
         page=page,
         actions=ACTION_LABELS,
+        action_options=ACTION_OPTIONS,
         outcomes=OUTCOME_LABELS,
         interfaces=INTERFACE_LABELS,
         actors={event.id: _actor_label(event, names) for event in page.items},

@@ -289,7 +289,7 @@ def against_floors(engine: str, made: Practice) -> Iterator[Ratio]:
             for case in made.filled.readers[0][1]
         ]
         turn = cycle(write)
-        door = 1.8 if engine == "PostgreSQL" else 1.7
+        limit = 1.8 if engine == "PostgreSQL" else 1.7
         plain = {
             "a plain insert inside the application": HttpClient(floor_in_app, token).prepare(
                 "POST", f"/api/v1/cases/{cases[0]}/plain", NOTE
@@ -303,7 +303,7 @@ def against_floors(engine: str, made: Practice) -> Iterator[Ratio]:
                 lambda: _require_status(next(turn)(), 201),
                 rounds=ROUNDS,
                 each=EACH,
-                at_most=door if "inside" in floor_name else 2.0,
+                at_most=limit if "inside" in floor_name else 2.0,
             )
         screened = cycle(
             clients[actor.id].prepare("POST", f"/api/v1/clients/{client}/screenings", URGENT)

@@ -111,6 +111,25 @@ def test_every_named_test_exists():
         assert unknown == [], path
 
 
+def test_every_promise_about_the_record_names_its_proof():
+    """A promise stands in a table of `docs/record.md`, and beside it are tests: functions, or whole files of them."""
+    text = read("docs/record.md")
+    promises = [
+        row for heading in re.findall(r"^## .+", text, re.MULTILINE) for row in table(text, heading)
+    ]
+    assert len(promises) > 40
+    loose = []
+    for row in promises:
+        named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", row[-1])
+        tests = [
+            any(test.startswith("test_") for test in _list_tests(file) if name in {"", test})
+            for file, name in named
+        ]
+        if len(row) != 2 or not tests or not all(tests):
+            loose.append(row)
+    assert loose == []
+
+
 @cache
 def _list_tests(file):
     nodes = ast.walk(ast.parse(read(file))) if (ROOT / file).exists() else ()

@@ -203,6 +203,7 @@ def test_every_http_action_is_declared_by_a_view(session_app):
         "conflict.read",  # asked while a client is added
         "hold.open",  # a screening opens it
         "alert.send",  # a hold that opens sends it, and later the worker
+        "safety.write",  # what the log says in place of an action that it seals
         "sign_in",  # recorded; whoever signs in is nobody yet
         "access.explain",  # the command line
         "token.manage",  # the command line

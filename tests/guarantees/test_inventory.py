@@ -17,7 +17,7 @@ COLUMNS = {
     for column in table.columns
 }
 BYTES = {name for name, column in COLUMNS.items() if isinstance(column.type, sa.LargeBinary)}
-# Ids are drawn: one that can't be empty says no more than that its row is there.
+# Ids are drawn: one that can't be empty says only that its row is there.
 IDS = {
     name
     for name, column in COLUMNS.items()

@@ -23,6 +23,7 @@ from caseapp.core.permissions import Action, Role
 from caseapp.core.transaction import separate_transaction, write_at_end, write_separately
 from caseapp.domain.audit.chain import append, is_recorded
 from caseapp.domain.audit.models import AuditEventClient
+from caseapp.domain.audit.sealing import SEALED_ACTIONS, seal_change
 from caseapp.domain.audit.security_events import count_in
 from caseapp.domain.audit.stored_log_verification import log_as_it_stands, read_unchained
 from caseapp.domain.audit.verifier import UNCHAINED, hash_lines
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
 
     from caseapp.core.reads import List, Reads
+    from caseapp.core.vault import DataKey
 
 READ_WINDOW = timedelta(minutes=15)
 NO_DETAILS: dict[str, Any] = {}
@@ -94,11 +96,32 @@ def record(
 ) -> None:
     """Record a change in the open transaction: all changes of one transaction are stored at its end, in their order.
 
-    `details` takes codes and the names of changed fields, never their content.
+    `details` takes codes and the names of changed fields, never their content. What is about a client's safety goes to
+    `record_safety`: raises ValueError.
     """
+    if action in SEALED_ACTIONS:
+        raise ValueError(action)
     write_at_end(append, _values(actor, action, "done", kind, object_id, client_id, details))
     if client_id is not None:
         reads.note_changed(client_id)
+
+
+def record_safety(
+    actor: Actor,
+    action: Action,
+    kind: str,
+    object_id: UUID,
+    key: DataKey,
+    *,
+    details: dict[str, Any] | None = None,
+) -> None:
+    """Record a change of a client's safety as `record` does; only the client's key tells which of the SEALED_ACTIONS.
+
+    The plain columns say that something was recorded, for whom, when and by whom.
+    """
+    values = _values(actor, action, "done", kind, object_id, key.client_id, details)
+    write_at_end(append, seal_change(values, key))
+    reads.note_changed(key.client_id)
 
 
 def record_once(

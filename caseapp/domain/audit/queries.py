@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -13,16 +13,24 @@ from caseapp.core.pagination import Page, in_any, make_page, page_newest_first
 from caseapp.core.permissions import Action
 from caseapp.core.reads import List, note_list
 from caseapp.domain.audit.models import AuditEvent, AuditEventClient
+from caseapp.domain.audit.sealing import SEALED_ACTIONS, open_change
+from caseapp.domain.keys.models import ClientKey
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
     from uuid import UUID
 
+# Events of earlier releases say in plain words which of them it was.
+ABOUT_SAFETY = frozenset({*map(str, SEALED_ACTIONS), str(Action.SAFETY_WRITE)})
+
 
 @dataclass(frozen=True)
 class AuditFilter:
-    """A filter of the audit log; None means any."""
+    """A filter of the audit log; None means any.
+
+    What is sealed can't be told apart by the database: one of the SEALED_ACTIONS finds the events of all of them.
+    """
 
     action: str | None = None
     outcome: str | None = None
@@ -70,18 +78,24 @@ def list_audit_events(
     """List audit events, newest first; the events of a client include the lists that showed them.
 
     Reading the log is an event each time: it names the filters, the clients and the times of the events that were read.
+    What was recorded about a client's safety is opened with the client's key.
     """
     require(actor, Action.AUDIT_READ)
     chosen = [
         column == value
         for column, value in (
-            (AuditEvent.action, filters.action),
             (AuditEvent.outcome, filters.outcome),
             (AuditEvent.actor_id, filters.actor_id),
         )
         if value is not None
     ]
-    query = sa.select(*COLUMNS)
+    if filters.action in ABOUT_SAFETY:
+        chosen.append(AuditEvent.action.in_(ABOUT_SAFETY))
+    elif filters.action is not None:
+        chosen.append(AuditEvent.action == filters.action)
+    query = sa.select(*COLUMNS, ClientKey.wrapped).outerjoin(
+        ClientKey, ClientKey.client_id == AuditEvent.client_id
+    )
     if filters.client_id is None:
         query = query.where(*chosen)
     else:
@@ -94,11 +108,12 @@ def list_audit_events(
     rows = db.session.execute(
         page_newest_first(query, AuditEvent.occurred_at, AuditEvent.id, cursor, limit)
     ).all()
+    wrapped = {row.client_id: row.wrapped for row in rows if row.wrapped}
     page = make_page(
-        [AuditRecord(*row) for row in rows], limit, lambda event: (event.occurred_at, event.id)
+        [AuditRecord(*row[:-1]) for row in rows], limit, lambda event: (event.occurred_at, event.id)
     )
     _note_read(filters, page.items)
-    return page
+    return replace(page, items=[open_change(event, wrapped) for event in page.items])
 
 
 def list_details_since(moment: datetime, action: Action, object_id: UUID) -> list[dict[str, Any]]:

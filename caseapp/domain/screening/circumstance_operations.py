@@ -8,7 +8,7 @@ from caseapp.core.actor import Actor, require
 from caseapp.core.errors import refuse_for
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
-from caseapp.domain.audit.operations import record
+from caseapp.domain.audit.operations import record_safety
 from caseapp.domain.screening.circumstances import list_end_blockers
 from caseapp.domain.screening.current import get_current_safety
 from caseapp.domain.screening.events import CircumstanceEnded
@@ -34,6 +34,6 @@ def end_circumstance(
     mentioned_at = current.state.circumstances[end.circumstance]
     ended, event_id = CircumstanceEnded(end.circumstance, mentioned_at, end.reason), new_id()
     recorded_at = append(actor, client, current, [(event_id, ended)])
-    record(actor, Action.CIRCUMSTANCE_END, "circumstance", event_id, client_id=client.id)
+    record_safety(actor, Action.CIRCUMSTANCE_END, "circumstance", event_id, client.key)
     ended_record = EndedRecord(recorded_at, actor.id, end.reason)
     return CircumstanceRecord(end.circumstance, mentioned_at, ended_record, current.seq + 1)

@@ -12,7 +12,7 @@ from caseapp.core.permissions import Action
 from caseapp.domain.alerts.codes import KINDS
 from caseapp.domain.alerts.operations import raise_alert
 from caseapp.domain.alerts.recipients import get_escalation
-from caseapp.domain.audit.operations import record
+from caseapp.domain.audit.operations import record, record_safety
 from caseapp.domain.clients.operations import withdraw_contact_confirmation
 from caseapp.domain.clients.queries import find_coach_id
 from caseapp.domain.clients.rules import UNSAFE_FLAGS
@@ -80,9 +80,9 @@ def mark_in_error(actor: Actor, locked: LockedScreening, reason: str) -> None:
     before = CurrentSafety(len(history.events), history.tag, correction.before)
     append(actor, client, before, facts, fold(history.events))
     for flag_id, _ in flags:
-        record(actor, Action.FLAG_SET, "flag", flag_id, client_id=client.id)
+        record_safety(actor, Action.FLAG_SET, "flag", flag_id, client.key)
     for hold_id in holds.values():
-        record(actor, Action.HOLD_OPEN, "hold", hold_id, client_id=client.id)
+        record_safety(actor, Action.HOLD_OPEN, "hold", hold_id, client.key)
     ended = end_in_error(actor, client, screening.id, correction.holds)
     coach_id = find_coach_id(client.id) or actor.id
     _create_restored_tasks(actor, client, correction, holds, coach_id)

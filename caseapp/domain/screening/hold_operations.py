@@ -13,7 +13,7 @@ from caseapp.core.database import db
 from caseapp.core.errors import Stale, refuse_for
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action, Role
-from caseapp.domain.audit.operations import record
+from caseapp.domain.audit.operations import record_safety
 from caseapp.domain.clients.codes import SECOND_PERSON
 from caseapp.domain.clients.memberships import join_for
 from caseapp.domain.clients.models import CareTeamMember
@@ -49,7 +49,7 @@ def release_hold(actor: Actor, locked: LockedHold, reason: str, version: int) ->
         raise Stale
     released = HoldReleased(hold.id, reason)
     append(actor, locked, get_current_safety(locked.key), [(new_id(), released)])
-    record(actor, Action.HOLD_RELEASE, "hold", hold.id, client_id=hold.client_id)
+    record_safety(actor, Action.HOLD_RELEASE, "hold", hold.id, locked.key)
 
 
 def name_second_person(actor: Actor, locked: LockedHold, user_id: UUID, version: int) -> None:
@@ -86,14 +86,8 @@ def name_second_person(actor: Actor, locked: LockedHold, user_id: UUID, version:
     else:
         # They were no supervisor for a while, which took them out of the care team.
         join_for(hold.client_id, user_id, SECOND_PERSON, actor.id)
-    record(
-        actor,
-        Action.HOLD_NAME,
-        "hold",
-        hold.id,
-        client_id=hold.client_id,
-        details={"user": str(user_id)},
-    )
+    details = {"user": str(user_id)}
+    record_safety(actor, Action.HOLD_NAME, "hold", hold.id, locked.key, details=details)
     if user_id != actor.id:
         outbox.enqueue(SECOND_PERSON_MAIL, {"user": user_id.hex})
 
@@ -127,4 +121,4 @@ def record_allowed_handout(
         raise Stale
     allowed = HandoutAllowed(hold.id, new.handout, new.case_id, new.reason)
     append(actor, client, get_current_safety(client.key), [(new_id(), allowed)])
-    record(actor, Action.HOLD_ALLOW, "hold", hold.id, client_id=client.id)
+    record_safety(actor, Action.HOLD_ALLOW, "hold", hold.id, client.key)

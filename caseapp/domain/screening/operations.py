@@ -15,7 +15,7 @@ from caseapp.core.text import count_written
 from caseapp.domain.alerts.codes import KINDS
 from caseapp.domain.alerts.operations import raise_alert
 from caseapp.domain.alerts.recipients import get_escalation
-from caseapp.domain.audit.operations import record
+from caseapp.domain.audit.operations import record, record_safety
 from caseapp.domain.clients.operations import withdraw_contact_confirmation
 from caseapp.domain.clients.queries import lock_team
 from caseapp.domain.clients.rules import UNSAFE_FLAGS
@@ -149,9 +149,9 @@ def record_screening(
     facts: list[tuple[UUID, Fact]] = [(screening_id, screening), *flags, *hold_facts]
     recorded_at = append(actor, client, current, facts, team=team)
     for flag_id, _ in flags:
-        record(actor, Action.FLAG_SET, "flag", flag_id, client_id=client.id)
+        record_safety(actor, Action.FLAG_SET, "flag", flag_id, client.key)
     for hold_id in holds.values():
-        record(actor, Action.HOLD_OPEN, "hold", hold_id, client_id=client.id)
+        record_safety(actor, Action.HOLD_OPEN, "hold", hold_id, client.key)
     record(actor, Action.SCREENING_RECORD, "screening", screening_id, client_id=client.id)
     if required.holds:
         # One alert, of the most urgent kind.
@@ -262,11 +262,11 @@ def ensure_flag(actor: Actor, client: LockedClient, kind: str, *, source: str) -
         if active.source == "screening" and not active.stands_alone:
             confirmed = FlagConfirmed(active.id, source)
             append(actor, client, current, [(new_id(), confirmed)])
-            record(actor, Action.FLAG_SET, "flag", active.id, client_id=client.id)
+            record_safety(actor, Action.FLAG_SET, "flag", active.id, client.key)
         return False
     flag_id = new_id()
     append(actor, client, current, [(flag_id, FlagSet(kind, source))])
-    record(actor, Action.FLAG_SET, "flag", flag_id, client_id=client.id)
+    record_safety(actor, Action.FLAG_SET, "flag", flag_id, client.key)
     return True
 
 
@@ -286,7 +286,7 @@ def clear_flag(actor: Actor, client: LockedClient, flag_id: UUID, reason: str) -
     check_clear_flag(client, flag, current.state)
     cleared = FlagCleared(flag.id, reason)
     append(actor, client, current, [(new_id(), cleared)])
-    record(actor, Action.FLAG_CLEAR, "flag", flag.id, client_id=client.id)
+    record_safety(actor, Action.FLAG_CLEAR, "flag", flag.id, client.key)
 
 
 def _find_episode(client: LockedClient, current: CurrentSafety, hold_id: UUID) -> UUID | None:

@@ -252,13 +252,13 @@ def changes(team):
             lambda: record_screening(coach, lock_client(coach, bare), NewScreening(NONE)),
         ),
         (
-            "hold.open",
+            "safety.write",
             lambda: record_screening(
                 coach, lock_client(coach, bare), NewScreening({**NONE, "sleep": 2})
             ),
         ),
         (
-            "hold.release",
+            "safety.write",
             lambda: release_hold(
                 supervisor, lock_hold(supervisor, hold.id), "All is done.", hold.version
             ),
@@ -285,9 +285,9 @@ def changes(team):
             "erasure.request",
             lambda: request_erasure(coach, lock_record_of(coach, apart), "client"),
         ),
-        ("flag.set", lambda: set_manual_flag(coach, lock_client(coach, bare), "contact_block")),
+        ("safety.write", lambda: set_manual_flag(coach, lock_client(coach, bare), "contact_block")),
         (
-            "flag.clear",
+            "safety.write",
             lambda: clear_flag(
                 supervisor, lock_client(supervisor, flag.client_id), flag.id, "Talked it through."
             ),

@@ -74,7 +74,7 @@ def test_setting_a_flag_twice_changes_nothing(team, ines):
         with transaction():
             set_manual_flag(team["coach"], lock_client(team["coach"], ines), "eating_disorder_flag")
     assert len(list_flags(team["coach"], ines)) == 1
-    count = sa.select(sa.func.count()).where(AuditEvent.action == "flag.set")
+    count = sa.select(sa.func.count()).where(AuditEvent.action == "safety.write")
     assert db.session.scalar(count) == 1
     with pytest.raises(NotFound), transaction():
         set_manual_flag(team["coach2"], lock_client(team["coach2"], ines), "contact_block")
