@@ -98,6 +98,10 @@ def practice(installation, data_dir, templates):
     return installation
 
 
+# The installation gets a copy of the database's file.
+ON_SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+
 @pytest.fixture
 def coached(app, practice):
     """Let the practice have a coach with a case and a draft; return a token of theirs, and the case's id."""
@@ -247,6 +251,7 @@ FAILURES = (
 
 
 @pytest.mark.fault
+@ON_SQLITE
 def test_failed_pdf_processes_affect_nothing_else_and_are_restarted(practice, coached):
     token, case = coached
     with serving(practice, "--processes", "1") as (server, address, _):
@@ -296,6 +301,7 @@ def hanging_starts(fonts, server):
 
 
 @pytest.mark.fault
+@ON_SQLITE
 def test_hanging_pdf_servers_block_only_one_server_process(practice, coached, tmp_path):
     """Let each PDF server hang while it starts, so that a PDF request waits for the whole time."""
     token, case = coached
