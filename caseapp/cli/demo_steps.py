@@ -12,6 +12,7 @@ import yaml
 
 from caseapp.core.actor import Actor
 from caseapp.core.clock import at
+from caseapp.core.i18n import format_date
 from caseapp.core.permissions import Role
 from caseapp.core.sessions import begin_session
 from caseapp.core.transaction import transaction
@@ -399,11 +400,12 @@ class Person:
                 )
 
     def do_share(self, entry: dict[str, Any], _moment: datetime) -> None:
-        """Fill in a worksheet in the portal and share it; `days` gives date answers in days from today."""
+        """Fill in a worksheet in the portal and share it; `days` gives answers that are a day, in days from today."""
         found = self._assignment(entry["slug"])
         writer = self._writer()
         days = {
-            name: str(self.today + timedelta(days=ahead)) for name, ahead in entry["days"].items()
+            name: format_date(self.today + timedelta(days=ahead))
+            for name, ahead in entry["days"].items()
         }
         raw = {
             f"{FIELD_PREFIX}{name}": answer for name, answer in (entry["answers"] | days).items()

@@ -200,8 +200,3 @@ def format_list(items: Sequence[str]) -> str:
 def language_name(language: str) -> str:
     """Return the name of a language in the current one: `Spanish`."""
     return Locale.parse(language, sep="-").get_language_name(_locale()) or language
-
-
-def month_names(language: str) -> list[str]:
-    """Return the names of the twelve months in a language."""
-    return [*dates.get_month_names("wide", locale=Locale.parse(language, sep="-")).values()]

@@ -212,7 +212,7 @@ class Renderer:
             )
             if len(document.pages) > max_pages:
                 raise JobRefused(protocol.TOO_BIG)
-            made: bytes = document.write_pdf(finisher=_merge_radio_groups, **options)
+            made: bytes = document.write_pdf(finisher=_finish_form, **options)
         except self.weasyprint.urls.FatalURLFetchingError:
             raise JobRefused(OUTSIDE) from None
         return made
@@ -254,15 +254,23 @@ def style_text(name: str) -> str:
     return "\n".join((*faces, (STYLES / name).read_text(encoding="utf-8")))
 
 
-def _merge_radio_groups(_document: object, pdf: Any) -> None:  # noqa: ANN401 - pydyf's own tree
+def _finish_form(_document: object, pdf: Any) -> None:  # noqa: ANN401 - pydyf's own tree
+    """Finish the form of a document: one field for each answer, in a tree, with its ticks drawn by every viewer."""
+    form = pdf.catalog.get("AcroForm")
+    if form is None:
+        return
+    # Otherwise viewers that are built on Poppler draw no tick at all.
+    form["NeedAppearances"] = "false"
+    _merge_radio_groups(form, pdf)
+    _build_tree(form, pdf)
+
+
+def _merge_radio_groups(form: Any, pdf: Any) -> None:  # noqa: ANN401
     """Turn each group of radio buttons into one field.
 
     WeasyPrint 70 lists the buttons beside their group under the same name, so that software that reads the form finds
     each answer several times. It also names the group after its first button.
     """
-    form = pdf.catalog.get("AcroForm")
-    if form is None:
-        return
     buttons: dict[bytes, list[Any]] = {}
     for found in pdf.objects:
         if isinstance(found, dict) and found.get("FT") == "/Btn" and "Parent" in found:
@@ -278,6 +286,36 @@ def _merge_radio_groups(_document: object, pdf: Any) -> None:  # noqa: ANN401 - 
                 for chars in takewhile(lambda s: len(set(s)) == 1, zip(*names, strict=False))
             )
             group["TU"].string = shared.rpartition(": ")[0] or names[0]
+
+
+def _build_tree(form: Any, pdf: Any) -> None:  # noqa: ANN401
+    """Put fields whose names have full stops into a tree, since a name in it has none (ISO 32000-2, 12.7.4.2)."""
+    import pydyf
+
+    by_reference = {getattr(found, "reference", b""): found for found in pdf.objects}
+    nodes: dict[str, Any] = {}
+    top = []
+    for reference in form["Fields"]:
+        field = by_reference[reference]
+        path, _, own = field["T"].string.rpartition(".")
+        field["T"].string = own
+        child = field
+        while path:
+            known = path in nodes
+            name = path.rpartition(".")[2]
+            node = nodes.setdefault(
+                path, pydyf.Dictionary({"T": pydyf.String(name), "Kids": pydyf.Array()})
+            )
+            if not known:
+                pdf.add_object(node)
+            node["Kids"].append(child.reference)
+            child["Parent"] = node.reference
+            if known:
+                break
+            child, path = node, path.rpartition(".")[0]
+        else:
+            top.append(child.reference)
+    form["Fields"][:] = top
 
 
 @cache

@@ -30,7 +30,6 @@ from caseapp.domain.form_drafts.queries import list_draft_paths
 from caseapp.domain.handouts.packets import MAX_HANDOUTS
 from caseapp.domain.handouts.rendering import (
     FormInputs,
-    plain_text,
     render_fields,
     render_page_body,
 )
@@ -38,8 +37,8 @@ from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.safety_plans.queries import find_shown_plan
 from caseapp.domain.screening.current import get_safety_state
 from caseapp.domain.suitability.queries import get_recipient
-from caseapp.domain.worksheets.queries import format_answer, get_client_worksheet
-from caseapp.domain.worksheets.schemas import FIELD_PREFIX
+from caseapp.domain.worksheets.queries import describe_sent, format_answer, get_client_worksheet
+from caseapp.domain.worksheets.schemas import FIELD_PREFIX, label_controls, name_controls
 from caseapp.http.downloads import pdf_response
 from caseapp.http.forms import BUTTON, Done, FormPage, Forms, Sent
 from caseapp.http.guard import current_actor, needs
@@ -60,8 +59,8 @@ if TYPE_CHECKING:
 
     from caseapp.domain.assignments.queries import LockedAssignment
     from caseapp.domain.assignments.schemas import AssignmentRecord
-    from caseapp.domain.handouts.library import Field
-    from caseapp.domain.worksheets.schemas import Answer, ClientWorksheet
+    from caseapp.domain.handouts.fields import Answer, Field
+    from caseapp.domain.worksheets.schemas import ClientWorksheet
 
 log = structlog.get_logger()
 
@@ -175,23 +174,22 @@ def render_handout(view: HandoutView, forms: Forms, read: ReadAnswers | None = N
     help_numbers = get_practice_info().help_lines
     lines = list_help_lines("crisis_block", help_numbers)
     form = forms.get("save")
-    form.labels |= {
-        f"{FIELD_PREFIX}{field.id}": plain_text(field.label) for field in found.handout.fields
-    }
-    beside = {name: ", ".join(texts) for name, texts in form.saved.items()}
+    form.labels |= label_controls(found.handout)
+    beside = describe_sent(found.handout, form.saved)
     if read:
         form.raw = dict(read.values)
         with in_language(variety_of(found.handout.language)):
             beside = {
-                f"{FIELD_PREFIX}{name}": format_answer(answer)
-                for name, answer in read.overwritten.items()
+                f"{FIELD_PREFIX}{field.id}": format_answer(field, read.overwritten[field.id])
+                for field in found.handout.fields
+                if field.id in read.overwritten
             }
-    replaced = {name: ", ".join(texts) for name, texts in form.replaced.items()}
+    replaced = describe_sent(found.handout, form.replaced)
     inputs = FormInputs(FIELD_PREFIX, form.raw, form.errors, beside, replaced, current_language())
     fields: Sequence[Field] = found.handout.fields
     if view.blockers:
-        filled = form.errors.keys() | beside | {name for name, text in form.raw.items() if text}
-        fields = [field for field in fields if f"{FIELD_PREFIX}{field.id}" in filled]
+        filled = {*form.errors, *beside} | {name for name, text in form.raw.items() if text}
+        fields = [field for field in fields if filled.intersection(name_controls(field))]
         if not fields and not view.worksheet.holds_something:
             raise RuleBroken(*view.blockers)
         body = render_fields(found.handout, fields, inputs)

@@ -35,7 +35,7 @@ from caseapp.domain.worksheets.queries import (
     get_upload,
     lock_worksheet,
 )
-from caseapp.domain.worksheets.schemas import FIELD_PREFIX, build_answers_schema
+from caseapp.domain.worksheets.schemas import FIELD_PREFIX, build_answers_schema, get_form_values
 from caseapp.http.errors import record_refused_request
 from caseapp.http.forms import BUTTON, Done, Sent, Typed, keep_replaced_texts, renew_form_key
 from caseapp.http.guard import current_actor, needs
@@ -61,8 +61,8 @@ if TYPE_CHECKING:
 
     from caseapp.core.actor import Actor
     from caseapp.domain.assignments.schemas import AssignmentRecord
+    from caseapp.domain.handouts.fields import Answer
     from caseapp.domain.worksheets.pdf_responses import PdfFields
-    from caseapp.domain.worksheets.schemas import Answer
     from caseapp.http.forms import Forms
 
 # Why an upload is rejected and not kept: the client can fix it, or it is better not passed on.
@@ -96,12 +96,7 @@ def load_answers(typed: Typed, worksheet: LockedWorksheet) -> dict[str, Answer]:
 
 def answer_values(view: HandoutView) -> dict[str, object]:
     """Return what a worksheet sends untouched."""
-    return {
-        f"{FIELD_PREFIX}{field.id}": view.worksheet.answers.get(
-            field.id, [] if field.type == "checkboxes" else ""
-        )
-        for field in view.found.handout.fields
-    }
+    return get_form_values(view.found.handout, view.worksheet.answers)
 
 
 @page.form(
@@ -146,9 +141,7 @@ def autosave(position: int) -> ResponseReturnValue:
             worksheet = lock_worksheet(actor, position)
             keep_replaced_texts()
             version = operations.save_answers(actor, worksheet, answers, start)
-            form_key = renew_form_key(
-                {f"{FIELD_PREFIX}{name}": answer for name, answer in answers.items()}
-            )
+            form_key = renew_form_key(get_form_values(found.handout, answers))
     except Invalid as error:
         return jsonify(code=error.code, message=str(error.message), fields=error.fields), 422
     except Stale as error:
@@ -287,7 +280,9 @@ def _save_read_answers(
         flash(code)
     view, forms = _open_again(found)
     forms.mark("save", errors, gettext("Check your answers"))
-    return render_handout(view, forms, ReadAnswers(merged, overwritten)), status
+    answers = {name.removeprefix(FIELD_PREFIX): answer for name, answer in merged.items()}
+    values = get_form_values(found.handout, answers)
+    return render_handout(view, forms, ReadAnswers(values, overwritten)), status
 
 
 def _keep_unreadable(found: AssignmentRecord, reason: str, data: bytes) -> ResponseReturnValue:

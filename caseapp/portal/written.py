@@ -12,7 +12,6 @@ from caseapp.core.permissions import Action
 from caseapp.domain.assignments.reading import get_own_assignment
 from caseapp.domain.handouts.rendering import plain_text
 from caseapp.domain.worksheets.queries import (
-    format_answer,
     get_client_worksheet,
     list_own_worksheets,
     list_written,
@@ -71,4 +70,4 @@ def written_file(position: int, number: str) -> ResponseReturnValue:
 def _answer_text(answer: AnsweredField) -> str:
     if answer.chosen:
         return "\n".join(f"- {option}" for option in answer.chosen)
-    return format_answer(answer.text) if answer.type == "date" else answer.text
+    return answer.text

@@ -17,9 +17,6 @@ from caseapp.domain.authoring import operations
 from caseapp.domain.authoring.queries import build_draft_source, get_draft
 from caseapp.domain.authoring.rules import find_problems
 from caseapp.domain.authoring.schemas import (
-    FIELD_PARTS,
-    FIELD_TYPES,
-    MAX_ANSWER_FIELDS,
     MAX_BODY_LENGTH,
     MAX_WARNINGS,
     WARNING_PARTS,
@@ -57,11 +54,29 @@ if TYPE_CHECKING:
 
 __all__ = ["blueprint"]
 
-# The rows of each table are taken from one side together, since a row's number says nothing about what is in it.
+# The rows of the table are taken from one side together, since a row's number says nothing about what is in it.
 WARNINGS = tuple(f"warnings.{row}.{part}" for row in range(MAX_WARNINGS) for part in WARNING_PARTS)
-ANSWER_FIELDS = tuple(
-    f"answer_fields.{row}.{part}" for row in range(MAX_ANSWER_FIELDS) for part in FIELD_PARTS
-)
+
+BLOCK_EXAMPLES = """::: text next_step {max=120}
+One thing I will do
+:::
+
+::: long what_happened {lines=4 private}
+What happened
+:::
+
+::: ticks signs {private}
+Tick what’s true
+- I can’t settle until I hear something → 2
+- I only want to say hello
+:::
+
+::: talk
+**Ana:** Could we speak on Sunday?
+
+**Sam:** After lunch, yes.
+:::"""
+"""What the formatting help shows of blocks."""
 
 page = FormPage(blueprint, "/handouts/own/<uuid:draft_id>/edit", Action.HANDOUT_WRITE, load_draft)
 
@@ -82,10 +97,8 @@ def edit_page(draft: HandoutDraft, forms: Forms) -> ResponseReturnValue:
         forms=forms,
         preview=build_preview(draft.source if is_untouched else _build_source(draft, form)),
         warning_rows=list_visible_rows(form.raw, "warnings"),
-        field_rows=list_visible_rows(form.raw, "answer_fields"),
         stage_options={stage.id: f"{stage.number}. {stage.title}" for stage in stages()},
         stop_headings=STOP_BOX,
-        field_types=FIELD_TYPES,
         tags=TAG_LABELS,
         effects=EFFECT_LABELS,
         contents=CONTENT_LABELS,
@@ -95,6 +108,7 @@ def edit_page(draft: HandoutDraft, forms: Forms) -> ResponseReturnValue:
             if handout.language == "en"
         },
         max_body_length=MAX_BODY_LENGTH,
+        block_examples=BLOCK_EXAMPLES,
         language=LANGUAGES[draft.language],
     )
 
@@ -125,7 +139,7 @@ def load_content(typed: Typed, _locked: None) -> tuple[DraftContent, str]:
 
 def content_values(draft: HandoutDraft) -> dict[str, Any]:
     """Return what the editor's form sends untouched."""
-    blank = dict.fromkeys((*WARNINGS, *ANSWER_FIELDS), "")
+    blank = dict.fromkeys(WARNINGS, "")
     return blank | get_form_values(read_content(draft.source))
 
 
@@ -134,7 +148,7 @@ def content_values(draft: HandoutDraft) -> dict[str, Any]:
     load_content,
     lock=no_lock,
     values=content_values,
-    coupled=(WARNINGS, ANSWER_FIELDS),
+    coupled=(WARNINGS,),
     refused=REFUSED,
 )
 def save(_locked: None, body: tuple[DraftContent, str], sent: Sent) -> Done:

@@ -11,7 +11,6 @@ from caseapp.core.permissions import Action
 from caseapp.domain.assignments.queries import get_assignment_record
 from caseapp.domain.worksheets.operations import mark_answers_opened, mark_upload_opened
 from caseapp.domain.worksheets.queries import (
-    format_answer,
     get_shared_worksheet,
     get_upload_content,
 )
@@ -43,7 +42,6 @@ def shared_answers_page(number: str, assignment_id: UUID) -> ResponseReturnValue
         context=context,
         tab="Handouts",
         worksheet=worksheet,
-        format_answer=format_answer,
     )
 
 

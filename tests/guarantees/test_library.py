@@ -11,6 +11,7 @@ import pytest
 
 from caseapp.domain.cases.stages import stages
 from caseapp.domain.handouts import checks
+from caseapp.domain.handouts.blocks import split_blocks
 from caseapp.domain.handouts.library import (
     CLAIMS_MARKER,
     CONTENTS,
@@ -56,7 +57,8 @@ WORD_LIMITS = {"guide": (250, 900), "checklist": (250, 900), "safety-sheet": (25
 
 def body_of(handout):
     """Return the prose alone, as a reader sees it."""
-    return LINE_MARKER.sub("", CLAIMS_MARKER.sub("", handout.body))
+    prose = [block.text for block in split_blocks(handout.body) if not block.field]
+    return LINE_MARKER.sub("", CLAIMS_MARKER.sub("", "\n\n".join(prose)))
 
 
 def sentences(handout):
@@ -77,8 +79,8 @@ def test_safety_handouts_are_translated_to_spanish():
     for slug in spanish:
         here, there = EN[slug], LIBRARY[slug, "es"]
         assert (here.code, here.hold_ok, here.claims) == (there.code, there.hold_ok, there.claims)
-        assert [(f.id, f.type, f.sensitive) for f in here.fields] == [
-            (f.id, f.type, f.sensitive) for f in there.fields
+        assert [(f.id, f.kind, f.private) for f in here.fields] == [
+            (f.id, f.kind, f.private) for f in there.fields
         ]
         assert [(c.tag, c.effect) for c in here.contraindications] == [
             (c.tag, c.effect) for c in there.contraindications
@@ -113,7 +115,7 @@ def test_handout_has_no_word_to_avoid(slug):
             body_of(handout),
             handout.faith_insert or "",
             *(field.label for field in handout.fields),
-            *(option for field in handout.fields for option in field.options),
+            *(one.label for field in handout.fields for one in field.inputs),
         )
     ).lower()
     found = [word for word in BANNED if re.search(rf"\b{re.escape(word)}", read)]
@@ -261,7 +263,10 @@ def with_condition(tag, effect, use_instead=None):
         ({"sources": (*HANDOUT.sources, "nobody")}, "there is no source nobody"),
         ({"sources": HANDOUT.sources[1:]}, "its sources don’t match its claims"),
         ({"code": "H01"}, "a sensitive handout needs a neutral title"),
-        ({"fields": HANDOUT.fields * 2}, "used twice"),
+        (
+            {"body": f"{HANDOUT.body}\n\n::: text another\n{HANDOUT.fields[0].label}\n:::"},
+            "used twice",
+        ),
         ({"review_date": date(2026, 11, 20)}, "its review was due on 2026-11-20"),
         ({"involves": frozenset({"own_part"})}, "is marked “even during a safety hold”"),
         ({"involves": frozenset({"contact"})}, "which the stage any rules out"),
@@ -315,7 +320,7 @@ def test_check_finds_errors_across_handouts():
 def test_check_finds_a_text_changed_without_a_new_version(app):
     forged = replace(HANDOUT, source=HANDOUT.source + "\nmore")
     assert checks.check_versions([forged]) == [
-        "any/better-nights (en): the text changed, but version 3 did not"
+        "any/better-nights (en): the text changed, but version 4 did not"
     ]
     assert checks.check_versions([HANDOUT]) == []
 
@@ -384,20 +389,17 @@ def test_file_of_a_contact_stage_that_denies_contact_is_refused():
 @pytest.mark.parametrize(
     ("was", "becomes", "problem"),
     [
-        ("{{field:kept_up}}", "", "is placed 0 times"),
+        ("::: text one_change", "::: date one_change", "there is no such kind"),
         ("hold_ok: safety", "hold_ok: maybe", "hold_ok"),
         ("## When you lie awake {{claims:", "## When you lie awake {{clams:", "unknown marker"),
         ("{{crisis_block}}", "", "there is no {{crisis_block}}"),
         ("## Stop and get help", "## Halt", "there are 0 “Stop and get help” sections"),
         ("stage: any", "stage: nowhere", "stage"),
-        ("version: 3\n", "version: 4\n", "history does not end"),
+        ("version: 4\n", "version: 5\n", "history does not end"),
     ],
 )
 def test_broken_file_names_its_error(was, becomes, problem):
     source = HANDOUT.source
-    if was not in source:
-        field = HANDOUT.fields[0].id
-        was = f"{{{{field:{field}}}}}"
     assert was in source
     with pytest.raises(InvalidHandoutFile, match=re.escape(problem)):
         parse_handout(source.replace(was, becomes, 1))

@@ -46,7 +46,6 @@ def test_practice_handout_is_written_approved_assigned_and_read(app, live, page,
     for answer in page.locator("select[name^='involves.']").all():
         answer.select_option("no")
     page.get_by_label("Review due").fill("2027-05-01")
-    page.locator("[name='answer_fields.0.label']").fill("Where")
     expect(pane.get_by_role("heading", name="Out and back")).to_be_visible()
     expect(pane).to_contain_text("Even in rain.")
     expect(pane).not_to_contain_text("Fix these problems before you submit")
@@ -122,8 +121,6 @@ def test_typed_scripts_never_run(app, live, page):
             page.locator("#stage").select_option("steady")
             page.locator("#minutes").fill("9")
             page.locator("#review_date").fill("2027-05-01")
-            page.locator("[name='answer_fields.0.label']").fill(f"Where {payload}"[:160])
-            page.locator("[name='answer_fields.0.id']").fill("where")
             for question in page.locator("#involves select").all():
                 question.select_option("no")
         expect(page.locator("[data-preview-pane]")).to_contain_text("A walk is a walk.")

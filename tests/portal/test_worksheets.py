@@ -21,12 +21,12 @@ def test_worksheet_saved_without_scripts_keeps_answers(reader):
     wanted = {
         f"answer_{one.id}"
         for one in sample_files.handout(sample_files.PAUSE).fields
-        if one.type != "checkboxes"
+        if one.kind != "ticks"
     }
     assert wanted <= fields.keys()
     assert "Nothing written yet" in text(page)
     answer = write(
-        visitor, what_happened=f"Two lines\r\n{sample_files.ABROAD}", body_signs=["shaky", "numb"]
+        visitor, what_happened=f"Two lines\r\n{sample_files.ABROAD}", body_signs=["2", "5"]
     )
     assert (answer.status_code, answer.location) == (303, PAGE)
     page = visitor.get(PAGE)
@@ -34,7 +34,7 @@ def test_worksheet_saved_without_scripts_keeps_answers(reader):
     assert form(page, f"{PAGE}/save")["answer_what_happened"] == [
         f"Two lines\n{sample_files.ABROAD}"
     ]
-    assert form(page, f"{PAGE}/save")["answer_body_signs"] == ["shaky", "numb"]
+    assert form(page, f"{PAGE}/save")["answer_body_signs"] == ["2", "5"]
 
 
 def test_worksheet_page_shows_not_watched_notice_and_numbers(reader):

@@ -58,7 +58,9 @@ BODY = """Walk, whatever the weather. MARK
 
 A turn round the park.
 
-{{field:where}}
+::: text where
+Where I will walk
+:::
 
 ## Stop and get help now if
 
@@ -74,8 +76,6 @@ COMPLETE_FORM = {
     "kind": "worksheet",
     "minutes": "10",
     "review_date": f"{release_date() + timedelta(days=180)}",
-    "answer_fields.0.label": "Where I will walk",
-    "answer_fields.0.id": "where",
     "change": "First version.",
     "body": BODY,
 } | {f"involves.{content}": "no" for content in CONTENTS}
@@ -115,7 +115,7 @@ def test_draft_is_written_approved_and_published(browsers):
     assert save(browsers["supervisor"], draft).status_code == 303
     page = browsers["supervisor"].text(f"{draft}/edit")
     assert "Draft saved." in page
-    assert "{{field:where}}" in page
+    assert "::: text where" in page
     assert "based on" in page
     assert "own judgement" in page
     assert save(browsers["supervisor"], draft, "submit").location == draft
@@ -155,16 +155,9 @@ def test_save_with_oversized_or_unknown_values_is_refused(browsers):
     """A field that the form doesn't have is refused by name (VULN-19)."""
     draft = create_draft(browsers["supervisor"])
     assert save(browsers["supervisor"], draft, body="x" * 20_001).status_code == 422
-    answer_fields = {f"answer_fields.{row}.label": f"Label {row}" for row in range(31)}
-    assert save(browsers["supervisor"], draft, **answer_fields).status_code == 422
     warnings = {f"warnings.{row}.because": f"Because of {row}" for row in range(21)}
     assert save(browsers["supervisor"], draft, **warnings).status_code == 422
-    assert (
-        save(browsers["supervisor"], draft, **{"answer_fields.0.colour": "red"}).status_code == 422
-    )
-    assert (
-        save(browsers["supervisor"], draft, **{"answer_fields.0.lines": "many"}).status_code == 422
-    )
+    assert save(browsers["supervisor"], draft, **{"warnings.0.colour": "red"}).status_code == 422
     assert save(browsers["supervisor"], draft, kind="poem").status_code == 422
     assert save(browsers["supervisor"], draft, nonsense="x").status_code == 422
     assert len(list_revisions(get_draft_id(draft))) == 1
@@ -235,19 +228,19 @@ def test_changes_of_two_authors_are_merged(browsers):
     draft = create_draft(browsers["supervisor"])
     assert save(browsers["supervisor"], draft).status_code == 303
     mine = browsers["supervisor"].form(f"{draft}/edit")
-    rows = {"answer_fields.0.label": "", "answer_fields.0.id": "", "answer_fields.1.label": "Then"}
+    rows = {"warnings.1.tag": "court_order", "warnings.1.because": "Then"}
     assert browsers["admin"].send(f"{draft}/edit", **rows).status_code == 303
     answer = browsers["supervisor"].post(mine.action, mine.fields | {"title": "A night walk"})
     page = answer.get_data(as_text=True)
     again = forms_in(page, mine.action)[0]
     assert answer.status_code == 412
     assert again.fields["title"] == ["A night walk"]
-    assert again.fields["answer_fields.0.label"] == ["Then"]
+    assert again.fields["warnings.0.because"] == ["Then"]
     assert "Saved in the meantime" not in page
     assert browsers["supervisor"].post(mine.action, again.fields).status_code == 303
     saved = browsers["admin"].form(f"{draft}/edit").fields
     assert saved["title"] == ["A night walk"]
-    assert saved["answer_fields.0.label"] == ["Then"]
+    assert saved["warnings.0.because"] == ["Then"]
 
 
 @pytest.mark.slow
@@ -380,8 +373,8 @@ def test_copy_of_library_handout_hides_its_original_when_published(browsers):
     assert saved.status_code == 303
     page = browsers["admin"].text(draft)
     in_order = ("Changes from the library handout", "Approve and publish", 'id="handout"')
-    answer_fields = [page.index(words) for words in in_order]
-    assert answer_fields == sorted(answer_fields)
+    found = [page.index(words) for words in in_order]
+    assert found == sorted(found)
     assert run_action(browsers["admin"], draft, "publish", hide_original="yes").status_code == 303
     shown = {item.handout.id for item in list_newest_versions()}
     assert "own-01" in shown
@@ -422,13 +415,10 @@ def test_markup_is_never_rendered(browsers, payload):
         title=f"Walk {payload}"[:120],
         alias=f"Out {payload}"[:120],
         summary=f"A walk. {payload}",
-        **{
-            "answer_fields.0.label": f"Where {payload}"[:160],
-            "answer_fields.1.label": "Which",
-            "answer_fields.1.type": "choice",
-            "answer_fields.1.options": f"One {payload}\nTwo",
-            "body": BODY.replace("MARK", f"{payload}\n\n{{{{field:which}}}}"),
-        },
+        body=BODY.replace("Where I", f"Where {payload}"[:150]).replace(
+            "MARK",
+            f"{payload}\n\n::: ticks which\nWhich\n- {f'One {payload}'[:90]}\n- Two\n:::",
+        ),
     )
     for path in (draft, f"{draft}/history", "/handouts/own"):
         page = browsers["admin"].text(path)

@@ -10,10 +10,14 @@ from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from caseapp.domain.authoring.source import read_content, read_decision
+from caseapp.domain.handouts.blocks import HELP, TALK, split_blocks
+from caseapp.domain.handouts.fields import describe_field
 from caseapp.domain.handouts.library import CLAIMS_MARKER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from caseapp.domain.handouts.blocks import Block
 
 CONTEXT_LINES = 2
 """Number of unchanged lines shown before and after a change."""
@@ -71,13 +75,16 @@ def describe_source(source: str) -> list[str]:
         + (f" Instead: {w.use_instead}." if w.use_instead else "")
         for w in content.warnings
     ]
-    found += [
-        f"Answer field {p.id}: {p.label} ({p.type}, {p.lines} lines, {p.max_length} characters"
-        f"{', sensitive' if p.sensitive else ''})"
-        + (f" Options: {'; '.join(p.options)}" if p.options else "")
-        for p in content.answer_fields
-    ]
-    return [*found, *(line for block in content.body.split("\n") for line in _split_claims(block))]
+    lines = [line for block in split_blocks(content.body) for line in _describe_block(block)]
+    return [*found, *(line for text in lines for line in _split_claims(text))]
+
+
+def _describe_block(block: Block) -> list[str]:
+    """Return the lines of a block: of a field what it asks and how, of anything else its own."""
+    if block.field:
+        return describe_field(block.field)
+    heading = {HELP: "Help lines:", TALK: "Dialogue:"}.get(block.kind)
+    return [*([heading] if heading else []), *block.text.split("\n")]
 
 
 def _split_claims(block: str) -> Iterator[str]:

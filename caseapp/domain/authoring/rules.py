@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 # Key in the front matter to field of the form, where they differ.
 FORM_FIELDS = {
-    "fields": "answer_fields",
     "contraindications": "warnings",
     "delivery": "channels",
     "history": "change",
@@ -38,17 +37,15 @@ FORM_FIELDS = {
 EDITABLE = frozenset(
     {
         "title", "alias", "stage", "also_fits", "kind", "summary", "minutes", "hold_ok", "channels",
-        "warnings", "answer_fields", "faith_insert", "review_date", "change", "body", "involves",
+        "warnings", "faith_insert", "review_date", "change", "body", "involves",
     }
 )  # fmt: skip
 FIELD_LABELS = {
     "alias": "Neutral title",
     "review_date": "Review due",
     "change": "What’s new",
-    "id": "Field name",
     "tag": "When",
     "effect": "Then",
-    "max_length": "Maximum characters",
     "faith_insert": "Faith text",
 } | CONTENT_LABELS
 # No-harm promises do not prevent suicide and don't replace a safety plan (evidence reviews); SAFE-08 forbids them.
@@ -65,6 +62,9 @@ NO_HARM_CONTRACT = re.compile(
     rf"|{_PROMISE}[^.!?]{{0,40}}\b(stay alive|seguir (con vida|viv[oa]))",
     re.IGNORECASE,
 )
+
+
+NOTHING_VISIBLE = "write at least one letter or digit that would be visible in the handout"
 
 
 def find_problems(source: str, day: date) -> dict[str, list[str]]:
@@ -115,7 +115,7 @@ def _schema_problems(
     messages: Any,  # noqa: ANN401 - marshmallow's nesting
     path: str = "",
 ) -> Iterator[tuple[str, list[str]]]:
-    """Yield the schema's messages by the field names of the editor's form, such as `answer_fields.0.label`."""
+    """Yield the schema's messages by the field names of the editor's form, such as `warnings.0.because`."""
     found: dict[str, list[str]] = defaultdict(list)
     for key, inner in messages.items():
         name = key if path else FORM_FIELDS.get(key, key)
@@ -127,7 +127,7 @@ def _schema_problems(
             found[here] += [_labelled(text, key) for text in inner]
     for field, texts in found.items():
         top = field.partition(".")[0]
-        in_row = top in {"answer_fields", "warnings"} and field.count(".") > 1
+        in_row = top == "warnings" and field.count(".") > 1
         yield (field if in_row or top == "involves" else top), texts
 
 
@@ -140,9 +140,10 @@ def _labelled(text: str, key: str | int) -> str:
 def _content_problems(handout: Handout) -> Iterator[tuple[str, str]]:
     if not handout.channels:
         yield "channels", "choose at least one way to hand it out"
-    sections = parse_document(handout).sections
+    document = parse_document(handout)
+    sections = document.sections
     stop_blocks = [block for section in sections if section.stop for block in section.blocks]
-    if not any(block.name == "crisis_block" for block in stop_blocks):
+    if not any(block.name == "crisis_block" for block in (*stop_blocks, *document.help)):
         yield "body", "put {{crisis_block}}, the help lines, in the section that says when to stop"
     if not sections[0].blocks:
         yield "body", "add an introduction before the first heading"
@@ -152,7 +153,14 @@ def _content_problems(handout: Handout) -> Iterator[tuple[str, str]]:
         if NO_HARM_CONTRACT.search(text):
             yield field, "remove the promise not to harm oneself: a handout can’t ask for one"
         if field != "body" and not count_written(plain_text(text)):
-            yield field, "write at least one letter or digit that would be visible in the handout"
+            yield field, NOTHING_VISIBLE
+    asked = [
+        text
+        for field in handout.fields
+        for text in (field.label, *(one.label for one in field.inputs))
+    ]
+    if not all(count_written(plain_text(text)) for text in asked):
+        yield "body", f"what a field asks: {NOTHING_VISIBLE}"
 
 
 def _written_texts(handout: Handout) -> Iterator[tuple[str, str]]:
@@ -167,7 +175,3 @@ def _written_texts(handout: Handout) -> Iterator[tuple[str, str]]:
         yield "faith_insert", handout.faith_insert
     for warning in handout.contraindications:
         yield "warnings", warning.because
-    for field in handout.fields:
-        yield "answer_fields", field.label
-        for option in field.options:
-            yield "answer_fields", option

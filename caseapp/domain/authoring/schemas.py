@@ -18,7 +18,7 @@ from caseapp.core.schemas import (
     explain_too_short,
     require_printable,
 )
-from caseapp.core.text import count_written, fold_for_search
+from caseapp.core.text import count_written
 from caseapp.domain.authoring.models import HandoutDraft, HandoutDraftRevision
 from caseapp.domain.authoring.source import DraftContent
 from caseapp.domain.cases.stages import stage_by_id
@@ -31,7 +31,6 @@ from caseapp.domain.handouts.library import (
     LANGUAGES,
     TAGS,
     Contraindication,
-    Field,
     library,
 )
 from caseapp.domain.handouts.models import HandoutVersionReview
@@ -41,23 +40,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 HOLD_MARKS = ("none", "care", "safety")
-FIELD_TYPES = {
-    "text": "One line",
-    "textarea": "Several lines",
-    "checkboxes": "Tick boxes",
-    "choice": "Choose one",
-    "date": "A date",
-}
 BLANK_ROWS = 3
 MAX_BODY_LENGTH = 20_000
 MAX_VALUE_LENGTH = 4000
-MAX_ANSWER_FIELDS = 30
 MAX_WARNINGS = 20
 WARNING_PARTS = ("tag", "effect", "because", "use_instead")
-FIELD_PARTS = ("id", "label", "type", "options", "lines", "max_length", "sensitive")
 ROW = re.compile(r"(\d{1,2})\.(\w+)", re.ASCII)
-WHOLE = re.compile(r"\d{1,4}", re.ASCII)
-DEFAULT_LINES, DEFAULT_MAX_LENGTH = 3, 300
 
 
 @dataclass(frozen=True)
@@ -165,7 +153,6 @@ class DraftContentSchema(Schema):
     )
     channels = fields.List(fields.String(validate=validate.OneOf(CHANNELS)), load_default=list)
     warnings = _rows()
-    answer_fields = _rows()
     faith_insert = PrintedString(load_default="", validate=validate.Length(max=600))
     review_date = fields.Date(load_default=None)
     change = PrintedString(load_default="", validate=validate.Length(max=400))
@@ -191,7 +178,6 @@ class DraftContentSchema(Schema):
             involves={name: answer == "yes" for name, answer in data["involves"].items() if answer},
             channels=tuple(channel for channel in CHANNELS if channel in data["channels"]),
             warnings=tuple(_read_warnings(data["warnings"])),
-            answer_fields=tuple(_read_fields(data["answer_fields"])),
             faith_insert=_line(data["faith_insert"]) or None,
             review_date=data["review_date"],
             change=_line(data["change"]),
@@ -252,59 +238,6 @@ def _library_slugs() -> set[str]:
     return {slug for slug, _ in library()}
 
 
-def _read_fields(values: Mapping[str, str]) -> list[Field]:
-    found: list[Field] = []
-    for row, sections in _by_row(values, FIELD_PARTS, "answer_fields"):
-        row_values = {part: _line(sections.get(part, "")) for part in FIELD_PARTS}
-        options = tuple(
-            filter(None, (_line(option) for option in sections.get("options", "").splitlines()))
-        )
-        if not (row_values["label"] or row_values["id"] or options):
-            continue
-        written = {"label": row_values["label"], "options": " ".join(options)}
-        _require_printable_rows("answer_fields", row, written)
-        if row_values["type"] not in {"", *FIELD_TYPES}:
-            raise ValidationError({f"answer_fields.{row}.type": ["Choose from the list."]})
-        found.append(
-            Field(
-                id=row_values["id"] or _id_for(row_values["label"], {field.id for field in found}),
-                label=row_values["label"],
-                type=row_values["type"] or "text",
-                options=options,
-                max_length=_parse_whole(
-                    row_values["max_length"], DEFAULT_MAX_LENGTH, f"answer_fields.{row}.max_length"
-                ),
-                lines=_parse_whole(
-                    row_values["lines"], DEFAULT_LINES, f"answer_fields.{row}.lines"
-                ),
-                required=False,
-                sensitive=row_values["sensitive"] == "yes",
-            )
-        )
-    if len(found) > MAX_ANSWER_FIELDS:
-        raise ValidationError(
-            {"answer_fields": [f"A handout can have at most {MAX_ANSWER_FIELDS} of these."]}
-        )
-    return found
-
-
-def _parse_whole(text: str, default: int, name: str) -> int:
-    if not text:
-        return default
-    if not WHOLE.fullmatch(text):
-        raise ValidationError({name: ["Enter a whole number."]})
-    return int(text)
-
-
-def _id_for(label: str, taken: set[str]) -> str:
-    """Derive a field's id from its label: “My next step” becomes `my_next_step`."""
-    plain_text = fold_for_search(label).encode("ascii", "ignore").decode()
-    word = re.sub(r"[^a-z0-9]+", "_", plain_text).strip("_")[:30] or "field"
-    word = word if word[0].isalpha() else f"field_{word}"
-    names = (word if n == 1 else f"{word}_{n}" for n in range(1, len(taken) + 2))
-    return next(name for name in names if name not in taken and len(name) > 1)
-
-
 def get_form_values(content: DraftContent) -> dict[str, Any]:
     """Return content as the values of the editor's form."""
     values: dict[str, Any] = {
@@ -327,10 +260,6 @@ def get_form_values(content: DraftContent) -> dict[str, Any]:
         values[f"involves.{name}"] = "" if answer is None else "yes" if answer else "no"
     for row, warning in enumerate(content.warnings):
         values |= {f"warnings.{row}.{part}": getattr(warning, part) or "" for part in WARNING_PARTS}
-    for row, field in enumerate(content.answer_fields):
-        values |= {f"answer_fields.{row}.{part}": getattr(field, part) for part in FIELD_PARTS}
-        values[f"answer_fields.{row}.options"] = "\n".join(field.options)
-        values[f"answer_fields.{row}.sensitive"] = "yes" if field.sensitive else ""
     return values
 
 
@@ -343,5 +272,4 @@ def list_visible_rows(values: Mapping[str, Any], name: str) -> list[int]:
         and key.startswith(f"{name}.")
         and (found := ROW.fullmatch(key.removeprefix(f"{name}.")))
     ]
-    limit = MAX_ANSWER_FIELDS if name == "answer_fields" else MAX_WARNINGS
-    return [*range(min(max(used, default=-1) + 1 + BLANK_ROWS, limit))]
+    return [*range(min(max(used, default=-1) + 1 + BLANK_ROWS, MAX_WARNINGS))]

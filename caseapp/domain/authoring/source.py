@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import frontmatter
 import yaml
 
+from caseapp.domain.handouts.blocks import convert_earlier
 from caseapp.domain.handouts.library import (
     CLAIMS_MARKER,
     CONTENTS,
     PRACTICE_PREFIX,
     ClinicianDecision,
     Contraindication,
-    Field,
     Handout,
 )
 from caseapp.domain.handouts.provenance import claims, sources
@@ -89,7 +89,6 @@ class DraftContent:
     involves: Mapping[str, bool] = field(default_factory=dict)
     channels: tuple[str, ...] = ("in_person", "print", "portal")
     warnings: tuple[Contraindication, ...] = ()
-    answer_fields: tuple[Field, ...] = ()
     faith_insert: str | None = None
     review_date: date | None = None
     change: str = ""
@@ -134,7 +133,6 @@ def build_source(
         "involves": {name: content.involves.get(name) for name in CONTENTS},
         "contraindications": [asdict(warning) for warning in content.warnings],
         "delivery": {"channels": [*content.channels], "unsafe_delivery": "in_person_only"},
-        "fields": [asdict(one) | {"options": [*one.options]} for one in content.answer_fields],
         "faith_insert": content.faith_insert,
         "review_date": content.review_date,
         **(
@@ -174,11 +172,10 @@ def read_content(source: str) -> DraftContent:
             Contraindication(**({"use_instead": None} | warning))
             for warning in matter["contraindications"]
         ),
-        answer_fields=tuple(_read_field(one) for one in matter["fields"]),
         faith_insert=matter["faith_insert"],
         review_date=matter["review_date"],
         change=matter["history"][-1]["change"],
-        body=body,
+        body=convert_earlier(matter.get("fields") or (), body),
     )
 
 
@@ -187,11 +184,6 @@ def read_decision(source: str) -> ClinicianDecision | None:
     matter: dict[str, Any] = frontmatter.parse(source)[0]
     found: dict[str, Any] | None = matter.get("clinician")
     return ClinicianDecision(**found | {"accepted": tuple(found["accepted"])}) if found else None
-
-
-def _read_field(written: dict[str, Any]) -> Field:
-    defaults = {"max_length": 300, "lines": 3, "required": False, "sensitive": False}
-    return Field(**(defaults | written | {"options": tuple(written.get("options", ()))}))
 
 
 def copy_content(handout: Handout, change: str) -> DraftContent:

@@ -30,6 +30,7 @@ from caseapp.domain.handouts.rendering import (
     BLOCK_NAMES,
     CLINICAL,
     find_empty_blocks,
+    find_lost_parts,
     parse_document,
     plain_text,
 )
@@ -94,8 +95,12 @@ def list_handout_problems(handout: Handout, day: date) -> list[tuple[str, str]]:
         found.append(("alias", "a sensitive handout needs a neutral title"))
     labels = [plain_text(field.label).casefold() for field in handout.fields]
     found += [
-        ("fields", f"the label “{label}” is used twice")
+        ("body", f"the label “{label}” is used twice")
         for label in sorted({label for label in labels if labels.count(label) > 1})
+    ]
+    found += [
+        ("body", f"a tick leads to part {part}, which isn’t there")
+        for part in find_lost_parts(handout)
     ]
     if missing := name_missing_glyphs(handout.source):
         found.append(("body", f"our fonts cannot print {missing}"))

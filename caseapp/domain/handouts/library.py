@@ -15,9 +15,17 @@ from marshmallow import Schema, ValidationError, fields, post_load, validate
 
 from caseapp.core.settings import ROOT
 from caseapp.domain.cases.stages import stage_by_id
+from caseapp.domain.handouts.blocks import (
+    convert_earlier,
+    has_help_block,
+    list_block_problems,
+    list_fields,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from caseapp.domain.handouts.fields import Field
 
 FOLDER = ROOT / "handouts"
 ANY_STAGE = "any"
@@ -55,7 +63,7 @@ PRACTICE_PREFIX = "own-"
 """Prefix of the ids of practice handouts; no library file may use it."""
 # The lookbehind avoids quadratic time on long runs of blanks.
 CLAIMS_MARKER = re.compile(r"(?<![ \t])[ \t]*\{\{claims:([^}]*)\}\}")
-LINE_MARKER = re.compile(r"^\{\{(field:)?(\w+)\}\}$", re.MULTILINE)
+LINE_MARKER = re.compile(r"^\{\{(\w+)\}\}$", re.MULTILINE)
 ANY_MARKER = re.compile(r"\{\{[^}]*\}\}")
 
 
@@ -88,20 +96,6 @@ class ClinicianDecision:
 
 
 @dataclass(frozen=True)
-class Field:
-    """A field to fill in on a handout."""
-
-    id: str
-    label: str
-    type: str
-    options: tuple[str, ...]
-    max_length: int
-    lines: int
-    required: bool
-    sensitive: bool
-
-
-@dataclass(frozen=True)
 class Handout:
     """A version of a handout: its front matter and its text."""
 
@@ -125,7 +119,6 @@ class Handout:
     contraindications: tuple[Contraindication, ...]
     channels: tuple[str, ...]
     unsafe_delivery: str
-    fields: tuple[Field, ...]
     faith_insert: str | None
     review_date: date
     history: tuple[tuple[int, date, str], ...]
@@ -135,6 +128,13 @@ class Handout:
     clinician: ClinicianDecision | None
     body: str
     source: str
+    is_first_edition: bool = False
+    """Whether its source lists its fields in the front matter; such a version was published before blocks existed."""
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """Return the fields to fill in, in the order of the text."""
+        return list_fields(self.body)
 
     @property
     def is_practice_handout(self) -> bool:
@@ -166,31 +166,6 @@ class _ContraindicationSchema(Schema):
     def make(self, data: dict[str, Any], **_: object) -> Contraindication:
         """Build the value."""
         return Contraindication(**data)
-
-
-class _FieldSchema(Schema):
-    id = fields.String(
-        required=True,
-        validate=validate.Regexp(
-            r"^[a-z][a-z0-9_]{1,39}$",
-            error="Use lowercase letters, digits and _, starting with a letter.",
-        ),
-    )
-    label = fields.String(required=True, validate=validate.Length(2, 160))
-    type = fields.String(
-        required=True,
-        validate=validate.OneOf(["text", "textarea", "checkboxes", "choice", "date"]),
-    )
-    options = fields.List(fields.String(), load_default=list)
-    max_length = fields.Integer(load_default=300, validate=validate.Range(10, 4000))
-    lines = fields.Integer(load_default=3, validate=validate.Range(1, 16))
-    required = fields.Boolean(load_default=False)
-    sensitive = fields.Boolean(load_default=False)
-
-    @post_load
-    def make(self, data: dict[str, Any], **_: object) -> Field:
-        """Build the value."""
-        return Field(**{**data, "options": tuple(data["options"])})
 
 
 UNANSWERED: dict[str, Any] = {"required": "Answer yes or no.", "null": "Answer yes or no."}
@@ -258,7 +233,7 @@ class HandoutSchema(Schema):
     involves = fields.Nested(_InvolvesSchema, load_default=None)
     contraindications = fields.List(fields.Nested(_ContraindicationSchema), required=True)
     delivery = fields.Nested(_DeliverySchema, required=True)
-    fields_ = fields.List(fields.Nested(_FieldSchema), required=True, data_key="fields")
+    first_edition_fields = fields.List(fields.Dict(), load_default=None, data_key="fields")
     faith_insert = fields.String(required=True, allow_none=True)
     review_date = fields.Date(required=True)
     history = fields.List(fields.Nested(_HistorySchema), required=True, validate=validate.Length(1))
@@ -299,7 +274,7 @@ def parse_draft(source: str) -> Handout:
         raise InvalidHandoutFile(str(error)) from error
     except ValidationError as error:
         raise InvalidHandoutFile(str(error), error.messages_dict) from error
-    delivery, answer_fields = data.pop("delivery"), data.pop("fields_")
+    delivery, earlier = data.pop("delivery"), data.pop("first_edition_fields")
     return Handout(
         **{
             **data,
@@ -311,16 +286,15 @@ def parse_draft(source: str) -> Handout:
         },
         channels=tuple(delivery["channels"]),
         unsafe_delivery=delivery["unsafe_delivery"],
-        fields=tuple(answer_fields),
-        body=body.strip(),
+        body=(body if earlier is None else convert_earlier(earlier, body)).strip(),
         source=source,
+        is_first_edition=earlier is not None,
     )
 
 
 def find_mismatches(handout: Handout) -> list[tuple[str, str]]:
     """List where front matter and text don't match, each with the front matter's key that it concerns."""
-    problems = [("fields", text) for text in _field_problems(handout)]
-    problems += [("body", text) for text in _body_problems(handout)]
+    problems = [("body", text) for text in _body_problems(handout)]
     denied = handout.involves is not None and "contact" not in handout.involves
     if denied and handout.stage in CONTACT_STAGES:
         problems.append(("involves", f"a handout of the stage {handout.stage} involves contact"))
@@ -332,39 +306,10 @@ def find_mismatches(handout: Handout) -> list[tuple[str, str]]:
     return problems
 
 
-def _field_problems(handout: Handout) -> list[str]:
-    placed = [name for kind, name in LINE_MARKER.findall(handout.body) if kind]
-    labels = [field.label for field in handout.fields]
-    ids = [field.id for field in handout.fields]
-    return [
-        *(
-            f"field {field.id} is placed {placed.count(field.id)} times"
-            for field in handout.fields
-            if placed.count(field.id) != 1
-        ),
-        *(
-            f"field {field.id} has no options"
-            for field in handout.fields
-            if field.type in {"checkboxes", "choice"} and not field.options
-        ),
-        *(
-            f"field {name} is defined twice"
-            for name in sorted({x for x in ids if ids.count(x) > 1})
-        ),
-        *(
-            f"label {label!r} is used twice"
-            for label in sorted({x for x in labels if labels.count(x) > 1})
-        ),
-    ]
-
-
 def _body_problems(handout: Handout) -> list[str]:
-    problems = []
-    markers = [(bool(kind), name) for kind, name in LINE_MARKER.findall(handout.body)]
-    fields_placed = [name for is_field, name in markers if is_field]
-    blocks = [name for is_field, name in markers if not is_field]
-    known = {field.id for field in handout.fields}
-    problems += [f"no field is named {name}" for name in fields_placed if name not in known]
+    # A version of the first edition was checked by the limits of its time and doesn't change.
+    problems = [] if handout.is_first_edition else list_block_problems(handout.body)
+    blocks = LINE_MARKER.findall(handout.body)
     allowed = {*HELP_BLOCKS, "faith_insert"}
     problems += [f"no block is named {name}" for name in blocks if name not in allowed]
     if "crisis_block" not in blocks:
@@ -372,7 +317,7 @@ def _body_problems(handout: Handout) -> list[str]:
     rest = CLAIMS_MARKER.sub("", LINE_MARKER.sub("", handout.body))
     problems += [f"unknown marker {found}" for found in ANY_MARKER.findall(rest)]
     boxes = handout.body.count(f"## {STOP_BOX[handout.language]}")
-    if boxes != 1:
+    if boxes > 1 or not (boxes or has_help_block(handout.body)):
         problems.append(f"there are {boxes} “Stop and get help” sections instead of one")
     named = {c for m in CLAIMS_MARKER.findall(handout.body) for c in m.split()} - {"clinical"}
     if named != set(handout.claims):
@@ -407,6 +352,11 @@ def library() -> dict[tuple[str, str], Handout]:
             name = handout.id if handout.language == "en" else f"{handout.id}.{handout.language}"
         except InvalidHandoutFile as error:
             raise InvalidHandoutFile(f"{path.relative_to(FOLDER.parent)}: {error}") from error
+        if handout.is_first_edition:
+            place = path.relative_to(FOLDER.parent)
+            raise InvalidHandoutFile(
+                f"{place}: write its fields as blocks, not in the front matter"
+            )
         if handout.involves is None:
             place = path.relative_to(FOLDER.parent)
             raise InvalidHandoutFile(f"{place}: involves: answer each question with true or false")

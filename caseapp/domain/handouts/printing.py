@@ -21,6 +21,7 @@ from caseapp.core.qr import render_qr_svg
 from caseapp.core.templating import render_text
 from caseapp.core.text import fold_for_search
 from caseapp.domain.cases.stages import stage_by_id
+from caseapp.domain.handouts.blocks import count_words
 from caseapp.domain.handouts.library import ANY_STAGE, Handout
 from caseapp.domain.handouts.rendering import (
     describe_missing_review,
@@ -170,7 +171,7 @@ def render_print_html(
 
 def get_style_classes(handout: Handout, letterhead: Letterhead, *, large: bool) -> str:
     """Return the CSS classes for paper size and print size."""
-    size = "large" if large else "compact" if len(handout.body.split()) <= ONE_PAGE_WORDS else ""
+    size = "large" if large else "compact" if count_words(handout.body) <= ONE_PAGE_WORDS else ""
     return f"{letterhead.paper.lower()} {size}".strip()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
@@ -22,13 +22,13 @@ from caseapp.core.i18n import (
     variety_of,
 )
 from caseapp.core.templating import render_text
+from caseapp.domain.handouts.blocks import HELP, TALK, split_blocks
 from caseapp.domain.handouts.library import (
     CLAIMS_MARKER,
     HELP_BLOCKS,
     LINE_MARKER,
     REVIEWED,
     STOP_BOX,
-    Field,
     Handout,
 )
 from caseapp.domain.handouts.provenance import Claim, Source, claims, sources
@@ -36,6 +36,7 @@ from caseapp.domain.handouts.provenance import Claim, Source, claims, sources
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from caseapp.domain.handouts.fields import Field, Input
     from caseapp.domain.practice.help_lines import HelpLine
     from caseapp.domain.practice.queries import HelpLines
 
@@ -44,6 +45,10 @@ CLINICAL = "clinical"
 FAITH = "faith_insert"
 IN_A_NUMBER = re.compile(r"(?<=\d) (?=\d|h\b)")
 CLOSING = re.compile(r"\*[^*].*[^*]\*", re.DOTALL)
+NUMBERED = re.compile(r"(\d+)\. ")
+LETTERED = re.compile(r"^\*\*([A-Z])\.", re.MULTILINE)
+"""What begins a part that a tick names: a heading with a number, or a paragraph with a letter in bold."""
+SPEAKER = re.compile(r"\*\*([^*:]+):?\*\*")
 BLOCK_KINDS = {
     "crisis_block": ("emergency", "crisis", "behaviour"),
     "dv_block": ("dv",),
@@ -63,31 +68,49 @@ BLOCK_NAMES = {"crisis_block": "a crisis line"}
 
 
 @dataclass(frozen=True)
+class Turn:
+    """A paragraph of a dialogue: of the first voice, the second one (`b`), or a stage direction without a voice."""
+
+    voice: str
+    prose: Markup
+
+
+@dataclass(frozen=True)
 class Block:
-    """A block of a section: prose, a field, help lines, or the faith insert."""
+    """A block of a section: prose, a field, help lines, the faith insert, a dialogue, or a box of help lines."""
 
     kind: str
     prose: Markup | None = None
     field: Field | None = None
     name: str = ""
+    turns: tuple[Turn, ...] = ()
+    blocks: tuple[Block, ...] = ()
 
 
 @dataclass(frozen=True)
 class Section:
-    """A section of a handout; the opening has no heading."""
+    """A section of a handout; the opening has no heading. `anchor` is its id on a page, where ticks link to."""
 
     heading: str
     claims: tuple[str, ...]
     blocks: tuple[Block, ...]
     stop: bool
+    anchor: str = ""
 
 
 @dataclass(frozen=True)
 class HandoutDocument:
-    """A parsed handout: its sections and the caveat at the end."""
+    """A parsed handout: its sections and the caveat at the end; `parts` finds the section of a part named in a tick."""
 
     sections: tuple[Section, ...]
     closing: Markup
+    parts: Mapping[str, str]
+
+    @property
+    def help(self) -> tuple[Block, ...]:
+        """Return the blocks of the help lines that stand before everything else."""
+        first = self.sections[0].blocks[:1] if self.sections else ()
+        return tuple(inner for block in first if block.kind == HELP for inner in block.blocks)
 
 
 @dataclass(frozen=True)
@@ -147,10 +170,28 @@ def parse_document(handout: Handout) -> HandoutDocument:
         body, closing = head, last.strip()
     opening, *rest = re.split(r"^## ", body, flags=re.MULTILINE)
     sections = [_parse_section("", opening, handout)]
-    for chunk in rest:
+    parts: dict[str, str] = {}
+    for number, chunk in enumerate(rest, start=1):
         heading, _, text = chunk.partition("\n")
-        sections.append(_parse_section(heading, text, handout))
-    return HandoutDocument(tuple(sections), render_markdown(closing))
+        section = replace(_parse_section(heading, text, handout), anchor=f"part-{number}")
+        named = [found[1] for found in [NUMBERED.match(heading)] if found]
+        parts |= dict.fromkeys((*named, *LETTERED.findall(text)), section.anchor)
+        sections.append(section)
+    return HandoutDocument(tuple(sections), render_markdown(closing), parts)
+
+
+def name_pdf_field(handout: Handout, field: Field, found: Input) -> str:
+    """Name a field of the PDF by handout, field and, where a field has several inputs, the input."""
+    return ".".join(filter(None, (handout.id, field.id, found.pdf_key)))
+
+
+def find_lost_parts(handout: Handout) -> list[str]:
+    """Find the parts to which a tick leads and that the handout doesn’t have."""
+    parts = parse_document(handout).parts
+    named = [
+        item.part for field in handout.fields for item in getattr(field, "items", ()) if item.part
+    ]
+    return sorted({part for part in named if part not in parts})
 
 
 def _parse_section(heading: str, text: str, handout: Handout) -> Section:
@@ -159,40 +200,65 @@ def _parse_section(heading: str, text: str, handout: Handout) -> Section:
     return Section(
         heading=plain_text(title),
         claims=tuple(claim for marker in named for claim in marker.split()),
-        blocks=tuple(_parse_blocks(CLAIMS_MARKER.sub("", text), handout)),
+        blocks=tuple(_parse_blocks(CLAIMS_MARKER.sub("", text))),
         stop=title.startswith(STOP_BOX[handout.language]),
     )
 
 
-def _parse_blocks(text: str, handout: Handout) -> list[Block]:
-    fields = {field.id: field for field in handout.fields}
-    blocks, at = [], 0
+def _parse_blocks(text: str) -> Iterator[Block]:
+    for block in split_blocks(text):
+        if block.field:
+            yield Block("field", field=block.field)
+        elif block.kind == HELP:
+            yield Block(HELP, blocks=tuple(_parse_prose(block.text)))
+        elif block.kind == TALK:
+            yield Block(TALK, turns=tuple(_parse_turns(block.text)))
+        else:
+            # Only a draft can hold a broken block; show it as typed.
+            yield from _parse_prose(block.text)
+
+
+def _parse_turns(text: str) -> Iterator[Turn]:
+    """Parse a dialogue: a paragraph is a turn of whom its first bold words name, the others are stage directions."""
+    voices: list[str] = []
+    for paragraph in filter(None, map(str.strip, text.split("\n\n"))):
+        found = SPEAKER.match(paragraph)
+        if found and found[1] not in voices:
+            voices.append(found[1])
+        voice = "" if not found else "b" if voices.index(found[1]) else "a"
+        yield Turn(voice, render_markdown(paragraph))
+
+
+def _parse_prose(text: str) -> Iterator[Block]:
+    at = 0
     for marker in LINE_MARKER.finditer(text):
         if before := text[at : marker.start()].strip():
-            blocks.append(Block("prose", render_markdown(before)))
-        is_field, name = marker.groups()
-        if is_field and name in fields:
-            blocks.append(Block("field", field=fields[name]))
-        elif not is_field and name in HELP_BLOCKS:
-            blocks.append(Block("help_lines", name=name))
-        elif not is_field and name == FAITH:
-            blocks.append(Block("faith"))
+            yield Block("prose", render_markdown(before))
+        name = marker[1]
+        if name in HELP_BLOCKS:
+            yield Block("help_lines", name=name)
+        elif name == FAITH:
+            yield Block("faith")
         else:
             # Only a draft can hold an unknown marker; show it as typed.
-            blocks.append(Block("prose", render_markdown(marker.group())))
+            yield Block("prose", render_markdown(marker.group()))
         at = marker.end()
     if after := text[at:].strip():
-        blocks.append(Block("prose", render_markdown(after)))
-    return blocks
+        yield Block("prose", render_markdown(after))
 
 
 def find_empty_blocks(handout: Handout, help_lines: HelpLines) -> tuple[str, ...]:
     """Find the help-line blocks of a handout that would be empty with these help lines."""
     names = dict.fromkeys(
-        block.name
+        inner.name
         for section in parse_document(handout).sections
         for block in section.blocks
+<<<<<<< HEAD
         if block.name in REQUIRED_KINDS
+=======
+        for inner in (block, *block.blocks)
+        if inner.name
+>>>>>>> ac5b1ebb (handouts: fields stand in the text as blocks)
     )
     return tuple(name for name in names if not help_lines.of_kinds(REQUIRED_KINDS[name]))
 
@@ -380,7 +446,7 @@ def render_fields(handout: Handout, fields: Iterable[Field], inputs: FormInputs)
     """Render some of a handout's fields as form fields, without its text; the page adds the form element."""
     section = Section("", (), tuple(Block("field", field=field) for field in fields), stop=False)
     values = {
-        "document": HandoutDocument((section,), Markup()),
+        "document": HandoutDocument((section,), Markup(), {}),
         "inputs": inputs,
         "missing_review": "",
         "staff": False,
@@ -409,4 +475,5 @@ def get_document_values(
         "clinical": CLINICAL,
         "is_practice_handout": handout.is_practice_handout,
         "plain_text": plain_text,
+        "name_pdf_field": name_pdf_field,
     }

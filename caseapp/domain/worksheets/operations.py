@@ -35,8 +35,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from uuid import UUID
 
+    from caseapp.domain.handouts.fields import Answer
     from caseapp.domain.worksheets.queries import LockedWorksheet
-    from caseapp.domain.worksheets.schemas import Answer, SharedAnswers
+    from caseapp.domain.worksheets.schemas import SharedAnswers
 
 
 def save_answers(

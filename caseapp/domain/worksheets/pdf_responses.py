@@ -5,32 +5,24 @@ The PDF holds one handout or a packet, whose field names contain the handout's p
 
 from __future__ import annotations
 
-import re
-from datetime import date
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from caseapp.core.i18n import LANGUAGES, month_names
 from caseapp.core.pdf_forms import read_form_fields
+from caseapp.domain.handouts.fields import Text, Ticks
 from caseapp.domain.handouts.packets import split_field_name
-from caseapp.domain.handouts.rendering import plain_text
+from caseapp.domain.handouts.rendering import name_pdf_field, plain_text
 from caseapp.domain.worksheets.schemas import FIELD_PREFIX, normalize_line, normalize_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from caseapp.domain.handouts.library import Field, Handout
-    from caseapp.domain.worksheets.schemas import Answer
+    from caseapp.domain.handouts.fields import Answer, Field
+    from caseapp.domain.handouts.library import Handout
 
 # Field values of a PDF by the position of each handout in it.
 PdfFields: TypeAlias = dict[int, dict[str, str]]
 SINGLE_HANDOUT = 0
 """The position used for a PDF of a single handout. It matches any position that has that handout."""
-
-NUMERIC_DATE = re.compile(r"(\d{1,2})[./\- ]{1,2}(\d{1,2})[./\- ]{1,2}(\d{4})")
-DAY_FIRST_DATE = re.compile(r"(\d{1,2})(?:st|nd|rd|th)?\.? (?:de )?([^\W\d]+)\.?,? (?:de )?(\d{4})")
-MONTH_FIRST_DATE = re.compile(r"([^\W\d]+)\.? (\d{1,2})(?:st|nd|rd|th)?,? (\d{4})")
-MIN_MONTH_LENGTH = 3
-MAX_DATE_LENGTH = 40
 
 
 class WrongHandout(Exception):
@@ -59,80 +51,71 @@ def list_filled_positions(parts: PdfFields) -> set[int]:
 
 
 def pdf_field_names(handout: Handout) -> frozenset[str]:
-    """Return the names of a handout's PDF fields; each checkbox has its own."""
-    return frozenset(name for field in handout.fields for name in _names(field))
+    """Return the names of a handout's PDF fields; each item to tick has its own."""
+    return frozenset(name for field in handout.fields for name in _names(handout, field).values())
 
 
-def _names(field: Field) -> list[str]:
-    if field.type == "checkboxes":
-        return [f"{field.id}_{number}" for number, _ in enumerate(field.options, 1)]
-    return [field.id]
+def _names(handout: Handout, field: Field) -> dict[str, str]:
+    return {one.key: name_pdf_field(handout, field, one) for one in field.inputs}
 
 
 def contains_handout(parts: PdfFields, handout: Handout, position: int) -> bool:
     """Return whether a PDF contains the handout at this position of the client's list."""
+    return _find_part(parts, handout, position) is not None
+
+
+def _find_part(parts: PdfFields, handout: Handout, position: int) -> Mapping[str, str] | None:
     found = parts.get(position) or parts.get(SINGLE_HANDOUT)
-    return found is not None and found.keys() == pdf_field_names(handout)
+    if found and handout.is_first_edition:
+        found = _rename_earlier(found, handout)
+    return found if found and found.keys() == pdf_field_names(handout) else None
+
+
+def _rename_earlier(found: Mapping[str, str], handout: Handout) -> Mapping[str, str]:
+    """Name the fields of a file that was saved before blocks existed as they are named now.
+
+    Its fields bore the name of the answer alone; items to tick had a number, and of a choice it gave the words.
+    """
+    renamed: dict[str, str] = {}
+    for field in handout.fields:
+        names = _names(handout, field)
+        if not isinstance(field, Ticks):
+            renamed |= {name: found[field.id] for name in names.values() if field.id in found}
+        elif field.id in found:
+            chosen = found[field.id]
+            words = {str(n): plain_text(item.words) for n, item in enumerate(field.items, start=1)}
+            renamed |= {
+                name: "on" if chosen and words[key] == chosen else "" for key, name in names.items()
+            }
+        else:
+            renamed |= {
+                name: found[f"{field.id}_{key}"]
+                for key, name in names.items()
+                if f"{field.id}_{key}" in found
+            }
+    return renamed or found
 
 
 def read_answers(parts: PdfFields, handout: Handout, position: int) -> dict[str, Any]:
     """Return the answers to the handout at this position as its web form would send them, not yet validated.
 
-    Raises DifferentHandout.
+    Raises WrongHandout.
     """
-    if not contains_handout(parts, handout, position):
+    found = _find_part(parts, handout, position)
+    if found is None:
         raise WrongHandout
-    found = parts.get(position) or parts[SINGLE_HANDOUT]
     raw: dict[str, Any] = {}
     for field in handout.fields:
-        if answer := _answer(field, found):
+        if answer := _answer(field, _names(handout, field), found):
             raw[f"{FIELD_PREFIX}{field.id}"] = answer
     return raw
 
 
-def _answer(field: Field, found: Mapping[str, str]) -> Answer:
-    if field.type == "checkboxes":
-        pairs = zip(_names(field), field.options, strict=True)
-        return [option for name, option in pairs if found[name]]
-    text = normalize_text(found[field.id])
-    if field.type == "choice":
-        # The PDF shows options with proper quotation marks.
-        return next((option for option in field.options if plain_text(option) == text), text)
-    if field.type == "date":
-        return _parse_date(text[:MAX_DATE_LENGTH])
-    return normalize_line(text) if field.type == "text" else text
-
-
-def _parse_date(text: str) -> str:
-    """Convert a date to ISO format; return an ambiguous or invalid one as it was typed."""
-    if found := NUMERIC_DATE.fullmatch(text):
-        first, second, year = map(int, found.groups())
-        days = {_iso_date(year, second, first), _iso_date(year, first, second)} - {""}
-        return days.pop() if len(days) == 1 else text
-    if found := DAY_FIRST_DATE.fullmatch(text):
-        number, name, year_ = found.groups()
-    elif found := MONTH_FIRST_DATE.fullmatch(text):
-        name, number, year_ = found.groups()
-    else:
-        return text
-    return _iso_date(int(year_), _month_number(name), int(number)) or text
-
-
-def _iso_date(year: int, month: int, day: int) -> str:
-    try:
-        return date(year, month, day).isoformat()
-    except ValueError:
-        return ""
-
-
-def _month_number(name: str) -> int:
-    if len(name) < MIN_MONTH_LENGTH:
-        return 0
-    for language in LANGUAGES:
-        for number, month in enumerate(month_names(language), 1):
-            if month.lower().startswith(name.lower()):
-                return number
-    return 0
+def _answer(field: Field, names: Mapping[str, str], found: Mapping[str, str]) -> Answer:
+    if isinstance(field, Ticks):
+        return [int(key) for key, name in names.items() if found[name]]
+    text = normalize_text(found[names[""]])
+    return normalize_line(text) if isinstance(field, Text) and field.lines == 1 else text
 
 
 def merge_answers(

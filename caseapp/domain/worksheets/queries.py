@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from dataclasses import dataclass, replace
-from datetime import date
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -13,16 +12,17 @@ import sqlalchemy as sa
 from caseapp.core.actor import Actor, require
 from caseapp.core.database import db
 from caseapp.core.errors import NotFound, Unauthenticated
-from caseapp.core.i18n import format_date
 from caseapp.core.permissions import Action
 from caseapp.core.vault import unseal_bytes, unseal_json, unseal_private
 from caseapp.domain.assignments.queries import get_assignment_record
 from caseapp.domain.assignments.reading import get_own_assignment, list_own_assignments
 from caseapp.domain.clients.queries import take_client_lock
+from caseapp.domain.handouts.fields import Ticks, read_answers
 from caseapp.domain.handouts.rendering import plain_text
 from caseapp.domain.worksheets.models import WorksheetResponse, WorksheetUpload
 from caseapp.domain.worksheets.rules import KeptUploads
 from caseapp.domain.worksheets.schemas import (
+    FIELD_PREFIX,
     AnsweredField,
     ClientWorksheet,
     SharedAnswers,
@@ -31,13 +31,13 @@ from caseapp.domain.worksheets.schemas import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
     from uuid import UUID
 
     from caseapp.core.vault import DataKey, PrivateKey
     from caseapp.domain.assignments.schemas import AssignmentRecord
-    from caseapp.domain.handouts.library import Field
-    from caseapp.domain.worksheets.schemas import Answer
+    from caseapp.domain.handouts.fields import Answer, Field
+    from caseapp.domain.handouts.library import Handout
 
 UPLOAD_COLUMNS = (
     WorksheetUpload.id,
@@ -82,7 +82,7 @@ class LockedWorksheet:
         """Return the saved answers; None when there are none or they are locked."""
         if self.response is None or self.is_locked:
             return None
-        return _open_answers(self.response, self.writing, self.key)
+        return _open_answers(self.response, self.writing, self.assignment)
 
 
 def require_writing_key(actor: Actor) -> PrivateKey:
@@ -95,10 +95,17 @@ def require_writing_key(actor: Actor) -> PrivateKey:
     return actor.writing
 
 
-def _open_answers(row: WorksheetResponse, writing: PrivateKey, key: DataKey) -> dict[str, Answer]:
+def _open_answers(
+    row: WorksheetResponse, writing: PrivateKey, assignment: AssignmentRecord
+) -> dict[str, Answer]:
+    key = assignment.recipient.key
     text = unseal_private(row.__tablename__, "answers", row.id, row.answers, writing, key)
-    answers: dict[str, Answer] = json.loads(text)
-    return answers
+    return read_answers(assignment.handout.fields, json.loads(text))
+
+
+def _open_shared(row: WorksheetResponse, assignment: AssignmentRecord) -> dict[str, Answer]:
+    stored = unseal_json(row, "shared_answers", assignment.recipient.key)
+    return read_answers(assignment.handout.fields, stored)
 
 
 def lock_worksheet(actor: Actor, position: int) -> LockedWorksheet:
@@ -124,7 +131,7 @@ def get_client_worksheet(actor: Actor, assignment: AssignmentRecord) -> ClientWo
     require(actor, Action.PORTAL_READ)
     writing = require_writing_key(actor)
     row, uploads = find_response(assignment.id), _list_uploads(assignment.id)
-    return _open_worksheet(row, uploads, writing, assignment.recipient.key)
+    return _open_worksheet(row, uploads, writing, assignment)
 
 
 def list_own_worksheets(actor: Actor) -> list[tuple[AssignmentRecord, ClientWorksheet]]:
@@ -149,7 +156,7 @@ def list_own_worksheets(actor: Actor) -> list[tuple[AssignmentRecord, ClientWork
     for row in rows:
         uploads[row.assignment_id].append(UploadRecord(*row[1:]))
     worksheets = [
-        (record, _open_worksheet(row, tuple(files), writing, record.recipient.key))
+        (record, _open_worksheet(row, tuple(files), writing, record))
         for record in list_own_assignments(actor)
         for row, files in [(by_assignment.get(record.id), uploads.get(record.id, []))]
         if row or files
@@ -162,7 +169,7 @@ def _open_worksheet(
     row: WorksheetResponse | None,
     uploads: tuple[UploadRecord, ...],
     writing: PrivateKey,
-    key: DataKey,
+    assignment: AssignmentRecord,
 ) -> ClientWorksheet:
     uploads = tuple(
         replace(file, is_locked=file.sent_at is None and file.writing_key_id != writing.id)
@@ -171,7 +178,7 @@ def _open_worksheet(
     if row is None:
         return replace(EMPTY, uploads=uploads)
     is_locked = row.writing_key_id != writing.id
-    answers = {} if is_locked else _open_answers(row, writing, key)
+    answers = {} if is_locked else _open_answers(row, writing, assignment)
     return ClientWorksheet(
         answers=answers,
         version=row.version,
@@ -179,7 +186,7 @@ def _open_worksheet(
         shared_at=row.shared_at,
         changed_since=not is_locked
         and row.shared_answers is not None
-        and unseal_json(row, "shared_answers", key) != answers,
+        and _open_shared(row, assignment) != answers,
         is_locked=is_locked,
         uploads=uploads,
     )
@@ -273,7 +280,7 @@ def get_shared_worksheet(actor: Actor, assignment_id: UUID) -> SharedWorksheet:
     row = find_response(assignment_id)
     shared = None
     if row is not None and row.shared_at is not None:
-        answers = unseal_json(row, "shared_answers", assignment.recipient.key)
+        answers = _open_shared(row, assignment)
         shared = SharedAnswers(
             assignment_id,
             row.shared_at,
@@ -296,15 +303,18 @@ def list_written(
 
 def _answered(field: Field, answers: Mapping[str, Answer]) -> AnsweredField:
     answer = answers.get(field.id, "")
-    chosen = answer if isinstance(answer, list) else []
-    text = "" if isinstance(answer, list) else answer
     return AnsweredField(
         field.id,
         plain_text(field.label),
-        field.type,
-        plain_text(text) if field.type == "choice" and text else text,
-        tuple(map(plain_text, chosen)),
+        field.kind,
+        answer if isinstance(answer, str) else "",
+        tuple(describe_ticks(field, answer)) if isinstance(field, Ticks) else (),
     )
+
+
+def describe_ticks(field: Ticks, answer: Answer) -> list[str]:
+    """Return the words of the ticked items, as this version of the handout has them."""
+    return [plain_text(field.items[int(n) - 1].words) for n in answer]
 
 
 def get_shared_answers(actor: Actor, assignment_id: UUID) -> SharedAnswers:
@@ -337,11 +347,17 @@ def get_upload_content(actor: Actor, assignment_id: UUID, upload_id: UUID) -> by
     return unseal_bytes(WorksheetUpload.__tablename__, "content", upload_id, sealed, key)
 
 
-def format_answer(answer: Answer) -> str:
-    """Format an answer as one line of text; a date is written out in the current language."""
-    if isinstance(answer, list):
-        return "; ".join(map(plain_text, answer))
-    try:
-        return format_date(date.fromisoformat(answer))
-    except ValueError:
-        return answer
+def format_answer(field: Field, answer: Answer) -> str:
+    """Format an answer as one line of text."""
+    found = _answered(field, {field.id: answer})
+    return "; ".join(found.chosen) or found.text
+
+
+def describe_sent(handout: Handout, texts: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Describe what a worksheet's form sent, by the names of its controls: ticked items by their words."""
+    found = {name: ", ".join(sent) for name, sent in texts.items()}
+    for field in handout.fields:
+        name = f"{FIELD_PREFIX}{field.id}"
+        if name in found and isinstance(field, Ticks):
+            found[name] = "; ".join(describe_ticks(field, field.read(list(texts[name]))))
+    return found

@@ -15,9 +15,9 @@ from caseapp.core.pdf_forms import MAX_FILE_BYTES
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from caseapp.domain.handouts.fields import Answer
     from caseapp.domain.worksheets.models import WorksheetUpload
     from caseapp.domain.worksheets.queries import LockedWorksheet
-    from caseapp.domain.worksheets.schemas import Answer
 
 MAX_UPLOADS_PER_WORKSHEET = 5
 """Largest number of uploads kept for one worksheet."""

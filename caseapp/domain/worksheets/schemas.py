@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
-from marshmallow import Schema, fields, post_load, validate
+from marshmallow import Schema, ValidationError, fields, post_load, validate
 
 from caseapp.core.i18n import lazy_gettext
+from caseapp.domain.handouts.blocks import READERS
+from caseapp.domain.handouts.fields import Text, Ticks
+from caseapp.domain.handouts.rendering import plain_text
 from caseapp.domain.worksheets.codes import UNREAD_REASONS
 
 if TYPE_CHECKING:
@@ -17,9 +20,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-    from caseapp.domain.handouts.library import Field, Handout
-
-Answer: TypeAlias = str | list[str]
+    from caseapp.domain.handouts.fields import Answer, Field
+    from caseapp.domain.handouts.library import Handout
 
 # A handout's field ids are free text; the prefix keeps them apart from form fields such as `version`.
 FIELD_PREFIX = "answer_"
@@ -56,19 +58,28 @@ class SingleLineText(MultilineText):
     normalize = staticmethod(normalize_line)
 
 
+class TickedItem(fields.Integer):
+    """The position of an item of a tick list; its words, as the first edition sent them, are read too."""
+
+    def __init__(self, field: Ticks) -> None:
+        """Take the tick list."""
+        super().__init__()
+        self.field = field
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> int:  # noqa: ANN401
+        position = self.field.find_position(value)
+        if position is None:
+            raise ValidationError(lazy_gettext("Choose one of the options."))
+        return position
+
+
 class AnswersSchema(Schema):
     """The answers to one worksheet; no answer is required."""
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> dict[str, Answer]:
         """Return the answers by field id, without blank ones."""
-        return {
-            name.removeprefix(FIELD_PREFIX): value.isoformat()
-            if hasattr(value, "isoformat")
-            else value
-            for name, value in data.items()
-            if value
-        }
+        return {name.removeprefix(FIELD_PREFIX): value for name, value in data.items() if value}
 
 
 @lru_cache(maxsize=256)
@@ -79,19 +90,37 @@ def build_answers_schema(handout: Handout) -> Schema:
 
 
 def _build_field(field: Field) -> fields.Field[Any]:
-    one = validate.OneOf(field.options)
-    if field.type == "checkboxes":
+    if isinstance(field, Ticks):
         at_most = validate.Length(
-            max=len(field.options), error=lazy_gettext("Choose one of the options.")
+            max=len(field.items), error=lazy_gettext("Choose one of the options.")
         )
-        return fields.List(fields.String(validate=one), validate=at_most)
-    if field.type == "choice":
-        return fields.String(validate=one)
-    if field.type == "date":
-        unclear = lazy_gettext("Choose a date. We can’t tell which date “{input}” means.")
-        return fields.Date(error_messages={"invalid": unclear})
-    longest = validate.Length(max=field.max_length)
-    return (SingleLineText if field.type == "text" else MultilineText)(validate=longest)
+        return fields.List(TickedItem(field), validate=at_most)
+    (only,) = field.inputs
+    longest = validate.Length(max=only.longest)
+    one_line = isinstance(field, Text) and field.lines == 1
+    return (SingleLineText if one_line else MultilineText)(validate=longest)
+
+
+def name_controls(field: Field) -> list[str]:
+    """Return the names of a field's controls in the form."""
+    return [f"{FIELD_PREFIX}{field.id}"]
+
+
+def label_controls(handout: Handout) -> dict[str, str]:
+    """Return what a worksheet's form calls its controls, by their names."""
+    return {
+        name: plain_text(field.label) for field in handout.fields for name in name_controls(field)
+    }
+
+
+def get_form_values(handout: Handout, answers: Mapping[str, Answer]) -> dict[str, Any]:
+    """Return what a worksheet's form sends for some answers, by the names of its controls."""
+    return {
+        f"{FIELD_PREFIX}{field.id}": [str(n) for n in answers.get(field.id, [])]
+        if isinstance(field, Ticks)
+        else answers.get(field.id, "")
+        for field in handout.fields
+    }
 
 
 @dataclass(frozen=True)
@@ -160,7 +189,7 @@ class SharedSummary:
 
 @dataclass(frozen=True)
 class AnsweredField:
-    """One field with its answer: text, or the chosen options."""
+    """One field with its answer: text, or the words of the ticked items."""
 
     id: str
     label: str
@@ -180,13 +209,11 @@ class SharedAnswers:
 
 
 class AnsweredFieldResponseSchema(Schema):
-    """One answered field; `text` is empty for checkboxes, which use `chosen`; both are empty when left blank."""
+    """One answered field; `text` is empty for ticks, which use `chosen`; both are empty when left blank."""
 
     id = fields.String(required=True)
     label = fields.String(required=True)
-    type = fields.String(
-        required=True, metadata={"enum": ["text", "textarea", "checkboxes", "choice", "date"]}
-    )
+    type = fields.String(required=True, metadata={"enum": [*READERS]})
     text = fields.String(required=True)
     chosen = fields.List(fields.String(), required=True)
 

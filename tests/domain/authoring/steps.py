@@ -16,11 +16,11 @@ from caseapp.domain.authoring.operations import (
 from caseapp.domain.authoring.queries import get_draft
 from caseapp.domain.authoring.schemas import NewDraft
 from caseapp.domain.authoring.source import STARTER_BODY, DraftContent, HandoutKey, read_content
-from caseapp.domain.handouts.library import CONTENTS, Field
+from caseapp.domain.handouts.library import CONTENTS
 from caseapp.domain.handouts.queries import list_newest_versions
 from caseapp.domain.practice.queries import today
 
-FIELD = Field("my_walk", "Where I will walk", "text", (), 200, 3, required=False, sensitive=False)
+FIELD = "::: text my_walk {max=200}\nWhere I will walk\n:::"
 NOTHING = dict.fromkeys(CONTENTS, False)
 KEY = HandoutKey("own-01", "en", None)
 
@@ -34,10 +34,9 @@ def build_content(title="An evening walk", **changed):
         summary="A short walk each evening, alone or with a friend.",
         minutes=10,
         involves=NOTHING,
-        answer_fields=(FIELD,),
         review_date=today() + timedelta(days=180),
         change="First version.",
-        body=STARTER_BODY["en"].replace("Write here.", "Walk after supper.\n\n{{field:my_walk}}"),
+        body=STARTER_BODY["en"].replace("Write here.", f"Walk after supper.\n\n{FIELD}"),
     )
     return replace(content, **changed)
 

@@ -21,30 +21,11 @@ PROBLEMS = [
     ({"change": ""}, "change", "3 to 200"),
     ({"channels": ()}, "channels", "at least one way"),
     ({"kind": "safety-sheet"}, "alias", "neutral title"),
-    ({"answer_fields": ()}, "body", "No field is named my_walk"),
-    ({"answer_fields": (FIELD, replace(FIELD, id="twice"))}, "answer_fields", "used twice"),
-    ({"answer_fields": (replace(FIELD, label=""),)}, "answer_fields.0.label", "2 to 160"),
-    (
-        {"answer_fields": (replace(FIELD, type="choice"),)},
-        "answer_fields",
-        "has no options",
-    ),
     ({"title": "Snow ☃ falls"}, "title", "☃ (U+2603)"),
     ({"title": "A \x07 bell"}, "title", "U+0007"),
-    ({"answer_fields": (replace(FIELD, label="Walk \u4e00"),)}, "answer_fields", "U+4E00"),
     ({"title": "<b></b>" * 3}, None, ""),
     ({"title": "- - -"}, "title", "at least one letter or digit"),
     ({"change": "....."}, "change", "at least one letter or digit"),
-    (
-        {"answer_fields": (replace(FIELD, label="…"),)},
-        "answer_fields.0.label",
-        "2 to 160",
-    ),
-    (
-        {"answer_fields": (replace(FIELD, label="… …"),)},
-        "answer_fields",
-        "at least one letter or digit",
-    ),
 ]
 
 
@@ -71,6 +52,15 @@ BODIES = [
     ("Walk after supper.", "I promise that I will not harm myself.", "promise not to harm oneself"),
     ("Walk after supper.", "Sign this no-suicide contract.", "promise not to harm oneself"),
     ("Say in two", "## Say in two", "before the first heading"),
+    ("Where I will walk", "Walk \u4e00", "U+4E00"),
+    ("Where I will walk", "…", "at least one letter or digit"),
+    ("Where I will walk", "x" * 161, "more than 160 characters"),
+    (FIELD, f"{FIELD}\n\n{FIELD}", "two fields are named my_walk"),
+    (FIELD, f"{FIELD}\n\n{FIELD.replace('my_walk', 'again')}", "is used twice"),
+    (FIELD, "::: ticks mine\nMine\n:::", "needs 2 to 9 items"),
+    (FIELD, "::: choice mine\nMine\n:::", "there is no such kind"),
+    (FIELD, "::: text mine\nMine", "isn’t closed"),
+    (FIELD, "::: ticks mine\nMine\n- One → 7\n- Two\n:::", "leads to part 7"),
 ]
 
 

@@ -31,7 +31,7 @@ def test_every_library_handout_can_be_copied(session_app, key):
 def build_request(values):
     """Return form values as a browser sends them: rows by name, blank values left out."""
     sent = {name: value for name, value in values.items() if "." not in name and value != ""}
-    for group in ("warnings", "answer_fields", "involves"):
+    for group in ("warnings", "involves"):
         prefix = f"{group}."
         sent[group] = {
             name.removeprefix(prefix): str(value)
@@ -52,15 +52,14 @@ WORDS = st.text(PRINTABLE | st.sampled_from("\n\t"), max_size=60)
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-@given(title=WORDS, because=WORDS, label=WORDS, option=WORDS, body=WORDS)
-def test_typed_text_is_read_back_unchanged(session_app, title, because, label, option, body):
+@given(title=WORDS, because=WORDS, body=WORDS)
+def test_typed_text_is_read_back_unchanged(session_app, title, because, body):
     """No typed text escapes its field in the source, whatever it means in YAML or as a marker."""
     content = DraftContentSchema().load(
         {
             "title": title,
             "body": body,
             "warnings": {"0.tag": "violence_flag", "0.because": because},
-            "answer_fields": {"0.label": label, "0.id": "x1", "0.options": option},
         }
     )
     assert read_content(build_source(content, KEY, now().date(), None)) == content

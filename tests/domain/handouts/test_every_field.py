@@ -216,10 +216,11 @@ def test_practice_handout_fields_print_payloads_as_text(session_app):
         )
         told = [without_quotes(one).lower() for one in accessible_texts(content, "/TU")]
         for text, page in zip(group, pages, strict=True):
-            # The title in header and footer, five labels, four options.
-            assert without_quotes(page).lower().count(as_rendered(text)) == 11, text
-            # Three labels; two checkboxes and two choices with label and option; a label for the choice as a whole.
-            assert sum(one.count(as_rendered(text)) for one in told) >= 12, text
+            # The title in header and footer, three labels, two items, cut to 90 characters.
+            shown = as_rendered(text[:70])
+            assert without_quotes(page).lower().count(shown) >= 7, text
+            # Two labels; two ticks with label and item.
+            assert sum(one.count(shown) for one in told) >= 6, text
 
 
 @pytest.mark.parametrize("place", ["title", "help line"])

@@ -19,7 +19,7 @@ from caseapp.core.templating import TEMPLATES, render_text
 from caseapp.domain.authoring.rules import find_problems
 from caseapp.domain.authoring.source import STARTER_BODY, DraftContent, HandoutKey, build_source
 from caseapp.domain.handouts import printing
-from caseapp.domain.handouts.library import CONTENTS, Field, library, parse_handout
+from caseapp.domain.handouts.library import CONTENTS, library, parse_handout
 from caseapp.domain.handouts.packets import PacketItem, render_packet_html
 from caseapp.domain.handouts.printing import Personalization
 from caseapp.domain.handouts.rendering import render_page_body
@@ -34,16 +34,19 @@ DAY = date(2026, 11, 21)
 NAME = HandoutKey("own-01", "en", None)
 WORD = "Quetzalcoatl"
 PICTURE = b"\x89PNG"
-FIELDS = tuple(
-    Field(f"f{kind}", f"Where {kind}", kind, options, 200, 2, required=False, sensitive=False)
-    for kind, options in (
-        ("text", ()),
-        ("textarea", ()),
-        ("checkboxes", ("One", "Two")),
-        ("choice", ("Red", "Blue")),
-        ("date", ()),
-    )
-)
+FIELDS = """::: text ftext
+Where text
+:::
+
+::: long flong {lines=2}
+Where long
+:::
+
+::: ticks fticks
+Where ticks
+- One
+- Two
+:::"""
 DRAFT = DraftContent(
     title="A walk",
     stage="steady",
@@ -51,12 +54,9 @@ DRAFT = DraftContent(
     summary="A short walk each evening.",
     minutes=10,
     involves=dict.fromkeys(CONTENTS, False),
-    answer_fields=FIELDS,
     review_date=DAY,
     change="First edition.",
-    body=STARTER_BODY["en"].replace(
-        "Write here.", "\n\n".join(f"{{{{field:{field.id}}}}}" for field in FIELDS)
-    ),
+    body=STARTER_BODY["en"].replace("Write here.", FIELDS),
 )
 # Server-side template injection, for every engine that a payload list knows.
 TEMPLATE_PAYLOADS = (
@@ -84,20 +84,16 @@ def letterhead_with(text):
 
 def practice_handout(text, body=DRAFT.body):
     """Build a practice handout with a text in every field except the body."""
-    answer_fields = tuple(
-        replace(
-            field,
-            label=f"{field.label} {text}"[:160],
-            options=tuple(f"{o} {text}" for o in field.options),
-        )
-        for field in FIELDS
-    )
     written = replace(
         DRAFT,
         title=f"A walk {text}"[:120],
-        answer_fields=answer_fields,
         faith_insert=text,
-        body=body,
+        body=re.sub(
+            r"^(Where \w+|- (?:One|Two))$",
+            lambda line: f"{line[0]} {text}"[:90].rstrip(),
+            body,
+            flags=re.MULTILINE,
+        ),
     )
     return parse_handout(build_source(written, NAME, DAY, None))
 

@@ -116,17 +116,12 @@ def test_every_field_is_in_pdf_once_with_label_as_tooltip(session_app, key):
     wanted = {}
     for field in handout.fields:
         label = rendering.plain_text(field.label)
-        if field.type == "checkboxes":
-            for number, option in enumerate(field.options, start=1):
-                wanted[f"{field.id}_{number}"] = (
-                    "/Btn",
-                    f"{label}: {rendering.plain_text(option)}",
-                    0,
-                )
-        elif field.type == "choice":
-            wanted[field.id] = ("/Btn", label, len(field.options))
-        else:
-            wanted[field.id] = ("/Tx", label, 0)
+        for one in field.inputs:
+            name = rendering.name_pdf_field(handout, field, one)
+            words = rendering.plain_text(one.label)
+            wanted[name] = (
+                ("/Btn", f"{label}: {words}", 0) if field.kind == "ticks" else ("/Tx", label, 0)
+            )
     assert found == wanted
 
 

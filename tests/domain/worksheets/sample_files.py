@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import zlib
 from uuid import UUID
 
@@ -49,9 +50,12 @@ def packed(positions, *, large=False):
 
 
 def filled(data, values, change=None):
-    """Fill in fields by name: text, True for a tick, the option for a choice; `change` may modify the file further."""
+    """Fill in fields by name, without the handout's: text, True for a tick, the option of radio buttons.
+
+    In a packet the names begin with the handout's position; `change` may modify the file further.
+    """
     with pikepdf.open(io.BytesIO(data)) as pdf:
-        fields = {str(field.T): field for field in pdf.Root.AcroForm.Fields}
+        fields = dict(walk(pdf.Root.AcroForm.Fields))
         for name, value in values.items():
             field = fields[name]
             if value is True:
@@ -67,6 +71,19 @@ def filled(data, values, change=None):
         made = io.BytesIO()
         pdf.save(made)
         return made.getvalue()
+
+
+def walk(nodes, path=()):
+    """Yield the fields of a form with their names, without the handout's."""
+    for node in nodes:
+        here = (*path, str(node.T))
+        kids = [kid for kid in node.get("/Kids", []) if "/T" in kid]
+        if kids:
+            yield from walk(kids, here)
+        else:
+            position = re.match(r"\d+_", here[0])
+            rest = ".".join(here[1:] or here)
+            yield f"{position[0] if position and here[1:] else ''}{rest}", node
 
 
 def saved(pdf, **how):
