@@ -58,6 +58,11 @@ def find_missing_glyphs(text: str) -> list[str]:
     return sorted(char for char in set(text) - _printable_characters() if not char.isspace())
 
 
+def replace_missing_glyphs(text: str) -> str:
+    """Return a text with a question mark for each character that one of our faces lacks."""
+    return text.translate(dict.fromkeys(map(ord, find_missing_glyphs(text)), "?"))
+
+
 def name_missing_glyphs(text: str) -> str:
     """Name the first characters of a text that our fonts can't print, with their code points; empty if there are none.
 

@@ -37,7 +37,7 @@ from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.safety_plans.queries import find_shown_plan
 from caseapp.domain.screening.current import get_safety_state
 from caseapp.domain.suitability.queries import get_recipient
-from caseapp.domain.worksheets.queries import describe_sent, format_answer, get_client_worksheet
+from caseapp.domain.worksheets.queries import describe_controls, describe_sent, get_client_worksheet
 from caseapp.domain.worksheets.schemas import FIELD_PREFIX, label_controls, name_controls
 from caseapp.http.downloads import pdf_response
 from caseapp.http.forms import BUTTON, Done, FormPage, Forms, Sent
@@ -179,11 +179,7 @@ def render_handout(view: HandoutView, forms: Forms, read: ReadAnswers | None = N
     if read:
         form.raw = dict(read.values)
         with in_language(variety_of(found.handout.language)):
-            beside = {
-                f"{FIELD_PREFIX}{field.id}": format_answer(field, read.overwritten[field.id])
-                for field in found.handout.fields
-                if field.id in read.overwritten
-            }
+            beside = describe_controls(found.handout, read.overwritten)
     replaced = describe_sent(found.handout, form.replaced)
     inputs = FormInputs(FIELD_PREFIX, form.raw, form.errors, beside, replaced, current_language())
     fields: Sequence[Field] = found.handout.fields

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flask import Response, render_template
+from flask import Response, render_template, request
 
 from caseapp.core.errors import NotFound
 from caseapp.core.i18n import gettext
 from caseapp.core.permissions import Action
-from caseapp.domain.assignments.reading import get_own_assignment
+from caseapp.domain.assignments.reading import get_own_assignment, get_reading_list_item
 from caseapp.domain.handouts.rendering import plain_text
+from caseapp.domain.worksheets.printing import render_written_pdf
 from caseapp.domain.worksheets.queries import (
     get_client_worksheet,
     list_own_worksheets,
     list_written,
 )
+from caseapp.http.downloads import pdf_response
 from caseapp.http.guard import current_actor, needs
 from caseapp.http.template_helpers import local_date
-from caseapp.portal.handouts import blueprint
+from caseapp.portal.handouts import blueprint, neutral_pdf_error
 from caseapp.portal.reading_list import build_entries, format_position, get_coach_name
 
 if TYPE_CHECKING:
@@ -67,7 +69,28 @@ def written_file(position: int, number: str) -> ResponseReturnValue:
     return response
 
 
+@blueprint.get("/h/<int(max=9999):position>/written-<string:number>.pdf")
+@needs(Action.PORTAL_READ)
+def written_pdf(position: int, number: str) -> ResponseReturnValue:
+    """Return a handout with the client's answers as a discreet PDF; of one that has left, only the words remain."""
+    if number != format_position(position):
+        raise NotFound
+    actor = current_actor()
+    found = get_reading_list_item(actor, position)
+    worksheet = get_client_worksheet(actor, found)
+    if not worksheet.answers or worksheet.saved_at is None:
+        raise NotFound
+    large = request.args.get("size") == "large"
+    with neutral_pdf_error():
+        made = render_written_pdf(
+            found,
+            worksheet.answers,
+            worksheet.saved_at,
+            large=large,
+            discreet=True,
+        )
+    return pdf_response(made, f"written-{number}.pdf")
+
+
 def _answer_text(answer: AnsweredField) -> str:
-    if answer.chosen:
-        return "\n".join(f"- {option}" for option in answer.chosen)
-    return answer.text
+    return answer.text or "\n".join(f"- {line}" for line in answer.lines)

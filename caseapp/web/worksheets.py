@@ -10,10 +10,12 @@ from caseapp.core.errors import NotFound
 from caseapp.core.permissions import Action
 from caseapp.domain.assignments.queries import get_assignment_record
 from caseapp.domain.worksheets.operations import mark_answers_opened, mark_upload_opened
+from caseapp.domain.worksheets.printing import render_written_pdf
 from caseapp.domain.worksheets.queries import (
     get_shared_worksheet,
     get_upload_content,
 )
+from caseapp.http.downloads import pdf_response
 from caseapp.http.guard import current_actor, needs
 from caseapp.web.case_header import load_case_context
 
@@ -43,6 +45,22 @@ def shared_answers_page(number: str, assignment_id: UUID) -> ResponseReturnValue
         tab="Handouts",
         worksheet=worksheet,
     )
+
+
+@blueprint.get("/answers.pdf")
+@needs(Action.ASSIGNMENT_READ)
+def shared_answers_pdf(number: str, assignment_id: UUID) -> ResponseReturnValue:
+    """Return the handout with the shared answers as a PDF."""
+    _context, worksheet = _load_worksheet(number, assignment_id)
+    shared = worksheet.shared
+    if shared is None:
+        raise NotFound
+    made = render_written_pdf(
+        worksheet.assignment, shared.by_field, shared.shared_at, discreet=False
+    )
+    if shared.is_unread and request.method == "GET":
+        mark_answers_opened(current_actor(), shared)
+    return pdf_response(made, f"answers-{worksheet.assignment.position:02}.pdf")
 
 
 @blueprint.get("/files/<uuid:upload_id>")

@@ -384,7 +384,8 @@ def test_answers_shared_by_the_client_are_returned(coach, made, path):
     assert found["strongest_urge"] == {
         "id": "strongest_urge",
         "label": "My strongest urge",
-        "type": "choice",
+        "type": "ticks",
+        "parts": [],
         "text": "",
         "chosen": [],
     }

@@ -19,7 +19,6 @@ from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.operations import update_client
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.practice.models import Practice
-from caseapp.domain.worksheets.queries import format_answer
 from caseapp.http import template_helpers
 from caseapp.portal.handouts import AUTOSAVE_TEXTS
 from tests.domain.worksheets import sample_files
@@ -130,13 +129,6 @@ def test_english_client_reads_a_spanish_handout_on_an_english_page(app, coach):
     assert "Nothing written yet" in page
     wrong = text(submit(visitor, one_change="x" * 161))
     assert 'Error: </span><span lang="en-US">Shorten this to 160 characters.</span>' in wrong
-
-
-def test_format_answer_date_follows_the_current_language():
-    assert format_answer("2027-03-01") == "1 March 2027"
-    with in_language("es"):
-        assert format_answer("2027-03-01") == "1 de marzo de 2027"
-        assert format_answer("mañana") == "mañana"
 
 
 def test_day_of_another_year_includes_the_year(app):

@@ -20,9 +20,14 @@ from typing import TYPE_CHECKING, Any
 from caseapp.domain.handouts.fields import (
     MAX_TEXT_LENGTH,
     TEXT_LENGTH,
+    Draw,
     Field,
     Item,
     Long,
+    Person,
+    Scale,
+    Sign,
+    Table,
     Text,
     Ticks,
 )
@@ -183,10 +188,73 @@ def _ticks(found: _Lines) -> Ticks:
     return Ticks(found.id, found.label, "private" in found.options, read)
 
 
+END = re.compile(r"(0|10) *= *(.+)")
+
+
+def _scale(found: _Lines) -> Scale:
+    ends = [END.fullmatch(line) for line in found.rest]
+    named = {end[1]: end[2] for end in ends if end}
+    if None in ends or len(named) < len(ends):
+        raise InvalidBlock("after the label it has “0 = …” and “10 = …” and nothing else")
+    return Scale(
+        found.id,
+        found.label,
+        "private" in found.options,
+        found.options.get("before", ""),
+        found.options.get("after", ""),
+        named.get("0", ""),
+        named.get("10", ""),
+    )
+
+
+def _table(found: _Lines) -> Table:
+    lines = [_read_cells(line) for line in found.rest]
+    has_rule = len(lines) > 1 and all(re.fullmatch(r":?-+:?", cell) for cell in lines[1])
+    if not has_rule or any(len(line) != len(lines[0]) for line in lines):
+        raise InvalidBlock(
+            "after the label it has the headings, a line such as |---|---| and the rows, all with as many cells"
+        )
+    return Table(
+        found.id,
+        found.label,
+        "private" in found.options,
+        lines[0],
+        tuple(lines[2:]),
+    )
+
+
+def _read_cells(line: str) -> tuple[str, ...]:
+    text = line.strip()
+    if not (text.startswith("|") and text.endswith("|") and len(text) > 1):
+        raise InvalidBlock(f"the line “{line}” isn’t a row: it begins and ends with |")
+    return tuple(cell.strip() for cell in text[1:-1].split("|"))
+
+
+def _person(found: _Lines) -> Person:
+    found.refuse_rest()
+    return Person(found.id, found.label, "private" in found.options, found.number("rows", 1))
+
+
+def _sign(found: _Lines) -> Sign:
+    found.refuse_rest()
+    who = (name.strip() for name in found.options.get("who", "").split(","))
+    return Sign(found.id, found.label, "private" in found.options, tuple(filter(None, who)))
+
+
+def _draw(found: _Lines) -> Draw:
+    found.refuse_rest()
+    return Draw(found.id, found.label, "private" in found.options, found.number("height", 60))
+
+
 READERS: dict[str, tuple[tuple[str, ...], Callable[[_Lines], Field]]] = {
     Text.kind: (("lines", "max"), _text),
     Long.kind: (("lines",), _long),
     Ticks.kind: ((), _ticks),
+    Scale.kind: (("before", "after"), _scale),
+    Table.kind: ((), _table),
+    Person.kind: (("rows",), _person),
+    Sign.kind: (("who",), _sign),
+    Draw.kind: (("height",), _draw),
 }
 """For each kind of field the names of its options, besides `private`, and what reads it from a block."""
 

@@ -31,7 +31,10 @@ from caseapp.domain.handouts.rendering import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from caseapp.core.vault import DataKey
+    from caseapp.domain.handouts.fields import Answer
     from caseapp.domain.practice.queries import HelpLines, Letterhead
 
 
@@ -53,6 +56,14 @@ class Personalization:
 
 
 NOT_PERSONALIZED = Personalization()
+
+
+@dataclass(frozen=True)
+class Written:
+    """A client's answers by field, and the line that says of when they are."""
+
+    answers: Mapping[str, Answer]
+    mark: str
 
 
 def render_handout_pdf(
@@ -141,6 +152,7 @@ def render_print_html(
     personalization: Personalization = NOT_PERSONALIZED,
     reviewed: bool = False,
     draft: bool = False,
+    written: Written | None = None,
 ) -> str:
     """Render the HTML document of a handout's PDF; large print may take more pages.
 
@@ -164,6 +176,7 @@ def render_print_html(
                 personalization=personalization,
                 reviewed=reviewed,
                 draft=draft,
+                written=written,
             ),
         },
     )
@@ -190,20 +203,25 @@ def render_print_body(
     prefix: str = "",
     reviewed: bool = False,
     draft: bool = False,
+    written: Written | None = None,
 ) -> Markup:
     """Render the body of a handout's PDF; field names begin with `prefix`, and `draft` marks it as a draft.
+
+    With what was `written` it has the answers instead of fields to fill in.
 
     A handout with a neutral title gets neither logo nor QR code, which could say what the practice does. Raises
     RuleBroken when a help-line block would be empty.
     """
     with in_language(variety_of(handout.language)):
         draft_mark = f"{gettext('Draft, not published.')} " if draft else ""
+        written_mark = f"{written.mark} " if written else ""
         details = {
             "title": plain_text(handout.neutral_title),
-            "kicker": f"{draft_mark}{_kicker(handout, letterhead)}",
+            "kicker": f"{draft_mark}{written_mark}{_kicker(handout, letterhead)}",
             "footer": f"{draft_mark}{_footer(handout, reviewed=reviewed)}",
             "personalization": personalization,
             "prefix": prefix,
+            "answers": written.answers if written else None,
         }
         values = (
             get_document_values(handout, help_lines, faith=faith, staff=False)

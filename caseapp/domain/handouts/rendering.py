@@ -40,7 +40,9 @@ if TYPE_CHECKING:
     from caseapp.domain.practice.help_lines import HelpLine
     from caseapp.domain.practice.queries import HelpLines
 
-ALLOWED_TAGS = {"p", "h3", "ul", "ol", "li", "strong", "em", "br", "blockquote"}
+ALLOWED_TAGS = {"p", "h3", "ul", "ol", "li", "strong", "em", "br", "blockquote"} | {
+    "table", "thead", "tbody", "tr", "th", "td",
+}  # fmt: skip
 CLINICAL = "clinical"
 FAITH = "faith_insert"
 IN_A_NUMBER = re.compile(r"(?<=\d) (?=\d|h\b)")
@@ -48,6 +50,7 @@ CLOSING = re.compile(r"\*[^*].*[^*]\*", re.DOTALL)
 NUMBERED = re.compile(r"(\d+)\. ")
 LETTERED = re.compile(r"^\*\*([A-Z])\.", re.MULTILINE)
 """What begins a part that a tick names: a heading with a number, or a paragraph with a letter in bold."""
+TO_DIAL = re.compile(r"\+?[\d\s().\-/]{3,}", re.ASCII)
 SPEAKER = re.compile(r"\*\*([^*:]+):?\*\*")
 BLOCK_KINDS = {
     "crisis_block": ("emergency", "crisis", "behaviour"),
@@ -182,7 +185,7 @@ def parse_document(handout: Handout) -> HandoutDocument:
 
 def name_pdf_field(handout: Handout, field: Field, found: Input) -> str:
     """Name a field of the PDF by handout, field and, where a field has several inputs, the input."""
-    return ".".join(filter(None, (handout.id, field.id, found.pdf_key)))
+    return ".".join(filter(None, (handout.id, field.id, found.pdf_key or "")))
 
 
 def find_lost_parts(handout: Handout) -> list[str]:
@@ -253,12 +256,8 @@ def find_empty_blocks(handout: Handout, help_lines: HelpLines) -> tuple[str, ...
         inner.name
         for section in parse_document(handout).sections
         for block in section.blocks
-<<<<<<< HEAD
-        if block.name in REQUIRED_KINDS
-=======
         for inner in (block, *block.blocks)
-        if inner.name
->>>>>>> ac5b1ebb (handouts: fields stand in the text as blocks)
+        if inner.name in REQUIRED_KINDS
     )
     return tuple(name for name in names if not help_lines.of_kinds(REQUIRED_KINDS[name]))
 
@@ -373,6 +372,11 @@ def _address_text(line: HelpLine) -> str:
     return f"{_make_dialable(line.text_to)}{body}" if line.text_to else ""
 
 
+def find_number_to_dial(text: str) -> str:
+    """Return the digits of a text that begins with a telephone number; empty if it doesn't."""
+    return _make_dialable(text) if TO_DIAL.match(text) else ""
+
+
 def _how_to_text(line: HelpLine) -> str:
     if not line.text_to:
         return ""
@@ -451,6 +455,7 @@ def render_fields(handout: Handout, fields: Iterable[Field], inputs: FormInputs)
         "missing_review": "",
         "staff": False,
         "plain_text": plain_text,
+        "dial": find_number_to_dial,
     }
     with in_language(variety_of(handout.language)):
         return Markup(render_text("components/handout_body.html", values))  # noqa: S704 - a template of ours, escaped
@@ -475,5 +480,6 @@ def get_document_values(
         "clinical": CLINICAL,
         "is_practice_handout": handout.is_practice_handout,
         "plain_text": plain_text,
+        "dial": find_number_to_dial,
         "name_pdf_field": name_pdf_field,
     }

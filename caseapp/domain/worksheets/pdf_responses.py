@@ -11,7 +11,12 @@ from caseapp.core.pdf_forms import read_form_fields
 from caseapp.domain.handouts.fields import Text, Ticks
 from caseapp.domain.handouts.packets import split_field_name
 from caseapp.domain.handouts.rendering import name_pdf_field, plain_text
-from caseapp.domain.worksheets.schemas import FIELD_PREFIX, normalize_line, normalize_text
+from caseapp.domain.worksheets.schemas import (
+    FIELD_PREFIX,
+    has_parts,
+    normalize_line,
+    normalize_text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,7 +61,12 @@ def pdf_field_names(handout: Handout) -> frozenset[str]:
 
 
 def _names(handout: Handout, field: Field) -> dict[str, str]:
-    return {one.key: name_pdf_field(handout, field, one) for one in field.inputs}
+    """Name a field's PDF fields by the keys of their inputs; not every input is in the PDF."""
+    return {
+        one.key: name_pdf_field(handout, field, one)
+        for one in field.inputs
+        if one.pdf_key is not None
+    }
 
 
 def contains_handout(parts: PdfFields, handout: Handout, position: int) -> bool:
@@ -114,6 +124,9 @@ def read_answers(parts: PdfFields, handout: Handout, position: int) -> dict[str,
 def _answer(field: Field, names: Mapping[str, str], found: Mapping[str, str]) -> Answer:
     if isinstance(field, Ticks):
         return [int(key) for key, name in names.items() if found[name]]
+    if has_parts(field):
+        texts = {key: normalize_line(found[name]) for key, name in names.items()}
+        return {key: text for key, text in texts.items() if text}
     text = normalize_text(found[names[""]])
     return normalize_line(text) if isinstance(field, Text) and field.lines == 1 else text
 
@@ -122,8 +135,19 @@ def merge_answers(
     before: Mapping[str, Answer], read: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Answer]]:
     """Merge the answers of a PDF over the saved ones; return the result and the saved answers that would change."""
-    merged = {f"{FIELD_PREFIX}{name}": answer for name, answer in before.items()} | dict(read)
-    overwritten = {
-        name: answer for name, answer in before.items() if merged[f"{FIELD_PREFIX}{name}"] != answer
+    merged = {f"{FIELD_PREFIX}{name}": answer for name, answer in before.items()}
+    for name, answer in read.items():
+        known = merged.get(name)
+        both = isinstance(known, dict) and isinstance(answer, dict)
+        merged[name] = {**known, **answer} if both else answer
+    lost = {
+        name: _find_lost(answer, merged[f"{FIELD_PREFIX}{name}"]) for name, answer in before.items()
     }
-    return merged, overwritten
+    return merged, {name: answer for name, answer in lost.items() if answer}
+
+
+def _find_lost(before: Answer, after: object) -> Answer:
+    """Return what of a saved answer another one replaces; parts that are only added replace nothing."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        return {key: text for key, text in before.items() if after[key] != text}
+    return before if before != after else ""

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from caseapp.core.actor import Actor, require
 from caseapp.core.database import db
 from caseapp.core.errors import NotFound, Unauthenticated
+from caseapp.core.i18n import gettext
 from caseapp.core.permissions import Action
 from caseapp.core.vault import unseal_bytes, unseal_json, unseal_private
 from caseapp.domain.assignments.queries import get_assignment_record
@@ -24,10 +25,13 @@ from caseapp.domain.worksheets.rules import KeptUploads
 from caseapp.domain.worksheets.schemas import (
     FIELD_PREFIX,
     AnsweredField,
+    AnsweredPart,
     ClientWorksheet,
     SharedAnswers,
     SharedSummary,
     UploadRecord,
+    get_form_values,
+    has_parts,
 )
 
 if TYPE_CHECKING:
@@ -36,7 +40,7 @@ if TYPE_CHECKING:
 
     from caseapp.core.vault import DataKey, PrivateKey
     from caseapp.domain.assignments.schemas import AssignmentRecord
-    from caseapp.domain.handouts.fields import Answer, Field
+    from caseapp.domain.handouts.fields import Answer, Field, Input
     from caseapp.domain.handouts.library import Handout
 
 UPLOAD_COLUMNS = (
@@ -118,7 +122,7 @@ def lock_worksheet(actor: Actor, position: int) -> LockedWorksheet:
     writing = require_writing_key(actor)
     take_client_lock(actor.id)
     assignment = get_own_assignment(actor, position)
-    if not assignment.handout.fields:
+    if not any(field.inputs for field in assignment.handout.fields):
         raise NotFound
     return LockedWorksheet(assignment, find_response(assignment.id), writing)
 
@@ -285,7 +289,8 @@ def get_shared_worksheet(actor: Actor, assignment_id: UUID) -> SharedWorksheet:
             assignment_id,
             row.shared_at,
             row.shared_read_at is None,
-            tuple(_answered(field, answers) for field in assignment.handout.fields),
+            tuple(_answered(field, answers) for field in assignment.handout.fields if field.inputs),
+            answers,
         )
     return SharedWorksheet(assignment, shared, _list_uploads(assignment_id, sent=True))
 
@@ -303,13 +308,23 @@ def list_written(
 
 def _answered(field: Field, answers: Mapping[str, Answer]) -> AnsweredField:
     answer = answers.get(field.id, "")
+    texts = answer if isinstance(answer, dict) else {}
+    parts = [
+        AnsweredPart(one.key, plain_text(one.label), _describe_part(one, texts.get(one.key, "")))
+        for one in (field.inputs if has_parts(field) else ())
+    ]
     return AnsweredField(
         field.id,
         plain_text(field.label),
         field.kind,
         answer if isinstance(answer, str) else "",
         tuple(describe_ticks(field, answer)) if isinstance(field, Ticks) else (),
+        tuple(parts),
     )
+
+
+def _describe_part(found: Input, text: str) -> str:
+    return gettext("yes") if found.kind == "tick" and text else text
 
 
 def describe_ticks(field: Ticks, answer: Answer) -> list[str]:
@@ -347,10 +362,13 @@ def get_upload_content(actor: Actor, assignment_id: UUID, upload_id: UUID) -> by
     return unseal_bytes(WorksheetUpload.__tablename__, "content", upload_id, sealed, key)
 
 
-def format_answer(field: Field, answer: Answer) -> str:
-    """Format an answer as one line of text."""
-    found = _answered(field, {field.id: answer})
-    return "; ".join(found.chosen) or found.text
+def describe_controls(handout: Handout, answers: Mapping[str, Answer]) -> dict[str, str]:
+    """Describe answers by the names of their controls in the worksheet's form, each as one line of text."""
+    sent = get_form_values(handout, answers)
+    return describe_sent(
+        handout,
+        {name: [text] if isinstance(text, str) else text for name, text in sent.items() if text},
+    )
 
 
 def describe_sent(handout: Handout, texts: Mapping[str, Sequence[str]]) -> dict[str, str]:

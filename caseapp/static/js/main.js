@@ -1,5 +1,6 @@
 // Starts every enhancement that the page asks for by its data attributes. Every page works without this file.
 import { startAutosave } from "./autosave.js";
+import { startCounters } from "./counters.js";
 import { startDrafts } from "./drafts.js";
 import { startErrorSummary } from "./error-summary.js";
 import { startLeaveWarning } from "./leave-warning.js";
@@ -16,6 +17,7 @@ startQuickExit();
 startErrorSummary();
 startLeaveWarning();
 startAutosave();
+startCounters();
 startDrafts();
 startSession();
 startPasskeys();

@@ -119,6 +119,22 @@ def _with_form(fields):
     return pdf
 
 
+def with_fields(values):
+    """Return a form as files had it before names were in a tree: `/on` is a ticked box, any other value a text."""
+
+    def build(pdf):
+        return Array(
+            pdf.make_indirect(
+                Dictionary(T=String(name), FT=Name.Btn, V=Name("/on"))
+                if value == "/on"
+                else Dictionary(T=String(name), FT=Name.Tx, V=String(value))
+            )
+            for name, value in values.items()
+        )
+
+    return saved(_with_form(build))
+
+
 def endless():
     """Return a form whose field tree contains itself."""
 
