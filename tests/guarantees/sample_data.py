@@ -128,6 +128,12 @@ MISSING = {
     "stamp": "0000000000",
     "token": "no-such-link",
 }
+NUMBERED = {
+    "portal_handouts.handout_pdf",
+    "portal_handouts.written_file",
+    "portal_handouts.written_pdf",
+}
+"""Files whose names hold the position of a handout."""
 STAFF = ("coach", "coach2", "supervisor", "supervisor2", "admin")
 
 
@@ -409,7 +415,7 @@ class Route:
     def path(self, values):
         """Build the path."""
         filled = {name: values[name] for name in self.rule.arguments}
-        if self.rule.endpoint in {"portal_handouts.handout_pdf", "portal_handouts.written_file"}:
+        if self.rule.endpoint in NUMBERED:
             filled["number"] = format_position(values["position"])
         path = self.rule.build(filled, append_unknown=False)[1]
         if self.rule.endpoint == "api_assignments.download_packet":

@@ -71,7 +71,7 @@ def test_path_payload_never_leaves_its_folder(world):
             continue
         view = world.app.view_functions[rule.endpoint]
         route = w.Route(rule, "GET", getattr(view, "action", None), w.interface_of(rule.rule))
-        argument = "number" if rule.endpoint == "portal_handouts.handout_pdf" else min(texts)
+        argument = "number" if rule.endpoint in w.NUMBERED else min(texts)
         values = {name: world.own[name] for name in rule.arguments} | {argument: "MARK"}
         path = rule.build(values, append_unknown=False)[1]
         for payload in PAYLOADS:

@@ -179,6 +179,7 @@ NO_PAGES = {
     "portal_handouts.packet_pdf",
     "portal_handouts.plan_file",
     "portal_handouts.written_file",
+    "portal_handouts.written_pdf",
     "portal_safety.quick_exit",
     "portal_sign_in.first_visit_page",
     "portal_sign_in.follow_link",
@@ -194,6 +195,7 @@ NO_PAGES = {
     "single_sign_on.begin_sign_in",
     "single_sign_on.begin_sign_out",
     "single_sign_on.come_back",
+    "worksheets.shared_answers_pdf",
     "worksheets.upload",
 }
 
