@@ -290,7 +290,7 @@ def _merge_radio_groups(form: Any, pdf: Any) -> None:  # noqa: ANN401
 
 def _build_tree(form: Any, pdf: Any) -> None:  # noqa: ANN401
     """Put fields whose names have full stops into a tree, since a name in it has none (ISO 32000-2, 12.7.4.2)."""
-    import pydyf
+    from weasyprint.pdf import pydyf  # Workers only; see the module docstring.
 
     by_reference = {getattr(found, "reference", b""): found for found in pdf.objects}
     nodes: dict[str, Any] = {}
