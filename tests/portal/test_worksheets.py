@@ -61,8 +61,8 @@ def test_markup_in_an_answer_is_escaped(reader):
 @pytest.mark.slow
 def test_long_single_line_field_has_two_rows_and_stays_one_line(reader):
     visitor, _ = reader
-    lines = [one for one in sample_files.handout(sample_files.PAUSE).fields if one.type == "text"]
-    roomy = next(one for one in lines if one.max_length > 100)
+    lines = [one for one in sample_files.handout(sample_files.PAUSE).fields if one.kind == "text"]
+    roomy = next(one for one in lines if one.longest > 100)
     page = text(visitor.get(PAGE))
     assert f'id="answer_{roomy.id}" name="answer_{roomy.id}" rows="2"' in page
     written = {roomy.id: " One call,\r\n\r\nthen tea. \u2028Then\tbed."}

@@ -20,6 +20,7 @@ from caseapp.domain.handouts.blocks import (
     has_help_block,
     list_block_problems,
     list_fields,
+    split_blocks,
 )
 
 if TYPE_CHECKING:
@@ -314,7 +315,10 @@ def _body_problems(handout: Handout) -> list[str]:
     problems += [f"no block is named {name}" for name in blocks if name not in allowed]
     if "crisis_block" not in blocks:
         problems.append("there is no {{crisis_block}}")
-    rest = CLAIMS_MARKER.sub("", LINE_MARKER.sub("", handout.body))
+    # Labels of the first edition stood in the front matter, where braces were text.
+    parts = split_blocks(handout.body) if handout.is_first_edition else ()
+    prose = "\n\n".join(part.text for part in parts if not part.field) or handout.body
+    rest = CLAIMS_MARKER.sub("", LINE_MARKER.sub("", prose))
     problems += [f"unknown marker {found}" for found in ANY_MARKER.findall(rest)]
     boxes = handout.body.count(f"## {STOP_BOX[handout.language]}")
     if boxes > 1 or not (boxes or has_help_block(handout.body)):

@@ -54,7 +54,7 @@ def readable_text(handout):
             handout.faith_insert or "",
             *(found.because for found in handout.contraindications),
             *(field.label for field in handout.fields),
-            *(option for field in handout.fields for option in field.options),
+            *(one.label for field in handout.fields for one in field.inputs),
         )
     )
 
