@@ -370,9 +370,9 @@ def test_answers_shared_by_the_client_are_returned(coach, made, path):
             client, lock_worksheet(client, given["position"]), {"what_happened": "For nobody."}, 0
         )
     assert coach.get(answers).status_code == 404
-    told: dict[str, str | list[str]] = {
+    told: dict[str, str | list[int] | dict[str, str]] = {
         "what_happened": "Rang twice.",
-        "body_signs": ["shaky", "numb"],
+        "body_signs": [2, 5],
     }
     with transaction():
         share_answers(client, lock_worksheet(client, given["position"]), told, 1)

@@ -130,7 +130,7 @@ def test_handout_has_no_unsafe_wording(key):
         handout.summary,
         body_of(handout),
         *(field.label for field in handout.fields),
-        *(option for field in handout.fields for option in field.options),
+        *(one.label for field in handout.fields for one in field.inputs),
         *(one.because for one in handout.contraindications),
     )
     assert [UNSAFE.search(text)[0] for text in read if UNSAFE.search(text)] == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ from tests.support.pdf_checks import extract_text
 from tests.support.staff_pages import StaffBrowser
 
 HERE = "/portal/h/2"
-SENT = {
+SENT: dict[str, Any] = {
     "answer_my_message": "Hello.\r\nNo need to answer.",
     "answer_raw_draft": "Больно. " + "It hurts. " * 190,
     "answer_ready": ["2"],

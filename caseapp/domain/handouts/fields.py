@@ -371,7 +371,7 @@ class Draw(_Parts):
         return super().list_problems() + wrong
 
 
-def read_answers(fields: tuple[Field, ...], stored: dict[str, object]) -> dict[str, Answer]:
+def read_answers(fields: tuple[Field, ...], stored: Mapping[str, object]) -> dict[str, Answer]:
     """Return what is stored of a handout's answers by field, without blank ones."""
     found = {field.id: field.read(stored[field.id]) for field in fields if stored.get(field.id)}
     return {name: answer for name, answer in found.items() if answer}

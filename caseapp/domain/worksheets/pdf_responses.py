@@ -75,7 +75,7 @@ def contains_handout(parts: PdfFields, handout: Handout, position: int) -> bool:
 
 
 def _find_part(parts: PdfFields, handout: Handout, position: int) -> Mapping[str, str] | None:
-    found = parts.get(position) or parts.get(SINGLE_HANDOUT)
+    found: Mapping[str, str] | None = parts.get(position) or parts.get(SINGLE_HANDOUT)
     if found and handout.is_first_edition:
         found = _rename_earlier(found, handout)
     return found if found and found.keys() == pdf_field_names(handout) else None
@@ -135,11 +135,11 @@ def merge_answers(
     before: Mapping[str, Answer], read: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Answer]]:
     """Merge the answers of a PDF over the saved ones; return the result and the saved answers that would change."""
-    merged = {f"{FIELD_PREFIX}{name}": answer for name, answer in before.items()}
+    merged: dict[str, Any] = {f"{FIELD_PREFIX}{name}": answer for name, answer in before.items()}
     for name, answer in read.items():
         known = merged.get(name)
-        both = isinstance(known, dict) and isinstance(answer, dict)
-        merged[name] = {**known, **answer} if both else answer
+        adds = isinstance(known, dict) and isinstance(answer, dict)
+        merged[name] = known | answer if adds else answer
     lost = {
         name: _find_lost(answer, merged[f"{FIELD_PREFIX}{name}"]) for name, answer in before.items()
     }

@@ -6,7 +6,7 @@ import pytest
 
 from caseapp.domain.authoring.source import read_content
 from caseapp.domain.handouts.blocks import convert_earlier, list_block_problems, list_fields
-from caseapp.domain.handouts.fields import Ticks, describe_field, read_answers
+from caseapp.domain.handouts.fields import Table, Ticks, describe_field, read_answers
 from caseapp.domain.handouts.library import InvalidHandoutFile, library, parse_handout
 from caseapp.domain.handouts.rendering import find_lost_parts, parse_document
 from tests.domain.handouts.sample_fields import EARLIER, EVERY_KIND, handout_with
@@ -52,6 +52,7 @@ def test_column_whose_cells_are_all_filled_is_an_example():
     (table,) = list_fields(
         "::: table monday\nOur Monday\n| | Karim | Ours |\n|---|---|---|\n| After school | Gran | |\n:::"
     )
+    assert isinstance(table, Table)
     assert [table.is_example_column(column) for column in range(3)] == [False, True, False]
     assert [one.label for one in table.inputs] == ["After school: Ours"]
 
