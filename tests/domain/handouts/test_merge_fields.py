@@ -161,8 +161,8 @@ def test_payloads_in_plain_fields_leave_document_tree_unchanged(session_app):
     """The PDF engine parses the same tree with other text in it, for every field of every document."""
     wanted = [tree(html) for html in documents(WORD)]
     assert [sum(WORD in inner + after for _, _, inner, after in found) for found in wanted] == [
-        6,
-        13,
+        5,
+        10,
         12,
     ]
     assert len({*CORPUS}) >= 300
@@ -225,7 +225,7 @@ def test_payloads_in_body_add_only_prose_tags_and_no_attributes(session_app, con
         leading = [
             value for _, attributes, *_ in found for name, value in attributes if name == "href"
         ]
-        assert all(value.startswith("tel:") for value in leading), text
+        assert all(value.startswith(("tel:", "sms:")) for value in leading), text
 
 
 @pytest.mark.pdf
