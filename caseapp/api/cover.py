@@ -11,10 +11,14 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.staffing import cover_operations as operations
 from caseapp.domain.staffing import cover_queries as queries
 from caseapp.domain.staffing.cover_schemas import (
+    CoveredClientResponseSchema,
+    CoveredClientView,
     CoverResponseSchema,
     CoverSchema,
     CoverSummary,
+    LineSchema,
     NewCover,
+    NewLine,
 )
 from caseapp.http.guard import current_actor, needs
 from caseapp.http.idempotency import run_api_once
@@ -69,3 +73,42 @@ def end_cover(cover_id: UUID) -> CoverSummary:
     with transaction():
         operations.end_cover(actor, queries.lock_cover(actor, cover_id))
     return queries.get_cover(actor, cover_id).cover
+
+
+CLIENT = "/covers/<uuid:cover_id>/clients/<uuid:client_id>"
+
+
+@blueprint.route("/covers/<uuid:cover_id>/clients")
+@needs(Action.CLIENT_READ)
+@blueprint.list_response_schema(CoveredClientResponseSchema())
+@blueprint.query_params(ListQuerySchema())
+def list_covered_clients(cover_id: UUID, query: ListRequest) -> Page[CoveredClientView]:
+    """List what to know about the clients of a cover whom you see now, by name."""
+    return page_in_memory(
+        queries.get_cover(current_actor(), cover_id).clients,
+        lambda one: (one.client, one.client_id.hex),
+        query.cursor,
+        query.limit,
+    )
+
+
+@blueprint.route(CLIENT)
+@needs(Action.CLIENT_READ)
+@blueprint.response_schema(CoveredClientResponseSchema())
+def get_covered_client(cover_id: UUID, client_id: UUID) -> CoveredClientView:
+    """Get what to know about one client of a cover whom you see now."""
+    return queries.get_covered_client(current_actor(), cover_id, client_id)
+
+
+@blueprint.route(CLIENT, "PATCH")
+@needs(Action.COVER)
+@blueprint.response_schema(CoveredClientResponseSchema())
+@blueprint.request_schema(LineSchema())
+@blueprint.requires_if_match
+def write_line(cover_id: UUID, client_id: UUID, body: NewLine, version: int) -> CoveredClientView:
+    """Write what whoever covers should know about a client; an empty line removes it."""
+    actor = current_actor()
+    with transaction():
+        covered = queries.lock_covered_client(actor, cover_id, client_id)
+        operations.write_line(actor, covered, body.line, version)
+    return queries.get_covered_client(actor, cover_id, client_id)

@@ -26,11 +26,15 @@ from caseapp.domain.staffing.transfer_schemas import (
     TransferResponseSchema,
     TransferSchema,
 )
+from caseapp.http.briefs import make_brief_pdf
+from caseapp.http.downloads import pdf_response
 from caseapp.http.guard import current_actor, needs
 from caseapp.http.idempotency import run_api_once
 
 if TYPE_CHECKING:
     from uuid import UUID
+
+    from flask import Response
 
     from caseapp.core.pagination import Page
 
@@ -139,3 +143,12 @@ def get_brief(accepted_id: UUID) -> dict[str, Any]:
         ).state,
         "consent_withdrawn_on": context.client.consent_withdrawn_on,
     }
+
+
+@blueprint.route("/transfers/<uuid:accepted_id>/brief/file")
+@needs(Action.CASE_EXPORT)
+@blueprint.file_response("application/pdf")
+def get_brief_file(accepted_id: UUID) -> Response:
+    """Get the brief of a case that you accepted as a PDF, which names the case by its number."""
+    actor = current_actor()
+    return pdf_response(make_brief_pdf(actor, find_brief(actor, accepted_id)), "brief.pdf")

@@ -9,7 +9,9 @@ from caseapp.cli.audit import audit
 from caseapp.cli.check import check
 from caseapp.cli.conflicts import conflicts
 from caseapp.cli.context import CommandContext, Commands
+from caseapp.cli.cover import cover
 from caseapp.cli.database import database
+from caseapp.cli.denials import denied_access
 from caseapp.cli.emergency import emergency_access
 from caseapp.cli.erasure import erasure
 from caseapp.cli.handouts import handouts
@@ -51,8 +53,10 @@ for command in (
     handouts,
     conflicts,
     access,
+    denied_access,
     emergency_access,
     transfer,
+    cover,
     intake,
     portal,
     report,

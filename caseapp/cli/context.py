@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -69,6 +70,24 @@ class CommandContext:
             actor = get_operator(email) if email else operator()
             with reads_recorded(actor):
                 yield actor
+
+    @contextmanager
+    def open_named(self) -> Iterator[Actor]:
+        """Do the same as `open_as` for a command that keeps who did it as an account.
+
+        Raises UsageError without a name.
+        """
+        if not (self.operator_email or self.environ.get(OPERATOR_VARIABLE, "").strip()):
+            raise click.UsageError("Say who you are: --as EMAIL, before the name of the command.")
+        with self.open_as() as actor:
+            yield actor
+
+
+def read_text(label: str) -> str:
+    """Read a text from standard input, since arguments show in lists of processes; at a terminal ask for it."""
+    if sys.stdin.isatty():
+        return str(click.prompt(label, default="", show_default=False))
+    return sys.stdin.read().strip()
 
 
 class Commands(click.Group):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from caseapp.core.errors import Invalid
-from caseapp.core.pagination import LARGEST_PAGE
+from caseapp.core.pagination import LARGEST_PAGE, read_all
 from caseapp.core.transaction import transaction
 from caseapp.domain.intakes import operations
 from caseapp.domain.intakes.queries import (
@@ -65,11 +65,7 @@ def _describe(found: IntakeRecord) -> str:
 def list_command(context: CommandContext) -> None:
     """List the intakes that you sent to a supervisor or, as a supervisor, can decide about; without clients’ names."""
     with context.open_as() as actor:
-        page = list_intakes(actor, None, LARGEST_PAGE)
-        listed = page.items
-        while page.next:
-            page = list_intakes(actor, page.next, LARGEST_PAGE)
-            listed += page.items
+        listed = read_all(lambda cursor: list_intakes(actor, cursor, LARGEST_PAGE))
     for found in listed:
         click.echo(_describe(found))
 

@@ -5,7 +5,7 @@ Each needs to know who acts (`--as`): the log names them, and the same rules app
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
@@ -16,9 +16,11 @@ from caseapp.domain.clients.codes import TRANSFER_REASONS
 from caseapp.domain.staffing import transfer_operations as operations
 from caseapp.domain.staffing.cover_queries import lock_caseload
 from caseapp.domain.staffing.operations import hand_over
+from caseapp.domain.staffing.transfer_briefs import get_brief
 from caseapp.domain.staffing.transfer_queries import list_transfers, lock_transfer
 from caseapp.domain.staffing.transfer_schemas import NewTransfer
 from caseapp.domain.users.queries import get_user_by_email
+from caseapp.http.briefs import make_brief_pdf
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
     from caseapp.cli.context import CommandContext
     from caseapp.core.actor import Actor
+    from caseapp.domain.staffing.cover_queries import LockedCaseload
     from caseapp.domain.staffing.transfer_queries import LockedTransfer
 
 
@@ -50,12 +53,33 @@ def list_command(context: CommandContext) -> None:
         )
 
 
+case_option = click.option(
+    "--case", "numbers", metavar="NUMBER", multiple=True, help="Repeat it for several."
+)
+all_option = click.option("--all", "is_all", is_flag=True, help="All cases of the coach.")
+
+
+def choose_clients(
+    caseload: LockedCaseload, numbers: tuple[str, ...], *, is_all: bool
+) -> tuple[UUID, ...]:
+    """Return the clients of some cases of a coach; none for `is_all`, which says it by itself.
+
+    Raises UsageError unless either is given, and Invalid for a number that is none of this coach's cases.
+    """
+    if bool(numbers) == is_all:
+        raise click.UsageError("Give either --case, once for each case, or --all.")
+    by_number = {one.number: one.client_id for one in caseload.clients}
+    if unknown := {number.upper() for number in numbers} - by_number.keys():
+        raise Invalid({"case": [f"Not a case of this coach: {', '.join(sorted(unknown))}."]})
+    return tuple(by_number[number.upper()] for number in numbers)
+
+
 @transfer.command()
 @click.argument("coach", metavar="COACH")
 @click.argument("colleague", metavar="COLLEAGUE")
 @click.option("--reason", required=True, type=click.Choice([*TRANSFER_REASONS]))
-@click.option("--case", "numbers", metavar="NUMBER", multiple=True, help="Repeat it for several.")
-@click.option("--all", "is_all", is_flag=True, help="Offer all cases of the coach.")
+@case_option
+@all_option
 @click.pass_obj
 def offer(
     context: CommandContext,
@@ -70,14 +94,9 @@ def offer(
 
     COACH and COLLEAGUE are email addresses.
     """
-    if bool(numbers) == is_all:
-        raise click.UsageError("Give either --case, once for each case, or --all.")
     with context.open_as() as actor, transaction():
         caseload = lock_caseload(actor, get_user_by_email(coach).id)
-        by_number = {one.number: one.client_id for one in caseload.clients}
-        if unknown := {number.upper() for number in numbers} - by_number.keys():
-            raise Invalid({"case": [f"Not a case of this coach: {', '.join(sorted(unknown))}."]})
-        chosen = tuple(by_number[number.upper()] for number in numbers)
+        chosen = choose_clients(caseload, numbers, is_all=is_all)
         wanted = NewTransfer(get_user_by_email(colleague).id, reason, chosen, all=is_all)
         operations.offer_cases(actor, caseload, wanted)
     click.echo(f"{colleague} has seven days to accept or decline.")
@@ -95,6 +114,17 @@ def hand_over_command(context: CommandContext, number: str, leaver: str, heir: s
         people = [get_user_by_email(email).id for email in (leaver, heir)]
         hand_over(actor, found.locked_client, *people)
     click.echo(f"{heir} is responsible for {number.upper()} now.")
+
+
+@transfer.command()
+@click.argument("transfer_id", metavar="ID", type=click.UUID)
+@click.option("-o", "--output", type=click.File("wb"), required=True, help="File to write.")
+@click.pass_obj
+def brief(context: CommandContext, transfer_id: UUID, output: BinaryIO) -> None:
+    """Write the brief of a case that you accepted as a PDF, which names the case by its number."""
+    with context.open_as() as actor:
+        content = make_brief_pdf(actor, get_brief(actor, transfer_id))
+    output.write(content)
 
 
 def _add(name: str, decide: Callable[[Actor, LockedTransfer], None], about: str, done: str) -> None:

@@ -38,6 +38,16 @@ class Page(Generic[T]):
         return Page([convert(item) for item in self.items], self.next)
 
 
+def read_all(read_page: Callable[[str | None], Page[T]]) -> list[T]:
+    """Read all pages of a list, for a command, which prints it as a whole; `read_page` reads the one after a cursor."""
+    page = read_page(None)
+    found = [*page.items]
+    while page.next:
+        page = read_page(page.next)
+        found += page.items
+    return found
+
+
 def page_newest_first(
     query: sa.Select[*Columns],
     moment: Any,  # noqa: ANN401 - a column of any kind of row

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from caseapp.api.blueprint import PAGE_SIZE
@@ -129,6 +131,15 @@ def merge_duplicates(coach, supervisor, client_id, name):
         assert merged.status_code == 200, merged.get_json()
 
 
+def cover_tomorrow(coach, body):
+    """Arrange a cover that begins tomorrow, and return its id."""
+    day = (today() + timedelta(days=1)).isoformat()
+    body |= {"starts_on": day, "ends_on": day}
+    answer = coach.post(f"/coaches/{coach.actor.id}/covers", body)
+    assert answer.status_code == 201
+    return answer.get_json()["id"]
+
+
 @pytest.fixture
 def records(app, staff):
     """Create at least two records for every list."""
@@ -192,6 +203,7 @@ def records(app, staff):
         assert coach.post(f"/coaches/{coach.actor.id}/transfers", offered).status_code == 201
         builders.read_in_emergency(coach.actor, builders.case(staff["coach2"].actor).number)
     return {
+        "cover_id": cover_tomorrow(coach, body | {"clients": clients[:2]}),
         "client_id": made.client_id,
         "case_id": made.case_id,
         "note_id": builders.revised_draft(coach.actor, made.case_id),
@@ -213,6 +225,7 @@ def ids(page):
                 "item",
                 "circumstance",
                 "kind",
+                "client_id",
             )
             if name in item
         )

@@ -8,12 +8,15 @@ import subprocess
 import sys
 
 import pytest
+import sqlalchemy as sa
 from click.testing import CliRunner
 
 from caseapp.cli.commands import caseapp
 from caseapp.cli.context import CommandContext
 from caseapp.core.database import db
 from caseapp.core.settings import ROOT
+from caseapp.domain.audit.models import AuditEvent
+from tests.support import staff
 
 LONGEST_SECONDS = 600
 """Seconds after which a command that even a busy machine should have run is given up."""
@@ -32,6 +35,34 @@ def run_command(app, data_dir):
         return CliRunner().invoke(caseapp, [*arguments], input=input_text, obj=context)
 
     return run
+
+
+@pytest.fixture
+def run_as(run_command):
+    """Return a function that runs a command as somebody, who must get the exit code."""
+
+    def run(person, *arguments, code=0, **options):
+        answer = run_command("--as", staff.email_of(person), *arguments, **options)
+        assert answer.exit_code == code, answer.output
+        return answer.output
+
+    return run
+
+
+@pytest.fixture
+def acts(app):
+    """Return a function that lists who did what on the command line, in order."""
+
+    def list_acts():
+        db.session.rollback()
+        rows = db.session.execute(
+            sa.select(AuditEvent.actor_id, AuditEvent.action)
+            .where(AuditEvent.via == "cli", AuditEvent.outcome == "done")
+            .order_by(AuditEvent.id)
+        )
+        return [(row.actor_id, row.action) for row in rows]
+
+    return list_acts
 
 
 class Installation:

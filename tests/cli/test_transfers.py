@@ -8,38 +8,15 @@ import pytest
 import sqlalchemy as sa
 
 from caseapp.cli import intakes
+from caseapp.core import pdf
 from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.transaction import transaction
-from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.auth.models import PortalAccess
 from caseapp.domain.clients.models import CareTeamMember
 from caseapp.domain.clients.visibility import in_role
 from tests.support import builders, staff
 from tests.support.intakes import BODY
-
-
-@pytest.fixture
-def run_as(run_command):
-    """Return a function that runs a command as somebody, who must get the exit code."""
-
-    def run(person, *arguments, code=0, **options):
-        answer = run_command("--as", staff.email_of(person), *arguments, **options)
-        assert answer.exit_code == code, answer.output
-        return answer.output
-
-    return run
-
-
-def acts():
-    """List who did what on the command line, in order."""
-    db.session.rollback()
-    rows = db.session.execute(
-        sa.select(AuditEvent.actor_id, AuditEvent.action)
-        .where(AuditEvent.via == "cli", AuditEvent.outcome == "done")
-        .order_by(AuditEvent.id)
-    )
-    return [(row.actor_id, row.action) for row in rows]
 
 
 def coaches_of(client_id):
@@ -51,7 +28,8 @@ def coaches_of(client_id):
 
 
 @pytest.mark.slow
-def test_case_is_offered_decided_undone_and_handed_over(team, run_as):
+def test_case_is_offered_decided_undone_and_handed_over(team, run_as, acts, monkeypatch, tmp_path):
+    monkeypatch.setattr(pdf, "render", lambda *_given, **_more: b"%PDF-1.7")
     coach, colleague, supervisor = team["coach"], team["coach2"], team["supervisor"]
     made = builders.case(coach)
     offer = ("transfer", "offer", staff.email_of(coach), staff.email_of(colleague))
@@ -72,6 +50,10 @@ def test_case_is_offered_decided_undone_and_handed_over(team, run_as):
         assert "Okafor" not in waiting
         run_as(who, "transfer", decide, waiting.split()[0])
     assert coaches_of(made.client_id) == [colleague.id]
+    brief = ("transfer", "brief", waiting.split()[0], "-o", str(tmp_path / "brief.pdf"))
+    run_as(coach, *brief, code=1)
+    run_as(colleague, *brief)
+    assert (tmp_path / "brief.pdf").read_bytes() == b"%PDF-1.7"
     run_as(coach, "transfer", "undo", waiting.split()[0])
     assert coaches_of(made.client_id) == [coach.id]
     run_as(coach, *offer, "--reason", "schedule", "--all")
@@ -88,7 +70,7 @@ def test_case_is_offered_decided_undone_and_handed_over(team, run_as):
 
 
 @pytest.mark.slow
-def test_intake_is_put_to_a_supervisor_decided_and_opened(team, run_as):
+def test_intake_is_put_to_a_supervisor_decided_and_opened(team, run_as, acts):
     coach, supervisor = team["coach"], team["supervisor"]
     known = builders.case(team["coach2"], "Aino Wuolijoki")
     assert "client.name" in run_as(
@@ -122,7 +104,7 @@ def test_intakes_are_listed_to_the_last(team, run_as, monkeypatch):
 
 
 @pytest.mark.slow
-def test_codes_are_makers_two_people(team, run_as):
+def test_codes_are_makers_two_people(team, run_as, acts):
     coach, supervisor = team["coach"], team["supervisor"]
     made = builders.case(coach)
     codes = ("portal", "codes", made.number)

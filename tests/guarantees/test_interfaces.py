@@ -39,14 +39,6 @@ LACKS = {
     "clients.operations.create_client": ("cli", RECORD),
     "clients.operations.update_client": ("cli", RECORD),
     "staffing.access.explain_access": ("web api", AT_SERVER),
-    "staffing.cover_operations.arrange_cover": ("cli", RECORD),
-    "staffing.cover_operations.end_cover": ("cli", RECORD),
-    "staffing.cover_operations.write_line": ("api cli", RECORD),
-    "staffing.denial_operations.deny_access": ("cli", RECORD),
-    "staffing.denial_operations.end_denial": ("cli", RECORD),
-    "staffing.emergency_operations.end_emergency_access": ("cli", RECORD),
-    "staffing.emergency_operations.open_emergency_access": ("cli", RECORD),
-    "staffing.emergency_operations.review_emergency_access": ("cli", RECORD),
 }
 """Which interfaces an operation lacks, and why. What clients do in the portal is theirs alone."""
 

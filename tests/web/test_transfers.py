@@ -25,6 +25,7 @@ from caseapp.domain.staffing.transfer_operations import (
 from caseapp.domain.staffing.transfer_queries import list_transfers, lock_transfer
 from caseapp.domain.staffing.transfer_rules import BRIEF_FOR
 from caseapp.domain.staffing.transfer_schemas import NewTransfer
+from tests.api.api_client import program
 from tests.support import builders
 from tests.support.pdf_checks import extract_text
 from tests.support.staff_pages import StaffBrowser
@@ -113,6 +114,9 @@ def test_new_coach_alone_reads_the_brief_of_the_case_for_some_days(app, team):
     page = theirs.text(path)
     answer = theirs.send(path, f"{path}/file")
     assert answer.headers["Content-Disposition"] == 'attachment; filename="brief.pdf"'
+    file = program(app, colleague).get(f"{path}/file")
+    assert (file.status_code, file.data[:5]) == (200, b"%PDF-")
+    assert program(app, coach).get(f"{path}/file").status_code == 404
     printed = extract_text(answer.data)
     for text in (
         "The client withdrew consent on",

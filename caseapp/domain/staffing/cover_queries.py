@@ -345,6 +345,17 @@ def get_cover(actor: Actor, cover_id: UUID) -> CoverView:
     return CoverView(_summary(found), tuple(clients), may_change=bool(found.may_change))
 
 
+def get_covered_client(actor: Actor, cover_id: UUID, client_id: UUID) -> CoveredClientView:
+    """Load what to know about one client of a cover.
+
+    Raises NotFound, also for a client whom the actor doesn't see now.
+    """
+    for one in get_cover(actor, cover_id).clients:
+        if one.client_id == client_id:
+            return one
+    raise NotFound
+
+
 def _of_client(value: sa.ColumnElement[Any], client_id: Any) -> sa.Select[Any]:  # noqa: ANN401 - a column
     return sa.select(value).where(client_id == Client.id).correlate(Client)
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from marshmallow import Schema, ValidationError, fields, post_load, validate
 
+from caseapp.domain.followups.schemas import FollowUpResponseSchema
+
 if TYPE_CHECKING:
     from datetime import date, datetime
     from uuid import UUID
@@ -173,3 +175,21 @@ class CoverResponseSchema(Schema):
     ends_at = fields.AwareDateTime(required=True)
     clients = fields.Integer(required=True)
     state = fields.String(required=True)
+
+
+class CoveredClientResponseSchema(Schema):
+    """What somebody has to know who covers a client, or comes back to one; counts are of what was done meanwhile."""
+
+    client_id = fields.UUID(required=True)
+    client = fields.String(required=True)
+    number = fields.String(required=True)
+    holds = fields.List(fields.String(), required=True)
+    flags = fields.Integer(required=True)
+    last_session = fields.AwareDateTime(required=True, allow_none=True)
+    due = fields.List(fields.Nested(FollowUpResponseSchema), required=True)
+    is_current = fields.Boolean(required=True)
+    line = fields.String(required=True)
+    notes = fields.Integer(required=True)
+    tasks_done = fields.Integer(required=True)
+    safety_records = fields.Integer(required=True)
+    version = fields.Integer(required=True)
