@@ -32,6 +32,7 @@ from caseapp.api import (
     me,
     notes,
     people,
+    practice,
     programs,
     safety_plans,
     screenings,
@@ -72,6 +73,7 @@ RESOURCES = (
     bulk_assignments,
     exports,
     people,
+    practice,
     audit,
 )
 

@@ -18,6 +18,7 @@ from caseapp.cli.handouts import handouts
 from caseapp.cli.intakes import intake
 from caseapp.cli.keys import keys
 from caseapp.cli.portal import portal
+from caseapp.cli.practice import practice
 from caseapp.cli.programs import program
 from caseapp.cli.report import report
 from caseapp.cli.serve import serve
@@ -46,6 +47,7 @@ for command in (
     worker,
     init,
     demo,
+    practice,
     check,
     user,
     token,

@@ -319,11 +319,12 @@ AREAS: dict[str, tuple[str, ...]] = {
     "handouts": ("handout",),
     "reports": ("report",),
     "audit": ("audit",),
+    "practice": ("practice",),
     "staff": ("user", "denial"),
 }
 """The areas of a token's scopes, and what the codes of their actions begin with.
 
-Settings, programs and tokens are in none. What opens the portal as a client, opens records that somebody doesn't see
+Programs and tokens are in none. What opens the portal as a client, opens records that somebody doesn't see
 otherwise, or erases them is in areas of its own: a program that writes records needs none of these.
 """
 

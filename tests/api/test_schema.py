@@ -35,7 +35,7 @@ CHECKS = [
     response_headers_conformance,
     response_schema_conformance,
 ]
-ADMINS = {"exports", "audit", "people"}
+ADMINS = {"exports", "audit", "people", "practice"}
 EXAMPLES = {GenerationMode.POSITIVE: times(9), GenerationMode.NEGATIVE: times(4)}
 
 

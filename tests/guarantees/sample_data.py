@@ -456,6 +456,7 @@ BODIES: dict[str, dict[str, object]] = {
         "ends_on": "2026-05-14",
         "all": True,
     },
+    f"PATCH {API}/practice": {"tagline": "Coaching"},
     f"PATCH {API}/covers/<uuid:cover_id>/clients/<uuid:client_id>": {"line": "Ring at noon."},
     f"POST {API}/coaches/<uuid:coach_id>/transfers": {
         "to_id": str(NOBODYS),

@@ -13,19 +13,22 @@ from caseapp.core.settings import ROOT
 PACKAGES = ("auth", "clients", "intakes", "staffing")
 INTERFACES = ("web", "api", "cli")
 IN_BROWSER = "a second factor, a passkey and an account at the provider are shown in a browser"
+UNLINKED = "it lets a password in where the practice may require the provider, which then is out of reach"
+SET_BY_OTHERS = "an admin makes a code instead, and so never knows anybody's password"
+REVOKED_BY_OTHERS = "its owner revokes it; an admin ends all tokens of whoever is disabled or gets another role"
+EXPLAINED = "it names who must not see a client, which nothing shows to somebody who may be that person"
 OWN = "the command line ends anybody's sessions, tokens and links, and sets anybody's language"
-AT_SERVER = "for whoever runs the server, when nothing else helps"
-RECORD = "what is entered or read there is a client's record, which has pages and an API"
-WITHOUT_SCOPE = "programs are in no scope of a token"
+RECORD = "the command line changes no detail of a client's record; somebody new is entered by `intake open`"
+WITHOUT_SCOPE = "a token that could make programs could outlive itself"
 LACKS = {
     "auth.identities.link_identity": ("api cli", IN_BROWSER),
     "auth.identities.unlink_identity": ("cli", OWN),
-    "auth.identities.unlink_identity_of": ("web api", AT_SERVER),
+    "auth.identities.unlink_identity_of": ("web api", UNLINKED),
     "auth.operations.add_user": ("web api", "the first admin and scripts; others are invited"),
     "auth.operations.end_own_session": ("cli", OWN),
-    "auth.operations.reset_password": ("web api", AT_SERVER),
+    "auth.operations.reset_password": ("web api", SET_BY_OTHERS),
     "auth.operations.revoke_own_token": ("cli", OWN),
-    "auth.operations.revoke_token": ("web api", AT_SERVER),
+    "auth.operations.revoke_token": ("web api", REVOKED_BY_OTHERS),
     "auth.operations.set_own_language": ("cli", OWN),
     "auth.passkeys.add_passkey": ("api cli", IN_BROWSER),
     "auth.passkeys.remove_passkey": ("api cli", IN_BROWSER),
@@ -38,7 +41,7 @@ LACKS = {
     "clients.operations.confirm_contact": ("cli", RECORD),
     "clients.operations.create_client": ("cli", RECORD),
     "clients.operations.update_client": ("cli", RECORD),
-    "staffing.access.explain_access": ("web api", AT_SERVER),
+    "staffing.access.explain_access": ("web api", EXPLAINED),
 }
 """Which interfaces an operation lacks, and why. What clients do in the portal is theirs alone."""
 

@@ -73,6 +73,7 @@ UNASKED = {
         "/clients/<uuid:client_id>/portal-card",
         "/clients/<uuid:client_id>/portal-codes",
     },
+    "practice:write": {"/practice"},
     "reports:write": {"/exports"},
     "staff:write": {
         "/denied-access",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from dataclasses import fields as dataclass_fields
 from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import available_timezones
@@ -50,8 +51,18 @@ class PracticeChange:
     tells_new_coach: bool = False
 
 
-class PracticeSchema(Schema):
-    """The settings of the practice."""
+def as_change(practice: Practice) -> PracticeChange:
+    """Return the settings as they are, to change some of them."""
+    return PracticeChange(
+        **{one.name: getattr(practice, one.name) for one in dataclass_fields(PracticeChange)}
+    )
+
+
+class ForProgramsSchema(Schema):
+    """The settings of the practice that a program may change.
+
+    The others decide who gets in, which help lines show and where Leave now leads: no token changes these.
+    """
 
     name = RequiredPrintedText(lazy_gettext("Enter the practice’s name"), max_length(Practice.name))
     tagline = PrintedString(
@@ -60,6 +71,15 @@ class PracticeSchema(Schema):
     contact = PrintedString(
         load_default="", validate=validate.Length(max=max_length(Practice.contact))
     )
+    language = fields.String(load_default=SOURCE_LANGUAGE, validate=validate.OneOf(LANGUAGES))
+    paper = fields.String(load_default="A4", validate=validate.OneOf(PAPER_SIZES))
+    paper_code = fields.Boolean(load_default=False)
+    tells_new_coach = fields.Boolean(load_default=False)
+
+
+class PracticeSchema(ForProgramsSchema):
+    """The settings of the practice."""
+
     country = fields.String(required=True)
     region = fields.String(
         load_default=None,
@@ -67,9 +87,6 @@ class PracticeSchema(Schema):
         validate=validate.Length(max=max_length(Practice.region)),
     )
     zone = fields.String(required=True)
-    language = fields.String(load_default=SOURCE_LANGUAGE, validate=validate.OneOf(LANGUAGES))
-    paper = fields.String(load_default="A4", validate=validate.OneOf(PAPER_SIZES))
-    paper_code = fields.Boolean(load_default=False)
     exit_url = fields.String(
         required=True, validate=validate.Length(1, max_length(Practice.exit_url))
     )
@@ -78,7 +95,6 @@ class PracticeSchema(Schema):
     )
     requires_single_sign_on = fields.Boolean(load_default=False)
     signs_out_at_provider = fields.Boolean(load_default=False)
-    tells_new_coach = fields.Boolean(load_default=False)
 
     @validates("country")
     def _known_country(self, value: str, **_: object) -> None:
@@ -108,6 +124,26 @@ class PracticeSchema(Schema):
     def make(self, data: dict[str, Any], **_: object) -> PracticeChange:
         """Build the value."""
         return PracticeChange(**data)
+
+
+class PracticeResponseSchema(Schema):
+    """The settings of the practice."""
+
+    name = fields.String(required=True)
+    tagline = fields.String(required=True)
+    contact = fields.String(required=True)
+    country = fields.String(required=True)
+    region = fields.String(required=True, allow_none=True)
+    zone = fields.String(required=True)
+    language = fields.String(required=True)
+    paper = fields.String(required=True)
+    paper_code = fields.Boolean(required=True)
+    exit_url = fields.String(required=True)
+    second_factor_roles = fields.List(fields.String(), required=True)
+    requires_single_sign_on = fields.Boolean(required=True)
+    signs_out_at_provider = fields.Boolean(required=True)
+    tells_new_coach = fields.Boolean(required=True)
+    version = fields.Integer(required=True)
 
 
 class LogoSchema(Schema):
