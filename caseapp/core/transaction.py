@@ -7,6 +7,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.orm.exc import StaleDataError
 
@@ -17,13 +18,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from uuid import UUID
 
-    import sqlalchemy as sa
     from sqlalchemy.engine import Connection
     from sqlalchemy.orm import Session
 
     WriteRows = Callable[[Connection, Sequence[dict[str, Any]]], object]
 
 T = TypeVar("T")
+BEGUN = "begun"
+"""SQLite's savepoint at the beginning of a transaction."""
+LONGEST_WAIT_SECONDS = 5
 # Options that make SQLite take the write lock at once, and PostgreSQL begin a transaction.
 WRITES: dict[str, dict[str, Any]] = {
     "sqlite": {"writes": True},
@@ -35,12 +38,13 @@ WRITES: dict[str, dict[str, Any]] = {
 class _Transaction:
     """What an open transaction collects.
 
-    These are rows to write at its end, functions to run after it, and the ids of the clients it has locked.
+    These are rows to write at its end, functions to run after it, what is written if it is refused, and the ids of the
+    clients it has locked.
     """
 
     last: dict[WriteRows, list[dict[str, Any]]] = field(default_factory=dict)
     callbacks: list[Callable[[], None]] = field(default_factory=list)
-    rollback_callbacks: list[Callable[[], None]] = field(default_factory=list)
+    if_refused: list[Callable[[Connection], None]] = field(default_factory=list)
     locked: set[UUID] = field(default_factory=set)
 
 
@@ -53,19 +57,21 @@ def transaction() -> Iterator[Session]:
     """Run one change completely or not at all.
 
     Expires what was read before, takes the write lock at once, commits at the end and then runs the functions that
-    `after_commit` collected, or after an error those of `after_rollback`. Raises RuntimeError inside another
-    transaction, and Stale when a row has a newer version than the one the change started from.
+    `after_commit` collected. After an error nothing of it stays but what `write_if_refused` was given. Raises
+    RuntimeError inside another transaction, and Stale when a row has a newer version than the one the change started
+    from.
     """
     if _open.get() is not None:
         raise RuntimeError("A transaction is already open.")
     opened = _Transaction()
     token = _open.set(opened)
     session = db.session()
-    left = opened.rollback_callbacks
+    left: list[Callable[[], None]] = []
     try:
         session.expire_all()
         drop_kept(session)
-        writing_connection.set(_begin_writing(session))
+        connection = _begin_writing(session)
+        writing_connection.set(connection)
         yield session
         if opened.last:
             # Whatever waits for another transaction comes before; so writers of the same rows wait for nothing else.
@@ -78,7 +84,11 @@ def transaction() -> Iterator[Session]:
         session.rollback()
         raise Stale from error
     except BaseException:
-        session.rollback()
+        try:
+            if opened.if_refused:
+                _write_if_refused(connection, opened.if_refused)
+        finally:
+            session.rollback()
         raise
     finally:
         drop_kept(session)
@@ -101,9 +111,34 @@ def _begin_writing(session: Session) -> Connection:
         connection = session.connection()
         connection.exec_driver_sql("COMMIT")
         connection.exec_driver_sql("BEGIN IMMEDIATE")
-        return connection
-    session.commit()
-    return session.connection(execution_options=WRITES[dialect])
+    else:
+        session.commit()
+        connection = session.connection(execution_options=WRITES[dialect])
+    if dialect == "sqlite":
+        # The driver itself: it is part of beginning, and costs some microseconds.
+        connection.connection.driver_connection.execute(f"SAVEPOINT {BEGUN}")  # type: ignore[union-attr]
+    return connection
+
+
+def _write_if_refused(
+    connection: Connection, writes: Sequence[Callable[[Connection], None]]
+) -> None:
+    """Write what stays of a transaction that is refused, while it still holds its locks.
+
+    SQLite keeps its one write lock when a transaction goes back to its beginning. PostgreSQL would give back the locks
+    of rows, so there another connection writes, outside the pool, in which every connection may wait for these locks.
+    """
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql(f"ROLLBACK TO {BEGUN}")
+        for write in writes:
+            write(connection)
+        connection.exec_driver_sql("COMMIT")
+        return
+    engine = sa.create_engine(db.engine.url, poolclass=sa.NullPool)
+    with engine.begin() as other:
+        other.exec_driver_sql(f"SET LOCAL lock_timeout = '{LONGEST_WAIT_SECONDS}s'")
+        for write in writes:
+            write(other)
 
 
 @contextmanager
@@ -151,12 +186,17 @@ def after_commit(call: Callable[[], None]) -> None:
     opened.callbacks.append(call)
 
 
-def after_rollback(call: Callable[[], None]) -> None:
-    """Run `call` after the open transaction has been rolled back; a commit drops it."""
+def write_if_refused(write: Callable[[Connection], None]) -> None:
+    """Have `write` write something that stays when the open transaction is refused now; a commit drops it.
+
+    It is written, and committed, before the transaction gives back its locks: whoever waits for one of these finds what
+    was counted under it. `write` sees nothing that the transaction changed, and must not need a row that it has locked
+    for update. Call it right before the refusal. Raises RuntimeError outside `transaction()`.
+    """
     opened = _open.get()
     if opened is None:
-        raise RuntimeError("after_rollback needs an open transaction.")
-    opened.rollback_callbacks.append(call)
+        raise RuntimeError("write_if_refused needs an open transaction.")
+    opened.if_refused.append(write)
 
 
 @contextmanager

@@ -5,16 +5,17 @@ import sqlite3
 import pytest
 import sqlalchemy as sa
 
+from caseapp.core.clock import now
 from caseapp.core.database import SQLITE_PRAGMAS, configure_engine, db
 from caseapp.core.errors import Stale
 from caseapp.core.transaction import (
     after_commit,
-    after_rollback,
     separate_transaction,
     transaction,
+    write_if_refused,
 )
-from caseapp.domain.practice.models import Practice
-from caseapp.domain.practice.queries import get_practice
+from caseapp.domain.practice.models import Practice, PracticeLogo
+from caseapp.domain.practice.queries import get_logo, get_practice
 
 pytestmark = pytest.mark.both(every_set=True)
 
@@ -100,22 +101,32 @@ def test_rollback_drops_after_commit_callbacks(app):
         after_commit(print)
 
 
-def test_rollback_runs_its_callbacks_which_may_write(app):
-    def write():
-        with separate_transaction() as connection:
-            connection.execute(sa.update(Practice).values(name="Counted"))
+def test_refusal_leaves_only_what_was_to_be_written_then(app):
+    def write(connection):
+        connection.execute(sa.update(Practice).values(name="Counted"))
 
-    with pytest.raises(LookupError), transaction():
-        after_rollback(write)
-        get_practice().name = "Half"
+    def fail(connection):
+        write(connection)
+        raise ZeroDivisionError
+
+    with pytest.raises(LookupError), transaction() as session:
+        session.execute(
+            sa.insert(PracticeLogo).values(id=1, picture=b"", alternative="", updated_at=now())
+        )
+        write_if_refused(write)
         raise LookupError
-    assert name() == "Counted"
+    assert (name(), get_logo()) == ("Counted", None)
     with transaction():
-        after_rollback(write)
+        write_if_refused(write)
         get_practice().name = "Whole"
     assert name() == "Whole"
+    # What can't be counted isn't told either.
+    with pytest.raises(ZeroDivisionError), transaction():
+        write_if_refused(fail)
+        raise LookupError
+    assert name() == "Whole"
     with pytest.raises(RuntimeError):
-        after_rollback(write)
+        write_if_refused(write)
 
 
 def test_separate_transaction_is_atomic(app):

@@ -13,10 +13,16 @@ from caseapp.core.settings import ROOT
 PACKAGES = ("auth", "clients", "intakes", "staffing")
 INTERFACES = ("web", "api", "cli")
 IN_BROWSER = "a second factor, a passkey and an account at the provider are shown in a browser"
-UNLINKED = "it lets a password in where the practice may require the provider, which then is out of reach"
+UNLINKED = (
+    "it lets a password in where the practice may require the provider, which then is out of reach"
+)
 SET_BY_OTHERS = "an admin makes a code instead, and so never knows anybody's password"
-REVOKED_BY_OTHERS = "its owner revokes it; an admin ends all tokens of whoever is disabled or gets another role"
-EXPLAINED = "it names who must not see a client, which nothing shows to somebody who may be that person"
+REVOKED_BY_OTHERS = (
+    "its owner revokes it; an admin ends all tokens of whoever is disabled or gets another role"
+)
+EXPLAINED = (
+    "it names who must not see a client, which nothing shows to somebody who may be that person"
+)
 OWN = "the command line ends anybody's sessions, tokens and links, and sets anybody's language"
 RECORD = "the command line changes no detail of a client's record; somebody new is entered by `intake open`"
 WITHOUT_SCOPE = "a token that could make programs could outlive itself"

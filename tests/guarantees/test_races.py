@@ -7,6 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,8 +17,10 @@ import caseapp
 from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.errors import DomainError, RuleBroken
+from caseapp.core.ids import new_id
 from caseapp.core.transaction import transaction
-from caseapp.domain.clients.models import Client
+from caseapp.domain.clients.codes import MOST_QUESTIONS
+from caseapp.domain.clients.models import Client, ConflictQuestion
 from caseapp.domain.clients.operations import create_client, update_client
 from caseapp.domain.clients.queries import lock_client
 from tests.guarantees.races import MORE, RACES
@@ -165,3 +168,50 @@ def test_client_who_is_being_renamed_by_somebody_else_is_a_possible_conflict(app
     race = Race(rename, lambda: create_client(team["coach2"], wanted, coach_id=team["coach2"].id))
     assert "possible_conflict" in run(app, race)
     assert count(Client) == 1
+
+
+@pytest.mark.both
+def test_tenth_question_about_a_conflict_is_counted_before_the_next_one_is_judged(app: Any) -> None:
+    """A burst of forms shows no more than the same forms one by one: what fits nobody is refused as well."""
+    team = staff.team()
+    coach = team["coach2"]
+    builders.client(team["coach"], "Ines Okafor")
+    mine = [builders.client(coach, name) for name in ("Ana Ruiz", "Eva Blum")]
+    with transaction() as session:
+        for _ in range(MOST_QUESTIONS - 1):
+            session.add(ConflictQuestion(id=new_id(), user_id=coach.id, asked_at=now()))
+    counted, begun = list[int](), Event()
+
+    def save(number: int, name: str) -> None:
+        client = lock_client(coach, mine[number])
+        update_client(coach, client, builders.details(name), client.record.version)
+
+    def save_second() -> None:
+        begun.set()
+        with app.app_context(), transaction():
+            save(1, "Nobody Here")
+
+    def look(_session: object) -> None:
+        # The first has just given its locks back.
+        with db.engine.connect() as connection:
+            rows = sa.select(sa.func.count()).select_from(ConflictQuestion)
+            counted.append(connection.scalar(rows) or 0)
+
+    sa.event.listen(db.session, "after_rollback", look)
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            with pytest.raises(RuleBroken) as first, transaction():
+                try:
+                    save(0, "Ines Okafor")
+                finally:
+                    second = pool.submit(save_second)
+                    assert begun.wait(PATIENCE)
+                    if db.engine.dialect.name == "postgresql":
+                        wait_for_lock()
+            with pytest.raises(RuleBroken) as later:
+                second.result(PATIENCE)
+    finally:
+        sa.event.remove(db.session, "after_rollback", look)
+    assert [one.code for one in first.value.reasons] == ["possible_conflict"]
+    assert [one.code for one in later.value.reasons] == ["too_many_conflicts"]
+    assert set(counted) == {MOST_QUESTIONS}

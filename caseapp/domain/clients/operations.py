@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -20,7 +21,7 @@ from caseapp.core.permissions import Action, Role
 from caseapp.core.reads import note_shown
 from caseapp.core.sessions import end_all_sessions
 from caseapp.core.templating import render_text
-from caseapp.core.transaction import after_rollback, locked_clients, separate_transaction
+from caseapp.core.transaction import locked_clients, write_if_refused
 from caseapp.core.vault import (
     DataKey,
     seal,
@@ -76,6 +77,8 @@ from caseapp.domain.users.queries import list_assignable_coaches
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from uuid import UUID
+
+    from sqlalchemy.engine import Connection
 
     from caseapp.domain.clients.matches import DecidedMatches, Identity
     from caseapp.domain.clients.queries import ClientRecord, LockedClient
@@ -147,9 +150,10 @@ def require_decision(
     looked at every match. A coach is told the names of their own
     clients and of nobody else; a supervisor sees all matching records, and `agreed` is their decision. Of a client whom
     a supervisor must not see they aren't told, and another supervisor decides later: nobody has yet. What a supervisor
-    has `allowed` needs no further decision. A coach who was told of too many possible conflicts isn't told of
-    others. Such details are saved one at a time, so that two people who enter the same person at the same moment
-    don't miss each other. Raises RuleBroken.
+    has `allowed` needs no further decision. A coach who was told of too many possible conflicts isn't told of others,
+    and no answer shows them whether anything matched: a refusal is counted before the next one is judged. Such details
+    are saved one at a time, so that two people who enter the same person at the same moment don't miss each other.
+    Raises RuleBroken.
     """
     identity = identify(details)
     may_decide = actor.may(Action.CONFLICT_READ)
@@ -181,7 +185,7 @@ def require_decision(
         own = list_own_matches(actor, found)
         reasons = list_match_blockers(own, has_foreign=len(own) < len(found), agreed=agreed)
     if any(reason.code == ASK_SUPERVISOR.code for reason in reasons):
-        after_rollback(lambda: _count_question(actor))
+        write_if_refused(partial(_count_question, actor))
     refuse_for(reasons)
     return _list_decisions(actor, found) | settled
 
@@ -246,21 +250,13 @@ def _forget_conflicts(client_id: UUID, identity: Identity) -> None:
     )
 
 
-def _count_question(actor: Actor) -> None:
-    """Count, after the refusal, that somebody is told of a possible conflict; forget what no longer counts.
-
-    Others that they sent at the same moment may have been counted since the refusal. Past the limit they are told that
-    instead, so that sending many at once shows no more names. Raises RuleBroken.
-    """
+def _count_question(actor: Actor, connection: Connection) -> None:
+    """Count that somebody is told of a possible conflict, and forget what no longer counts."""
     moment = now()
     past = ConflictQuestion.asked_at <= moment - timedelta(hours=QUESTION_HOURS)
-    with separate_transaction() as connection:
-        lock_practice_row()
-        refuse_for(list_question_blockers(count_questions(actor)))
-        connection.execute(sa.delete(ConflictQuestion).where(past))
-        connection.execute(
-            sa.insert(ConflictQuestion).values(id=new_id(), user_id=actor.id, asked_at=moment)
-        )
+    asked = {"id": new_id(), "user_id": actor.id, "asked_at": moment}
+    connection.execute(sa.delete(ConflictQuestion).where(past))
+    connection.execute(sa.insert(ConflictQuestion).values(asked))
 
 
 def _describe_conflicts(actor: Actor, found: dict[UUID, str]) -> list[Reason]:

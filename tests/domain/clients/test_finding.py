@@ -10,7 +10,7 @@ from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, NotFound, RuleBroken
 from caseapp.core.ids import new_id
-from caseapp.core.transaction import after_rollback, separate_transaction, transaction
+from caseapp.core.transaction import separate_transaction, transaction
 from caseapp.core.vault import seal
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.clients import matches
@@ -346,20 +346,6 @@ def test_weaker_match_that_is_left_by_a_removal_asks_nothing(team, ines):
     edit(team["supervisor"], other, partner_name=None)
     assert get_client_record(team["supervisor"], other).partner_name is None
     assert db.session.scalar(counted) == before
-
-
-def test_what_was_counted_since_the_refusal_takes_its_place(team, ines):
-    other = builders.client(team["coach2"], "Ana Ruiz")
-    with pytest.raises(RuleBroken) as refused, transaction():
-        # As if they had sent others at the same moment, each of which was compared before the first was counted.
-        after_rollback(lambda: count_many(team["coach2"]))
-        client = lock_client(team["coach2"], other)
-        details = builders.details("Ines Okafor")
-        update_client(team["coach2"], client, details, client.record.version)
-    assert [given.code for given in refused.value.reasons] == ["too_many_conflicts"]
-    db.session.rollback()
-    counted = sa.select(sa.func.count()).select_from(ConflictQuestion)
-    assert db.session.scalar(counted) == MOST_QUESTIONS
 
 
 @pytest.mark.slow
