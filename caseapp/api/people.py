@@ -151,7 +151,7 @@ def update_role(user_id: UUID, body: RoleChoice) -> dict[str, Any]:
 
 
 @blueprint.route("/people/<uuid:user_id>/cosignature", "POST", error_statuses=(409,))
-@needs(Action.USER_MANAGE)
+@needs(Action.COSIGNATURE_SET)
 @blueprint.response_schema(MemberResponseSchema())
 @blueprint.request_schema(CosignatureSchema())
 def update_cosignature(user_id: UUID, body: bool) -> dict[str, Any]:  # noqa: FBT001 - what the schema loads

@@ -71,6 +71,7 @@ class Action(StrEnum):
     NOTE_MOVE = "note.move"
     NOTE_COSIGN = "note.cosign"
     NOTE_RETURN = "note.return"
+    COSIGNATURE_SET = "cosignature.set"
     AMENDMENT_WRITE = "amendment.write"
     SCREENING_READ = "screening.read"
     SCREENING_RECORD = "screening.record"
@@ -148,6 +149,7 @@ CONFIRMED_ACTIONS = frozenset(
         Action.RECORD_EXPORT,
         Action.PRACTICE_EDIT,
         Action.USER_MANAGE,
+        Action.COSIGNATURE_SET,
         Action.DENIAL_MANAGE,
         Action.EMERGENCY_OPEN,
         Action.TOKEN_MAKE,
@@ -236,6 +238,7 @@ ACTIONS_BY_ROLE: dict[Role, frozenset[Action]] = {
             Action.CLIENT_MERGE,
             Action.NOTE_COSIGN,
             Action.NOTE_RETURN,
+            Action.COSIGNATURE_SET,
             Action.DENIAL_MANAGE,
             Action.CONSENT_TEXT_PUBLISH,
             Action.ERASURE_DECIDE,
@@ -264,6 +267,7 @@ ACTIONS_BY_ROLE: dict[Role, frozenset[Action]] = {
             Action.ERASURE_DECIDE,
             Action.ERASURE_REPEAT,
             Action.USER_MANAGE,
+            Action.COSIGNATURE_SET,
             Action.DENIAL_MANAGE,
             Action.ACCESS_EXPLAIN,
             Action.PROGRAM_MANAGE,
@@ -320,7 +324,7 @@ AREAS: dict[str, tuple[str, ...]] = {
     "reports": ("report",),
     "audit": ("audit",),
     "practice": ("practice",),
-    "staff": ("user", "denial"),
+    "staff": ("user", "denial", "cosignature"),
 }
 """The areas of a token's scopes, and what the codes of their actions begin with.
 

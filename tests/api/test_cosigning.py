@@ -8,8 +8,11 @@ from tests.support import builders
 def test_supervisor_lists_returns_and_cosigns_notes(staff, coach):
     admin, supervisor = staff["admin"], staff["supervisor"]
     person = f"/people/{coach.actor.id}"
-    answer = admin.post(f"{person}/cosignature", {"needs_cosignature": True})
-    assert answer.get_json()["needs_cosignature"]
+    wish = {"needs_cosignature": True}
+    foreign = staff["coach2"].actor.id
+    assert_hidden(supervisor, "POST", "/people/{}/cosignature", foreign, wish)
+    for who in (admin, supervisor):
+        assert who.post(f"{person}/cosignature", wish).get_json()["needs_cosignature"]
     note_id = builders.note(coach.actor, builders.case(coach.actor, "Ines Okafor").case_id)
     note = f"/notes/{note_id}"
     assert coach.get(note).get_json()["review"] == "waiting"

@@ -92,6 +92,7 @@ SUPERVISOR = COACH | {
     "flag.clear",
     "note.cosign",
     "note.return",
+    "cosignature.set",
     "handout.review",
     "handout.recall",
     "handout.write",
@@ -99,6 +100,7 @@ SUPERVISOR = COACH | {
     "handout.hide",
 }
 ADMIN = EVERY_MEMBER_OF_STAFF | {
+    "cosignature.set",
     "denial.manage",
     "consent_text.publish",
     "erasure.decide",

@@ -9,9 +9,18 @@ def test_supervisor_returns_a_note_and_cosigns_it_and_pages_show_both_signatures
     coach, supervisor, admin = (
         StaffBrowser(app, team[who]) for who in ("coach", "supervisor", "admin")
     )
-    person = f"/people/{team['coach'].id}"
+    person, choices = f"/people/{team['coach'].id}", "/notes/co-signatures"
     answer = admin.send(person, f"{person}/cosignature", needs_cosignature="yes")
     assert answer.status_code == 303
+    assert choices in supervisor.text("/notes/co-signing")
+    choice = f"{choices}/{team['coach'].id}"
+    for needed in ("no", "yes"):
+        assert supervisor.send(choices, choice, needs_cosignature=needed).status_code == 303
+        shown = " ".join(supervisor.text(choices).split())
+        assert f'<option value="{needed}" selected' in shown
+    assert f"{choices}/{team['coach2'].id}" not in supervisor.text(choices)
+    assert f"{choices}/{team['coach2'].id}" in admin.text(choices)
+    assert coach.get(choices).status_code == 403
     case = builders.case(team["coach"], "Ines Okafor")
     note_id = builders.note(team["coach"], case.case_id)
     page, note = f"/note/{note_id}/co-sign", f"/note/{note_id}"

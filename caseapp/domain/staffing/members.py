@@ -162,19 +162,19 @@ def change_role(
 
 
 def set_cosignature(actor: Actor, member: LockedMember, *, needed: bool) -> None:
-    """Set whether a supervisor co-signs each note that a coach signs from now on.
+    """Set whether a supervisor co-signs each note that a coach signs from now on, for an admin or their supervisor.
 
-    Raises RuleBroken for somebody who isn't a coach.
+    Raises NotFound for a supervisor of others, and RuleBroken for somebody who isn't a coach.
     """
-    require(actor, Action.USER_MANAGE)
-    check_cosignature(member, needed=needed)
+    require(actor, Action.COSIGNATURE_SET)
+    check_cosignature(actor, member, needed=needed)
     user = member.user
     if user.needs_cosignature == needed:
         return
     user.needs_cosignature = needed
     db.session.flush()
     details = {"needs_cosignature": needed}
-    record(actor, Action.USER_MANAGE, "user", user.id, details=details)
+    record(actor, Action.COSIGNATURE_SET, "user", user.id, details=details)
 
 
 def enable_member(actor: Actor, member: LockedMember) -> None:

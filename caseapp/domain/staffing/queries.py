@@ -37,6 +37,7 @@ from caseapp.domain.keys.queries import open_listed_client_key
 from caseapp.domain.screening.current import SAFETY_COLUMNS, join_safety, safety_from_row
 from caseapp.domain.staffing.rules import (
     WITHOUT_CASE,
+    decides_cosignature,
     list_heir_faults,
     list_leaving_blockers,
     list_numbers,
@@ -177,6 +178,14 @@ def list_team(actor: Actor) -> list[User]:
     require(actor, Action.HAND_OVER)
     team = sa.select(User).where(User.id.in_(select_visible_coaches(actor)))
     return [*db.session.scalars(team.order_by(User.name, User.id))]
+
+
+def list_signing_coaches(actor: Actor) -> list[User]:
+    """List the coaches with an account of whom the actor decides whether their notes need a co-signature, by name."""
+    require(actor, Action.COSIGNATURE_SET)
+    coaches = sa.select(User).where(User.role == Role.COACH, User.disabled_at.is_(None))
+    found = db.session.scalars(coaches.order_by(User.name, User.id))
+    return [user for user in found if decides_cosignature(actor, user.supervisor_id)]
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from caseapp.core.errors import Reason, refuse_for
-from caseapp.core.permissions import Role
+from caseapp.core.errors import NotFound, Reason, refuse_for
+from caseapp.core.permissions import Action, Role
 from caseapp.domain.alerts.rules import is_supervisor
 from caseapp.domain.clients.codes import EMERGENCY_HOURS, MOST_EMERGENCIES
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from uuid import UUID
 
+    from caseapp.core.actor import Actor
     from caseapp.domain.alerts.schemas import StaffMember
     from caseapp.domain.staffing.denials import LockedAccess
     from caseapp.domain.staffing.emergencies import LockedEmergency
@@ -118,11 +119,23 @@ def list_role_blockers(
     return []
 
 
-def check_cosignature(member: LockedMember, *, needed: bool) -> None:
-    """Check that the notes of a member of staff can need a co-signature, or none.
+def decides_cosignature(actor: Actor, supervisor_id: UUID | None) -> bool:
+    """Tell whether an actor decides if somebody's notes need a co-signature: an admin, or the person's own supervisor.
 
-    Raises RuleBroken.
+    Awaiting sign-off.
     """
+    return actor.may(Action.COSIGNATURE_SET) and (
+        actor.role == Role.ADMIN or supervisor_id == actor.id
+    )
+
+
+def check_cosignature(actor: Actor, member: LockedMember, *, needed: bool) -> None:
+    """Check that an actor decides whether a member of staff needs a co-signature, and that somebody can need one.
+
+    Raises NotFound for a supervisor of others, and RuleBroken for anybody but a coach.
+    """
+    if not decides_cosignature(actor, member.user.supervisor_id):
+        raise NotFound
     refuse_for([NO_COACH] if needed and member.user.role != Role.COACH else [])
 
 

@@ -94,6 +94,7 @@ from caseapp.domain.screening.schemas import NewScreening
 from caseapp.domain.staffing.members import (
     change_role,
     invite_member,
+    set_cosignature,
     update_member,
 )
 from caseapp.domain.staffing.operations import disable_member
@@ -337,6 +338,10 @@ def changes(team):
                 NewMerge("She told me herself.", despite_decision=True),
                 1,
             ),
+        ),
+        (
+            "cosignature.set",
+            lambda: set_cosignature(supervisor, lock_member(coach.id), needed=True),
         ),
         (
             "note.return",

@@ -176,9 +176,16 @@ def test_only_a_coach_needs_cosignatures_and_another_role_ends_it(team, supervis
     admin, coach2 = team["admin"], team["coach2"]
     with pytest.raises(RuleBroken), transaction():
         set_cosignature(admin, lock_member(supervisor.id), needed=True)
+    # Nobody decides but an admin and the person's own supervisor, and nobody about themselves.
+    others = ((supervisor, coach2), (team["supervisor2"], team["coach"]), (team["coach"],) * 2)
+    for actor, person in others:
+        with pytest.raises((NotFound, Forbidden)), transaction():
+            set_cosignature(actor, lock_member(person.id), needed=True)
     with transaction():
+        set_cosignature(supervisor, lock_member(team["coach"].id), needed=True)
         set_cosignature(admin, lock_member(coach2.id), needed=True)
     assert needs_cosignature(coach2.id)
+    assert needs_cosignature(team["coach"].id)
     with transaction():
         change_role(admin, lock_member(coach2.id), "supervisor", None, None)
     assert not needs_cosignature(coach2.id)
