@@ -14,6 +14,7 @@ from caseapp.domain.staffing.queries import list_team
 from caseapp.domain.staffing.transfer_queries import (
     LockedTransfer,
     get_offerable,
+    list_handed_over,
     list_transfers,
     lock_transfer,
 )
@@ -56,6 +57,7 @@ def transfer_list(transfers: list[TransferRecord], forms: Forms) -> str:
         received=[*received.values()],
         given=[one for one in transfers if one.id not in received],
         others=[one for one in team if one.id != actor.id and one.disabled_at is None],
+        handed_over=list_handed_over(actor),
         reasons=TRANSFER_REASONS,
         undo_hours=int(UNDO_WITHIN.total_seconds() // 3600),
         brief_days=BRIEF_FOR.days,

@@ -131,7 +131,7 @@ PAGES = {
     "timeline.timeline_page": 17,
     "today.today": 16,
     "transfers.choose_page": 8,
-    "transfers.transfer_list": 5,
+    "transfers.transfer_list": 6,
     "worksheets.shared_answers_page": 10,
 }
 TODAY = {"coach": 16, "supervisor": 17, "admin": 2}

@@ -15,9 +15,9 @@ from caseapp.core.database import db
 from caseapp.core.errors import NotFound
 from caseapp.core.permissions import Action
 from caseapp.core.reads import note_opened
-from caseapp.domain.clients.codes import COVER, JOIN_REASONS, ROLE_LABELS
+from caseapp.domain.clients.codes import COACH, COVER, HANDED_FOR, JOIN_REASONS, ROLE_LABELS
 from caseapp.domain.clients.models import ENDLESS, CareTeamMember, Cover, Transfer
-from caseapp.domain.clients.visibility import is_visible_to, select_denied_clients
+from caseapp.domain.clients.visibility import in_role, is_visible_to, select_denied_clients
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
@@ -121,13 +121,14 @@ class LostCover:
 class Arrangements:
     """What colleagues have arranged with somebody.
 
-    These are the covers by them that run now, the covers for them that have ended because whoever covered has left, and
-    how many cases they are offered.
+    These are the covers by them that run now, the covers for them that have ended because whoever covered has left, how
+    many cases they are offered, and how many clients somebody has handed over to them lately.
     """
 
     covers: list[RunningCover]
     lost_covers: list[LostCover]
     waiting_transfers: int
+    handed_over: int
 
 
 def get_arrangements(user_id: UUID) -> Arrangements:
@@ -147,14 +148,20 @@ def get_arrangements(user_id: UUID) -> Arrangements:
         )
         .scalar_subquery()
     )
-    # There is one row without any cover, for the number.
-    one = sa.select(waiting.label("waiting")).subquery()
+    handed_over = (
+        sa.select(sa.func.count())
+        .select_from(CareTeamMember)
+        .where(*lately_handed_over(user_id, moment))
+        .scalar_subquery()
+    )
+    # There is one row without any cover, for the numbers.
+    one = sa.select(waiting.label("waiting"), handed_over.label("handed_over")).subquery()
     runs = sa.and_(Cover.user_id == user_id, Cover.ends_at > moment, Cover.starts_at <= moment)
     is_lost = sa.and_(Cover.coach_id == user_id, Cover.planned_end_at > moment)
     other = sa.case((is_lost, Cover.user_id), else_=Cover.coach_id)
     covers = one.outerjoin(Cover, sa.or_(runs, is_lost)).outerjoin(User, User.id == other)
     rows = db.session.execute(
-        sa.select(one.c.waiting, Cover, User.name)
+        sa.select(one.c.waiting, one.c.handed_over, Cover, User.name)
         .select_from(covers)
         .order_by(Cover.ends_at, Cover.id)
     ).all()
@@ -171,7 +178,21 @@ def get_arrangements(user_id: UUID) -> Arrangements:
             if cover.planned_end_at is not None
         ],
         rows[0].waiting,
+        rows[0].handed_over,
     )
+
+
+def lately_handed_over(user_id: UUID, moment: datetime) -> list[sa.ColumnElement[bool]]:
+    """List what makes a membership one of a client whom somebody else has handed over to a coach within HANDED_FOR."""
+    by = CareTeamMember.created_by
+    return [
+        CareTeamMember.user_id == user_id,
+        in_role(CareTeamMember, COACH),
+        CareTeamMember.starts_at > moment - HANDED_FOR,
+        CareTeamMember.reason == "handed_over",
+        sa.or_(by.is_(None), by != user_id),
+        CareTeamMember.client_id.not_in(select_denied_clients(user_id)),
+    ]
 
 
 def list_running_covers(user_id: UUID) -> list[RunningCover]:

@@ -24,6 +24,9 @@ reads the record for a while by emergency access, and who covers for a coach who
 JOIN_REASONS = {"": "", "opened": "New client or case", "handed_over": "Handed over"}
 """Why somebody is the client's coach; empty for another role, which says it, and where it was not recorded."""
 
+HANDED_FOR = timedelta(days=7)
+"""For how long a coach finds on Today that somebody has handed over a client to them."""
+
 DENIAL_REASONS = {
     "relative": "A relative or friend of the client",
     "partner": "A present or former partner of the client, or of the client’s partner",

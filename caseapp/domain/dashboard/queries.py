@@ -122,6 +122,7 @@ def get_today(actor: Actor) -> Today:
         lost_covers=arranged.lost_covers,
         intakes=count_notices(actor, intakes),
         waiting_transfers=arranged.waiting_transfers,
+        handed_over=arranged.handed_over,
         alerts=list_waiting_alerts(actor),
         named_holds=[
             NamedHold(hold.id, hold.kind, hold.opened_at, client.name)

@@ -220,7 +220,7 @@ class Today:
     coaches for whom they cover are among them. `reviews` are the notes of others that need the person's co-signature,
     and their own that were returned, `amendments` the clients' requests to correct a note that wait for an answer.
     `lost_covers` are those for the person that have ended because whoever covered has left. `waiting_transfers` counts
-    the cases that a colleague offers them.
+    the cases that a colleague offers them, `handed_over` the clients who were handed over to them lately.
     `intakes` counts those that wait for a supervisor's decision, or a coach's own about which one has decided lately.
     `suspended` counts the suspended handouts in all open cases, or in the `suspended_scope` newest ones.
     """
@@ -230,6 +230,7 @@ class Today:
     lost_covers: list[LostCover] = field(default_factory=list)
     intakes: int = 0
     waiting_transfers: int = 0
+    handed_over: int = 0
     alerts: list[AlertRecord] = field(default_factory=list)
     named_holds: list[NamedHold] = field(default_factory=list)
     portal_items: list[PortalItem] = field(default_factory=list)

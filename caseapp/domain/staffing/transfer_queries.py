@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from caseapp.core.reads import note_shown
 from caseapp.core.vault import unseal_code
 from caseapp.domain.alerts.recipients import as_staff_member
 from caseapp.domain.assignments.models import Assignment
+from caseapp.domain.clients.care_team import lately_handed_over
 from caseapp.domain.clients.codes import COACH
 from caseapp.domain.clients.models import CareTeamMember, Client, Transfer
 from caseapp.domain.clients.queries import (
@@ -54,6 +55,7 @@ from caseapp.domain.users.queries import list_users, select_visible_coaches
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
     from uuid import UUID
 
     from caseapp.domain.clients.care_team import Membership
@@ -62,6 +64,37 @@ SOON = timedelta(days=7)
 ACCEPTED_ONCE = {"accepted", "undone"}
 LISTED_FOR = timedelta(days=30)
 """For how long whoever offered a case sees what became of it."""
+
+
+@dataclass(frozen=True)
+class HandedOver:
+    """A client whom somebody has handed over to a coach lately: when, and by whom; empty for the application."""
+
+    client: str = field(repr=False)
+    number: str
+    since: datetime
+    by: str
+
+
+def list_handed_over(actor: Actor) -> list[HandedOver]:
+    """List the clients whom somebody else has handed over to the actor within HANDED_FOR, the newest first."""
+    require(actor, Action.CLIENT_READ)
+    giver = aliased(User)
+    rows = db.session.execute(
+        sa.select(
+            Client.id,
+            Client.name,
+            newest_case_number(Client.id).label("number"),
+            CareTeamMember.starts_at,
+            giver.name.label("by"),
+        )
+        .join(CareTeamMember, CareTeamMember.client_id == Client.id)
+        .outerjoin(giver, giver.id == CareTeamMember.created_by)
+        .where(*lately_handed_over(actor.id, now()))
+        .order_by(CareTeamMember.starts_at.desc(), Client.id)
+    ).all()
+    note_shown(row.id for row in rows)
+    return [HandedOver(row.name, row.number or "", row.starts_at, row.by or "") for row in rows]
 
 
 def get_offerable(actor: Actor, coach_id: UUID) -> Caseload:
