@@ -5,6 +5,7 @@ Each needs to know who acts (`--as`): the log names them, and the same rules app
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import click
@@ -14,6 +15,7 @@ from caseapp.cli.report import DAY
 from caseapp.cli.transfers import all_option, case_option, choose_clients
 from caseapp.core.transaction import transaction
 from caseapp.domain.cases.queries import lock_case
+from caseapp.domain.practice.queries import local_day
 from caseapp.domain.staffing import cover_operations as operations
 from caseapp.domain.staffing.cover_queries import (
     get_cover,
@@ -46,12 +48,13 @@ def cover() -> None:
 def list_command(context: CommandContext) -> None:
     """List the cover that concerns you or those you supervise, without names of clients."""
     with context.open_as() as actor:
-        found = list_covers(actor)
-    for one in found:
-        click.echo(
-            f"{one.id}  {one.colleague} for {one.coach}, {one.starts_at:%Y-%m-%d} to "
-            f"{one.ends_at:%Y-%m-%d}, {one.clients} clients, {one.state}"
-        )
+        lines = [
+            f"{one.id}  {one.colleague} for {one.coach}, {local_day(one.starts_at)} to "
+            f"{local_day(one.ends_at - timedelta(minutes=1))}, clients: {one.clients}, {one.state}"
+            for one in list_covers(actor)
+        ]
+    for found in lines:
+        click.echo(found)
 
 
 @cover.command()

@@ -23,7 +23,9 @@ def test_cover_is_arranged_described_and_ended(team, run_as, acts):
     assert "C-1" in run_as(coach, *arrange, "--case", "C-1", code=1)
     run_as(colleague, *arrange, "--all", code=1)
     cover_id = run_as(coach, *arrange, "--case", made.number.lower()).strip()
-    assert f"{cover_id}  " in run_as(colleague, "cover", "list")
+    listed = run_as(colleague, "cover", "list")
+    assert f"{cover_id}  " in listed
+    assert f"{today()} to {last}, clients: 1, running" in listed
     line = ("cover", "line", cover_id, made.number.lower())
     run_as(colleague, *line, input_text="Mine.", code=1)
     assert "line" in run_as(coach, *line, input_text="x" * 301, code=1)
