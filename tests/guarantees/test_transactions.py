@@ -49,6 +49,6 @@ def test_domain_has_own_transactions_only_where_a_reason_says_why():
     found = {
         name
         for name, path in domain_modules().items()
-        if "separate_transaction" in imported_names(path)
+        if {"separate_transaction", "write_if_refused"} & imported_names(path)
     }
     assert found == set(OWN_TRANSACTIONS)
