@@ -17,7 +17,13 @@ PACKAGE = Path(caseapp.__file__).parent
 TABLE = "CareTeamMember"
 ALIASED = f"aliased({TABLE})"
 # They ask `in_role` themselves.
-ASK_IN_ROLE = {"select_clients_of", "select_visible_clients", "_membership", "opens"}
+ASK_IN_ROLE = {
+    "select_clients_of",
+    "select_visible_clients",
+    "_membership",
+    "opens",
+    "lately_handed_over",
+}
 # They show what has ended too, or write a membership.
 EXCEPTIONS = {
     ("domain/clients/care_team.py", "list_care_team"),

@@ -184,13 +184,12 @@ def get_arrangements(user_id: UUID) -> Arrangements:
 
 def lately_handed_over(user_id: UUID, moment: datetime) -> list[sa.ColumnElement[bool]]:
     """List what makes a membership one of a client whom somebody else has handed over to a coach within HANDED_FOR."""
-    by = CareTeamMember.created_by
     return [
         CareTeamMember.user_id == user_id,
         in_role(CareTeamMember, COACH),
         CareTeamMember.starts_at > moment - HANDED_FOR,
         CareTeamMember.reason == "handed_over",
-        sa.or_(by.is_(None), by != user_id),
+        CareTeamMember.created_by.is_distinct_from(user_id),
         CareTeamMember.client_id.not_in(select_denied_clients(user_id)),
     ]
 
