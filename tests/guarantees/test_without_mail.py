@@ -41,7 +41,7 @@ def without_mail(monkeypatch):
 @pytest.mark.slow
 def test_every_kind_of_mail_has_another_way_which_a_page_tells(app, team, visitor, without_mail):
     coach, colleague, supervisor = team["coach"], team["coach2"], team["supervisor"]
-    helper, person = team["supervisor2"], f"/people/{coach.id}"
+    helper, person = staff.add("supervisor2"), f"/people/{coach.id}"
     admin, told = StaffBrowser(app, team["admin"]), {}
     # Accounts: codes are handed over, and the account tells what was done to it.
     told["invitation"] = admin.text("/people/invite"), "No mail server is set"
