@@ -79,17 +79,17 @@ class HandedOver:
 def list_handed_over(actor: Actor) -> list[HandedOver]:
     """List the clients whom somebody else has handed over to the actor within HANDED_FOR, the newest first."""
     require(actor, Action.CLIENT_READ)
-    made_by = aliased(User)
+    given_by = aliased(User)
     rows = db.session.execute(
         sa.select(
             Client.id,
             Client.name,
             newest_case_number(Client.id).label("number"),
             CareTeamMember.starts_at,
-            made_by.name.label("by"),
+            given_by.name.label("by"),
         )
         .join(CareTeamMember, CareTeamMember.client_id == Client.id)
-        .outerjoin(made_by, made_by.id == CareTeamMember.created_by)
+        .outerjoin(given_by, given_by.id == CareTeamMember.created_by)
         .where(*lately_handed_over(actor.id, now()))
         .order_by(CareTeamMember.starts_at.desc(), Client.id)
     ).all()

@@ -177,7 +177,7 @@ def test_only_a_coach_needs_cosignatures_and_another_role_ends_it(team, supervis
     with pytest.raises(RuleBroken), transaction():
         set_cosignature(admin, lock_member(supervisor.id), needed=True)
     # Nobody decides but an admin and the person's own supervisor, and nobody about themselves.
-    others = ((supervisor, coach2), (team["supervisor2"], team["coach"]), (team["coach"],) * 2)
+    others = ((supervisor, coach2), (staff.add("supervisor2"), team["coach"]), (team["coach"],) * 2)
     for actor, person in others:
         with pytest.raises((NotFound, Forbidden)), transaction():
             set_cosignature(actor, lock_member(person.id), needed=True)
