@@ -17,6 +17,7 @@ from caseapp.cli.erasure import erasure
 from caseapp.cli.handouts import handouts
 from caseapp.cli.intakes import intake
 from caseapp.cli.keys import keys
+from caseapp.cli.legal_holds import legal_hold
 from caseapp.cli.portal import portal
 from caseapp.cli.practice import practice
 from caseapp.cli.programs import program
@@ -64,6 +65,7 @@ for command in (
     report,
     keys,
     erasure,
+    legal_hold,
     audit,
     database,
 ):

@@ -47,13 +47,23 @@ def status(context: CommandContext) -> None:
 @erasure.command()
 @click.pass_obj
 def repeat(context: CommandContext) -> None:
-    """Erase again the records that came back when an older database was restored."""
+    """Erase again the records that came back when an older database was restored.
+
+    One on which somebody has placed a legal hold since is kept, and the application doesn’t start until that is lifted.
+    """
     with context.open_as() as actor:
         try:
             returned = list_returned()
         except TombstoneBroken:
             raise RuleBroken(*list_tombstone_faults()) from None
-        for client_id, erasure_id in returned.items():
-            with transaction():
-                repeat_erasure(actor, client_id, erasure_id)
-    click.echo(f"{len(returned)} records were erased again.")
+        kept: list[RuleBroken] = []
+        for client_id, tombstone in returned.items():
+            try:
+                with transaction():
+                    repeat_erasure(actor, client_id, tombstone)
+            except RuleBroken as held:
+                kept.append(held)
+    click.echo(f"{len(returned) - len(kept)} records were erased again.")
+    if kept:
+        click.echo(f"{len(kept)} records were kept.", err=True)
+        raise kept[0]

@@ -53,6 +53,8 @@ class Action(StrEnum):
     ERASURE_REQUEST = "erasure.request"
     ERASURE_DECIDE = "erasure.decide"
     ERASURE_REPEAT = "erasure.repeat"
+    LEGAL_HOLD_READ = "legal_hold.read"
+    LEGAL_HOLD_MANAGE = "legal_hold.manage"
     CONFLICT_READ = "conflict.read"
     CONFLICT_ASK = "conflict.ask"
     CONFLICT_DECIDE = "conflict.decide"
@@ -145,6 +147,7 @@ CONFIRMED_ACTIONS = frozenset(
         Action.CONSENT_TEXT_PUBLISH,
         Action.ERASURE_REQUEST,
         Action.ERASURE_DECIDE,
+        Action.LEGAL_HOLD_MANAGE,
         Action.REPORT_EXPORT,
         Action.RECORD_EXPORT,
         Action.PRACTICE_EDIT,
@@ -242,6 +245,8 @@ ACTIONS_BY_ROLE: dict[Role, frozenset[Action]] = {
             Action.DENIAL_MANAGE,
             Action.CONSENT_TEXT_PUBLISH,
             Action.ERASURE_DECIDE,
+            Action.LEGAL_HOLD_READ,
+            Action.LEGAL_HOLD_MANAGE,
             Action.EMERGENCY_REVIEW,
             Action.HOLD_RELEASE,
             Action.HOLD_ALLOW,
@@ -266,6 +271,8 @@ ACTIONS_BY_ROLE: dict[Role, frozenset[Action]] = {
             Action.CONSENT_TEXT_PUBLISH,
             Action.ERASURE_DECIDE,
             Action.ERASURE_REPEAT,
+            Action.LEGAL_HOLD_READ,
+            Action.LEGAL_HOLD_MANAGE,
             Action.USER_MANAGE,
             Action.COSIGNATURE_SET,
             Action.DENIAL_MANAGE,
@@ -319,7 +326,7 @@ AREAS: dict[str, tuple[str, ...]] = {
     ),
     "portal": ("portal",),
     "emergency": ("emergency",),
-    "erasure": ("erasure",),
+    "erasure": ("erasure", "legal_hold"),
     "handouts": ("handout",),
     "reports": ("report",),
     "audit": ("audit",),

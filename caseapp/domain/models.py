@@ -19,6 +19,7 @@ from caseapp.domain.form_drafts import models as form_drafts
 from caseapp.domain.handouts import models as handouts
 from caseapp.domain.intakes import models as intakes
 from caseapp.domain.keys import models as keys
+from caseapp.domain.legal_holds import models as legal_holds
 from caseapp.domain.merges import models as merges
 from caseapp.domain.notes import models as notes
 from caseapp.domain.practice import models as practice
@@ -47,6 +48,7 @@ MODULES = (
     handouts,
     intakes,
     keys,
+    legal_holds,
     merges,
     notes,
     idempotency,

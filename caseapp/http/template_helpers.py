@@ -120,6 +120,10 @@ MESSAGES = {
     "disclosure_recorded": lazy_gettext("Recorded."),
     "consent_in_error": lazy_gettext("Marked as recorded in error."),
     "erasure_requested": lazy_gettext("Requested. Somebody else will decide about it."),
+    "legal_hold_placed": lazy_gettext(
+        "Legal hold placed. The record is kept until somebody else lifts it."
+    ),
+    "legal_hold_lifted": lazy_gettext("Legal hold lifted."),
     "record_erased": lazy_gettext("Erased. This is the certificate."),
     "consent_withdrawn": lazy_gettext(
         "Withdrawal recorded. Handouts, email and reports have stopped for this client."

@@ -55,6 +55,8 @@ ACTION_LABELS = {
     Action.ERASURE_REQUEST: "Requested the erasure of a record, or withdrew the request",
     Action.ERASURE_DECIDE: "Erased a record, or refused to",
     Action.ERASURE_REPEAT: "Erased a record again after an older database was restored",
+    Action.LEGAL_HOLD_READ: "Viewed legal holds",
+    Action.LEGAL_HOLD_MANAGE: "Placed, reviewed or lifted a legal hold",
     Action.CONFLICT_READ: "Viewed a possible conflict",
     Action.CONFLICT_ASK: "Sent an intake to a supervisor",
     Action.CONFLICT_DECIDE: "Decided about an intake",

@@ -26,7 +26,7 @@ from tests.support.staff_pages import StaffBrowser
 UNFIT_CURSOR = "WzcuNV0"
 # Lists for admins and for supervisors; everybody else's coach asks for the others. Who opens a hold isn't alerted.
 ADMINS = {"/audit", "/exports", "/people", "/security-events"}
-SUPERVISORS = {"/alerts", "/board/{group}", "/denied-access", "/new-codes"}
+SUPERVISORS = {"/alerts", "/board/{group}", "/denied-access", "/legal-holds", "/new-codes"}
 
 
 def who_asks(template):
@@ -188,6 +188,9 @@ def records(app, staff):
     for person in (staff["coach2"], admin):
         wish = {"number": made.number, "user_id": str(person.actor.id), "reason": "relative"}
         assert supervisor.post("/denied-access", wish).status_code == 201
+        held = {"number": made.number, "kind": "claim"}
+        held["review_on"] = (today() + timedelta(days=90)).isoformat()
+        assert supervisor.post("/legal-holds", held).status_code == 201
     with transaction():
         set_manual_flag(
             supervisor.actor, lock_client(supervisor.actor, made.client_id), "contact_block"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextvars import Context
+from datetime import timedelta
 
 import pytest
 import schemathesis
@@ -108,6 +109,8 @@ def records(app, staff):
     assert coach.post(f"/coaches/{coach.actor.id}/transfers", offer).status_code == 201
     offered = [one for one in coach.get("/transfers").get_json()["items"] if one["may_withdraw"]]
     foreign = builders.case(staff["coach2"].actor).number
+    held_by_law = {"number": made.number, "kind": "law"}
+    held_by_law["review_on"] = (today() + timedelta(days=90)).isoformat()
     emergency = {"number": foreign, "reason": "contact", "words": "She rang, Jonas is ill."}
     return {
         "intake_id": coach.post("/intakes", intakes.BODY).get_json()["id"],
@@ -118,6 +121,7 @@ def records(app, staff):
         "erasure_id": coach.post(
             f"/clients/{builders.client(coach.actor)}/erasures", {"ground": "error"}
         ).get_json()["id"],
+        "legal_hold_id": admin.post("/legal-holds", held_by_law).get_json()["id"],
         "coach_id": str(coach.actor.id),
         "cover_id": cover["id"],
         "plan_id": plan["plan_id"],
@@ -153,7 +157,11 @@ def who_asks(operation):
         *("/cosign", "/return", "/consent-texts", "/erase", "/refuse"),
     )
     is_supervisors = operation.path.endswith(supervisors)
-    return "supervisor" if is_supervisors or operation.tags[0] in {"board", "denials"} else "coach"
+    return (
+        "supervisor"
+        if is_supervisors or operation.tags[0] in {"board", "denials", "legal_holds"}
+        else "coach"
+    )
 
 
 def walk(operation, mode, token, records):

@@ -40,6 +40,8 @@ from caseapp.domain.erasure.models import Erasure
 from caseapp.domain.followups.operations import create_followup
 from caseapp.domain.followups.schemas import NewFollowUp
 from caseapp.domain.keys.queries import get_client_key
+from caseapp.domain.legal_holds.operations import place_legal_hold
+from caseapp.domain.legal_holds.queries import lock_legal_holds
 from caseapp.domain.models import METADATA
 from caseapp.domain.notes.revision_queries import get_own_draft, list_revisions
 from caseapp.domain.notes.snippet_operations import save_snippet
@@ -90,6 +92,7 @@ OWNED = {
     "followup_id",
     "bulk_assignment_id",
     "hold_id",
+    "legal_hold_id",
     "intake_id",
     "note_id",
     "number",
@@ -156,14 +159,18 @@ class World:
 
 
 def _guard(number, admin, denied, reader):
-    """Record who must not see the client with a case number, and who had emergency access; return their ids."""
+    """Record who must not see the client with a case number, who had emergency access, and that the record is kept."""
     with transaction():
         denial = NewDenial(number, denied.id, "relative")
         denial_id = deny_access(admin, lock_access(admin, number), denial)
     emergency_id = builders.read_in_emergency(reader, number)
     with transaction():
         end_emergency_access(reader, lock_emergency(reader, emergency_id))
-    return denial_id, emergency_id
+    with transaction():
+        holds = lock_legal_holds(admin, number)
+        day = today() + timedelta(days=90)
+        legal_hold_id = place_legal_hold(admin, holds, "court", day)
+    return {"denial_id": denial_id, "emergency_id": emergency_id, "legal_hold_id": legal_hold_id}
 
 
 def _offer(session, former, coach, client_id, moment, state="offered", **more):
@@ -286,7 +293,7 @@ def _belongings(app, coach, slugs, others):
     number = db.session.scalar(
         sa.text("SELECT number FROM coaching_case ORDER BY opened_at DESC LIMIT 1")
     )
-    denial_id, emergency_id = _guard(number, *others)
+    guarded = _guard(number, *others)
     with transaction():
         save_process_note(coach, lock_process_note(coach, number), PROCESS_NOTE, 0)
         snippet_id = save_snippet(coach, SnippetText("Sleep", "Slept well."), 0)
@@ -310,8 +317,7 @@ def _belongings(app, coach, slugs, others):
         "bulk_assignment_id": bulk_assignment_id,
         "intake_id": intakes.keep(coach),
         "hold_id": list_holds(coach, found.client_id)[0].id,
-        "denial_id": denial_id,
-        "emergency_id": emergency_id,
+        **guarded,
         "erasure_id": erasure_id,
         "flag_id": list_flags(coach, found.client_id)[0].id,
         "assignment_id": assignments[0].id,
@@ -517,6 +523,8 @@ BODIES: dict[str, dict[str, object]] = {
     },
     f"POST {API}/clients/<uuid:client_id>/erasures": {"ground": "client"},
     f"POST {API}/erasures/<uuid:erasure_id>/refuse": {"refusal": "law"},
+    f"POST {API}/legal-holds/<uuid:legal_hold_id>/review": {"review_on": "2026-05-20"},
+    f"POST {API}/legal-holds/<uuid:legal_hold_id>/lift": {"reason": "ended"},
     f"POST {API}/clients/<uuid:client_id>/consents": {
         "given_on": "2026-05-14",
         "method": "written",

@@ -144,6 +144,8 @@ ONLY_ASKING = {
     "api_erasures.get_erasure",
     "holds.named_hold",
     "invitations.invite_page",
+    "legal_holds.hold_page",
+    "api_legal_holds.get_legal_hold",
     "merges.choose_record",
     "merges.merge_page",
     "notes.new_note_page",
@@ -166,6 +168,12 @@ OF_ADMIN = {
     "api_erasures.get_erasure",
     "api_erasures.erase",
     "api_erasures.refuse",
+    "legal_holds.hold_page",
+    "legal_holds.lift",
+    "legal_holds.review",
+    "api_legal_holds.get_legal_hold",
+    "api_legal_holds.lift",
+    "api_legal_holds.review",
 }
 OF_NAMED = {
     "holds.named_hold",

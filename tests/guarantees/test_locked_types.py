@@ -40,6 +40,8 @@ UNLOCKED = {
     "LockedFollowUp": "caseapp.domain.followups.schemas.FollowUpRecord",
     "LockedHold": "caseapp.domain.screening.records.Hold",
     "LockedIntake": "caseapp.domain.intakes.schemas.IntakeRecord",
+    "LockedLegalHold": "caseapp.domain.legal_holds.schemas.LegalHoldRecord",
+    "LockedLegalHolds": "caseapp.domain.legal_holds.schemas.LegalHoldRecord",
     "LockedMember": "caseapp.domain.users.models.User",
     "LockedMerge": "caseapp.domain.merges.queries.Merge",
     "LockedNoteMove": "caseapp.domain.notes.records.NoteRecord",

@@ -121,6 +121,7 @@ LATER_TABLES = {
     "form_draft",
     "intake",
     "key_ring",
+    "legal_hold",
     "note_addendum",
     "note_move",
     "note_return",

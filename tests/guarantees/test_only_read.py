@@ -68,6 +68,7 @@ def test_nothing_is_shown_that_leads_nowhere(world, app, monkeypatch):
         "erasure.request_page",
         "holds.named_hold",
         "invitations.invite_page",
+        "legal_holds.hold_page",
         "merges.choose_record",
         "merges.merge_page",
         "note_moves.choose_record",

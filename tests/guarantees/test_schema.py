@@ -212,6 +212,8 @@ PLAIN = {
         "erasure.refusal",
         "erasure.state",
         "erasure.vault_keys",
+        "legal_hold.kind",
+        "legal_hold.lift_reason",
     },
     "The so many-eth attempt of anything.": {"follow_up.attempt"},
     "Failed tries to sign in, counted by what they share and by the hour.": {

@@ -68,6 +68,9 @@ UNASKED = {
         "/erasures/<uuid:erasure_id>/erase",
         "/erasures/<uuid:erasure_id>/refuse",
         "/erasures/<uuid:erasure_id>/withdraw",
+        "/legal-holds",
+        "/legal-holds/<uuid:legal_hold_id>/lift",
+        "/legal-holds/<uuid:legal_hold_id>/review",
     },
     "portal:write": {
         "/clients/<uuid:client_id>/portal-card",

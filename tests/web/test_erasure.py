@@ -1,5 +1,7 @@
 """Pages of an erasure, from the request to the certificate."""
 
+import re
+
 import pytest
 import sqlalchemy as sa
 
@@ -33,6 +35,12 @@ def test_record_is_requested_refused_requested_again_and_erased(app, team):
     assert f"{request}/erase" not in coach.text(request)
     assert supervisor.send(request, f"{request}/refuse", refusal="law").status_code == 303
     assert "The law requires us to keep the record" in coach.text(request)
+    assert "There is a legal hold on this record" in coach.text(path)
+    [hold] = holds_in(admin)
+    assert made.number in supervisor.text(hold)
+    assert f"{hold}/lift" not in supervisor.text(hold)
+    assert admin.send(hold, f"{hold}/lift", reason="mistake").status_code == 303
+    assert holds_in(admin) == []
     assert coach.send(path, ground="client").status_code == 303
     [second] = {*erasures_in(coach)} - {request}
     assert coach.send(second, f"{second}/withdraw").status_code == 303
@@ -47,6 +55,15 @@ def test_record_is_requested_refused_requested_again_and_erased(app, team):
         assert "Okafor" not in certificate
     assert coach.get(f"/case/{made.number}").status_code == 404
     assert "Okafor" not in coach.text("/cases")
+
+
+def holds_in(browser):
+    """List the addresses of the legal holds that stand."""
+    return [
+        part.partition('"')[0]
+        for part in browser.text("/legal-holds").split('href="')
+        if re.match("/legal-holds/", part)
+    ]
 
 
 def erasures_in(browser):

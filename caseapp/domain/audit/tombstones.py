@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -86,12 +88,25 @@ def _open(line: str, number: int, keys: Mapping[int, bytes]) -> dict[str, Any]:
     return found
 
 
-def list_returned() -> dict[UUID, UUID]:
-    """List the erased clients whose keys are in this database, each with the erasure.
+@dataclass(frozen=True)
+class Tombstone:
+    """What a tombstone says of an erased client: which erasure it was, and when, to the second."""
+
+    erasure_id: UUID
+    erased_at: datetime
+
+
+def list_returned() -> dict[UUID, Tombstone]:
+    """List the erased clients whose keys are in this database, each with the tombstone.
 
     Raises TombstoneBroken.
     """
-    erased = {UUID(hex=one["client"]): UUID(hex=one["erasure"]) for one in read_tombstones()}
+    erased = {
+        UUID(hex=one["client"]): Tombstone(
+            UUID(hex=one["erasure"]), datetime.fromisoformat(one["at"]).replace(tzinfo=UTC)
+        )
+        for one in read_tombstones()
+    }
     ids = [*erased]
     returned: set[UUID] = set()
     for start in range(0, len(ids), ASKED_AT_ONCE):
@@ -99,7 +114,7 @@ def list_returned() -> dict[UUID, UUID]:
         returned |= {
             *db.session.scalars(sa.select(ClientKey.client_id).where(ClientKey.client_id.in_(part)))
         }
-    return {client_id: erasure for client_id, erasure in erased.items() if client_id in returned}
+    return {client_id: found for client_id, found in erased.items() if client_id in returned}
 
 
 def list_tombstone_faults() -> list[Reason]:

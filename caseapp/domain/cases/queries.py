@@ -309,6 +309,19 @@ def newest_case_id(client_id: Any) -> sa.ScalarSelect[UUID]:  # noqa: ANN401 - a
     )
 
 
+def list_case_numbers(client_ids: Iterable[UUID]) -> dict[UUID, tuple[str, ...]]:
+    """List the numbers of all cases of clients whom the caller has found for an actor, the oldest case first."""
+    found: dict[UUID, tuple[str, ...]] = {}
+    rows = db.session.execute(
+        sa.select(Case.client_id, Case.number)
+        .where(Case.client_id.in_({*client_ids}))
+        .order_by(Case.opened_at, Case.id)
+    )
+    for client_id, number in rows:
+        found[client_id] = (*found.get(client_id, ()), number)
+    return found
+
+
 def find_coach_name(client_id: UUID) -> str:
     """Find the name of the coach of a client's newest case, empty without a case; access was already checked."""
     return (

@@ -13,3 +13,5 @@ REFUSALS = {
     "mistake": "It was requested by mistake",
     "other": "Another reason",
 }
+HOLDING = {"law": "law", "claim": "claim"}
+"""The refusals that place a legal hold on the record, and of which kind."""

@@ -16,8 +16,7 @@ from caseapp.core.transaction import after_commit, locked_clients
 from caseapp.core.vault import vault_key_ids
 from caseapp.domain.audit.operations import record
 from caseapp.domain.audit.tombstones import TombstoneBroken, add_tombstones
-from caseapp.domain.clients.queries import take_client_lock
-from caseapp.domain.erasure.codes import DONE, REFUSED, REQUESTED, WITHDRAWN
+from caseapp.domain.erasure.codes import DONE, HOLDING, REFUSED, REQUESTED, WITHDRAWN
 from caseapp.domain.erasure.models import Erasure
 from caseapp.domain.erasure.queries import list_done
 from caseapp.domain.erasure.rules import (
@@ -29,6 +28,8 @@ from caseapp.domain.erasure.rules import (
 from caseapp.domain.erasure.schemas import hash_certificate
 from caseapp.domain.erasure.treatments import erase_rows
 from caseapp.domain.keys.queries import get_client_key
+from caseapp.domain.legal_holds.operations import end_returned_holds, place_for_refusal
+from caseapp.domain.legal_holds.queries import lock_legal_holds_of
 from caseapp.domain.merges.queries import list_merged
 from caseapp.domain.screening.marks import remove_all_marks
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from caseapp.core.vault import DataKey
+    from caseapp.domain.audit.tombstones import Tombstone
     from caseapp.domain.erasure.queries import LockedErasure, LockedRecord
 
 log = structlog.get_logger()
@@ -79,10 +81,14 @@ def withdraw_erasure(actor: Actor, erasure: LockedErasure) -> None:
 def refuse_erasure(actor: Actor, erasure: LockedErasure, refusal: str) -> None:
     """Keep a record that somebody wants erased; `refusal` is a code of REFUSALS.
 
+    For the law or a claim a legal hold is placed on the record, unless there is one of this kind.
+
     Raises RuleBroken for a request of the actor's own, and for one that was decided.
     """
     require(actor, Action.ERASURE_DECIDE)
     check_decision(erasure, actor.id)
+    if kind := HOLDING.get(refusal):
+        place_for_refusal(actor, lock_legal_holds_of(erasure.row.client_id), kind)
     erasure.row.refusal = refusal
     _decide(actor, erasure.row, REFUSED)
     _record(actor, Action.ERASURE_DECIDE, erasure.row)
@@ -106,13 +112,15 @@ def erase_record(actor: Actor, erasure: LockedErasure) -> None:
     after_commit(_finish)
 
 
-def repeat_erasure(actor: Actor, client_id: UUID, erasure_id: UUID) -> None:
+def repeat_erasure(actor: Actor, client_id: UUID, tombstone: Tombstone) -> None:
     """Erase again a client whom a tombstone names and an earlier database has brought back.
 
-    Two people have decided about it before. A request that this database still has about the client ends.
+    Two people have decided about it before. A request that this database still has about the client ends, and so does
+    a legal hold from before the erasure, which had been lifted. Raises RuleBroken when one was placed since.
     """
     require(actor, Action.ERASURE_REPEAT)
-    take_client_lock(client_id)
+    holds = lock_legal_holds_of(client_id)
+    end_returned_holds(actor, holds, tombstone.erased_at)
     counts = _erase(get_client_key(client_id))
     db.session.execute(
         sa.update(Erasure)
@@ -121,7 +129,7 @@ def repeat_erasure(actor: Actor, client_id: UUID, erasure_id: UUID) -> None:
     )
     details = {"repeated": True, "rows": sum(counts.values())}
     action = Action.ERASURE_REPEAT
-    record(actor, action, "erasure", erasure_id, client_id=client_id, details=details)
+    record(actor, action, "erasure", tombstone.erasure_id, client_id=client_id, details=details)
     after_commit(empty_journal)
 
 

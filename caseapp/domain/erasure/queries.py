@@ -19,6 +19,7 @@ from caseapp.core.reads import note_shown
 from caseapp.core.vault import SealBroken
 from caseapp.domain.alerts.models import Alert
 from caseapp.domain.cases.models import Case, CaseEvent
+from caseapp.domain.cases.queries import list_case_numbers
 from caseapp.domain.clients.codes import COACH
 from caseapp.domain.clients.models import CareTeamMember, Client, EmergencyAccess, Transfer
 from caseapp.domain.clients.queries import lock_client, take_client_lock, take_lock_of_owner
@@ -35,13 +36,14 @@ from caseapp.domain.erasure.models import Erasure
 from caseapp.domain.erasure.rules import list_request_faults
 from caseapp.domain.erasure.schemas import ErasureRecord, OpenMatters
 from caseapp.domain.keys.queries import get_client_key
+from caseapp.domain.legal_holds.queries import has_legal_hold
 from caseapp.domain.notes.models import Note
 from caseapp.domain.screening.current import get_current_safety
 from caseapp.domain.screening.models import SafetyEvent
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from uuid import UUID
 
     from caseapp.core.errors import Reason
@@ -169,6 +171,7 @@ def _find_open_matters(key: DataKey) -> OpenMatters:
             .where(Erasure.client_id == client_id, Erasure.state == REQUESTED)
             .label("request"),
             sa.exists().where(Erasure.client_id == client_id, _is_outdated()).label("outdated"),
+            has_legal_hold(client_id).label("legal_hold"),
         )
     ).one()
     return OpenMatters(
@@ -179,6 +182,7 @@ def _find_open_matters(key: DataKey) -> OpenMatters:
         has_emergency=bool(found.emergency),
         is_requested=bool(found.request),
         is_outdated=bool(found.outdated),
+        has_legal_hold=bool(found.legal_hold),
     )
 
 
@@ -247,6 +251,7 @@ def _select_erasures(actor: Actor) -> sa.Select[*tuple[Any, ...]]:
             asked.name.label("asked"),
             decided.name.label("decided"),
             _is_outdated().label("is_outdated"),
+            has_legal_hold(Erasure.client_id).label("has_legal_hold"),
             (sa.true() if actor.role is Role.ADMIN else _is_responsible(actor)).label(
                 "is_responsible"
             ),
@@ -294,20 +299,8 @@ def find_request(actor: Actor, client_id: UUID) -> ErasureRecord | None:
 def _as_records(actor: Actor, rows: Sequence[Any]) -> list[ErasureRecord]:
     ids = {row.Erasure.client_id for row in rows}
     note_shown(ids)
-    numbers = _list_numbers(ids)
+    numbers = list_case_numbers(ids)
     return [_as_record(actor, row, numbers.get(row.Erasure.client_id, ())) for row in rows]
-
-
-def _list_numbers(client_ids: Iterable[UUID]) -> dict[UUID, tuple[str, ...]]:
-    found: dict[UUID, tuple[str, ...]] = {}
-    rows = db.session.execute(
-        sa.select(Case.client_id, Case.number)
-        .where(Case.client_id.in_(set(client_ids)))
-        .order_by(Case.opened_at, Case.id)
-    )
-    for client_id, number in rows:
-        found[client_id] = (*found.get(client_id, ()), number)
-    return found
 
 
 def _as_record(actor: Actor, found: Any, numbers: tuple[str, ...]) -> ErasureRecord:  # noqa: ANN401 - a result row
@@ -330,6 +323,7 @@ def _as_record(actor: Actor, found: Any, numbers: tuple[str, ...]) -> ErasureRec
         vault_keys=tuple(row.vault_keys),
         keys_gone_at=row.keys_gone_at,
         is_outdated=bool(found.is_outdated),
+        has_legal_hold=bool(found.has_legal_hold),
         may_decide=waits
         and not is_own
         and bool(found.is_responsible)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from caseapp.core.errors import Reason, refuse_for
 from caseapp.domain.erasure.codes import REQUESTED
+from caseapp.domain.legal_holds.rules import LEGAL_HOLD
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -73,6 +74,7 @@ def list_open_matters(found: OpenMatters) -> list[Reason]:
     return [
         reason
         for is_open, reason in (
+            (found.has_legal_hold, LEGAL_HOLD),
             (found.has_open_case, OPEN_CASE),
             (found.has_open_hold, OPEN_HOLD),
             (found.has_open_alert, OPEN_ALERT),
@@ -110,7 +112,12 @@ def check_erasure(erasure: LockedErasure, actor_id: UUID) -> None:
         return
     matters = erasure.record.matters
     found = list_open_matters(matters)
-    refuse_for(found if erasure.is_seen else [UNFINISHED] if found else [])
+    # An admin, who doesn't see the client, may know of a legal hold.
+    if LEGAL_HOLD in found and not erasure.is_seen:
+        found = [LEGAL_HOLD]
+    elif found and not erasure.is_seen:
+        found = [UNFINISHED]
+    refuse_for(found)
     refuse_for([OUTDATED] if matters.is_outdated else [])
 
 

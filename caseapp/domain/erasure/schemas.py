@@ -29,6 +29,7 @@ class OpenMatters:
     is_requested: bool = False
     is_outdated: bool = False
     """Something was recorded after the request that is waiting."""
+    has_legal_hold: bool = False
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,8 @@ class ErasureRecord:
     """A request to erase a record, and what became of it.
 
     `numbers` are those of the client's cases. `is_outdated` says that something was recorded after a request
-    that is waiting. `may_decide` and `may_withdraw` say what the reader can do.
+    that is waiting, `has_legal_hold` that there is a legal hold on the record. `may_decide` and `may_withdraw` say what
+    the reader can do.
     """
 
     id: UUID
@@ -55,6 +57,7 @@ class ErasureRecord:
     vault_keys: tuple[str, ...] = ()
     keys_gone_at: datetime | None = None
     is_outdated: bool = False
+    has_legal_hold: bool = False
     may_decide: bool = False
     may_withdraw: bool = False
 
@@ -145,3 +148,4 @@ class ErasureResponseSchema(Schema):
     counts = fields.Dict(keys=fields.String(), values=fields.Integer(), required=True)
     sha256 = fields.String(required=True, allow_none=True)
     keys_gone_at = fields.AwareDateTime(required=True, allow_none=True)
+    has_legal_hold = fields.Boolean(required=True)

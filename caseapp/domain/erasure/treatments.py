@@ -128,6 +128,7 @@ TREATMENTS: dict[str, Treatment] = {
     "audit_event_client": KEPT,
     "security_event": KEPT,
     "erasure": KEPT,
+    "legal_hold": KEPT,
 }
 """By table. A test compares it with the models: a table that reaches a client and has no treatment fails it."""
 

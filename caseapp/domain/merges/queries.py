@@ -39,6 +39,7 @@ from caseapp.domain.consent.rules import derive_standing
 from caseapp.domain.contacts.models import Contact
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.form_drafts.models import FormDraft
+from caseapp.domain.legal_holds.queries import has_legal_hold
 from caseapp.domain.merges.models import ClientMerge
 from caseapp.domain.merges.rules import MergedRecord, MergeFacts, list_merge_blockers
 from caseapp.domain.notes.models import Note
@@ -178,6 +179,7 @@ def _ask(actor: Actor, client_id: UUID, other_id: UUID) -> dict[str, Any]:
     row = db.session.execute(
         sa.select(
             *(sa.exists().where(*where).label(name) for name, where in facts.items()),
+            has_legal_hold(client_id).label("has_legal_hold"),
             is_private.label("has_private_writing"),
             sa.select(sa.func.max(SafetyPlan.created_at, type_=SafetyPlan.created_at.type))
             .where(SafetyPlan.client_id == client_id)

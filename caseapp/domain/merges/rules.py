@@ -101,6 +101,11 @@ DRAFT = Reason(
     "There is a draft note in the record that is merged.",
     "Its author has to sign, move or discard it first.",
 )
+HELD = Reason(
+    "merge_legal_hold",
+    "There is a legal hold on the record that is merged. It has to be kept as it is.",
+    f"{MERGE_OTHER_WAY} Or an admin or the client’s supervisor lifts the hold once it is no longer needed.",
+)
 ASSIGNING = Reason(
     "merge_waiting_handout",
     "A handout is being assigned to several clients, including the one whose record is merged.",
@@ -154,6 +159,7 @@ class MergedRecord:
     has_open_case: bool
     has_emergency: bool
     has_erasure: bool
+    has_legal_hold: bool
     has_draft: bool
     has_waiting_handout: bool
     has_private_writing: bool
@@ -199,6 +205,7 @@ def list_merge_blockers(facts: MergeFacts, *, despite_decision: bool) -> list[Re
             (DENIED, gone.denied != stays.denied),
             (EMERGENCY, gone.has_emergency or stays.has_emergency),
             (ERASURE, gone.has_erasure or stays.has_erasure),
+            (HELD, gone.has_legal_hold),
             (UNDECIDED, gone.has_undecided),
             (DRAFT, gone.has_draft),
             (ASSIGNING, gone.has_waiting_handout),

@@ -86,6 +86,8 @@ TREATMENTS: dict[str, Treatment] = {
     "client_merge": KEPT,
     # A request that waits keeps a merge from being made.
     "erasure": KEPT,
+    # One that stands keeps a merge from being made.
+    "legal_hold": KEPT,
     "audit_event": KEPT,
     "audit_event_client": KEPT,
 }

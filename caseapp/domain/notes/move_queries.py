@@ -18,6 +18,7 @@ from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import take_client_lock, unseal_client
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_client_key
+from caseapp.domain.legal_holds.queries import is_on_legal_hold
 from caseapp.domain.notes.amendment_queries import has_open_request
 from caseapp.domain.notes.models import Note, NoteMove
 from caseapp.domain.notes.move_rules import MoveFacts, list_move_blockers, list_unasked
@@ -87,6 +88,7 @@ def find_move_facts(note: NoteRecord, client_id: UUID, case_status: str) -> Move
         list_unasked(of_note, histories[client_id].screenings),
         is_undecided(note.client_id, client_id),
         has_open_request(note.id),
+        is_on_legal_hold(note.client_id),
     )
 
 

@@ -57,6 +57,11 @@ HAS_REQUEST = Reason(
     "The client’s request to correct this note is waiting for an answer.",
     "Answer it first, for example by saying that the note was filed in the wrong record.",
 )
+HELD = Reason(
+    "note_on_legal_hold",
+    "There is a legal hold on the record that this note is in: the note can’t leave it.",
+    "Mark a signed note as entered in error, and write it again in the right record.",
+)
 NAMES_FORMER = (
     "Don’t mention the client whose record the note was in, their partner or their case numbers: everyone who reads "
     "the note in its new record will read this too."
@@ -68,8 +73,9 @@ class MoveFacts:
     """What a move depends on besides the note: whose case was chosen and whether it is open, and both clients.
 
     `has_screening` tells that a screening recorded with the note counts, `unasked` are the items of `list_unasked`,
-    `is_undecided` tells that nobody has decided yet whether the two clients may be a couple or one person, and
-    `has_request` that the client's request to correct the note waits for an answer.
+    `is_undecided` tells that nobody has decided yet whether the two clients may be a couple or one person,
+    `has_request` that the client's request to correct the note waits for an answer, and `has_legal_hold` that a legal
+    hold stands on the record that the note is in.
     """
 
     client_id: UUID
@@ -78,6 +84,7 @@ class MoveFacts:
     unasked: list[str]
     is_undecided: bool
     has_request: bool = False
+    has_legal_hold: bool = False
 
 
 def list_move_blockers(
@@ -103,6 +110,8 @@ def list_move_blockers(
         found.append(NEEDS_SUPERVISOR)
     if facts.has_request:
         found.append(HAS_REQUEST)
+    if facts.has_legal_hold:
+        found.append(HELD)
     return found
 
 

@@ -18,6 +18,7 @@ from caseapp.core.vault import seal_json
 from caseapp.domain.audit.chain import is_recorded
 from caseapp.domain.audit.operations import record, record_once
 from caseapp.domain.clients.queries import find_coach_id
+from caseapp.domain.legal_holds.queries import is_on_legal_hold
 from caseapp.domain.notes.copied_rules import check_copied, keep_between_saves
 from caseapp.domain.notes.cosign_operations import (
     INSERT_SIGNATURE,
@@ -333,10 +334,11 @@ def record_missing_signatures() -> int:
 def discard_draft(actor: Actor, note: LockedNote, expected_version: int) -> None:
     """Delete the actor's own draft; a screening recorded from it is kept.
 
-    Raises Stale, and RuleBroken for a signed note, a draft that was moved and one with an unrecorded concern.
+    Raises Stale, and RuleBroken for a signed note, a draft that was moved, one with an unrecorded concern, and while a
+    legal hold stands on the record.
     """
     require(actor, Action.NOTE_WRITE)
-    check_discard(note)
+    check_discard(note, is_held=is_on_legal_hold(note.client.id))
     set_committed_value(note.row, "version", expected_version)
     delete_texts(note.row.id)
     db.session.delete(note.row)

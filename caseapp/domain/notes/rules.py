@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from caseapp.core.errors import Invalid, Reason, refuse_for
 from caseapp.core.permissions import Role
 from caseapp.core.text import count_written
+from caseapp.domain.legal_holds.rules import LEGAL_HOLD
 from caseapp.domain.notes.codes import LATE_ENTRY_AFTER, MAX_SESSION_MINUTES
 from caseapp.domain.notes.formats import FORMATS, SECTIONS
 from caseapp.domain.notes.records import RecordedAnswers
@@ -86,10 +87,19 @@ def list_draft_blockers(note: NoteRecord | Note, *, has_signature: bool = False)
 
 
 def list_discard_blockers(
-    note: NoteRecord, *, has_signature: bool = False, was_moved: bool = False
+    note: NoteRecord,
+    *,
+    has_signature: bool = False,
+    was_moved: bool = False,
+    is_held: bool = False,
 ) -> list[Reason]:
-    """List why a note can't be discarded: it is signed, was moved, or mentions a concern that nobody has recorded."""
+    """List why a note can't be discarded.
+
+    It is signed, was moved, mentions a concern that nobody has recorded, or a legal hold stands on the record.
+    """
     found = list_draft_blockers(note, has_signature=has_signature)
+    if is_held:
+        found.append(LEGAL_HOLD)
     if was_moved:
         found.append(DRAFT_MOVED)
     if (note.unrecorded_level or 0) >= Level.CONCERN:
@@ -117,14 +127,16 @@ def check_draft(note: LockedNote) -> None:
     refuse_for(list_draft_blockers(note.row, has_signature=note.has_signature))
 
 
-def check_discard(note: LockedNote) -> None:
-    """Check that a note can be discarded.
+def check_discard(note: LockedNote, *, is_held: bool) -> None:
+    """Check that a note can be discarded; `is_held` tells that a legal hold stands on the record.
 
-    Raises RuleBroken when it is signed, was moved or mentions an unrecorded concern.
+    Raises RuleBroken when it is held, signed, was moved or mentions an unrecorded concern.
     """
     was_moved = note.row.moves > 0
     refuse_for(
-        list_discard_blockers(note.record, has_signature=note.has_signature, was_moved=was_moved)
+        list_discard_blockers(
+            note.record, has_signature=note.has_signature, was_moved=was_moved, is_held=is_held
+        )
     )
 
 

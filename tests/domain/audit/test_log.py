@@ -69,6 +69,8 @@ from caseapp.domain.erasure.queries import lock_record_of
 from caseapp.domain.followups.operations import complete_followup, create_followup
 from caseapp.domain.followups.queries import lock_followup
 from caseapp.domain.followups.schemas import NewFollowUp
+from caseapp.domain.legal_holds.operations import place_legal_hold
+from caseapp.domain.legal_holds.queries import lock_legal_holds
 from caseapp.domain.merges.operations import merge_clients
 from caseapp.domain.merges.queries import lock_merge
 from caseapp.domain.merges.schemas import NewMerge
@@ -285,6 +287,15 @@ def changes(team):
         (
             "erasure.request",
             lambda: request_erasure(coach, lock_record_of(coach, apart), "client"),
+        ),
+        (
+            "legal_hold.manage",
+            lambda: place_legal_hold(
+                supervisor,
+                lock_legal_holds(supervisor, closed.number),
+                "court",
+                today() + timedelta(days=9),
+            ),
         ),
         ("safety.write", lambda: set_manual_flag(coach, lock_client(coach, bare), "contact_block")),
         (

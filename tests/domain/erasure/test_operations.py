@@ -225,7 +225,7 @@ def test_decision_is_refused_while_something_is_open_and_whoever_does_not_see_it
     assert refusal(decide, erase_record, admin, erasure_id) == ["unfinished"]
     decide(refuse_erasure, admin, erasure_id, "claim")
     assert get_erasure(coach, erasure_id).refusal == "claim"
-    assert refusal(request, coach, made) == ["open_case"]
+    assert refusal(request, coach, made) == ["legal_hold", "open_case"]
     assert rows_about(made.client_id)["client_key"] == 1
 
 
@@ -346,10 +346,10 @@ def test_erased_record_that_comes_back_stops_the_start_until_it_is_erased_again(
     with pytest.raises(RuleBroken) as refused:
         refuse_unsafe_start()
     assert [reason.code for reason in refused.value.reasons] == ["erased_returned"]
-    [(client_id, erasure_id)] = list_returned().items()
+    [(client_id, tombstone)] = list_returned().items()
     assert client_id == made.client_id
     with transaction():
-        repeat_erasure(admin, client_id, erasure_id)
+        repeat_erasure(admin, client_id, tombstone)
     refuse_unsafe_start()
     path = settings.active().checkpoint_dir / "erasures.jsonl"
     path.write_text(path.read_text().replace('"number": 1', '"number": 2'))

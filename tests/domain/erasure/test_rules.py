@@ -41,6 +41,7 @@ def codes(reasons):
 def test_whatever_is_open_is_named_and_nothing_else_stands_in_the_way():
     assert list_open_matters(OpenMatters()) == request_faults() == []
     for field, code in (
+        ("has_legal_hold", "legal_hold"),
         ("has_open_case", "open_case"),
         ("has_open_hold", "open_hold"),
         ("has_open_alert", "open_alert"),

@@ -34,6 +34,7 @@ AUTHOR, OTHER, HERE, THERE, BEYOND = (UUID(int=number) for number in range(1, 6)
         ({"is_undecided": True}, False, AUTHOR, False, ["move_needs_supervisor"]),
         ({"is_undecided": True}, False, OTHER, True, []),
         ({"has_request": True}, False, AUTHOR, True, ["note_has_request"]),
+        ({"has_legal_hold": True}, False, AUTHOR, True, ["note_on_legal_hold"]),
     ],
 )
 def test_author_or_supervisor_moves_a_note_without_a_screening_to_an_open_case(

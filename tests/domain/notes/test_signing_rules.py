@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import pytest
@@ -28,6 +30,11 @@ from caseapp.domain.notes.rules import (
 from caseapp.domain.notes.schemas import NewNote
 from caseapp.domain.screening.protocol import ITEMS, Level
 from tests.support.contexts import CLIENT, COACH, KEY, NOW, client, complete
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from caseapp.core.errors import Reason
 
 KEYS = [item.key for item in ITEMS]
 drafts = st.builds(
@@ -123,10 +130,14 @@ def test_draft_is_changed_while_unsigned_and_discarded_unless_it_was_moved_or_ho
     locked = locked_note(note, moves)
     signed, moved = note.status == "signed", moves > 0
     concern = (note.unrecorded_level or 0) >= Level.CONCERN
-    for check, listed, refused in (
-        (check_draft, list_draft_blockers(note), signed),
-        (check_discard, list_discard_blockers(note, was_moved=moved), signed or moved or concern),
-    ):
+    cases: list[tuple[Callable[[LockedNote], None], list[Reason], bool]] = [
+        (check_draft, list_draft_blockers(note), signed)
+    ]
+    for held in (False, True):
+        listed = list_discard_blockers(note, was_moved=moved, is_held=held)
+        refused = signed or moved or concern or held
+        cases.append((partial(check_discard, is_held=held), listed, refused))
+    for check, listed, refused in cases:
         assert complete(listed)
         assert bool(listed) == refused
         if refused:

@@ -12,6 +12,7 @@ from tests.guarantees.races.erasure import ERASURE
 from tests.guarantees.races.form_drafts import MORE_DRAFTS
 from tests.guarantees.races.handouts import HANDOUTS
 from tests.guarantees.races.intakes import INTAKES, MORE_INTAKES
+from tests.guarantees.races.legal_holds import LEGAL_HOLDS, MORE_LEGAL_HOLDS
 from tests.guarantees.races.merges import MERGES, MORE_MERGES
 from tests.guarantees.races.notes import MORE_NOTES, NOTES
 from tests.guarantees.races.safety_plans import SAFETY_PLANS
@@ -29,12 +30,13 @@ RACES = (
     | ERASURE
     | HANDOUTS
     | INTAKES
+    | LEGAL_HOLDS
     | MERGES
     | NOTES
     | SAFETY_PLANS
     | STAFFING
     | WORKSHEETS
 )
-MORE = MORE_DRAFTS | MORE_INTAKES | MORE_MERGES | MORE_NOTES | MORE_STAFFING
+MORE = MORE_DRAFTS | MORE_INTAKES | MORE_LEGAL_HOLDS | MORE_MERGES | MORE_NOTES | MORE_STAFFING
 
 __all__ = ["MORE", "RACES"]
