@@ -148,10 +148,13 @@ def merge_client(client_id: UUID, body: NewMergeInto, version: int) -> dict[str,
 @blueprint.list_response_schema(EarlierRecordResponseSchema())
 @blueprint.query_params(ListQuerySchema())
 def list_earlier(client_id: UUID, query: ListRequest) -> Page[EarlierRecord]:
-    """List the records that were merged into a client's, oldest first: when, by whom and why."""
+    """List the records that were merged into a client’s, the oldest merge first, each with what was not merged.
+
+    That is the client’s details there, screenings, holds, flags, circumstances and safety plans. It no longer counts.
+    """
     return page_in_memory(
         list_earlier_records(current_actor(), client_id),
-        lambda one: (one.merged_at.isoformat(timespec="microseconds"), one.client_id.hex),
+        lambda one: (one.merged_at.isoformat(timespec="microseconds"), one.client.id.hex),
         query.cursor,
         query.limit,
     )

@@ -17,7 +17,7 @@ from caseapp.domain.merges.queries import (
     LockedMerge,
     Merge,
     get_merge,
-    list_earlier_contents,
+    list_earlier_records,
     lock_merge,
 )
 from caseapp.domain.merges.schemas import MergeSchema, NewMerge
@@ -91,7 +91,7 @@ def merge(locked: LockedMerge, new: NewMerge, sent: Sent) -> Done:
 def earlier_records(number: str) -> ResponseReturnValue:
     """Show what was not merged of the records that were merged into a client's."""
     context = load_case_context(number)
-    found = list_earlier_contents(current_actor(), context.case.client_id)
+    found = list_earlier_records(current_actor(), context.case.client_id)
     return render_template(
         "merges/earlier_records.html",
         context=context,

@@ -1,7 +1,7 @@
 import pytest
 
 from tests.api.api_client import assert_error, assert_refused, assert_refuses
-from tests.support import builders
+from tests.support import builders, safety_plans
 
 WHY = {"reason": "She says that she called twice."}
 
@@ -10,7 +10,10 @@ WHY = {"reason": "She says that she called twice."}
 def test_supervisor_merges_a_client_and_the_old_address_leads_to_the_other(coach, staff):
     supervisor = staff["supervisor"]
     stays = builders.case(coach.actor, "Ines Okafor")
-    gone = builders.client(coach.actor, "Ines Okafor", agreed=True)
+    gone = builders.client(coach.actor, "Ines Okafor", agreed=True, pronouns="she/her")
+    for client_id in (gone, stays.client_id):
+        builders.screen(coach.actor, client_id, self_harm="urgent")
+        safety_plans.write(coach.actor, client_id, text="Call Anne")
     here, body = f"/clients/{gone}/merge", {"into_id": str(stays.client_id)} | WHY
     assert_error(coach.post(here, body, version='"1"'), 403)
     wrong = [("reason", {"into_id": str(gone)}), ("into_id", WHY)]
@@ -28,3 +31,11 @@ def test_supervisor_merges_a_client_and_the_old_address_leads_to_the_other(coach
     assert staff["coach2"].get(f"/clients/{gone}").status_code == 404
     [earlier] = coach.get(f"/clients/{stays.client_id}/earlier-records").get_json()["items"]
     assert (earlier["id"], earlier["reason"]) == (str(gone), WHY["reason"])
+    assert earlier["client"]["pronouns"] == "she/her"
+    assert [each["levels"]["self_harm"] for each in earlier["screenings"]] == ["urgent"]
+    assert [each["kind"] for each in earlier["holds"]] == ["safety"]
+    assert [each["kind"] for each in earlier["flags"]] == ["self_harm_flag"]
+    [plan] = earlier["safety_plans"]
+    assert "Call Anne 1" in plan["answers"].values()
+    other = staff["coach2"].get(f"/clients/{stays.client_id}/earlier-records")
+    assert other.status_code == 404

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.dashboard.copy_contents import WITHHELD
-from caseapp.domain.dashboard.record_printing import render_html
-from caseapp.domain.dashboard.timeline_filter import TimelineFilter
+from caseapp.domain.dashboard.copy_contents import make_record
+from caseapp.domain.dashboard.record_printing import get_contents, render_html
+from caseapp.domain.dashboard.timeline_filter import EVERYTHING, TimelineFilter
 from tests.support import builders, safety_plans
 from tests.support.staff_pages import StaffBrowser
 
@@ -44,8 +47,29 @@ def test_supervisor_compares_two_records_and_merges_them(app, team):
     for words in ("She says that she called twice.", "ines@example.org", "Call Anne 1"):
         assert words in left
     context = get_case_context(coach, stays.case_id)
-    printed = render_html(coach, context, TimelineFilter(), [])
-    assert "Another record of this client was merged into this one." in printed
-    copied = render_html(coach, context, TimelineFilter(), [], withheld=WITHHELD)
-    assert "You had another record here" in copied
+    _assert_printed_and_copied(coach, context)
     assert browser.browser.get(page).status_code == 404
+
+
+def _assert_printed_and_copied(coach, context):
+    """What stayed behind is on paper, in the client's copy and its JSON, as far as it was chosen, without ways of contact."""
+    contents = get_contents(coach, context, EVERYTHING, for_client=True)
+    record = make_record(context, "Practice", contents)
+    texts = [
+        render_html(coach, context, EVERYTHING, get_contents(coach, context, EVERYTHING)),
+        render_html(coach, context, EVERYTHING, contents, withheld=WITHHELD),
+        record,
+    ]
+    for text in texts:
+        for words in ("Call Anne 1", "She says that she called twice.", "Sleep", "Care hold opened"):
+            assert words in text
+        assert "ines@example.org" not in text
+    assert "Another record of this client was merged into this one." in texts[0]
+    assert "You had another record here" in texts[1]
+    [earlier] = json.loads(record)["earlier_records"]
+    assert earlier["client"]["name"] == "Ines Okafor"
+    answers = [each["answers"] for each in earlier["entries"] if each["kind"] == "screening"]
+    assert [each["Sleep"] for each in answers] == ["Concern"]
+    assert contents.count == len(contents.entries) + len(earlier["entries"])
+    sessions = get_contents(coach, context, TimelineFilter(frozenset({"session"})))
+    assert [part.entries for part in sessions.earlier] == [[]]

@@ -103,6 +103,13 @@ class ContactRecord:
             return f"Cancelled by {CANCELLED_BY_LABELS[self.cancelled_by].lower()}."
         return ""
 
+    @property
+    def details_for_client(self) -> str:
+        """Describe to the client who cancelled, without by which way anybody was in touch."""
+        if self.method:
+            return ""
+        return "Cancelled by you." if self.cancelled_by == "client" else self.details
+
 
 class ContactResponseSchema(Schema):
     """An entry of the contact log."""

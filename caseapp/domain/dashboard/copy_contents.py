@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 from caseapp.core.pdf_archive import ArchivedFile
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from datetime import datetime
 
     from caseapp.domain.cases.queries import CaseContext
-    from caseapp.domain.dashboard.record_printing import RecordEntry
+    from caseapp.domain.clients.queries import ClientRecord
+    from caseapp.domain.dashboard.record_printing import EarlierPart, RecordContents, RecordEntry
     from caseapp.domain.dashboard.timeline_filter import TimelineFilter
     from caseapp.domain.notes.records import NoteRecord, Signature
 
-RECORD_FORM, MANIFEST_FORM = "caseapp-record-1", "caseapp-manifest-1"
+RECORD_FORM, MANIFEST_FORM = "caseapp-record-2", "caseapp-manifest-2"
 """Another form of a file gets another number."""
 WITHHELD = (
     (
@@ -44,25 +44,20 @@ WITHHELD = (
 """What copies don't contain, and why. Every copy says all of it, so that no copy reveals what the record contains."""
 
 
-def make_record(context: CaseContext, practice: str, entries: Sequence[RecordEntry]) -> str:
+def make_record(context: CaseContext, practice: str, contents: RecordContents) -> str:
     """Make the record as JSON: the same record gives the same text."""
     return _to_text(
         {
             "form": RECORD_FORM,
             "practice": practice,
-            "client": {
-                "name": context.client.name,
-                "preferred_name": context.client.preferred_name,
-                "pronouns": context.client.pronouns,
-                "birth_year": context.client.birth_year,
-                "language": context.client.language,
-            },
+            "client": _client_to_json(context.client),
             "case": {
                 "number": context.case.number,
                 "opened_at": context.case.opened_at.isoformat(),
                 "coach": context.coach,
             },
-            "entries": [_entry_to_json(entry) for entry in entries],
+            "entries": [_entry_to_json(entry) for entry in contents.entries],
+            "earlier_records": [_earlier_to_json(part) for part in contents.earlier],
         }
     )
 
@@ -76,7 +71,7 @@ def make_files(
     context: CaseContext,
     practice: str,
     filters: TimelineFilter,
-    entries: Sequence[RecordEntry],
+    contents: RecordContents,
     record: str,
     created_at: datetime,
 ) -> tuple[ArchivedFile, ...]:
@@ -89,10 +84,14 @@ def make_files(
             "created_at": created_at.isoformat(),
             "first_day": filters.since.isoformat() if filters.since else None,
             "last_day": filters.until.isoformat() if filters.until else None,
-            "entries": len(entries),
+            "entries": contents.count,
+            "earlier_records": [
+                {"id": str(part.record.client.id), "entries": len(part.entries)}
+                for part in contents.earlier
+            ],
             "notes": [
                 {"id": str(entry.note.id), "sha256": entry.note.sha256}
-                for entry in entries
+                for entry in contents.entries
                 if entry.note
             ],
             "files": [
@@ -115,6 +114,28 @@ def make_files(
 
 def _to_text(content: dict[str, Any]) -> str:
     return json.dumps(content, ensure_ascii=False, indent=1)
+
+
+def _client_to_json(client: ClientRecord) -> dict[str, Any]:
+    return {
+        "name": client.name,
+        "preferred_name": client.preferred_name,
+        "pronouns": client.pronouns,
+        "birth_year": client.birth_year,
+        "language": client.language,
+    }
+
+
+def _earlier_to_json(part: EarlierPart) -> dict[str, Any]:
+    record, client = part.record, part.record.client
+    return {
+        "id": str(client.id),
+        "merged_at": record.merged_at.isoformat(),
+        "merged_by": record.merged_by,
+        "reason": record.reason,
+        "client": _client_to_json(client),
+        "entries": [_entry_to_json(entry) for entry in part.entries],
+    }
 
 
 def _entry_to_json(entry: RecordEntry) -> dict[str, Any]:

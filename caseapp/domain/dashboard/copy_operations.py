@@ -25,7 +25,7 @@ from caseapp.domain.dashboard.copy_schemas import COPY_CHANNELS, MadeCopy
 from caseapp.domain.dashboard.record_printing import (
     MAX_PAGES,
     describe_filters,
-    list_entries,
+    get_contents,
     render_html,
 )
 from caseapp.domain.dashboard.timeline_filter import EVENT_KINDS, KIND_LABELS
@@ -57,17 +57,17 @@ def make_copy(actor: Actor, ref: UUID | str, new: NewCopy) -> MadeCopy:
             else get_case_context(actor, ref)
         )
     refuse_for(list_copy_blockers(context, new))
-    entries, moment = list_entries(actor, context, new.filters, with_ways=False), now()
+    contents, moment = get_contents(actor, context, new.filters, for_client=True), now()
     practice = get_practice().name
-    record = make_record(context, practice, entries)
-    files = make_files(context, practice, new.filters, entries, record, moment)
+    record = make_record(context, practice, contents)
+    files = make_files(context, practice, new.filters, contents, record, moment)
     content = pdf.render(
-        render_html(actor, context, new.filters, entries, withheld=WITHHELD),
+        render_html(actor, context, new.filters, contents, withheld=WITHHELD),
         style="report.css",
         max_pages=MAX_PAGES,
         archive=Archive(new.passphrase, files),
     )
-    return MadeCopy(content, len(entries), hash_record(record))
+    return MadeCopy(content, contents.count, hash_record(record))
 
 
 def record_copy(
@@ -84,8 +84,8 @@ def record_copy(
     laid out, also when it is sent again. `once` makes no second entry then. Raises RuleBroken.
     """
     require(actor, Action.RECORD_EXPORT)
-    entries = list_entries(actor, case, new.filters, with_ways=False)
-    check_copy(case, new, made, hash_record(make_record(case, get_practice().name, entries)))
+    contents = get_contents(actor, case, new.filters, for_client=True)
+    check_copy(case, new, made, hash_record(make_record(case, get_practice().name, contents)))
     entry_id = once(lambda: _record(actor, case, new, made))
     # Only a copy that leaves: what is refused was given to nobody.
     details = {"format": "copy"} | describe_filters(new.filters)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html as markup
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -21,8 +21,10 @@ from caseapp.core.reads import List, note_list
 from caseapp.core.templating import render_text
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.visibility import looks_after_client
+from caseapp.domain.dashboard.earlier_events import list_earlier_events
 from caseapp.domain.dashboard.timeline import Panels, build_timeline, load_records
 from caseapp.domain.dashboard.timeline_filter import EVENT_KINDS, KIND_LABELS
+from caseapp.domain.merges.queries import list_earlier_records
 from caseapp.domain.notes.amendment_queries import list_amendments
 from caseapp.domain.notes.codes import ADDENDUM_LABELS, FORMAT_LABELS
 from caseapp.domain.notes.cosign_queries import list_returns
@@ -36,11 +38,10 @@ if TYPE_CHECKING:
     from caseapp.domain.cases.queries import CaseContext
     from caseapp.domain.dashboard.schemas import TimelineEvent
     from caseapp.domain.dashboard.timeline_filter import TimelineFilter
+    from caseapp.domain.merges.queries import EarlierRecord
     from caseapp.domain.notes.amendment_records import AmendmentRequest
     from caseapp.domain.notes.records import NoteRecord, ReturnRecord
 
-# Merges belong to a package above this one; here only whether there was one is read.
-MERGE = sa.table("client_merge", sa.column("into_id", sa.Uuid))
 MAX_NOTES = 40
 """So many notes take about four seconds to lay out; the design of the record has the figures."""
 MAX_EVENTS = 200
@@ -73,10 +74,34 @@ class RecordEntry:
 
     event: TimelineEvent
     when: str
-    note: NoteRecord | None
     levels: list[tuple[str, str]]
-    returns: Sequence[ReturnRecord]
+    note: NoteRecord | None = None
+    returns: Sequence[ReturnRecord] = ()
     amendments: Sequence[AmendmentRequest] = ()
+
+
+@dataclass(frozen=True)
+class EarlierPart:
+    """What was not merged of a record that was merged into the client's, as far as the filters say.
+
+    How the client could be reached then is no part of it, nor the partner's name: the record on paper says neither.
+    """
+
+    record: EarlierRecord
+    entries: list[RecordEntry]
+
+
+@dataclass(frozen=True)
+class RecordContents:
+    """What the record of a case holds, as far as the filters say, the oldest first."""
+
+    entries: list[RecordEntry]
+    earlier: list[EarlierPart]
+
+    @property
+    def count(self) -> int:
+        """The number of entries, also of those of earlier records."""
+        return len(self.entries) + sum(len(part.entries) for part in self.earlier)
 
 
 def make_record_pdf(actor: Actor, context: CaseContext, filters: TimelineFilter) -> bytes:
@@ -92,10 +117,10 @@ def make_record_pdf(actor: Actor, context: CaseContext, filters: TimelineFilter)
         raise RuleBroken(ONLY_READING)
     if context.client.consent_withdrawn_on is not None:
         raise RuleBroken(WITHDRAWN)
-    entries = list_entries(actor, context, filters)
+    contents = get_contents(actor, context, filters)
     details = {"format": "pdf"} | describe_filters(filters)
     content = pdf.render(
-        render_html(actor, context, filters, entries), style="report.css", max_pages=MAX_PAGES
+        render_html(actor, context, filters, contents), style="report.css", max_pages=MAX_PAGES
     )
     # Only a copy that exists: what can't be laid out was given to nobody.
     note_list(Action.RECORD_EXPORT, List({case.client_id}, "record", case.id, details, always=True))
@@ -107,52 +132,57 @@ def _looks_after(actor: Actor, context: CaseContext) -> bool:
     return db.session.scalar(of_client.where(looks_after_client(actor, Client.id))) is not None
 
 
-def _has_earlier_records(context: CaseContext) -> bool:
-    found = sa.exists().where(MERGE.c.into_id == context.case.client_id)
-    return db.session.scalar(sa.select(found)) or False
-
-
 def describe_filters(filters: TimelineFilter) -> dict[str, Any]:
     """Return the kinds and days of a copy as codes for the log."""
     codes = {name: str(day) for name, day in vars(filters).items() if name != "kinds" and day}
     return {"kinds": sorted(filters.kinds), **codes}
 
 
-def list_entries(
-    actor: Actor, context: CaseContext, filters: TimelineFilter, *, with_ways: bool = True
-) -> list[RecordEntry]:
-    """List what the record of a case holds, as far as the filters say, the oldest first.
+def get_contents(
+    actor: Actor, context: CaseContext, filters: TimelineFilter, *, for_client: bool = False
+) -> RecordContents:
+    """Load what the record of a case holds, as far as the filters say.
 
-    Without `with_ways`, no entry says by which way coach and client were in touch. Raises RuleBroken if it is too much
-    for one PDF.
+    `for_client` words the entries for the client, as `list_events` does. Raises RuleBroken if it is too much for one
+    PDF.
     """
     zone = get_practice().zone
     window = filters.make_window(None, MAX_EVENTS)
     records = load_records(actor, context, window, filters.kinds, Panels())
-    page = build_timeline(context, records, window, filters.kinds, with_ways=with_ways)
+    page = build_timeline(context, records, window, filters.kinds, for_client=for_client)
     notes = {note.id: note for note in records.notes if note.status == "signed"}
     shown = [event for event in page.items if event.link_kind != "note" or event.id in notes]
-    if page.next or sum(event.link_kind == "note" for event in shown) > MAX_NOTES:
-        raise RuleBroken(TOO_LONG)
     printed = [notes[event.id] for event in shown if event.id in notes]
+    if page.next or len(printed) > MAX_NOTES:
+        raise RuleBroken(TOO_LONG)
     returns, amendments = list_returns(printed), list_amendments(printed)
-    return [
-        RecordEntry(
-            event,
-            format_moment(event.occurred_at, zone),
-            notes.get(event.id),
-            [
-                (
-                    ITEMS_BY_KEY[key].label,
-                    "Not asked" if level is None else LEVEL_LABELS[Level(level)],
-                )
-                for key, level in (event.levels or {}).items()
-            ],
-            returns.get(event.id, ()),
-            amendments.get(event.id, ()),
+    entries = [
+        replace(
+            _make_entry(event, zone),
+            note=notes.get(event.id),
+            returns=returns.get(event.id, ()),
+            amendments=amendments.get(event.id, ()),
         )
         for event in reversed(shown)
     ]
+    earlier = []
+    for left in list_earlier_records(actor, context.case.client_id):
+        events = list_earlier_events(context, left, for_client=for_client)
+        chosen = (each for each in events if each.kind in filters.kinds)
+        found = window.pick(chosen, lambda each: (each.occurred_at, each.id))
+        earlier.append(EarlierPart(left, [_make_entry(each, zone) for each in reversed(found)]))
+    contents = RecordContents(entries, earlier)
+    if contents.count > MAX_EVENTS:
+        raise RuleBroken(TOO_LONG)
+    return contents
+
+
+def _make_entry(event: TimelineEvent, zone: str) -> RecordEntry:
+    levels = [
+        (ITEMS_BY_KEY[key].label, "Not asked" if level is None else LEVEL_LABELS[Level(level)])
+        for key, level in (event.levels or {}).items()
+    ]
+    return RecordEntry(event, format_moment(event.occurred_at, zone), levels)
 
 
 def format_moment(moment: datetime, zone: str) -> str:
@@ -165,7 +195,7 @@ def render_html(
     actor: Actor,
     context: CaseContext,
     filters: TimelineFilter,
-    entries: list[RecordEntry],
+    contents: RecordContents,
     *,
     withheld: Sequence[tuple[str, str]] = (),
 ) -> str:
@@ -186,9 +216,10 @@ def render_html(
         "kinds": [KIND_LABELS[kind].lower() for kind in EVENT_KINDS if kind in filters.kinds]
         if len(filters.kinds) < len(EVENT_KINDS)
         else [],
-        "entries": entries,
+        "entries": contents.entries,
+        "count": contents.count,
+        "earlier": contents.earlier,
         "withheld": withheld,
-        "has_earlier": _has_earlier_records(context),
         "formats": FORMAT_LABELS,
         "addenda": ADDENDUM_LABELS,
         "format_date": format_date,

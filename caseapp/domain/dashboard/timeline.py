@@ -78,18 +78,18 @@ class CaseRecords:
     `names` are those of the people whom the safety events name, `titles` those of the handouts that they allow.
     """
 
-    notes: list[NoteRecord]
-    moved_away: list[MovedAway]
-    contacts: list[ContactRecord]
     safety: SafetyHistory | None
     names: dict[UUID, str]
     titles: dict[str, str]
     plans: Sequence[PlanVersion]
-    assignments: Sequence[Any]
-    returned: Sequence[Any]
-    case_events: list[CaseEventRecord]
-    evidence: list[Evidence]
-    followups: list[FollowUpRecord]
+    notes: Sequence[NoteRecord] = ()
+    moved_away: Sequence[MovedAway] = ()
+    contacts: Sequence[ContactRecord] = ()
+    assignments: Sequence[Any] = ()
+    returned: Sequence[Any] = ()
+    case_events: Sequence[CaseEventRecord] = ()
+    evidence: Sequence[Evidence] = ()
+    followups: Sequence[FollowUpRecord] = ()
 
 
 def list_timeline(
@@ -127,8 +127,8 @@ def load_records(
         else [],
         contacts=list_contacts_in(client_id, key, window) if "contact" in kinds else [],
         safety=safety,
-        names=_get_names(facts),
-        titles=_get_titles(facts),
+        names=get_names(facts),
+        titles=get_titles(facts),
         plans=list_versions(client_id, key) if "plan" in kinds else [],
         assignments=_list_assignments(
             context,
@@ -164,12 +164,14 @@ def _list_corrected(facts: Sequence[Fact]) -> dict[UUID, Collection[UUID]]:
     return found
 
 
-def _get_names(facts: Sequence[Fact]) -> dict[UUID, str]:
+def get_names(facts: Sequence[Fact]) -> dict[UUID, str]:
+    """Return the names of the people whom safety events name."""
     people = {fact.user_id for fact in facts if isinstance(fact, SecondPersonNamed)}
     return get_user_names(people) if people else {}
 
 
-def _get_titles(facts: Sequence[Fact]) -> dict[str, str]:
+def get_titles(facts: Sequence[Fact]) -> dict[str, str]:
+    """Return the titles of the handouts that safety events allow."""
     if not any(isinstance(fact, HandoutAllowed) for fact in facts):
         return {}
     return {item.handout.id: item.handout.title for item in list_newest_versions()}
@@ -221,9 +223,9 @@ def _list_returned(context: CaseContext, window: Window, kinds: Collection[str])
                 WorksheetResponse,
                 WorksheetResponse.shared_at,
                 "handout",
-                "Shared a worksheet with you",
+                "Worksheet shared",
             ),
-            (WorksheetUpload, WorksheetUpload.sent_at, "file", "Sent back a PDF"),
+            (WorksheetUpload, WorksheetUpload.sent_at, "file", "PDF sent back"),
         )
         if kind in kinds
     ]
@@ -241,9 +243,9 @@ def build_timeline(
     window: Window,
     kinds: Collection[str],
     *,
-    with_ways: bool = True,
+    for_client: bool = False,
 ) -> Page[TimelineEvent]:
-    """Build a page of the timeline; causes no database query. `with_ways` is that of `list_events`."""
-    found = list_events(context, records, with_ways=with_ways)
+    """Build a page of the timeline; causes no database query. `for_client` is that of `list_events`."""
+    found = list_events(context, records, for_client=for_client)
     events = (event for event in found if event.kind in kinds)
     return window.make_page(events, lambda event: (event.occurred_at, event.id))

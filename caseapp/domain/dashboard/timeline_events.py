@@ -13,7 +13,7 @@ from caseapp.domain.dashboard.schemas import TimelineEvent
 from caseapp.domain.followups.codes import IN_ERROR, RESULT_LABELS
 from caseapp.domain.handouts.queries import get_handouts_by_hash
 from caseapp.domain.notes.codes import MODALITIES
-from caseapp.domain.safety_plans.codes import CHANGE_LABELS
+from caseapp.domain.safety_plans.codes import CHANGE_LABELS, REVIEWED
 from caseapp.domain.screening.events import (
     CircumstanceEnded,
     FlagInError,
@@ -56,23 +56,26 @@ CHANNEL_LABELS = {"portal": "in the portal", "print": "on paper", "in_person": "
 
 
 def list_events(
-    context: CaseContext, records: CaseRecords, *, with_ways: bool = True
+    context: CaseContext, records: CaseRecords, *, for_client: bool = False
 ) -> Iterator[TimelineEvent]:
     """List the events that the loaded records of a case make, in any order.
 
-    Without `with_ways`, none says by which way coach and client were in touch.
+    `for_client` words them for a copy that the client reads: none says by which way coach and client were in touch, nor
+    speaks of the client to somebody else.
     """
     texts = get_handouts_by_hash(row.sha256 for row in (*records.assignments, *records.returned))
-    yield from (_session(note, with_ways=with_ways) for note in records.notes)
+    yield from (_session(note, for_client=for_client) for note in records.notes)
     for moved in records.moved_away:
         yield _moved_note(context, moved)
-    yield from (_contact(entry, with_ways=with_ways) for entry in records.contacts)
+    yield from (_contact(entry, for_client=for_client) for entry in records.contacts)
     if records.safety:
         yield from _list_safety_events(records.safety, records)
-    yield from map(_plan, records.plans)
+    yield from (_plan(version, for_client=for_client) for version in records.plans)
     for row in records.assignments:
         if row.case_id == context.case.id:
-            yield from _list_assignment_events(context, row, texts[row.sha256], with_ways=with_ways)
+            yield from _list_assignment_events(
+                context, row, texts[row.sha256], for_client=for_client
+            )
     for row in records.returned:
         yield replace(
             _about_handout(
@@ -90,11 +93,11 @@ def list_events(
     for task in records.followups:
         # What a correction ended has its own row.
         if task.completed_at and task.result != IN_ERROR:
-            yield _completed_followup(task, task.completed_at)
+            yield _completed_followup(task, task.completed_at, for_client=for_client)
 
 
-def _session(note: NoteRecord, *, with_ways: bool) -> TimelineEvent:
-    way = f", {MODALITIES.get(note.modality, note.modality).lower()}" if with_ways else ""
+def _session(note: NoteRecord, *, for_client: bool) -> TimelineEvent:
+    way = "" if for_client else f", {MODALITIES.get(note.modality, note.modality).lower()}"
     length = f", {note.actual_minutes} min" if note.actual_minutes else ""
     return TimelineEvent(
         note.id,
@@ -132,8 +135,8 @@ def _describe_state(note: NoteRecord) -> str:
     return "Signed, with addenda" if note.addenda else "Signed"
 
 
-def _contact(entry: ContactRecord, *, with_ways: bool) -> TimelineEvent:
-    details = entry.details if with_ways or not entry.method else ""
+def _contact(entry: ContactRecord, *, for_client: bool) -> TimelineEvent:
+    details = entry.details_for_client if for_client else entry.details
     error = f"Recorded in error: {entry.error_reason}" if entry.in_error_at else ""
     return TimelineEvent(
         entry.id,
@@ -303,12 +306,14 @@ def _describe_reasons(hold: Hold) -> str:
     return f"{'; '.join(parts)}." if parts else ""
 
 
-def _plan(version: PlanVersion) -> TimelineEvent:
+def _plan(version: PlanVersion, *, for_client: bool) -> TimelineEvent:
+    is_review = for_client and version.change == REVIEWED
+    change = "reviewed with you" if is_review else CHANGE_LABELS[version.change].lower()
     return TimelineEvent(
         version.id,
         version.created_at,
         "plan",
-        f"{version.form.title}: {CHANGE_LABELS[version.change].lower()}",
+        f"{version.form.title}: {change}",
         version.created_by_name or NO_PERSON,
         "plan",
         version.plan_id,
@@ -322,9 +327,9 @@ def _list_assignment_events(
     row: Any,  # noqa: ANN401 - a result row
     handout: Handout,
     *,
-    with_ways: bool,
+    for_client: bool,
 ) -> Iterator[TimelineEvent]:
-    way = f", {CHANNEL_LABELS.get(row.channel, row.channel)}" if with_ways else ""
+    way = "" if for_client else f", {CHANNEL_LABELS.get(row.channel, row.channel)}"
     link = ("assignment", row.id)
     by, badge = row.assigned_by_name or NO_PERSON, "Withdrawn" if row.withdrawn_at else ""
     yield _about_handout(
@@ -375,12 +380,14 @@ def _describe_case_event(event: CaseEventRecord) -> str:
     return f"Case {event.kind}"
 
 
-def _completed_followup(task: FollowUpRecord, completed_at: datetime) -> TimelineEvent:
+def _completed_followup(
+    task: FollowUpRecord, completed_at: datetime, *, for_client: bool
+) -> TimelineEvent:
     return TimelineEvent(
         task.id,
         completed_at,
         "followup",
-        task.title,
+        f"Task of the practice: “{task.title}”" if for_client else task.title,
         task.completed_by_name or NO_PERSON,
         "followup",
         task.id,

@@ -52,6 +52,7 @@ from caseapp.domain.users.queries import get_user_names
 from caseapp.domain.worksheets.models import WorksheetResponse, WorksheetUpload
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
     from uuid import UUID
 
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from caseapp.domain.clients.queries import ClientRecord
     from caseapp.domain.safety_plans.schemas import PlanVersion
     from caseapp.domain.screening.history import SafetyHistory
+    from caseapp.domain.screening.records import Flag, Hold
 
 # Erasures belong to a package above this one; here only what waits is read.
 ERASURE = sa.table("erasure", sa.column("client_id", sa.Uuid), sa.column("state", sa.String))
@@ -306,86 +308,70 @@ def has_earlier_records(client_id: UUID) -> bool:
 
 @dataclass(frozen=True)
 class EarlierRecord:
-    """A record that was merged into a client's: when, by whom and why, and the safety events that stayed in it."""
+    """A record that was merged into a client's: when, by whom and why, and everything that was not merged.
 
-    client_id: UUID
+    That is the client's details in it, its safety events, and every version of its safety plans. `names` are those of
+    the people whom the safety events name.
+    """
+
+    client: ClientRecord
     merged_at: datetime
     merged_by: str
     reason: str
     history: SafetyHistory
-
-
-@dataclass(frozen=True)
-class EarlierContents:
-    """What was not merged of an earlier record: its details, and every version of its safety plans.
-
-    `names` are those of the people whom the safety events name.
-    """
-
-    record: EarlierRecord
-    client: ClientRecord
     plans: tuple[PlanVersion, ...]
     names: dict[UUID, str]
+
+    @property
+    def holds(self) -> list[Hold]:
+        """List the holds, the oldest first."""
+        return [*self.history.holds.values()]
+
+    @property
+    def flags(self) -> list[Flag]:
+        """List the flags, the oldest first."""
+        return [*self.history.flags.values()]
 
 
 def list_earlier_records(actor: Actor, client_id: UUID) -> list[EarlierRecord]:
     """List the records that were merged into a client's, also through another one, the newest merge first.
 
-    Raises NotFound when the actor doesn't see the client, and SealBroken when a safety event was changed.
+    A record whose key was destroyed is left out. Raises NotFound when the actor doesn't see the client, and SealBroken
+    when a safety event was changed.
     """
-    require(actor, Action.SCREENING_READ)
+    for action in (Action.CLIENT_READ, Action.SCREENING_READ, Action.PLAN_READ):
+        require(actor, action)
     keys = {client_id: open_visible_key(actor, client_id)}
-    gone = list_merged(client_id)
+    if not (gone := list_merged(client_id)):
+        return []
     found = db.session.execute(
         sa.select(ClientMerge, User.name)
         .join(User, User.id == ClientMerge.merged_by)
         .where(ClientMerge.client_id.in_(gone))
+        .order_by(ClientMerge.merged_at.desc())
     ).all()
-    histories = list_safety_histories(gone) if gone else {}
+    histories = list_safety_histories(gone)
     keys |= {one: history.key for one, history in histories.items()}
-    records = [
+    names = get_user_names({*_list_people(histories.values())})
+    return [
         EarlierRecord(
-            merge.client_id,
+            get_client_under_key(history.key),
             merge.merged_at,
             name,
             unseal_text("client_merge", "reason", merge.id, merge.reason, keys[merge.into_id])
             or "",
-            histories[merge.client_id],
-        )
-        for merge, name in found
-        if merge.client_id in histories
-    ]
-    return sorted(records, key=lambda one: one.merged_at, reverse=True)
-
-
-def list_earlier_contents(actor: Actor, client_id: UUID) -> list[EarlierContents]:
-    """List what was not merged of the records that were merged into a client's, the newest merge first.
-
-    Raises NotFound when the actor doesn't see the client, and SealBroken when a safety event was changed.
-    """
-    require(actor, Action.CLIENT_READ)
-    require(actor, Action.PLAN_READ)
-    records = list_earlier_records(actor, client_id)
-    people = {
-        person
-        for record in records
-        for hold in record.history.holds.values()
-        for person in (hold.opened_by, hold.released_by, hold.allowed_by)
-        if person
-    } | {
-        person
-        for record in records
-        for flag in record.history.flags.values()
-        for person in (flag.set_by, flag.cleared_by)
-        if person
-    }
-    names = get_user_names(people) if people else {}
-    return [
-        EarlierContents(
-            record,
-            get_client_under_key(record.history.key),
-            list_versions(record.client_id, record.history.key),
+            history,
+            list_versions(merge.client_id, history.key),
             names,
         )
-        for record in records
+        for merge, name in found
+        if (history := histories.get(merge.client_id))
     ]
+
+
+def _list_people(histories: Iterable[SafetyHistory]) -> Iterator[UUID]:
+    for history in histories:
+        for hold in history.holds.values():
+            yield from filter(None, (hold.opened_by, hold.released_by, hold.allowed_by))
+        for flag in history.flags.values():
+            yield from filter(None, (flag.set_by, flag.cleared_by))

@@ -282,12 +282,12 @@ def test_timeline_shows_only_shared_answers_and_sent_uploads(team, assigned, cli
     run(share_answers, client, 1, ANSWERS, 1)
     run(send_upload, client, 1, kept)
     assert timeline_titles() == [
-        ("Sent back a PDF", "answers"),
-        ("Shared a worksheet with you", "answers"),
+        ("PDF sent back", "answers"),
+        ("Worksheet shared", "answers"),
         ("Handout assigned", "assignment"),
     ]
     run(stop_sharing, client, 1)
-    assert ("Shared a worksheet with you", "answers") not in timeline_titles()
+    assert ("Worksheet shared", "answers") not in timeline_titles()
     assert row is not None
 
 
