@@ -10,6 +10,7 @@ from flask import Blueprint, render_template, request, url_for
 from caseapp.core.pagination import PAGE_SIZE
 from caseapp.core.permissions import Action
 from caseapp.domain.cases.queries import get_case_context
+from caseapp.domain.notes.amendment_queries import get_amendments_of
 from caseapp.domain.notes.codes import ADDENDUM_LABELS, FORMAT_LABELS, MODALITIES
 from caseapp.domain.notes.cosign_operations import cosign_note, return_note
 from caseapp.domain.notes.cosign_queries import get_review_of, list_reviews
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
 
     from caseapp.core.errors import Reason
+    from caseapp.domain.notes.amendment_records import NoteAmendments
     from caseapp.domain.notes.records import NoteRecord, NoteReviewRecord
 
 blueprint = Blueprint("cosigning", __name__)
@@ -41,10 +43,14 @@ def review_list() -> ResponseReturnValue:
 
 @dataclass(frozen=True)
 class CosignView:
-    """A signed note, what became of it so far, and why the reader can neither co-sign nor return it."""
+    """A signed note, what became of it so far, and why the reader can neither co-sign nor return it.
+
+    `amendments` is what the client wants corrected in it.
+    """
 
     note: NoteRecord
     review: NoteReviewRecord
+    amendments: NoteAmendments
     blockers: list[Reason]
     return_blockers: list[Reason]
 
@@ -55,10 +61,12 @@ def load_for_cosigning(signed_note_id: UUID) -> CosignView:
     Raises NotFound, also for a draft.
     """
     note, actor_id = load_signed_note(signed_note_id), current_actor().id
+    amendments = get_amendments_of(note)
     return CosignView(
         note,
         get_review_of(note),
-        list_cosign_blockers(note, actor_id),
+        amendments,
+        list_cosign_blockers(note, amendments.requests, actor_id),
         list_return_blockers(note, actor_id),
     )
 

@@ -7,7 +7,8 @@ from tests.support import builders
 
 @pytest.mark.slow
 def test_requests_are_recorded_once_listed_declined_and_accepted(staff, coach):
-    note_id = builders.note(coach.actor, builders.case(coach.actor, "Ines Okafor").case_id)
+    case = builders.case(coach.actor, "Ines Okafor")
+    note_id = builders.note(coach.actor, case.case_id)
     path = f"/notes/{note_id}/amendments"
     body = {"requested_on": today().isoformat(), "words": "I never said that."}
     for _ in range(2):
@@ -26,3 +27,12 @@ def test_requests_are_recorded_once_listed_declined_and_accepted(staff, coach):
     again = coach.post(path, body).get_json()
     answer = coach.post(f"{path}/accept", {"text": "She slept four."}, version=again)
     assert answer.get_json()["requests"][1]["addendum_id"]
+    # Moved away, the correction goes along, and what the client said stays.
+    other = builders.case(coach.actor, "Tom Vale")
+    wrong = {"case_id": str(other.case_id), "reason": "I had the wrong case open."}
+    note = coach.get(f"/notes/{note_id}")
+    moved = coach.post(f"/notes/{note_id}/move", wrong, version=note.get_json()).get_json()
+    assert [each["signed_elsewhere"] for each in moved["addenda"]] == [True]
+    assert coach.get(path).get_json()["requests"] == []
+    [left] = coach.get(f"/cases/{case.case_id}/moved-notes").get_json()["items"]
+    assert [each["words"] for each in left["requests"]] == [body["words"]] * 2

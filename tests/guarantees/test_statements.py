@@ -63,7 +63,7 @@ PAGES = {
     "emergency.review_access_page": 5,
     "cover.choose_page": 7,
     "addenda.addendum_page": 8,
-    "cosigning.cosign_page": 8,
+    "cosigning.cosign_page": 9,
     "cosignatures.coach_list": 3,
     "cosigning.review_list": 4,
     "cover.cover_list": 4,

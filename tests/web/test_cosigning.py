@@ -40,6 +40,14 @@ def test_supervisor_returns_a_note_and_cosigns_it_and_pages_show_both_signatures
     late = supervisor.form(page)
     coach.send(f"{note}/addendum", kind="addition", text="Her sister was.")
     assert supervisor.post(page, late.fields).status_code == 412
+    late, asked = supervisor.form(page), f"{note}/correction"
+    assert coach.send(asked, words="I was alone.").status_code == 303
+    refused = supervisor.post(page, late.fields)
+    assert refused.status_code == 409
+    for shown in (refused.get_data(as_text=True), supervisor.text(page)):
+        assert "I was alone." in shown
+        assert f'href="{asked}"' in shown
+    supervisor.send(asked, f"{asked}/decline", reason="Her sister says so too.")
     answer = supervisor.send(page)
     assert answer.headers["Location"] == note
     shown = coach.text(note)

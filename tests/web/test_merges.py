@@ -7,8 +7,7 @@ import json
 import pytest
 
 from caseapp.domain.cases.queries import get_case_context
-from caseapp.domain.dashboard.copy_contents import WITHHELD
-from caseapp.domain.dashboard.copy_contents import make_record
+from caseapp.domain.dashboard.copy_contents import WITHHELD, make_record
 from caseapp.domain.dashboard.record_printing import get_contents, render_html
 from caseapp.domain.dashboard.timeline_filter import EVERYTHING, TimelineFilter
 from tests.support import builders, safety_plans
@@ -52,7 +51,7 @@ def test_supervisor_compares_two_records_and_merges_them(app, team):
 
 
 def _assert_printed_and_copied(coach, context):
-    """What stayed behind is on paper, in the client's copy and its JSON, as far as it was chosen, without ways of contact."""
+    """Look for what stayed behind on paper, in the client's copy and in its JSON, without ways of contact."""
     contents = get_contents(coach, context, EVERYTHING, for_client=True)
     record = make_record(context, "Practice", contents)
     texts = [
@@ -61,7 +60,12 @@ def _assert_printed_and_copied(coach, context):
         record,
     ]
     for text in texts:
-        for words in ("Call Anne 1", "She says that she called twice.", "Sleep", "Care hold opened"):
+        for words in (
+            "Call Anne 1",
+            "She says that she called twice.",
+            "Sleep",
+            "Care hold opened",
+        ):
             assert words in text
         assert "ines@example.org" not in text
     assert "Another record of this client was merged into this one." in texts[0]

@@ -21,6 +21,9 @@ def test_note_is_moved_and_the_former_record_shows_only_that(app, team):
     note_id = builders.note(coach, case.case_id)
     choose = f"/note/{note_id}/move"
     assert f'href="{choose}"' in coach_browser.text(f"/note/{note_id}")
+    asked, no = f"/note/{note_id}/correction", "It is in the log of that week."
+    assert coach_browser.send(asked, words="I never said that.").status_code == 303
+    assert coach_browser.send(asked, f"{asked}/decline", reason=no).status_code == 303
     page = f"{choose}/{other.number}"
     assert f'href="{page}"' in coach_browser.text(choose)
     assert "already" in coach_browser.text(f"{choose}/{case.number}")
@@ -30,8 +33,11 @@ def test_note_is_moved_and_the_former_record_shows_only_that(app, team):
     shown = coach_browser.text(f"/note/{note_id}")
     for words in ("Tom Vale", "Moved here from another record", "I had the wrong case open."):
         assert words in shown
+    assert "I never said that." not in shown
     former = coach_browser.text(f"/case/{case.number}/notes")
     assert "A note was filed here in error and moved by" in former
+    assert "I never said that." in former
+    assert no in former
     for words in ("Tom Vale", "wrong case open", "Slept six hours", str(note_id)):
         assert words not in former
     assert "Moved here" in coach_browser.text(f"/case/{other.number}/notes")

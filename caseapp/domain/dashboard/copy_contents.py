@@ -154,6 +154,7 @@ def _entry_to_json(entry: RecordEntry) -> dict[str, Any]:
         "text": event.text,
         "answers": dict(entry.levels),
         "evidence": [{"criterion": each.criterion, "text": each.text} for each in event.evidence],
+        "amendments": _amendments_to_json(entry),
     }
 
 
@@ -178,6 +179,7 @@ def _note_to_json(note: NoteRecord, entry: RecordEntry) -> dict[str, Any]:
                 "reason": each.reason,
                 "session_at": each.session_at.isoformat() if each.session_at else None,
                 "minutes": each.minutes,
+                "signed_elsewhere": each.signed_elsewhere,
             }
             for each in note.addenda
         ],
@@ -185,24 +187,28 @@ def _note_to_json(note: NoteRecord, entry: RecordEntry) -> dict[str, Any]:
             {"by": each.by, "at": each.created_at.isoformat(), "comment": each.comment}
             for each in entry.returns
         ],
-        "amendments": [
-            {
-                "requested_on": each.requested_on.isoformat(),
-                "words": each.words,
-                "state": each.state,
-                "due_at": each.due_at.isoformat(),
-                "answered_by": each.answered_by_name,
-                "answered_at": each.answered_at.isoformat() if each.answered_at else None,
-                "reason": each.answer,
-            }
-            for each in entry.amendments
-        ],
+        "amendments": _amendments_to_json(entry),
         "cosigned": _cosignature_to_json(note.cosigner, note.cosignature),
         "moved_here": [
             {"by": each.mover, "at": each.moved_at.isoformat(), "reason": each.reason}
             for each in note.moves[-1:]
         ],
     }
+
+
+def _amendments_to_json(entry: RecordEntry) -> list[dict[str, Any]]:
+    return [
+        {
+            "requested_on": each.requested_on.isoformat(),
+            "words": each.words,
+            "state": each.state,
+            "due_at": each.due_at.isoformat(),
+            "answered_by": each.answered_by_name,
+            "answered_at": each.answered_at.isoformat() if each.answered_at else None,
+            "reason": each.answer,
+        }
+        for each in entry.amendments
+    ]
 
 
 def _cosignature_to_json(cosigner: str, signature: Signature | None) -> dict[str, Any] | None:

@@ -156,6 +156,8 @@ def get_contents(
     if page.next or len(printed) > MAX_NOTES:
         raise RuleBroken(TOO_LONG)
     returns, amendments = list_returns(printed), list_amendments(printed)
+    # Of notes that were moved away: an event of theirs has the id of the move.
+    amendments |= {moved.id: [*moved.requests] for moved in records.moved_away}
     entries = [
         replace(
             _make_entry(event, zone),

@@ -57,7 +57,13 @@ class EarlierClientResponseSchema(ClientResponseSchema):
     class Meta:
         """The fields that are left out."""
 
-        exclude = ("id", "usable_channels", "contact_confirmed_at", "contact_confirmed_by", "version")
+        exclude = (
+            "id",
+            "usable_channels",
+            "contact_confirmed_at",
+            "contact_confirmed_by",
+            "version",
+        )
 
 
 class EarlierHoldResponseSchema(HoldResponseSchema):

@@ -10,7 +10,6 @@ from caseapp.core.actor import Actor, require
 from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.errors import Stale
-from caseapp.core.i18n import format_date
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
 from caseapp.core.vault import seal, seal_bytes
@@ -31,6 +30,11 @@ if TYPE_CHECKING:
     from caseapp.domain.notes.amendment_schemas import NewAmendmentRequest
     from caseapp.domain.notes.queries import LockedNote
     from caseapp.domain.notes.records import NoteRecord
+
+
+REQUESTED = "A correction of this note was requested."
+"""The reason of a correction with which a request is accepted. It goes along when the note is moved to another record,
+so it doesn't say who asked, when and for what: the request says so, and stays with the client who made it."""
 
 
 def record_request(actor: Actor, note: LockedNote, new: NewAmendmentRequest) -> UUID:
@@ -67,8 +71,7 @@ def accept_request(actor: Actor, note: LockedNote, text: str, expected_version: 
     """
     require(actor, Action.NOTE_AMEND)
     opened = _find_open(actor, note, expected_version)
-    reason = f"The client asked for this correction on {format_date(opened.requested_on)}."
-    corrected = add_addendum(actor, note, NewAddendum("correction", text, reason))
+    corrected = add_addendum(actor, note, NewAddendum("correction", text, REQUESTED))
     _answer(actor, note, opened, "accepted", addendum_id=corrected.addenda[-1].id)
     return corrected
 

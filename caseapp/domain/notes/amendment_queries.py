@@ -45,6 +45,20 @@ def list_amendments(notes: Sequence[NoteRecord]) -> dict[UUID, list[AmendmentReq
     """
     if not notes:
         return {}
+    of_notes = AmendmentRequestRow.note_id.in_([note.id for note in notes])
+    return _list_requests(of_notes, Note.client_id == AmendmentRequestRow.client_id)
+
+
+def list_left_amendments(
+    client_id: UUID, note_ids: Sequence[UUID]
+) -> dict[UUID, list[AmendmentRequest]]:
+    """List what a client wanted corrected in notes that are in another record now, by note; access was checked."""
+    table = AmendmentRequestRow
+    of_client = sa.and_(table.note_id.in_(note_ids), table.client_id == client_id)
+    return _list_requests(of_client, Note.client_id != client_id)
+
+
+def _list_requests(*where: sa.ColumnElement[bool]) -> dict[UUID, list[AmendmentRequest]]:
     table, answerer = AmendmentRequestRow, aliased(User)
     rows = db.session.execute(
         sa.select(
@@ -54,10 +68,10 @@ def list_amendments(notes: Sequence[NoteRecord]) -> dict[UUID, list[AmendmentReq
             ClientKey.wrapped,
         )
         .join(User, User.id == table.recorded_by)
-        .join(Note, sa.and_(Note.id == table.note_id, Note.client_id == table.client_id))
+        .join(Note, Note.id == table.note_id)
         .join(ClientKey, ClientKey.client_id == table.client_id)
         .outerjoin(answerer, answerer.id == table.answered_by)
-        .where(table.note_id.in_([note.id for note in notes]))
+        .where(*where)
         .order_by(table.note_id, table.seq)
     )
     found: dict[UUID, list[AmendmentRequest]] = {}

@@ -14,6 +14,7 @@ from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
 from caseapp.core.vault import seal_bytes
 from caseapp.domain.audit.operations import record
+from caseapp.domain.notes.amendment_queries import list_amendments
 from caseapp.domain.notes.cosign_queries import count_returns
 from caseapp.domain.notes.cosign_rules import (
     check_cosign,
@@ -84,7 +85,7 @@ def cosign_note(actor: Actor, note: LockedNote, expected_version: int) -> NoteRe
     require(actor, Action.NOTE_COSIGN)
     # Read with its signature and its addenda: nobody co-signs a note that was changed.
     found = get_note(actor, note.row.id)
-    check_cosign(actor, note, found)
+    check_cosign(actor, note, found, list_amendments([found]).get(found.id, []))
     _check_version(found, expected_version)
     moment, digests = now(), [each.digest for each in load_addenda([found.id]).get(found.id, ())]
     zone = get_practice_info().practice.zone

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from caseapp.core.errors import Reason, refuse_for
+from caseapp.domain.notes.amendment_rules import find_open
 from caseapp.domain.notes.rules import NOT_SIGNED, NOTE_ALTERED, NOTE_IN_ERROR, hash_canonical
 
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from caseapp.core.actor import Actor
+    from caseapp.domain.notes.amendment_records import AmendmentRequest
     from caseapp.domain.notes.queries import LockedNote
     from caseapp.domain.notes.records import NoteRecord
 
@@ -29,14 +31,26 @@ RETURNED = Reason(
     "This note has already been returned, and nothing has been added to it since.",
     "Wait for an addendum, or co-sign the note.",
 )
+HAS_REQUEST = Reason(
+    "note_has_request",
+    "The client’s request to correct this note waits for an answer.",
+    "Answer it first: your co-signature wouldn’t cover a correction that comes later.",
+)
 
 
-def list_cosign_blockers(note: NoteRecord, actor_id: UUID) -> list[Reason]:
+def list_cosign_blockers(
+    note: NoteRecord, requests: Sequence[AmendmentRequest], actor_id: UUID
+) -> list[Reason]:
     """List why a supervisor who may read a note can't co-sign it; empty when they can.
 
-    It has to be signed, unchanged since, not entered in error, and by somebody else whose notes need a co-signature.
-    Product proposal, awaiting sign-off.
+    It has to be signed, unchanged since, not entered in error, and by somebody else whose notes need a co-signature,
+    and no request of the client to correct it waits: the correction would come after the co-signature, which wouldn't
+    cover it. A supervisor may answer the request themselves. Product proposal, awaiting sign-off.
     """
+    return _list_review_blockers(note, actor_id) or ([HAS_REQUEST] if find_open(requests) else [])
+
+
+def _list_review_blockers(note: NoteRecord, actor_id: UUID) -> list[Reason]:
     if note.status != "signed":
         return [NOT_SIGNED]
     if not note.is_as_signed:
@@ -52,17 +66,19 @@ def list_cosign_blockers(note: NoteRecord, actor_id: UUID) -> list[Reason]:
 
 def list_return_blockers(note: NoteRecord, actor_id: UUID) -> list[Reason]:
     """List why a supervisor who may read a note can't return it to its author; empty when they can."""
-    found = list_cosign_blockers(note, actor_id)
+    found = _list_review_blockers(note, actor_id)
     return found or ([RETURNED] if note.review == "returned" else [])
 
 
-def check_cosign(actor: Actor, note: LockedNote, found: NoteRecord) -> None:
-    """Check that somebody can co-sign a note, as it was `found` after the lock.
+def check_cosign(
+    actor: Actor, note: LockedNote, found: NoteRecord, requests: Sequence[AmendmentRequest]
+) -> None:
+    """Check that somebody can co-sign a note, as it and the requests about it were `found` after the lock.
 
     Raises RuleBroken.
     """
     assert found.id == note.row.id  # noqa: S101 - the caller has read the note that it has locked
-    refuse_for(list_cosign_blockers(found, actor.id))
+    refuse_for(list_cosign_blockers(found, requests, actor.id))
 
 
 def check_return(actor: Actor, note: LockedNote, found: NoteRecord) -> None:

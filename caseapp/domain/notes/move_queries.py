@@ -19,7 +19,7 @@ from caseapp.domain.clients.queries import take_client_lock, unseal_client
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_client_key
 from caseapp.domain.legal_holds.queries import is_on_legal_hold
-from caseapp.domain.notes.amendment_queries import has_open_request
+from caseapp.domain.notes.amendment_queries import has_open_request, list_left_amendments
 from caseapp.domain.notes.models import Note, NoteMove
 from caseapp.domain.notes.move_rules import MoveFacts, list_move_blockers, list_unasked
 from caseapp.domain.notes.queries import (
@@ -142,12 +142,26 @@ def list_moved_away(case_id: UUID) -> list[MovedAway]:
     """List the notes that were moved from a case into other records, the oldest move first.
 
     Those that stayed in the case, whose client was merged into another one, are no such notes. The caller has already
-    found the case for the actor. Where to and what they say isn't part of it.
+    found the case for the actor. Where to and what they say isn't part of it; what the client wanted corrected in one
+    stands with its last move.
     """
     rows = db.session.execute(
-        sa.select(NoteMove.id, NoteMove.moved_at, User.name)
+        sa.select(NoteMove.id, NoteMove.moved_at, User.name, NoteMove.note_id, Case.client_id)
         .join(User, User.id == NoteMove.moved_by)
+        .join(Case, Case.id == NoteMove.from_case_id)
         .where(NoteMove.from_case_id == case_id, NoteMove.case_id != case_id)
         .order_by(NoteMove.moved_at, NoteMove.id)
-    )
-    return [MovedAway(*row) for row in rows]
+    ).all()
+    if not rows:
+        return []
+    last = {row.note_id: row.id for row in rows}
+    requests = list_left_amendments(rows[0].client_id, [*last])
+    return [
+        MovedAway(
+            row.id,
+            row.moved_at,
+            row.name,
+            requests.get(row.note_id, ()) if last[row.note_id] == row.id else (),
+        )
+        for row in rows
+    ]

@@ -197,6 +197,18 @@ def find_signing_client(moves: Sequence[NoteMove], seq: int, client_id: UUID) ->
     return next((move.from_client_id for move in moves if move.addenda >= seq), client_id)
 
 
+def was_signed_elsewhere(moves: Sequence[NoteMove], seq: int, client_id: UUID) -> bool:
+    """Tell whether addendum `seq` was signed while the note was in the record of somebody else than its client now.
+
+    A client who was merged into another one is the same person.
+    """
+    same = {client_id}
+    for move in reversed(moves):
+        if move.is_merge and move.to_client_id in same:
+            same.add(move.from_client_id)
+    return find_signing_client(moves, seq, client_id) not in same
+
+
 def is_where_it_was_moved(note: NoteRecord, number: int) -> bool:
     """Tell whether a signed note has all of so many moves, and they lead from where it was signed to where it is."""
     if note.signature is None or [each.seq for each in note.moves] != [*range(1, number + 1)]:

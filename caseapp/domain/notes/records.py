@@ -14,8 +14,9 @@ from caseapp.domain.screening.rules import highest_level, list_stated
 from caseapp.domain.screening.schemas import NewScreening
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping
+    from collections.abc import Container, Mapping, Sequence
 
+    from caseapp.domain.notes.amendment_records import AmendmentRequest
     from caseapp.domain.notes.formats import Section
     from caseapp.domain.screening.records import Answer
 
@@ -215,7 +216,7 @@ class Addendum:
     """A signed addendum of a note, unsealed; `seq` is its number in the note.
 
     A correction may say when the session was and how long it took. Of one that was changed in the database the texts
-    may be missing.
+    may be missing. One that was `signed_elsewhere` was signed while the note was in another client's record.
     """
 
     id: UUID
@@ -232,6 +233,7 @@ class Addendum:
     session_at: datetime | None
     minutes: int | None
     author: str = ""
+    signed_elsewhere: bool = False
 
 
 @dataclass(frozen=True)
@@ -264,11 +266,15 @@ class NoteMove:
 
 @dataclass(frozen=True)
 class MovedAway:
-    """That a note was moved from a case into another record: not which, and not what it says. `id` is the move's."""
+    """That a note was moved from a case into another record: not which, and not what it says. `id` is the move's.
+
+    `requests` are what the client wanted corrected in it while it was here: their words stay theirs.
+    """
 
     id: UUID
     moved_at: datetime
     mover: str
+    requests: Sequence[AmendmentRequest] = ()
 
 
 def addendum_to_json(addendum: Addendum) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from marshmallow import Schema, ValidationError, fields, post_load, validate, va
 from caseapp.core.i18n import lazy_gettext
 from caseapp.core.schemas import RequiredText, WholeNumber, WrittenReason
 from caseapp.domain.followups.schemas import PLAUSIBLE_TIME
+from caseapp.domain.notes.amendment_schemas import AmendmentResponseSchema
 from caseapp.domain.notes.codes import (
     CHOSEN_KINDS,
     MAX_SESSION_MINUTES,
@@ -320,15 +321,22 @@ class NoteMoveResponseSchema(Schema):
 
 
 class MovedAwayResponseSchema(Schema):
-    """That a note was moved from a case into another record, in API responses; the id is the move's."""
+    """That a note was moved from a case into another record, in API responses; the id is the move's.
+
+    `requests` are what the client wanted corrected in it while it was here.
+    """
 
     id = fields.UUID(required=True)
     moved_at = fields.AwareDateTime(required=True)
     mover = fields.String(required=True)
+    requests = fields.List(fields.Nested(AmendmentResponseSchema), required=True)
 
 
 class AddendumResponseSchema(Schema):
-    """An addendum of a signed note in API responses."""
+    """An addendum of a signed note in API responses.
+
+    One that was `signed_elsewhere` was signed while the note was in another client's record.
+    """
 
     id = fields.UUID(required=True)
     kind = fields.String(required=True)
@@ -340,6 +348,7 @@ class AddendumResponseSchema(Schema):
     reason = fields.String(required=True)
     session_at = fields.AwareDateTime(required=True, allow_none=True)
     minutes = fields.Integer(required=True, allow_none=True)
+    signed_elsewhere = fields.Boolean(required=True)
 
 
 class SignatureResponseSchema(Schema):

@@ -19,7 +19,11 @@ from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_client_key
 from caseapp.domain.notes.models import Note, NoteAddendum, NoteReview, NoteSignature
 from caseapp.domain.notes.models import NoteMove as NoteMoveRow
-from caseapp.domain.notes.move_rules import find_signing_client, is_where_it_was_moved
+from caseapp.domain.notes.move_rules import (
+    find_signing_client,
+    is_where_it_was_moved,
+    was_signed_elsewhere,
+)
 from caseapp.domain.notes.records import (
     NO_ANSWERS,
     Addendum,
@@ -260,6 +264,7 @@ def _build_addendum(
         datetime.fromisoformat(session_at) if session_at else None,
         content.get("minutes"),
         row.author,
+        was_signed_elsewhere(moves, row.seq, row.client_id),
     )
     signed = replace(addendum, client_id=find_signing_client(moves, row.seq, row.client_id))
     is_right = is_addendum_as_signed(signed, row.digest, row.key_number, row.mac)

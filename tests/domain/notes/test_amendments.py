@@ -23,6 +23,7 @@ from caseapp.domain.dashboard.queries import get_today
 from caseapp.domain.dashboard.record_printing import make_record_pdf
 from caseapp.domain.dashboard.timeline_filter import EVERYTHING
 from caseapp.domain.notes.amendment_operations import (
+    REQUESTED,
     accept_request,
     decline_request,
     record_request,
@@ -35,9 +36,11 @@ from caseapp.domain.notes.amendment_rules import (
     list_request_blockers,
 )
 from caseapp.domain.notes.amendment_schemas import NewAmendmentRequest
+from caseapp.domain.notes.move_queries import list_moved_away
 from caseapp.domain.notes.queries import get_note, lock_note
 from caseapp.domain.practice.queries import today
 from tests.domain.notes.test_addenda import stored
+from tests.domain.notes.test_moves import move
 from tests.support import builders
 
 AUTHOR, COACH, OTHER = (UUID(int=number) for number in (1, 2, 3))
@@ -151,10 +154,45 @@ def test_declined_words_stay_with_the_note_and_an_accepted_request_is_a_correcti
     corrected = change(coach, accept_request, "She slept four.", 2)
     (addendum,) = corrected.addenda
     assert (addendum.kind, addendum.text) == ("correction", "She slept four.")
-    assert addendum.reason.startswith("The client asked for this correction on ")
+    assert addendum.reason == REQUESTED
     db.session.rollback()
     found = get_amendments(coach, note_id)
     assert [each.state for each in found.requests] == ["declined", "accepted"]
     assert found.requests[1].addendum_id == addendum.id
     assert stored(note_id) == before
     assert get_note(coach, note_id).is_as_signed
+
+
+@pytest.mark.slow
+def test_correction_goes_along_with_a_moved_note_and_what_the_client_said_stays(team, printed):
+    coach, supervisor = team["coach"], team["supervisor"]
+    made, other = builders.case(coach, "Ines Okafor"), builders.case(coach, "Tom Vale")
+    note_id = builders.note(coach, made.case_id)
+    for operation, *given in (
+        (record_request, NewAmendmentRequest(today(), WORDS)),
+        (decline_request, REASON, 1),
+        (record_request, NewAmendmentRequest(today(), "It was four hours.")),
+        (accept_request, "She slept four.", 2),
+    ):
+        with transaction():
+            operation(supervisor, lock_note(supervisor, note_id), *given)
+    said = (WORDS, REASON, "It was four hours.")
+    move(coach, note_id, other)
+    db.session.rollback()
+    assert get_amendments(coach, note_id).requests == ()
+    [addendum] = get_note(coach, note_id).addenda
+    assert (addendum.text, addendum.signed_elsewhere) == ("She slept four.", True)
+    [left] = list_moved_away(made.case_id)
+    assert [each.state for each in left.requests] == ["declined", "accepted"]
+    for text in printed(coach, other.case_id, other.number):
+        assert "She slept four." in text
+        assert not any(words in text for words in said)
+    for text in printed(coach, made.case_id, made.number):
+        assert "She slept four." not in text
+        assert all(words in text for words in said)
+    # Back where the client asked for it, it stands with the note again.
+    move(coach, note_id, made)
+    db.session.rollback()
+    assert [each.words for each in get_amendments(coach, note_id).requests] == [WORDS, said[2]]
+    assert [each.requests for each in list_moved_away(made.case_id)] == [()]
+    assert not get_note(coach, note_id).addenda[0].signed_elsewhere

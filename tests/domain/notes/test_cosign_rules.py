@@ -43,8 +43,17 @@ def test_supervisor_cosigns_or_returns_a_note_that_waits_and_nobody_their_own(
     changed, cosigning, returning
 ):
     note: Any = SimpleNamespace(**FACTS | changed)
-    assert [reason.code for reason in list_cosign_blockers(note, SUPERVISOR)] == cosigning
+    assert [reason.code for reason in list_cosign_blockers(note, [], SUPERVISOR)] == cosigning
     assert [reason.code for reason in list_return_blockers(note, SUPERVISOR)] == returning
+
+
+def test_note_that_a_client_wants_corrected_is_returned_but_not_cosigned():
+    note: Any = SimpleNamespace(**FACTS)
+    requests: Any = [SimpleNamespace(state="declined"), SimpleNamespace(state="open")]
+    blockers = list_cosign_blockers(note, requests, SUPERVISOR)
+    assert [reason.code for reason in blockers] == ["note_has_request"]
+    assert list_cosign_blockers(note, requests[:1], SUPERVISOR) == []
+    assert list_return_blockers(note, SUPERVISOR) == []
 
 
 def test_addendum_sends_a_returned_note_back_and_one_in_error_needs_no_cosignature():
