@@ -100,13 +100,15 @@ class CaseEvent(Model):
 
 
 class Attestation(Model):
-    """A coach's statement that a criterion is met, with sealed evidence."""
+    """A coach's statement at a move of a case that a criterion is met, with sealed evidence; the newest counts.
+
+    A case that went back and moves on again gets another one: what was written at the first move stays with it.
+    """
 
     __tablename__ = "attestation"
-    __table_args__ = (sa.UniqueConstraint("case_id", "criterion"),)
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
-    case_id: Mapped[UUID] = mapped_column(sa.ForeignKey("coaching_case.id"))
+    case_id: Mapped[UUID] = mapped_column(sa.ForeignKey("coaching_case.id"), index=True)
     client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"))
     criterion: Mapped[str] = mapped_column(
         sa.String(60),

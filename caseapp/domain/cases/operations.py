@@ -183,26 +183,19 @@ def move_case(actor: Actor, case: LockedCase, move: StageMove, version: int) -> 
 
 
 def attest_criterion(actor: Actor, case: LockedCase, criterion: str, evidence: str) -> None:
-    """Save a coach's evidence for a criterion; it replaces any earlier evidence."""
-    row = db.session.scalar(
-        sa.select(Attestation).where(
-            Attestation.case_id == case.case.id, Attestation.criterion == criterion
-        )
+    """Save a coach's evidence for a criterion, which counts from now on; earlier evidence stays with its move."""
+    row = Attestation(
+        id=new_id(),
+        case_id=case.case.id,
+        client_id=case.case.client_id,
+        criterion=criterion,
+        attested_at=now(),
+        attested_by=actor.id,
     )
-    if row is None:
-        row = Attestation(
-            id=new_id(),
-            case_id=case.case.id,
-            client_id=case.case.client_id,
-            criterion=criterion,
-            evidence=b"",
-            attested_at=now(),
-            attested_by=actor.id,
-        )
-        db.session.add(row)
     sealed = seal(row, "evidence", evidence, case.key)
     assert sealed is not None  # noqa: S101 - the text is not None
-    row.evidence, row.attested_at, row.attested_by = sealed, now(), actor.id
+    row.evidence = sealed
+    db.session.add(row)
     db.session.flush()
 
 

@@ -404,8 +404,11 @@ def get_stage_gate(context: CaseContext, *, today: date) -> StageGate | None:
 def get_progress(context: CaseContext) -> Progress:
     """Load what a stage gate looks at besides the case itself."""
     attestations = db.session.scalars(
-        sa.select(Attestation).where(Attestation.case_id == context.case.id)
+        sa.select(Attestation)
+        .where(Attestation.case_id == context.case.id)
+        .order_by(Attestation.attested_at, Attestation.id)
     )
+    # The newest evidence for a criterion comes last, and counts.
     return Progress(
         tuple(get_safety_history(context.case.client_id).screenings),
         {row.criterion: unseal_column(row, "evidence", context.key) or "" for row in attestations},

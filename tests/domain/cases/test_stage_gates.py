@@ -12,10 +12,12 @@ from caseapp.core.clock import at
 from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, Invalid, NotFound, RuleBroken, Stale
 from caseapp.core.transaction import transaction
+from caseapp.domain.cases.evidence import list_evidence
 from caseapp.domain.cases.models import Attestation, Case
 from caseapp.domain.cases.operations import move_case, update_case
 from caseapp.domain.cases.queries import (
     get_case_context,
+    get_progress,
     get_stage_gate,
     list_case_events,
     lock_case,
@@ -313,6 +315,14 @@ def test_evidence_is_sealed_and_reused(team):
     put_in(made, "understand")
     gate = get_stage_gate(get_case_context(team["coach"], made.case_id), today=TODAY.date())
     assert {check.evidence for check in gate.checks if check.attested} == set(lines(here).values())
+    # Attested again at another move: that counts, and what was written at the first one stays with it.
+    again = next(iter(lines(here)))
+    with day(1):
+        move(team["coach"], made, "rebuild", evidence={again: "Seen once more."})
+    context = get_case_context(team["coach"], made.case_id)
+    given = [each.text for each in list_evidence(context)]
+    assert sorted(given) == sorted([*lines(here).values(), "Seen once more."])
+    assert get_progress(context).evidence[again] == "Seen once more."
 
 
 def test_blank_evidence_is_dropped():
