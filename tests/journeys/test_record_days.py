@@ -1,12 +1,14 @@
-"""Days in the life of a record, in a real browser: a note goes back and forth, two people write, a browser dies."""
+"""Days in the life of a record, in a real browser: notes go back and forth, duplicates are merged, two people write."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
 from pathlib import Path
 
+import pikepdf
 import pytest
 from playwright.sync_api import expect
 
@@ -82,6 +84,47 @@ def test_note_is_returned_completed_cosigned_and_moved(people):
     assert "Her sister" not in coach.page.content()
     moved = load_note(actor, note_id)
     assert (moved.client_id, moved.is_as_signed) == (other.client_id, True)
+
+
+def test_duplicates_are_merged_and_the_client_gets_a_copy_with_the_earlier_record(people):
+    actor, coach, supervisor = people
+    stays, gone = (
+        builders.case(actor, "Ines Okafor"),
+        builders.client(actor, "Ines Okafor", agreed=True),
+    )
+    for client_id, words in ((gone, "Wakes at four."), (stays.client_id, "Sleeps badly.")):
+        builders.screen(actor, client_id, sleep="concern", comment=words)
+    supervisor.go(f"/client/{gone}/merge")
+    supervisor.follow("Compare with the record of Ines Okafor")
+    expect(supervisor.page.get_by_text("Do these records belong to one client?")).to_be_visible()
+    supervisor.page.get_by_label("How do you know").fill("She says that she called twice.")
+    supervisor.page.get_by_label("I know of the decision").check()
+    supervisor.press("Merge the records")
+    supervisor.page.wait_for_url(f"**/case/{stays.number}/details*")
+    supervisor.follow("Earlier records")
+    expect(supervisor.page.get_by_text("Wakes at four.")).to_be_visible()
+    expect(supervisor.page.get_by_text("Sleeps badly.")).to_have_count(0)
+
+    coach.go(f"/case/{stays.number}/details")
+    coach.follow("Disclosures")
+    coach.follow("Make a copy")
+    coach.page.get_by_label("How Ines gets it").select_option("in_person")
+    passphrase = coach.page.locator(".code").inner_text()
+    coach.press("Make the copy")
+    coach.page.get_by_text("Ask with nobody else present").wait_for()
+    passphrase = coach.page.locator(".code").inner_text()
+    coach.page.get_by_label(re.compile("I asked .* with nobody else present")).check()
+    with coach.page.expect_download() as download:
+        coach.press("Make the copy")
+    copy = download.value.path()
+    with pytest.raises(pikepdf.PasswordError):
+        pikepdf.open(copy)
+    with pikepdf.open(copy, password=passphrase) as document:
+        record = json.loads(document.attachments["record.json"].get_file().read_bytes())
+    texts = [each["text"] for part in record["earlier_records"] for each in part["entries"]]
+    assert any("Wakes at four." in text for text in texts)
+    coach.go(f"/case/{stays.number}/disclosures")
+    expect(coach.page.get_by_text("The client, in person")).to_have_count(1)
 
 
 def stored(actor, made):
