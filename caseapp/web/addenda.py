@@ -1,4 +1,4 @@
-"""The page on which a signed note is corrected or added to."""
+"""The page on which a signed note is corrected or added to, and what pages with forms about a signed note share."""
 
 from __future__ import annotations
 
@@ -36,6 +36,24 @@ def load_signed_note(signed_note_id: UUID) -> NoteRecord:
     return note
 
 
+def render_signed_note(template: str, note: NoteRecord, **more: object) -> str:
+    """Render a page that shows a signed note with its addenda, beside a form about it."""
+    return render_template(
+        template,
+        note=note,
+        context=get_case_context(current_actor(), note.case_id),
+        modalities=MODALITIES,
+        format_labels=FORMAT_LABELS,
+        addendum_labels=ADDENDUM_LABELS,
+        **more,
+    )
+
+
+def note_page_of(sent: Sent) -> str:
+    """Return the address of the signed note that a form was about."""
+    return url_for("notes.note_page", note_id=sent.args["signed_note_id"])
+
+
 amending = FormPage(
     blueprint,
     "/note/<uuid:signed_note_id>/addendum",
@@ -49,16 +67,9 @@ amending = FormPage(
 @amending.show
 def addendum_page(note: NoteRecord, forms: Forms) -> str:
     """Show a signed note and the form that corrects it or adds to it."""
-    return render_template(
-        "notes/addendum.html",
-        note=note,
-        forms=forms,
-        context=get_case_context(current_actor(), note.case_id),
-        blockers=list_blockers_of_addenda(current_actor(), note),
-        kinds=CHOSEN_KINDS,
-        modalities=MODALITIES,
-        format_labels=FORMAT_LABELS,
-        addendum_labels=ADDENDUM_LABELS,
+    blockers = list_blockers_of_addenda(current_actor(), note)
+    return render_signed_note(
+        "notes/addendum.html", note, forms=forms, blockers=blockers, kinds=CHOSEN_KINDS
     )
 
 
@@ -71,5 +82,4 @@ def addendum_page(note: NoteRecord, forms: Forms) -> str:
 def amend(note: LockedNote, new: NewAddendum, sent: Sent) -> Done:
     """Sign an addendum to a signed note."""
     add_addendum(sent.actor, note, new)
-    page = url_for("notes.note_page", note_id=sent.args["signed_note_id"])
-    return Done(page, "addendum_signed")
+    return Done(note_page_of(sent), "addendum_signed")

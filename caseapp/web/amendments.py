@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, render_template, request, url_for
+from flask import Blueprint, render_template, request
 
 from caseapp.core.pagination import PAGE_SIZE
 from caseapp.core.permissions import Action
-from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.notes.amendment_operations import (
     accept_request,
     decline_request,
@@ -33,11 +32,10 @@ from caseapp.domain.notes.amendment_schemas import (
     NewAmendmentRequest,
     NewAmendmentRequestSchema,
 )
-from caseapp.domain.notes.codes import ADDENDUM_LABELS, FORMAT_LABELS
 from caseapp.domain.notes.queries import LockedNote, lock_note
 from caseapp.http.forms import Body, Done, FormPage, Forms, Sent
 from caseapp.http.guard import current_actor, needs
-from caseapp.web.addenda import load_signed_note
+from caseapp.web.addenda import load_signed_note, note_page_of, render_signed_note
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -102,14 +100,11 @@ page = FormPage(
 @page.show
 def amendment_page(view: AmendmentView, forms: Forms) -> str:
     """Show a signed note with the requests to correct it, and the forms that record or answer one."""
-    return render_template(
+    return render_signed_note(
         "notes/amendment.html",
+        view.note,
         view=view,
-        note=view.note,
         forms=forms,
-        context=get_case_context(current_actor(), view.note.case_id),
-        format_labels=FORMAT_LABELS,
-        addendum_labels=ADDENDUM_LABELS,
         answer_days=ANSWER_DAYS,
         max_words=MAX_WORDS,
         max_reason=MAX_REASON,
@@ -125,7 +120,7 @@ def amendment_page(view: AmendmentView, forms: Forms) -> str:
 def ask(note: LockedNote, new: NewAmendmentRequest, sent: Sent) -> Done:
     """Record what the client wants corrected."""
     record_request(sent.actor, note, new)
-    return Done(_note_page(sent), "saved")
+    return Done(note_page_of(sent), "saved")
 
 
 @page.form(
@@ -138,7 +133,7 @@ def ask(note: LockedNote, new: NewAmendmentRequest, sent: Sent) -> Done:
 def accept(note: LockedNote, text: str, sent: Sent) -> Done:
     """Accept the request and sign the correction."""
     accept_request(sent.actor, note, text, sent.version)
-    return Done(_note_page(sent), "addendum_signed")
+    return Done(note_page_of(sent), "addendum_signed")
 
 
 @page.form(
@@ -151,8 +146,4 @@ def accept(note: LockedNote, text: str, sent: Sent) -> Done:
 def decline(note: LockedNote, reason: str, sent: Sent) -> Done:
     """Decline the request with a reason."""
     decline_request(sent.actor, note, reason, sent.version)
-    return Done(_note_page(sent), "saved")
-
-
-def _note_page(sent: Sent) -> str:
-    return url_for("notes.note_page", note_id=sent.args["signed_note_id"])
+    return Done(note_page_of(sent), "saved")

@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from flask import Blueprint, render_template, request, url_for
+from flask import Blueprint, render_template, request
 
 from caseapp.core.pagination import PAGE_SIZE
 from caseapp.core.permissions import Action
-from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.notes.amendment_queries import get_amendments_of
-from caseapp.domain.notes.codes import ADDENDUM_LABELS, FORMAT_LABELS, MODALITIES
 from caseapp.domain.notes.cosign_operations import cosign_note, return_note
 from caseapp.domain.notes.cosign_queries import get_review_of, list_reviews
 from caseapp.domain.notes.cosign_rules import list_cosign_blockers, list_return_blockers
@@ -19,7 +17,7 @@ from caseapp.domain.notes.cosign_schemas import MAX_COMMENT, ReturnSchema
 from caseapp.domain.notes.queries import LockedNote, lock_note
 from caseapp.http.forms import BUTTON, Body, Done, FormPage, Forms, Sent
 from caseapp.http.guard import current_actor, needs
-from caseapp.web.addenda import load_signed_note
+from caseapp.web.addenda import load_signed_note, note_page_of, render_signed_note
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -84,16 +82,8 @@ cosigning = FormPage(
 @cosigning.show
 def cosign_page(view: CosignView, forms: Forms) -> str:
     """Show a signed note, and the forms that co-sign it or return it to its author."""
-    return render_template(
-        "notes/cosign.html",
-        view=view,
-        note=view.note,
-        forms=forms,
-        context=get_case_context(current_actor(), view.note.case_id),
-        modalities=MODALITIES,
-        format_labels=FORMAT_LABELS,
-        addendum_labels=ADDENDUM_LABELS,
-        max_comment=MAX_COMMENT,
+    return render_signed_note(
+        "notes/cosign.html", view.note, view=view, forms=forms, max_comment=MAX_COMMENT
     )
 
 
@@ -101,7 +91,7 @@ def cosign_page(view: CosignView, forms: Forms) -> str:
 def cosign(note: LockedNote, _body: dict[str, Any], sent: Sent) -> Done:
     """Co-sign a note."""
     cosign_note(sent.actor, note, sent.version)
-    return Done(_note_page(sent), "note_cosigned")
+    return Done(note_page_of(sent), "note_cosigned")
 
 
 @cosigning.form(
@@ -114,8 +104,4 @@ def cosign(note: LockedNote, _body: dict[str, Any], sent: Sent) -> Done:
 def send_back(note: LockedNote, comment: str, sent: Sent) -> Done:
     """Return a note to its author."""
     return_note(sent.actor, note, comment, sent.version)
-    return Done(_note_page(sent), "note_returned")
-
-
-def _note_page(sent: Sent) -> str:
-    return url_for("notes.note_page", note_id=sent.args["signed_note_id"])
+    return Done(note_page_of(sent), "note_returned")

@@ -1,20 +1,24 @@
-"""What else the editor of a note does with a draft: bring the last plan and answers forward, go back to a text."""
+"""What else the editor of a note does with a draft: bring something forward, put a snippet in, go back to a text."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from flask import render_template, request, url_for
 
+from caseapp.core.errors import Invalid, NotFound, RuleBroken
 from caseapp.core.permissions import Action
 from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.notes.codes import FORMAT_LABELS, MAX_REVISIONS, REVISE_EVERY
 from caseapp.domain.notes.copied_operations import confirm_copied, copy_rest
+from caseapp.domain.notes.operations import save_draft
 from caseapp.domain.notes.plan_operations import bring_plan_forward
 from caseapp.domain.notes.queries import LockedNote, lock_note
 from caseapp.domain.notes.revision_operations import restore_text
 from caseapp.domain.notes.revision_queries import get_own_draft, get_revision, list_revisions
+from caseapp.domain.notes.snippet_operations import insert_snippet
 from caseapp.http.forms import BUTTON, Done, FormPage, Forms, Sent
 from caseapp.http.guard import current_actor
 from caseapp.http.request_parsing import parse_uuid
@@ -23,11 +27,11 @@ from caseapp.web.notes import (
     blueprint,
     draft_values,
     editor,
-    save_and_then,
     section_labels,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from uuid import UUID
 
     from caseapp.core.actor import Actor
@@ -36,79 +40,78 @@ if TYPE_CHECKING:
     from caseapp.domain.notes.revision_schemas import RevisionRecord
     from caseapp.domain.notes.schemas import DraftChange
 
+    FurtherChange = Callable[[LockedNote, int, Sent], None]
+
 __all__ = ["blueprint"]
 
 LONGEST_START = 300
 """The characters of a section that the page of earlier texts shows at first; forty long texts are megabytes."""
 
 
-@editor.form(
-    Action.NOTE_WRITE,
-    DRAFT,
-    lock=lock_note,
-    rule="/note/<uuid:note_id>/plan",
-    values=draft_values,
-    labels=section_labels,
-    refused="The plan was not brought forward",
-    part_of="save",
+def further_button(
+    path: str, *, refused: str, message: str = "note_saved", anchor: str | None = None
+) -> Callable[[FurtherChange], Callable[[LockedNote, DraftChange, Sent], Done]]:
+    """Declare a button of the editor by the change that it makes after it has saved the draft, whose version it gets.
+
+    A refusal of that change takes the save back, unless the save has opened a safety hold: then it stands. So the
+    change must judge before it changes anything. `path` is that below the note's, `anchor` where its page goes on.
+    """
+
+    def declare(further: FurtherChange) -> Callable[[LockedNote, DraftChange, Sent], Done]:
+        @wraps(further)
+        def save_and_change(note: LockedNote, change: DraftChange, sent: Sent) -> Done:
+            done = Done(url_for("notes.note_page", **sent.args, _anchor=anchor), message)
+            before = note.row.screening_id
+            saved = save_draft(sent.actor, note, change, sent.version)
+            opened_hold = note.row.screening_id != before
+            try:
+                further(note, saved, sent)
+            except (Invalid, NotFound, RuleBroken):
+                if not opened_hold:
+                    raise
+                return replace(done, message="draft_opened_hold only_saved")
+            is_same = note.row.screening_id == before
+            return done if is_same else replace(done, message="draft_opened_hold")
+
+        return editor.form(
+            Action.NOTE_WRITE,
+            DRAFT,
+            lock=lock_note,
+            rule=f"/note/<uuid:note_id>/{path}",
+            values=draft_values,
+            labels=section_labels,
+            refused=refused,
+            part_of="save",
+        )(save_and_change)
+
+    return declare
+
+
+@further_button(
+    "plan", refused="The plan was not brought forward", message="plan_brought", anchor="plan"
 )
-def bring_plan(note: LockedNote, change: DraftChange, sent: Sent) -> Done:
+def bring_plan(note: LockedNote, saved: int, sent: Sent) -> None:
     """Save the draft, and put the plan of the last signed note into it."""
-    page = url_for("notes.note_page", **sent.args, _anchor="plan")
-    shown = parse_uuid(sent.fields.get("plan_of", ""))
-    return save_and_then(
-        note,
-        change,
-        sent,
-        lambda saved: bring_plan_forward(sent.actor, note, saved, shown),
-        Done(page, "plan_brought"),
-    )
+    bring_plan_forward(sent.actor, note, saved, parse_uuid(sent.fields.get("plan_of", "")))
 
 
-@editor.form(
-    Action.NOTE_WRITE,
-    DRAFT,
-    lock=lock_note,
-    rule="/note/<uuid:note_id>/rest",
-    values=draft_values,
-    labels=section_labels,
-    refused="Nothing was copied",
-    part_of="save",
-)
-def copy_answers(note: LockedNote, change: DraftChange, sent: Sent) -> Done:
+@further_button("rest", refused="Nothing was copied", message="answers_copied", anchor="screening")
+def copy_answers(note: LockedNote, saved: int, sent: Sent) -> None:
     """Save the draft, and copy the last answers for the questions that are blank."""
-    return save_and_then(
-        note,
-        change,
-        sent,
-        lambda saved: copy_rest(sent.actor, note, saved),
-        Done(_screening_page(note), "answers_copied"),
-    )
+    copy_rest(sent.actor, note, saved)
 
 
-@editor.form(
-    Action.NOTE_WRITE,
-    DRAFT,
-    lock=lock_note,
-    rule="/note/<uuid:note_id>/rest/confirm",
-    values=draft_values,
-    labels=section_labels,
-    refused="Nothing was confirmed",
-    part_of="save",
-)
-def confirm_answers(note: LockedNote, change: DraftChange, sent: Sent) -> Done:
+@further_button("rest/confirm", refused="Nothing was confirmed", anchor="screening")
+def confirm_answers(note: LockedNote, saved: int, sent: Sent) -> None:
     """Save the draft, and confirm the answers that were copied."""
-    return save_and_then(
-        note,
-        change,
-        sent,
-        lambda saved: confirm_copied(sent.actor, note, saved),
-        Done(_screening_page(note), "note_saved"),
-    )
+    confirm_copied(sent.actor, note, saved)
 
 
-def _screening_page(note: LockedNote) -> str:
-    return url_for("notes.note_page", note_id=note.row.id, _anchor="screening")
+@further_button("snippet", refused="The snippet was not put into the note")
+def put_snippet(note: LockedNote, saved: int, sent: Sent) -> None:
+    """Save the draft, and put a snippet into it."""
+    if wanted := parse_uuid(sent.fields.get("snippet_id", "")):
+        insert_snippet(sent.actor, note, wanted, saved)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Blueprint, jsonify, redirect, render_template, request, url_for
 
 from caseapp.core.clock import now
-from caseapp.core.errors import Invalid, NotFound, RuleBroken, Stale
+from caseapp.core.errors import Invalid, RuleBroken, Stale
 from caseapp.core.pagination import PAGE_SIZE
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
@@ -75,7 +75,6 @@ from caseapp.web.case_header import load_case_context
 from caseapp.web.screenings import lasting_labels
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from uuid import UUID
 
     from flask.typing import ResponseReturnValue
@@ -207,31 +206,6 @@ def save(note: LockedNote, change: DraftChange, sent: Sent) -> Done:
         return Done(page, "draft_opened_hold")
     is_same_page = sent.fields.get("to_format") or sent.fields.get("do") == "gather"
     return Done(page, None if is_same_page else "note_saved")
-
-
-def save_and_then(
-    note: LockedNote,
-    change: DraftChange,
-    sent: Sent,
-    further: Callable[[int], object],
-    done: Done,
-) -> Done:
-    """Save the draft, then make a `further` change of it, which gets the draft's version, and go on as `done` says.
-
-    A refusal of the further change takes the save back, unless the save has opened a safety hold: then it stands. So
-    the further change must judge before it changes anything.
-    """
-    before = note.row.screening_id
-    saved = save_draft(sent.actor, note, change, sent.version)
-    opened_hold = note.row.screening_id != before
-    try:
-        further(saved)
-    except (Invalid, NotFound, RuleBroken):
-        if not opened_hold:
-            raise
-        return replace(done, message="draft_opened_hold only_saved")
-    is_same = note.row.screening_id == before
-    return done if is_same else replace(done, message="draft_opened_hold")
 
 
 @editor.form(

@@ -1,4 +1,4 @@
-"""One's own snippets: the page on the account, and the buttons that put one into a note."""
+"""One's own snippets: the page on the account. The editor of a note has a button for each of them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from flask import Blueprint, render_template, request, url_for
 from caseapp.core.errors import NotFound
 from caseapp.core.permissions import Action
 from caseapp.domain.notes.formats import SECTIONS
-from caseapp.domain.notes.queries import LockedNote, lock_note
-from caseapp.domain.notes.snippet_operations import delete_snippet, insert_snippet, save_snippet
+from caseapp.domain.notes.snippet_operations import delete_snippet, save_snippet
 from caseapp.domain.notes.snippet_queries import list_snippets
 from caseapp.domain.notes.snippet_schemas import (
     MAX_SNIPPET,
@@ -24,11 +23,8 @@ from caseapp.domain.notes.snippet_schemas import (
 )
 from caseapp.http.forms import Body, Done, FormPage, Forms, Sent, no_lock
 from caseapp.http.guard import current_actor
-from caseapp.http.request_parsing import parse_uuid
-from caseapp.web.notes import DRAFT, draft_values, editor, save_and_then, section_labels
 
 if TYPE_CHECKING:
-    from caseapp.domain.notes.schemas import DraftChange
     from caseapp.domain.notes.snippet_schemas import SnippetRecord
 
 blueprint = Blueprint("snippets", __name__)
@@ -108,24 +104,3 @@ def remove_snippet(_locked: None, snippet_id: UUID, sent: Sent) -> Done:
     """Delete a snippet."""
     delete_snippet(sent.actor, snippet_id)
     return Done(url_for("snippets.snippet_list"), "snippet_deleted")
-
-
-@editor.form(
-    Action.NOTE_WRITE,
-    DRAFT,
-    lock=lock_note,
-    rule="/note/<uuid:note_id>/snippet",
-    values=draft_values,
-    labels=section_labels,
-    refused="The snippet was not put into the note",
-    part_of="save",
-)
-def put_snippet(note: LockedNote, change: DraftChange, sent: Sent) -> Done:
-    """Save the draft, and put a snippet into it."""
-
-    def insert(saved: int) -> None:
-        if wanted := parse_uuid(sent.fields.get("snippet_id", "")):
-            insert_snippet(sent.actor, note, wanted, saved)
-
-    page = url_for("notes.note_page", **sent.args)
-    return save_and_then(note, change, sent, insert, Done(page, "note_saved"))
