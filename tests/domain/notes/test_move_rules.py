@@ -15,6 +15,7 @@ from caseapp.domain.notes.move_rules import (
     is_where_it_was_moved,
     list_move_blockers,
     list_unasked,
+    was_signed_elsewhere,
 )
 
 AUTHOR, OTHER, HERE, THERE, BEYOND = (UUID(int=number) for number in range(1, 6))
@@ -136,3 +137,26 @@ def test_moves_lead_from_where_a_note_was_signed_to_where_it_is():
     moves: Any = [first, second]
     owners = [find_signing_client(moves, seq, BEYOND) for seq in (1, 2, 3, 4)]
     assert owners == [HERE, THERE, THERE, BEYOND]
+
+
+@pytest.mark.parametrize(
+    ("steps", "is_elsewhere"),
+    [
+        ([], False),
+        ([(HERE, THERE, False)], True),
+        ([(HERE, THERE, False), (THERE, HERE, False)], False),
+        # A client who was merged into another one is the same person.
+        ([(HERE, THERE, True)], False),
+        ([(HERE, THERE, True), (THERE, BEYOND, False)], True),
+        ([(HERE, BEYOND, False), (BEYOND, THERE, True)], True),
+        ([(HERE, BEYOND, False), (BEYOND, HERE, False), (HERE, THERE, True)], False),
+    ],
+)
+def test_addendum_that_was_signed_in_another_clients_record_is_found(steps, is_elsewhere):
+    moves: Any = [
+        SimpleNamespace(from_client_id=before, to_client_id=to, addenda=1, is_merge=is_merge)
+        for before, to, is_merge in steps
+    ]
+    now = steps[-1][1] if steps else HERE
+    assert was_signed_elsewhere(moves, 1, now) == is_elsewhere
+    assert not was_signed_elsewhere(moves, 2, now)
