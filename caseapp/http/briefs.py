@@ -94,7 +94,9 @@ def _list_plan(brief: Brief) -> list[str]:
 
 
 def _describe_addendum(found: Addendum) -> str:
-    head = f"{ADDENDUM_LABELS[found.kind]}, signed by {found.author}, {_describe_time(found.created_at)}."
+    where = ", before the note was moved here" if found.signed_elsewhere else ""
+    signed_at = _describe_time(found.created_at)
+    head = f"{ADDENDUM_LABELS[found.kind]}, signed by {found.author}, {signed_at}{where}."
     parts = [head, found.text]
     if found.session_at:
         parts.append(f"The session began on {_describe_time(found.session_at)}.")
