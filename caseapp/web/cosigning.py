@@ -10,6 +10,7 @@ from flask import Blueprint, render_template, request
 from caseapp.core.pagination import PAGE_SIZE
 from caseapp.core.permissions import Action
 from caseapp.domain.notes.amendment_queries import get_amendments_of
+from caseapp.domain.notes.amendment_rules import find_open
 from caseapp.domain.notes.cosign_operations import cosign_note, return_note
 from caseapp.domain.notes.cosign_queries import get_review_of, list_reviews
 from caseapp.domain.notes.cosign_rules import list_cosign_blockers, list_return_blockers
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
 
     from caseapp.core.errors import Reason
-    from caseapp.domain.notes.amendment_records import NoteAmendments
+    from caseapp.domain.notes.amendment_records import AmendmentRequest, NoteAmendments
     from caseapp.domain.notes.records import NoteRecord, NoteReviewRecord
 
 blueprint = Blueprint("cosigning", __name__)
@@ -51,6 +52,11 @@ class CosignView:
     amendments: NoteAmendments
     blockers: list[Reason]
     return_blockers: list[Reason]
+
+    @property
+    def open(self) -> AmendmentRequest | None:
+        """The request that waits for an answer."""
+        return find_open(self.amendments.requests)
 
 
 def load_for_cosigning(signed_note_id: UUID) -> CosignView:
