@@ -96,7 +96,7 @@ def test_duplicates_are_merged_and_the_client_gets_a_copy_with_the_earlier_recor
         builders.screen(actor, client_id, sleep="concern", comment=words)
     supervisor.go(f"/client/{gone}/merge")
     supervisor.follow("Compare with the record of Ines Okafor")
-    expect(supervisor.page.get_by_text("Do these records belong to one client?")).to_be_visible()
+    expect(supervisor.page.get_by_text("Are both records about the same client?")).to_be_visible()
     supervisor.page.get_by_label("How do you know").fill("She says that she called twice.")
     supervisor.page.get_by_label("I know of the decision").check()
     supervisor.press("Merge the records")
