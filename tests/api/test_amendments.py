@@ -27,7 +27,7 @@ def test_requests_are_recorded_once_listed_declined_and_accepted(staff, coach):
     again = coach.post(path, body).get_json()
     answer = coach.post(f"{path}/accept", {"text": "She slept four."}, version=again)
     assert answer.get_json()["requests"][1]["addendum_id"]
-    # Moved away, the correction goes along, and what the client said stays.
+    # When the note is moved, the correction moves too, and the requests stay.
     other = builders.case(coach.actor, "Tom Vale")
     wrong = {"case_id": str(other.case_id), "reason": "I had the wrong case open."}
     note = coach.get(f"/notes/{note_id}")

@@ -1,7 +1,7 @@
 """The events of a record that was merged into a client's: what was not merged, as the record on paper says it.
 
 The timeline shows none of them. The safety plans of the record that was kept can be printed by themselves; those of an
-earlier record can't, so their text stands here, and so does what else the page Earlier records shows of a screening.
+earlier record can't, so their text is here, and so is what else the page Earlier records shows of a screening.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 REQUESTED = "A correction of this note was requested."
-"""The reason of a correction with which a request is accepted. It goes along when the note is moved to another record,
+"""The reason of a correction with which a request is accepted. It moves with the note to another record,
 so it doesn't say who asked, when and for what: the request says so, and stays with the client who made it."""
 
 

@@ -143,7 +143,7 @@ def list_moved_away(case_id: UUID) -> list[MovedAway]:
 
     Those that stayed in the case, whose client was merged into another one, are no such notes. The caller has already
     found the case for the actor. Where to and what they say isn't part of it; what the client wanted corrected in one
-    stands with its last move.
+    is listed with its last move.
     """
     rows = db.session.execute(
         sa.select(NoteMove.id, NoteMove.moved_at, User.name, NoteMove.note_id, Case.client_id)

@@ -198,7 +198,7 @@ def find_signing_client(moves: Sequence[NoteMove], seq: int, client_id: UUID) ->
 
 
 def was_signed_elsewhere(moves: Sequence[NoteMove], seq: int, client_id: UUID) -> bool:
-    """Tell whether addendum `seq` was signed while the note was in the record of somebody else than its client now.
+    """Tell whether addendum `seq` was signed while the note was in the record of another person.
 
     A client who was merged into another one is the same person.
     """

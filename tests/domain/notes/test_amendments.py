@@ -190,7 +190,7 @@ def test_correction_goes_along_with_a_moved_note_and_what_the_client_said_stays(
     for text in printed(coach, made.case_id, made.number):
         assert "She slept four." not in text
         assert all(words in text for words in said)
-    # Back where the client asked for it, it stands with the note again.
+    # Moved back, the note shows the requests again.
     move(coach, note_id, made)
     db.session.rollback()
     assert [each.words for each in get_amendments(coach, note_id).requests] == [WORDS, said[2]]
