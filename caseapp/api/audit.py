@@ -28,7 +28,12 @@ blueprint = ApiBlueprint("audit", "Who did what to which record; events can’t 
 class AuditQuerySchema(ListQuerySchema):
     """Filters of the audit log."""
 
-    action = fields.String(validate=validate.OneOf([str(action) for action in Action]))
+    action = fields.String(
+        validate=validate.OneOf([str(action) for action in Action]),
+        metadata={
+            "description": "One about a hold, a flag or a circumstance finds all of these: they are stored sealed."
+        },
+    )
     outcome = fields.String(validate=validate.OneOf(["done", "refused"]))
     actor = fields.UUID(attribute="actor_id")
     client = fields.UUID(attribute="client_id")

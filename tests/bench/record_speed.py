@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from caseapp.core.actor import Actor
 
-MANY_NOTES = 500
+FEW_NOTES, MANY_NOTES = 30, 500
+"""More than a page of a list shows in both cases."""
 EVENTS = 20_000
 LEAST_RATE = 100_000
 """How many events of the log are to be verified in a second of a processor at least; design of the record, 11."""
@@ -33,7 +34,7 @@ PATHS = ("/case/{}", "/case/{}/notes", "/case/{}/timeline")
 
 @dataclass(frozen=True)
 class Cases:
-    """The numbers of two cases of the same coach, without needs: one has a few notes, the other many."""
+    """The numbers of two cases of the same coach, without needs: one has FEW_NOTES, the other MANY_NOTES."""
 
     short: str
     long: str
@@ -46,9 +47,10 @@ def _prepare(coach: Actor) -> Cases:
         .order_by(Case.opened_at.desc())
         .limit(2)
     ).all()
-    # The older one, so that none of its notes is from the future.
+    # The older one has more, so that none of them is from the future.
     short, long = found
-    rows.add_notes(long.id, MANY_NOTES)
+    rows.add_notes(short.id, FEW_NOTES - rows.NOTES)
+    rows.add_notes(long.id, MANY_NOTES - rows.NOTES)
     rows.add_log(coach, EVENTS)
     return Cases(short.number, long.number)
 
@@ -56,14 +58,14 @@ def _prepare(coach: Actor) -> Cases:
 def measure_records(
     engine: str, environ: dict[str, str], cookie: str, coach: Actor, rounds: int, each: int
 ) -> Iterator[Ratio]:
-    """Compare the pages of a case with many notes with those of one with five, and verify the log."""
+    """Compare the pages of a case with many notes with those of one with few, and verify the log."""
     app = create_app(load_settings(environ))
     with app.app_context():
         cases = _prepare(coach)
     with serving("wsgi:app", environ) as port:
         for path in PATHS:
             yield compare(
-                f"{engine}: {path.format('…')}, {MANY_NOTES} notes against 5",
+                f"{engine}: {path.format('…')}, {MANY_NOTES} notes against {FEW_NOTES}",
                 _prepare_page(port, cookie, path.format(cases.short)),
                 _prepare_page(port, cookie, path.format(cases.long)),
                 rounds=rounds,

@@ -81,6 +81,8 @@ STAGES = ("steady", "understand", "rebuild", "contact", "reconnect", "repair", "
 TEXT = "She slept six hours, kept the handover short and rang her sister in the evening. " * 8
 FIRST_OPENED_AT = datetime(2020, 1, 1, tzinfo=UTC)
 CASES_PER_COACH = 200
+NOTES = 5
+"""How many notes a case has, where it has some."""
 CHUNK_SIZE = 2000
 
 
@@ -93,7 +95,7 @@ class Filled:
     readers: list[tuple[Actor, list[UUID]]]
 
 
-def fill(cases: int, own: int, *, readers: int = 0, notes: int = 5) -> Filled:
+def fill(cases: int, own: int, *, readers: int = 0, notes: int = NOTES) -> Filled:
     """Insert so many cases: one coach has `own` of them, spread evenly in time, the others have `CASES_PER_COACH` each.
 
     All coaches have the same supervisor. The cases of that coach and of `readers` others get `notes` signed notes each.
