@@ -83,7 +83,7 @@ CLIENT = "/covers/<uuid:cover_id>/clients/<uuid:client_id>"
 @blueprint.list_response_schema(CoveredClientResponseSchema())
 @blueprint.query_params(ListQuerySchema())
 def list_covered_clients(cover_id: UUID, query: ListRequest) -> Page[CoveredClientView]:
-    """List what to know about the clients of a cover whom you see now, by name."""
+    """List what a covering colleague should know about the clients of a cover whom you can see now, by name."""
     return page_in_memory(
         queries.get_cover(current_actor(), cover_id).clients,
         lambda one: (one.client, one.client_id.hex),
@@ -96,7 +96,7 @@ def list_covered_clients(cover_id: UUID, query: ListRequest) -> Page[CoveredClie
 @needs(Action.CLIENT_READ)
 @blueprint.response_schema(CoveredClientResponseSchema())
 def get_covered_client(cover_id: UUID, client_id: UUID) -> CoveredClientView:
-    """Get what to know about one client of a cover whom you see now."""
+    """Get what a covering colleague should know about one client of a cover whom you can see now."""
     return queries.get_covered_client(current_actor(), cover_id, client_id)
 
 
@@ -106,7 +106,7 @@ def get_covered_client(cover_id: UUID, client_id: UUID) -> CoveredClientView:
 @blueprint.request_schema(LineSchema())
 @blueprint.requires_if_match
 def write_line(cover_id: UUID, client_id: UUID, body: NewLine, version: int) -> CoveredClientView:
-    """Write what whoever covers should know about a client; an empty line removes it."""
+    """Write what the covering colleague should know about a client; an empty line removes it."""
     actor = current_actor()
     with transaction():
         covered = queries.lock_covered_client(actor, cover_id, client_id)

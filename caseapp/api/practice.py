@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 blueprint = ApiBlueprint(
     "practice",
-    "The practice’s settings. Signing in, country and region, and where Leave now leads are changed on the page alone.",
+    "The practice’s settings. Signing in, place and the site that Leave now opens can only be changed on the page.",
 )
 
 

@@ -149,6 +149,6 @@ def get_brief(accepted_id: UUID) -> dict[str, Any]:
 @needs(Action.CASE_EXPORT)
 @blueprint.file_response("application/pdf")
 def get_brief_file(accepted_id: UUID) -> Response:
-    """Get the brief of a case that you accepted as a PDF, which names the case by its number."""
+    """Get the brief of a case that you accepted as a PDF. It shows the case number, but not the client’s name."""
     actor = current_actor()
     return pdf_response(make_brief_pdf(actor, find_brief(actor, accepted_id)), "brief.pdf")

@@ -46,7 +46,7 @@ def cover() -> None:
 @cover.command("list")
 @click.pass_obj
 def list_command(context: CommandContext) -> None:
-    """List the cover that concerns you or those you supervise, without names of clients."""
+    """List cover for you and by you, and that of the people you supervise, without clients’ names."""
     with context.open_as() as actor:
         lines = [
             f"{one.id}  {one.colleague} for {one.coach}, {local_day(one.starts_at)} to "
@@ -75,7 +75,7 @@ def arrange(
     *,
     is_all: bool,
 ) -> None:
-    """Let a colleague cover for a coach, who is you or one of yours, and print the id; both are email addresses."""
+    """Let a colleague cover for you or for a coach you supervise, and print the id; both are email addresses."""
     with context.open_as() as actor, transaction():
         caseload = lock_caseload(actor, get_user_by_email(coach).id)
         chosen = choose_clients(caseload, numbers, is_all=is_all)
@@ -89,7 +89,7 @@ def arrange(
 @cover_id_argument
 @click.pass_obj
 def show(context: CommandContext, cover_id: UUID) -> None:
-    """Show what to know about the clients of a cover whom you see now, by case number, with the coach's lines."""
+    """Show what a covering colleague should know about the clients of a cover, by case number."""
     with context.open_as() as actor:
         found = get_cover(actor, cover_id)
     for one in found.clients:
@@ -112,7 +112,7 @@ def _describe(one: CoveredClientView) -> str:
 @click.argument("number")
 @click.pass_obj
 def line(context: CommandContext, cover_id: UUID, number: str) -> None:
-    """Write what whoever covers should know about the client of a case, read from standard input; empty removes it."""
+    """Write what the covering colleague should know about a client, from standard input; empty removes it."""
     wanted = load(LineSchema(), {"line": read_text("Line")})
     with context.open_as() as actor, transaction():
         client_id = lock_case(actor, number.upper()).locked_client.id

@@ -28,7 +28,7 @@ def denied_access() -> None:
 @denied_access.command("list")
 @click.pass_obj
 def list_command(context: CommandContext) -> None:
-    """List who must not see which client, by case number; the reason only for whoever sees the client."""
+    """List who must not see which client, by case number; the reason is shown only if you see the client."""
     with context.open_as() as actor:
         found = read_all(lambda cursor: list_denials(actor, cursor, LARGEST_PAGE))
     for one in found:

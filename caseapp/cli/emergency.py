@@ -32,13 +32,13 @@ emergency_id_argument = click.argument("emergency_id", metavar="ID", type=click.
 
 @click.group("emergency-access")
 def emergency_access() -> None:
-    """Read a record that you don't see otherwise in an emergency, and review such readings."""
+    """Use emergency access to read a record that you don't normally see, and review such access."""
 
 
 @emergency_access.command("list")
 @click.pass_obj
 def list_command(context: CommandContext) -> None:
-    """List your emergency accesses and those that you may review; an admin lists all that wait for a review.
+    """List your uses of emergency access and those that you may review; an admin lists all that wait for a review.
 
     Cases are given by their numbers.
     """
@@ -56,7 +56,7 @@ def _list_own(actor: Actor) -> list[str]:
         f"{'open' if one.is_open else 'ended'}, {'reviewed' if one.reviewed_at else 'not reviewed'}, "
         f"{one.reason}: {one.words}"
         for one in found
-    ] or ["There is no emergency access of yours or for you to review."]
+    ] or ["You have no emergency access, and none to review."]
 
 
 def _list_waiting(actor: Actor) -> list[str]:
@@ -93,7 +93,7 @@ def open_command(context: CommandContext, number: str, reason: str) -> None:
 @emergency_id_argument
 @click.pass_obj
 def end(context: CommandContext, emergency_id: UUID) -> None:
-    """End an emergency access of yours now."""
+    """End one of your uses of emergency access now."""
     with context.open_as() as actor, transaction():
         emergency_operations.end_emergency_access(actor, lock_emergency(actor, emergency_id))
     click.echo("It has ended.")

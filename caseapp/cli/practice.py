@@ -39,7 +39,7 @@ def show(context: CommandContext) -> None:
 @practice.command()
 @click.pass_obj
 def edit(context: CommandContext) -> None:
-    """Change the settings that standard input names as JSON, such as {"tells_new_coach": true}; the others stay."""
+    """Change settings, read from standard input as JSON, such as {"tells_new_coach": true}; the others stay."""
     try:
         sent = json.load(sys.stdin)
     except ValueError:

@@ -121,7 +121,7 @@ def hand_over_command(context: CommandContext, number: str, leaver: str, heir: s
 @click.option("-o", "--output", type=click.File("wb"), required=True, help="File to write.")
 @click.pass_obj
 def brief(context: CommandContext, transfer_id: UUID, output: BinaryIO) -> None:
-    """Write the brief of a case that you accepted as a PDF, which names the case by its number."""
+    """Write the brief of a case that you accepted as a PDF. It shows the case number, but not the client’s name."""
     with context.open_as() as actor:
         content = make_brief_pdf(actor, get_brief(actor, transfer_id))
     output.write(content)

@@ -61,7 +61,7 @@ SCOPE_LABELS = {
     "handouts:read": "Read handouts",
     "handouts:write": "Read and change handouts",
     "portal:write": "Make the codes that let clients into the portal",
-    "practice:write": "Change the practice’s name, contact, language, paper and what clients are told",
+    "practice:write": "Change the practice’s name, contact line, language, paper size and other settings",
     "reports:write": "Create and download reports",
     "staff:write": "Manage the accounts of staff",
 }

@@ -82,5 +82,5 @@ def test_record_is_opened_in_an_emergency_and_reviewed(team, run_as, run_command
     with pytest.raises(NotFound):
         get_client_record(colleague, made.client_id)
     assert "ended, reviewed" in run_as(colleague, "emergency-access", "list")
-    assert "no emergency access of yours" in run_as(coach, "emergency-access", "list")
+    assert "You have no emergency access" in run_as(coach, "emergency-access", "list")
     assert {(colleague.id, "emergency.open"), (supervisor.id, "emergency.review")} <= {*acts()}
