@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 blueprint = ApiBlueprint(
     "legal_holds",
-    "Legal holds: while one stands, a record isn’t erased or merged into another one, whatever else allows it.",
+    "Legal holds: while a record has one, it can’t be erased or merged into another record.",
 )
 
 
@@ -81,7 +81,7 @@ def get_legal_hold(legal_hold_id: UUID) -> LegalHoldRecord:
 @blueprint.response_schema(LegalHoldResponseSchema())
 @blueprint.request_schema(LegalHoldReviewSchema())
 def review(legal_hold_id: UUID, body: LegalHoldReview) -> LegalHoldRecord:
-    """Record that a legal hold is still needed, and when somebody looks again."""
+    """Record that a legal hold is still needed, and when it will be reviewed next."""
     actor = current_actor()
     with transaction():
         hold = queries.lock_legal_hold(actor, legal_hold_id)

@@ -49,7 +49,7 @@ def status(context: CommandContext) -> None:
 def repeat(context: CommandContext) -> None:
     """Erase again the records that came back when an older database was restored.
 
-    One on which somebody has placed a legal hold since is kept, and the application doesn’t start until that is lifted.
+    A record with a legal hold placed since then is kept, and the application doesn’t start until the hold is lifted.
     """
     with context.open_as() as actor:
         try:

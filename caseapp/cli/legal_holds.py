@@ -34,7 +34,7 @@ DAY = click.DateTime(["%Y-%m-%d"])
 
 @click.group("legal-hold")
 def legal_hold() -> None:
-    """Place, review and lift legal holds: while one stands, a record isn’t erased or merged into another one."""
+    """Place, review and lift legal holds: while a record has one, it can’t be erased or merged into another record."""
 
 
 @contextmanager
@@ -50,7 +50,7 @@ def _changing(context: CommandContext) -> Iterator[Actor]:
 @click.option("--show", type=click.Choice([*SHOWN]), default="standing")
 @click.pass_obj
 def list_command(context: CommandContext, show: str) -> None:
-    """List legal holds: case numbers, why, since when, and when somebody looks again."""
+    """List legal holds: case numbers, why, since when, and when the next review is."""
     with context.open_as() as actor:
         cursor, number = None, 0
         while True:
@@ -64,13 +64,13 @@ def list_command(context: CommandContext, show: str) -> None:
             if cursor is None:
                 break
     if not number:
-        click.echo("There is no such legal hold.")
+        click.echo("No legal holds.")
 
 
 @legal_hold.command()
 @click.argument("number")
 @click.option("--kind", required=True, type=click.Choice([*KINDS]))
-@click.option("--review-on", required=True, type=DAY, help="When somebody looks again.")
+@click.option("--review-on", required=True, type=DAY, help="Day of the next review.")
 @click.pass_obj
 def place(context: CommandContext, number: str, kind: str, review_on: datetime) -> None:
     """Place a legal hold on the record of the client with a case number."""
@@ -82,7 +82,7 @@ def place(context: CommandContext, number: str, kind: str, review_on: datetime) 
 
 @legal_hold.command()
 @click.argument("legal_hold_id", metavar="ID", type=click.UUID)
-@click.option("--review-on", required=True, type=DAY, help="When somebody looks again.")
+@click.option("--review-on", required=True, type=DAY, help="Day of the next review.")
 @click.pass_obj
 def review(context: CommandContext, legal_hold_id: UUID, review_on: datetime) -> None:
     """Record that a legal hold is still needed."""

@@ -20,7 +20,7 @@ def test_hold_is_placed_listed_reviewed_and_lifted_by_another(team, run_command)
     assert unnamed.exit_code == 2
     assert "Say who you are" in unnamed.output
     assert run_command("--as", staff.email_of(team["coach"]), *place).exit_code == 1
-    assert "no such legal hold" in run_command("legal-hold", "list").output
+    assert "No legal holds." in run_command("legal-hold", "list").output
     placed = run_command("--as", admin, *place)
     assert placed.exit_code == 0, placed.output
     hold_id = placed.output.split()[-1]

@@ -22,17 +22,17 @@ def test_hold_is_placed_reviewed_and_lifted_by_another_and_says_no_name(app, tea
     assert coach.get(PATH).status_code == 403
     assert f'href="{PATH}"' in admin.text("/people")
     assert f'href="{PATH}"' in supervisor.text("/board")
-    assert "There is no such legal hold." in admin.text(PATH)
+    assert "No legal holds." in admin.text(PATH)
     refused = admin.send(PATH, number="C-1", kind="", review_on="")
     assert refused.status_code == 422
-    for text in ("Choose why the record has to be kept.", "Choose when somebody looks again."):
+    for text in ("Choose why the record has to be kept.", "Choose the day of the next review."):
         assert text in refused.get_data(as_text=True)
     assert admin.send(PATH, number="C-1", kind="court", review_on=day).status_code == 422
     assert admin.send(PATH, number=made.number, kind="court", review_on=day).status_code == 303
     shown = admin.text(PATH)
     assert "Okafor" not in shown
     [own] = set(re.findall(rf"{PATH}/[0-9a-f-]{{36}}", shown))
-    assert "You placed it" in admin.text(own)
+    assert "You placed this hold" in admin.text(own)
     assert admin.send(own, f"{own}/review", review_on=day).status_code == 303
     # A coach is told that the record has to be kept, and not why.
     asked = coach.text(f"/case/{made.number}/erasure")

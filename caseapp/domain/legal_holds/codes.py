@@ -15,7 +15,7 @@ LIFT_REASONS = {
 ERASED_AGAIN = "erased"
 """Why the holds of an earlier database end when a record that was erased is erased again; nobody chooses it."""
 LIFT_LABELS = LIFT_REASONS | {ERASED_AGAIN: "The record had been erased before"}
-SHOWN = {"standing": "Standing", "due": "Review is due", "lifted": "Lifted"}
+SHOWN = {"standing": "In force", "due": "Review due", "lifted": "Lifted"}
 """Which legal holds a list shows."""
 MAX_REVIEW_DAYS = 366
 """Days until somebody looks again at the latest. Product proposal, awaiting sign-off by a lawyer."""

@@ -17,22 +17,22 @@ if TYPE_CHECKING:
 LEGAL_HOLD = Reason(
     "legal_hold",
     "There is a legal hold on this record: it has to be kept as it is.",
-    "An admin or the client’s supervisor lifts it once it is no longer needed.",
+    "An admin or the client’s supervisor can lift it once it is no longer needed.",
 )
 """For everybody who is refused; why the record has to be kept stands with the hold, for admins and supervisors."""
 ERASED = Reason("record_erased", "This record was erased.", "There is nothing left to keep.")
 LIFTED = Reason(
-    "legal_hold_lifted", "This legal hold was already lifted.", "There is nothing to do."
+    "legal_hold_lifted", "This legal hold has already been lifted.", "There is nothing to do."
 )
 SAME_PERSON = Reason(
     "same_person",
-    "Whoever placed a legal hold can’t lift it.",
+    "The person who placed a legal hold can’t lift it.",
     "Ask an admin or another supervisor of the client.",
 )
 HELD_SINCE = Reason(
     "held_since",
-    "Somebody has placed a legal hold on a record that was erased before and came back.",
-    "Once the record was handed to whoever needs it, lift the hold and repeat the erasure.",
+    "Somebody has placed a legal hold on a record that came back after it was erased.",
+    "Give the record to the person who needs it, then lift the hold and repeat the erasure.",
 )
 
 
@@ -51,7 +51,7 @@ def require_review_day(review_on: date, today: date) -> None:
     Raises Invalid.
     """
     if not today < review_on <= today + timedelta(days=MAX_REVIEW_DAYS):
-        raise Invalid({"review_on": ["Choose a day after today, a year away at most."]})
+        raise Invalid({"review_on": ["Choose a day after today and within a year."]})
 
 
 def check_review(hold: LockedLegalHold, review_on: date, today: date) -> None:

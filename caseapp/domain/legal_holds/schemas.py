@@ -54,9 +54,9 @@ class LegalHoldRecord:
 
 
 REVIEW_ON_MESSAGES: dict[str, Any] = {
-    "required": "Choose when somebody looks again.",
-    "invalid": "Choose when somebody looks again.",
-    "null": "Choose when somebody looks again.",
+    "required": "Choose the day of the next review.",
+    "invalid": "Choose the day of the next review.",
+    "null": "Choose the day of the next review.",
 }
 
 
@@ -100,8 +100,8 @@ class LegalHoldLiftSchema(Schema):
 
     reason = fields.String(
         required=True,
-        validate=validate.OneOf(LIFT_REASONS, error="Choose why it is lifted."),
-        error_messages={"required": "Choose why it is lifted."},
+        validate=validate.OneOf(LIFT_REASONS, error="Choose why the hold is lifted."),
+        error_messages={"required": "Choose why the hold is lifted."},
     )
 
     @post_load

@@ -104,7 +104,7 @@ DRAFT = Reason(
 HELD = Reason(
     "merge_legal_hold",
     "There is a legal hold on the record that is merged. It has to be kept as it is.",
-    f"{MERGE_OTHER_WAY} Or an admin or the client’s supervisor lifts the hold once it is no longer needed.",
+    f"{MERGE_OTHER_WAY} Or an admin or the client’s supervisor can lift the hold once it is no longer needed.",
 )
 ASSIGNING = Reason(
     "merge_waiting_handout",

@@ -59,7 +59,7 @@ HAS_REQUEST = Reason(
 )
 HELD = Reason(
     "note_on_legal_hold",
-    "There is a legal hold on the record that this note is in: the note can’t leave it.",
+    "There is a legal hold on the record that this note is in, so the note can’t be moved out of it.",
     "Mark a signed note as entered in error, and write it again in the right record.",
 )
 NAMES_FORMER = (
