@@ -33,7 +33,7 @@ RETURNED = Reason(
 )
 HAS_REQUEST = Reason(
     "note_has_request",
-    "The client’s request to correct this note waits for an answer.",
+    "The client’s request to correct this note is waiting for an answer.",
     "Answer it first: your co-signature wouldn’t cover a correction that comes later.",
 )
 
