@@ -22,6 +22,7 @@ from caseapp.cli.portal import portal
 from caseapp.cli.practice import practice
 from caseapp.cli.programs import program
 from caseapp.cli.report import report
+from caseapp.cli.retention import retention
 from caseapp.cli.serve import serve
 from caseapp.cli.setup import demo, init
 from caseapp.cli.transfers import transfer
@@ -66,6 +67,7 @@ for command in (
     keys,
     erasure,
     legal_hold,
+    retention,
     audit,
     database,
 ):

@@ -53,6 +53,7 @@ class Action(StrEnum):
     ERASURE_REQUEST = "erasure.request"
     ERASURE_DECIDE = "erasure.decide"
     ERASURE_REPEAT = "erasure.repeat"
+    RETENTION_READ = "retention.read"
     LEGAL_HOLD_READ = "legal_hold.read"
     LEGAL_HOLD_MANAGE = "legal_hold.manage"
     CONFLICT_READ = "conflict.read"
@@ -245,6 +246,7 @@ ACTIONS_BY_ROLE: dict[Role, frozenset[Action]] = {
             Action.DENIAL_MANAGE,
             Action.CONSENT_TEXT_PUBLISH,
             Action.ERASURE_DECIDE,
+            Action.RETENTION_READ,
             Action.LEGAL_HOLD_READ,
             Action.LEGAL_HOLD_MANAGE,
             Action.EMERGENCY_REVIEW,
@@ -271,6 +273,7 @@ ACTIONS_BY_ROLE: dict[Role, frozenset[Action]] = {
             Action.CONSENT_TEXT_PUBLISH,
             Action.ERASURE_DECIDE,
             Action.ERASURE_REPEAT,
+            Action.RETENTION_READ,
             Action.LEGAL_HOLD_READ,
             Action.LEGAL_HOLD_MANAGE,
             Action.USER_MANAGE,
@@ -326,7 +329,7 @@ AREAS: dict[str, tuple[str, ...]] = {
     ),
     "portal": ("portal",),
     "emergency": ("emergency",),
-    "erasure": ("erasure", "legal_hold"),
+    "erasure": ("erasure", "retention", "legal_hold"),
     "handouts": ("handout",),
     "reports": ("report",),
     "audit": ("audit",),

@@ -55,6 +55,7 @@ ACTION_LABELS = {
     Action.ERASURE_REQUEST: "Requested the erasure of a record, or withdrew the request",
     Action.ERASURE_DECIDE: "Erased a record, or refused to",
     Action.ERASURE_REPEAT: "Erased a record again after an older database was restored",
+    Action.RETENTION_READ: "Viewed which records are due to be destroyed",
     Action.LEGAL_HOLD_READ: "Viewed legal holds",
     Action.LEGAL_HOLD_MANAGE: "Placed, reviewed or lifted a legal hold",
     Action.CONFLICT_READ: "Viewed a possible conflict",

@@ -24,6 +24,8 @@ from caseapp.domain.erasure.queries import (
 )
 from caseapp.domain.erasure.schemas import ErasureRefusalSchema, NewErasureSchema
 from caseapp.domain.erasure.treatments import AREAS
+from caseapp.domain.practice.queries import today
+from caseapp.domain.retention.queries import find_term_of
 from caseapp.http.forms import BUTTON, Body, Done, FormPage, Forms, Sent
 from caseapp.http.guard import current_actor, needs
 from caseapp.web.case_header import load_case_context
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from caseapp.core.errors import Reason
     from caseapp.domain.dashboard.case_page import CasePage
     from caseapp.domain.erasure.schemas import ErasureRecord
+    from caseapp.domain.retention.schemas import Term
 
 blueprint = Blueprint("erasure", __name__)
 
@@ -44,11 +47,15 @@ NOT_ERASED = "The record was not erased"
 
 @dataclass(frozen=True)
 class RequestView:
-    """A case whose client's record somebody may want erased: the request that waits, and what is in the way."""
+    """A case whose client's record somebody may want erased: the request that waits, and what is in the way.
+
+    `term` says from when the record may be destroyed; None while the practice has chosen no profile.
+    """
 
     context: CasePage
     waiting: ErasureRecord | None
     faults: list[Reason]
+    term: Term | None
 
 
 def load_request(number: str) -> RequestView:
@@ -58,7 +65,8 @@ def load_request(number: str) -> RequestView:
     """
     actor, context = current_actor(), load_case_context(number)
     faults = list_faults_of_request(actor, context)
-    return RequestView(context, find_request(actor, context.case.client_id), faults)
+    client_id = context.case.client_id
+    return RequestView(context, find_request(actor, client_id), faults, find_term_of(client_id))
 
 
 requesting = FormPage(
@@ -129,6 +137,8 @@ def erasure_page(erasure: ErasureRecord, forms: Forms) -> str:
         "erasure/erasure.html",
         erasure=erasure,
         opened_by=sorted({*vault_key_ids()} & {*erasure.vault_keys}),
+        term=find_term_of(erasure.client_id) if erasure.may_decide else None,
+        today=today(),
         grounds=GROUNDS,
         refusals=REFUSALS,
         areas=AREAS,

@@ -1,4 +1,4 @@
-"""Settings: the practice's details, its logo and its help lines."""
+"""Settings: the practice's details, its logo, its help lines, and for how long it keeps records."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.practice import operations
 from caseapp.domain.practice.help_lines import KINDS, STALE_AFTER_DAYS, countries
 from caseapp.domain.practice.queries import Logo, PracticeInfo, get_logo, get_practice_info
+from caseapp.domain.practice.retention import PERIODS, PROFILES, VERSION, RetentionChange
 from caseapp.domain.practice.schemas import (
     HelpLineSchema,
     LogoSchema,
     NewHelpLine,
     PracticeChange,
     PracticeSchema,
+    RetentionSchema,
 )
 from caseapp.domain.users.queries import get_user_names
 from caseapp.http.forms import BUTTON, Body, Done, FormPage, Forms, Sent, no_lock
@@ -170,3 +172,46 @@ def remove_help_line(_locked: None, _body: dict[str, Any], sent: Sent) -> Done:
     """Remove a local help line."""
     operations.remove_help_line(sent.actor, sent.args["line_id"])
     return Done(url_for("settings.help_lines_page"), "help_line_removed")
+
+
+retention = FormPage(
+    blueprint,
+    "/settings/retention",
+    Action.PRACTICE_EDIT,
+    lambda: get_practice_info().practice,
+)
+
+
+@retention.show
+def retention_page(found: Practice, forms: Forms) -> str:
+    """Show for how long records are kept by each profile, with sources, and the form that chooses."""
+    return render_template(
+        "settings/retention.html",
+        forms=forms,
+        practice=found,
+        profiles=PROFILES,
+        profile_labels={code: profile.label for code, profile in PROFILES.items()},
+        periods=PERIODS,
+        version=VERSION,
+    )
+
+
+def retention_values(found: Practice) -> dict[str, object]:
+    """Return what the form of the periods sends untouched."""
+    return {
+        "profile": found.retention_profile,
+        "reason": found.retention_reason,
+        **{code: found.retention_years.get(code) for code in PERIODS},
+    }
+
+
+@retention.form(
+    Action.PRACTICE_EDIT,
+    Body(RetentionSchema, RetentionChange),
+    lock=no_lock,
+    values=retention_values,
+)
+def save_retention(_locked: None, change: RetentionChange, sent: Sent) -> Done:
+    """Save for how long records are kept."""
+    operations.update_retention(sent.actor, change, sent.version)
+    return Done(url_for("settings.retention_page"), "saved")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 
 from caseapp.api.blueprint import PAGE_SIZE
 from caseapp.core.actor import operator
@@ -13,9 +14,11 @@ from caseapp.core.pagination import LARGEST_PAGE
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.security_events import BURST, count_event
 from caseapp.domain.auth.operations import create_token
+from caseapp.domain.cases.models import Case
 from caseapp.domain.clients.codes import SECOND_PERSON
 from caseapp.domain.clients.memberships import join_for
 from caseapp.domain.clients.queries import lock_client
+from caseapp.domain.practice.models import Practice
 from caseapp.domain.practice.queries import today
 from caseapp.domain.safety_plans.codes import EXIT, SAFETY
 from caseapp.domain.screening.operations import set_manual_flag
@@ -26,7 +29,14 @@ from tests.support.staff_pages import StaffBrowser
 UNFIT_CURSOR = "WzcuNV0"
 # Lists for admins and for supervisors; everybody else's coach asks for the others. Who opens a hold isn't alerted.
 ADMINS = {"/audit", "/exports", "/people", "/security-events"}
-SUPERVISORS = {"/alerts", "/board/{group}", "/denied-access", "/legal-holds", "/new-codes"}
+SUPERVISORS = {
+    "/alerts",
+    "/board/{group}",
+    "/denied-access",
+    "/legal-holds",
+    "/new-codes",
+    "/retention",
+}
 
 
 def who_asks(template):
@@ -140,6 +150,25 @@ def cover_tomorrow(coach, body):
     return answer.get_json()["id"]
 
 
+def hold(supervisor, number):
+    """Place a legal hold on the record of a case's client."""
+    held = {"number": number, "kind": "claim"}
+    held["review_on"] = (today() + timedelta(days=90)).isoformat()
+    assert supervisor.post("/legal-holds", held).status_code == 201
+
+
+def leave_alone(coach):
+    """Close two cases of clients who never came, so long ago that their records are due."""
+    for _ in range(2):
+        with at(now() - timedelta(days=800)):
+            made = builders.case(coach)
+            with transaction() as session:
+                ended = {"status": "closed", "closed_at": now(), "outcome": "other"}
+                session.execute(sa.update(Case).where(Case.id == made.case_id).values(ended))
+    with transaction() as session:
+        session.execute(sa.update(Practice).values(retention_profile="us"))
+
+
 @pytest.fixture
 def records(app, staff):
     """Create at least two records for every list."""
@@ -188,9 +217,7 @@ def records(app, staff):
     for person in (staff["coach2"], admin):
         wish = {"number": made.number, "user_id": str(person.actor.id), "reason": "relative"}
         assert supervisor.post("/denied-access", wish).status_code == 201
-        held = {"number": made.number, "kind": "claim"}
-        held["review_on"] = (today() + timedelta(days=90)).isoformat()
-        assert supervisor.post("/legal-holds", held).status_code == 201
+        hold(supervisor, made.number)
     with transaction():
         set_manual_flag(
             supervisor.actor, lock_client(supervisor.actor, made.client_id), "contact_block"
@@ -205,6 +232,7 @@ def records(app, staff):
         offered = {"to_id": body["user_id"], "reason": "other", "clients": [client_id]}
         assert coach.post(f"/coaches/{coach.actor.id}/transfers", offered).status_code == 201
         builders.read_in_emergency(coach.actor, builders.case(staff["coach2"].actor).number)
+    leave_alone(coach.actor)
     return {
         "cover_id": cover_tomorrow(coach, body | {"clients": clients[:2]}),
         "client_id": made.client_id,

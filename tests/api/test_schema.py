@@ -159,7 +159,7 @@ def who_asks(operation):
     is_supervisors = operation.path.endswith(supervisors)
     return (
         "supervisor"
-        if is_supervisors or operation.tags[0] in {"board", "denials", "legal_holds"}
+        if is_supervisors or operation.tags[0] in {"board", "denials", "legal_holds", "retention"}
         else "coach"
     )
 

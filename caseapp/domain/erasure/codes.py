@@ -13,5 +13,7 @@ REFUSALS = {
     "mistake": "It was requested by mistake",
     "other": "Another reason",
 }
+RETENTION = "retention"
+"""The ground for which a record has to be due."""
 HOLDING = {"law": "law", "claim": "claim"}
 """The refusals that place a legal hold on the record, and of which kind."""

@@ -10,13 +10,21 @@ import structlog
 from caseapp.core.actor import Actor, require
 from caseapp.core.clock import now
 from caseapp.core.database import db, empty_journal
+from caseapp.core.errors import refuse_for
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import after_commit, locked_clients
 from caseapp.core.vault import vault_key_ids
 from caseapp.domain.audit.operations import record
 from caseapp.domain.audit.tombstones import TombstoneBroken, add_tombstones
-from caseapp.domain.erasure.codes import DONE, HOLDING, REFUSED, REQUESTED, WITHDRAWN
+from caseapp.domain.erasure.codes import (
+    DONE,
+    HOLDING,
+    REFUSED,
+    REQUESTED,
+    RETENTION,
+    WITHDRAWN,
+)
 from caseapp.domain.erasure.models import Erasure
 from caseapp.domain.erasure.queries import list_done
 from caseapp.domain.erasure.rules import (
@@ -31,6 +39,9 @@ from caseapp.domain.keys.queries import get_client_key
 from caseapp.domain.legal_holds.operations import end_returned_holds, place_for_refusal
 from caseapp.domain.legal_holds.queries import lock_legal_holds_of
 from caseapp.domain.merges.queries import list_merged
+from caseapp.domain.practice.queries import today
+from caseapp.domain.retention.queries import find_term_of
+from caseapp.domain.retention.rules import list_term_faults
 from caseapp.domain.screening.marks import remove_all_marks
 
 if TYPE_CHECKING:
@@ -47,10 +58,11 @@ def request_erasure(actor: Actor, locked: LockedRecord, ground: str) -> UUID:
     """Request that a client's record is erased, about which somebody else decides; return the request's id.
 
     `ground` is a code of GROUNDS. Nothing is erased yet. A request that is outdated ends. Raises RuleBroken, see
-    `check_request`.
+    `check_request`, and for the ground of retention unless the record is due.
     """
     require(actor, Action.ERASURE_REQUEST)
     check_request(locked)
+    _check_term(ground, locked.client_id, is_seen=True)
     if locked.matters.is_outdated:
         _end_request(actor, locked.client_id)
     row = Erasure(
@@ -98,10 +110,11 @@ def erase_record(actor: Actor, erasure: LockedErasure) -> None:
     """Erase a client's record, as somebody else has requested: destroy the key, delete or empty what is plain.
 
     The request becomes the certificate. After the commit a tombstone is written outside the database. Raises
-    RuleBroken, see `check_erasure`.
+    RuleBroken, see `check_erasure`, and for the ground of retention unless the record is still due.
     """
     require(actor, Action.ERASURE_DECIDE)
     check_erasure(erasure, actor.id)
+    _check_term(erasure.row.ground, erasure.row.client_id, is_seen=erasure.is_seen)
     assert erasure.record is not None  # noqa: S101 - the request waits
     row = erasure.row
     row.counts = _erase(erasure.record.key)
@@ -168,6 +181,12 @@ def write_tombstones() -> None:
         for row in list_done()
         if row.decided_at and row.decided_by
     )
+
+
+def _check_term(ground: str, client_id: UUID, *, is_seen: bool) -> None:
+    """Check that a record is due, if that is the ground; the caller holds the client's lock. Raises RuleBroken."""
+    if ground == RETENTION:
+        refuse_for(list_term_faults(find_term_of(client_id), today(), is_seen=is_seen))
 
 
 def _erase(key: DataKey) -> dict[str, int]:

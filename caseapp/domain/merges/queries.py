@@ -52,7 +52,7 @@ from caseapp.domain.users.queries import get_user_names
 from caseapp.domain.worksheets.models import WorksheetResponse, WorksheetUpload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
     from datetime import datetime
     from uuid import UUID
 
@@ -276,12 +276,21 @@ def _describe(record: ClientRecord) -> MergeSide:
 
 def list_merged(client_id: UUID) -> list[UUID]:
     """List the clients whose records were merged into that of a client, also through another one."""
-    found: list[UUID] = []
-    waiting = [client_id]
+    return [*find_merged([client_id])]
+
+
+def find_merged(client_ids: Collection[UUID]) -> dict[UUID, UUID]:
+    """Find the clients whose records were merged into those of some clients, each with which of them has it now."""
+    found: dict[UUID, UUID] = {}
+    waiting = {client_id: client_id for client_id in client_ids}
     while waiting:
-        into = sa.select(ClientMerge.client_id).where(ClientMerge.into_id.in_(waiting))
-        waiting = [*db.session.scalars(into.order_by(ClientMerge.merged_at))]
-        found += waiting
+        into = (
+            sa.select(ClientMerge.client_id, ClientMerge.into_id)
+            .where(ClientMerge.into_id.in_(waiting))
+            .order_by(ClientMerge.merged_at)
+        )
+        waiting = {gone: waiting[stays] for gone, stays in db.session.execute(into)}
+        found |= waiting
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -13,6 +14,7 @@ from caseapp.core.database import PRINTED, Model, between, one_of, unconstrained
 from caseapp.core.i18n import LANGUAGES, SOURCE_LANGUAGE
 from caseapp.core.ids import new_id
 from caseapp.domain.practice.help_lines import KINDS
+from caseapp.domain.practice.retention import PROFILES as RETENTION_PROFILES
 
 # The site that “Leave now” opens until the practice chooses another, and when its choice can't be read.
 NEUTRAL_SITE = "https://www.wikipedia.org/"
@@ -63,6 +65,16 @@ class Practice(Model):
     """The newest version of the practice's consent text; 0 until it publishes one."""
     tells_new_coach: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
     """Whether a client is told when somebody else coaches them."""
+    retention_profile: Mapped[str | None] = mapped_column(
+        sa.String(8), info=one_of(RETENTION_PROFILES)
+    )
+    """The profile that says for how long records are kept; None until the practice chooses one."""
+    retention_years: Mapped[dict[str, Any]] = mapped_column(
+        default=dict, server_default=sa.text("'{}'")
+    )
+    """Years, by period, that the practice has chosen otherwise than its profile."""
+    retention_reason: Mapped[str] = mapped_column(sa.String(400), default="", server_default="")
+    """Why some of these are fewer than those of the profile."""
     exit_url: Mapped[str] = mapped_column(sa.String(200))
     help_lines_confirmed_on: Mapped[date | None]
     help_lines_confirmed_by: Mapped[UUID | None] = mapped_column(

@@ -17,10 +17,12 @@ from caseapp.core.permissions import Action
 from caseapp.domain.audit.operations import record
 from caseapp.domain.practice.models import NEUTRAL_SITE, Practice, PracticeHelpLine, PracticeLogo
 from caseapp.domain.practice.queries import get_practice, today
+from caseapp.domain.practice.retention import VERSION, check_retention
 
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from caseapp.domain.practice.retention import RetentionChange
     from caseapp.domain.practice.schemas import NewHelpLine, PracticeChange
 
 FACTOR_ROLES = ["admin", "supervisor"]
@@ -63,6 +65,24 @@ def update_practice(actor: Actor, change: PracticeChange, expected_version: int)
     practice.updated_at = now()
     db.session.flush()
     record(actor, Action.PRACTICE_EDIT, "practice", details={"fields": fields})
+
+
+def update_retention(actor: Actor, change: RetentionChange, expected_version: int) -> None:
+    """Update for how long the practice keeps records.
+
+    Nothing is destroyed by it. Raises Invalid, see `check_retention`, and Stale when somebody else changed the settings
+    first.
+    """
+    require(actor, Action.PRACTICE_EDIT)
+    check_retention(change)
+    practice = get_practice()
+    set_committed_value(practice, "version", expected_version)
+    practice.retention_profile = change.profile
+    practice.retention_years, practice.retention_reason = dict(change.years), change.reason
+    practice.updated_at = now()
+    db.session.flush()
+    details = {"retention": change.profile, "years": dict(change.years), "version": VERSION}
+    record(actor, Action.PRACTICE_EDIT, "practice", details=details)
 
 
 def set_logo(actor: Actor, picture: bytes, alternative: str) -> None:

@@ -21,13 +21,21 @@ from marshmallow import (
 from caseapp.core.database import max_length
 from caseapp.core.i18n import LANGUAGES, SOURCE_LANGUAGE, lazy_gettext
 from caseapp.core.permissions import STAFF_ROLES
-from caseapp.core.schemas import PrintedString, RequiredPrintedText
+from caseapp.core.schemas import PrintedString, RequiredPrintedText, WholeNumber, WrittenReason
 from caseapp.domain.practice.help_lines import KINDS, countries
 from caseapp.domain.practice.models import (
     PAPER_SIZES,
     Practice,
     PracticeHelpLine,
     PracticeLogo,
+)
+from caseapp.domain.practice.retention import (
+    ASK_WHY,
+    LEAST_REASON,
+    LONGEST,
+    PERIODS,
+    PROFILES,
+    RetentionChange,
 )
 
 
@@ -193,3 +201,35 @@ class HelpLineSchema(Schema):
     def make(self, data: dict[str, Any], **_: object) -> NewHelpLine:
         """Build the value."""
         return NewHelpLine(**data)
+
+
+def _years() -> fields.Integer:
+    return WholeNumber(
+        load_default=None,
+        allow_none=True,
+        validate=validate.Range(1, LONGEST, error=f"Enter a number of years from 1 to {LONGEST}."),
+    )
+
+
+class RetentionSchema(Schema):
+    """For how long the practice keeps records; a period that is left empty is that of the profile."""
+
+    profile = fields.String(
+        load_default=None,
+        allow_none=True,
+        validate=validate.OneOf(PROFILES, error="Choose a profile from the list."),
+    )
+    client = _years()
+    minor = _years()
+    children = _years()
+    enquiry = _years()
+    disclosures = _years()
+    reason = WrittenReason(
+        ASK_WHY, LEAST_REASON, max_length(Practice.retention_reason), load_default=""
+    )
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> RetentionChange:
+        """Build the value."""
+        chosen = {code: data[code] for code in PERIODS if data[code] is not None}
+        return RetentionChange(data["profile"], chosen, data["reason"])
