@@ -83,7 +83,7 @@ PAGES = {
     "legal_holds.hold_list": 6,
     "legal_holds.hold_page": 6,
     "merges.choose_record": 6,
-    "merges.earlier_records": 10,
+    "merges.earlier_records": 9,
     "merges.merge_page": 27,
     "note_moves.choose_record": 5,
     "note_moves.move_page": 10,
