@@ -71,6 +71,32 @@ Tick what’s true
 - I only want to say hello
 :::
 
+::: scale pull {before="Now" after="After the wait"}
+How strong is the pull to send it?
+0 = I can leave it
+10 = I can’t leave it
+:::
+
+::: table nights {private}
+My nights
+| Night | To bed | Up |
+|---|---|---|
+| eg: Hassan | 11:30 | 6:45 |
+| Mon | | |
+:::
+
+::: person who_helps {rows=2}
+Who I’ll call
+:::
+
+::: sign agreed {who="Me, My coach"}
+We’ve gone through this together
+:::
+
+::: draw our_week {height=55}
+Our week
+:::
+
 ::: talk
 **Ana:** Could we speak on Sunday?
 
