@@ -9,17 +9,21 @@ from caseapp.api.blueprint import ApiBlueprint, ListQuerySchema, ListRequest
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.erasure import operations, queries
+from caseapp.domain.erasure.printing import certificate_pdf, get_certificate
 from caseapp.domain.erasure.schemas import (
     ErasureRecord,
     ErasureRefusalSchema,
     ErasureResponseSchema,
     NewErasureSchema,
 )
+from caseapp.http.downloads import pdf_response
 from caseapp.http.guard import current_actor, needs
 from caseapp.http.idempotency import run_api_once
 
 if TYPE_CHECKING:
     from uuid import UUID
+
+    from flask.typing import ResponseReturnValue
 
     from caseapp.core.pagination import Page
 
@@ -61,6 +65,15 @@ def list_erasures(query: ListRequest) -> Page[ErasureRecord]:
 def get_erasure(erasure_id: UUID) -> ErasureRecord:
     """Get a request, or the certificate of an erasure."""
     return queries.get_erasure(current_actor(), erasure_id)
+
+
+@blueprint.route("/erasures/<uuid:erasure_id>/certificate", error_statuses=(409,))
+@needs(Action.ERASURE_READ)
+@blueprint.file_response("application/pdf")
+def get_certificate_pdf(erasure_id: UUID) -> ResponseReturnValue:
+    """Get the certificate of an erasure as a PDF."""
+    found = get_certificate(current_actor(), erasure_id)
+    return pdf_response(certificate_pdf(found), f"erasure-{found.id}.pdf")
 
 
 @blueprint.route("/erasures/<uuid:erasure_id>/erase", "POST", error_statuses=(409,))

@@ -12,12 +12,12 @@ from caseapp.core.actor import require
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.checkpoints import (
-    public_keys,
     read_counting,
     record_acceptance,
     write_checkpoint,
 )
 from caseapp.domain.audit.export import export_log, record_export
+from caseapp.domain.audit.signing import public_keys
 from caseapp.domain.audit.stored_log_verification import verify_log
 from caseapp.domain.audit.verifier import CheckpointBroken, describe_checkpoints, list_marks
 
@@ -95,6 +95,7 @@ def accept_rollback(context: CommandContext, reason: str) -> None:
     """Accept a database that is older than the last checkpoint, or different from it; the log keeps the reason."""
     with context.open_as() as actor:
         with transaction():
-            record_acceptance(actor, reason)
+            accepted = record_acceptance(actor, reason)
         number = write_checkpoint(accepted=True)
+    print_error_lines([fault.message for fault in accepted])
     click.echo(f"Accepted; checkpoint {number} covers the log as it is now.")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caseapp.cli.check_result import FAULT, OK, WARNING, CheckResult
 from caseapp.core import fonts, heartbeat, mail, migrate, outbox, pdf, settings, uploads
+from caseapp.core.clock import now
 from caseapp.core.database import SQLITE_PRAGMAS, db
 from caseapp.core.database_roles import WAY_OUT, list_stray_rights
 from caseapp.core.errors import RenderFailed, RuleBroken
@@ -15,8 +17,9 @@ from caseapp.core.sandbox import confinement, limit_hits
 from caseapp.core.sandbox.pool import PoolUnavailable
 from caseapp.core.settings import PREFIX
 from caseapp.core.vault import wrapping_key_id
-from caseapp.domain.audit.checkpoints import list_rollback_faults
+from caseapp.domain.audit.checkpoints import list_folder_faults, list_rollback_faults
 from caseapp.domain.audit.tombstones import list_tombstone_faults
+from caseapp.domain.erasure.queries import count_without_tombstone
 from caseapp.domain.keys.purposes import PURPOSES
 from caseapp.domain.keys.queries import count_wrapped_keys, list_broken_client_keys, list_ring
 from caseapp.domain.practice.queries import get_practice
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
 # SQLite's page about WAL calls it "the WAL-reset bug"; it affects 3.7.0 to 3.51.2.
 WAL_RESET_FIXED = (3, 51, 3)
 MAX_MAIL_DELAY = timedelta(minutes=10)
+MAX_LOG_KEY_AGE = timedelta(days=366)
+"""The log gets a new key each year, so that an auditor can be given that of a closed period (design of the record)."""
 
 
 def check_addresses() -> Iterator[CheckResult]:
@@ -128,18 +133,35 @@ def _check_roles(connection: sa.Connection) -> Iterator[CheckResult]:
 
 
 def check_log() -> Iterator[CheckResult]:
-    """Check that the log is the one of the last checkpoint, and that checkpoints lie apart from the database."""
+    """Check that the log is the one of the last checkpoint, and that what vouches for it lies apart from the database.
+
+    Also that no erased record is back, and that the list of them goes on from the last checkpoint.
+    """
     current = settings.active()
-    if faults := [*list_rollback_faults(), *list_tombstone_faults()]:
-        yield from (CheckResult(FAULT, f"{fault.message} {fault.way_out}") for fault in faults)
-    else:
+    faults = [*list_folder_faults(), *list_rollback_faults(), *list_tombstone_faults()]
+    yield from (CheckResult(FAULT, f"{fault.message} {fault.way_out}") for fault in faults)
+    if not faults:
         yield CheckResult(OK, "The log continues from its last checkpoint, or there is none yet")
-    if current.env == "production" and current.checkpoint_dir.is_relative_to(current.data_dir):
+        if missing := count_without_tombstone():
+            yield CheckResult(
+                WARNING,
+                f"{missing} erasures are not in the list of erased records yet: an older database would bring them "
+                "back unnoticed. Is `caseapp worker` running?",
+            )
+    if current.env == "production" and any(map(current.checkpoint_dir.is_relative_to, _restored())):
         yield CheckResult(
             WARNING,
-            f"Checkpoints of the log are in the data folder: restoring an earlier folder restores its checkpoints too. "
+            "Checkpoints of the log and the list of erased records are in the data folder or beside the database: "
+            "whoever restores an earlier one restores those too, and erased records come back unnoticed. "
             f"Set {PREFIX}CHECKPOINT_DIR",
         )
+
+
+def _restored() -> Iterator[Path]:
+    """List the folders that are restored with the database."""
+    yield settings.active().data_dir
+    if db.engine.dialect.name == "sqlite" and db.engine.url.database:
+        yield Path(db.engine.url.database).parent
 
 
 def check_keys() -> Iterator[CheckResult]:
@@ -147,7 +169,8 @@ def check_keys() -> Iterator[CheckResult]:
 
     The start has compared the listed vault keys with the stored ones already.
     """
-    found, ring = count_wrapped_keys(), {item.purpose for item in list_ring()}
+    found, items = count_wrapped_keys(), list_ring()
+    ring = {item.purpose for item in items}
     yield CheckResult(
         OK,
         f"{found.client_keys.total()} client keys and {found.ring_keys.total()} keys in the key ring",
@@ -156,6 +179,14 @@ def check_keys() -> Iterator[CheckResult]:
         yield CheckResult(
             FAULT, f"The key ring has no key for {', '.join(missing)}. Start the application once."
         )
+    for item in items:
+        is_old = now() - item.created_at > MAX_LOG_KEY_AGE
+        if item.purpose == "audit" and item.retired_at is None and is_old:
+            yield CheckResult(
+                WARNING,
+                f"The key of the log is in use since {item.created_at:%Y-%m-%d}, for more than a year. "
+                "Run: caseapp keys renew audit",
+            )
     if broken := list_broken_client_keys():
         yield CheckResult(
             FAULT, f"{len(broken)} client keys can’t be opened. Run: caseapp keys check"

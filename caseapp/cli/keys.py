@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import click
 
@@ -12,7 +12,8 @@ from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.core.vault import vault_key_ids, wrapping_key_id
 from caseapp.domain.audit.operations import record
-from caseapp.domain.keys.operations import rewrap_client_keys, rewrap_ring
+from caseapp.domain.audit.renewal import renew_key, reveal_log_key
+from caseapp.domain.keys.operations import Renewable, rewrap_client_keys, rewrap_ring
 from caseapp.domain.keys.queries import (
     count_wrapped_keys,
     list_broken_client_keys,
@@ -101,3 +102,33 @@ def rotate(context: CommandContext) -> None:
         )
         raise click.exceptions.Exit(EXIT_FAILED)
     click.echo("The other vault keys can be removed from CASEAPP_VAULT_KEY_FILE.")
+
+
+@keys.command()
+@click.argument("purpose", type=click.Choice(get_args(Renewable)))
+@click.pass_obj
+def renew(context: CommandContext, purpose: Renewable) -> None:
+    """Begin to use a new key of the log (audit) or for signatures; what is under the one before stays valid.
+
+    The application can keep running.
+    """
+    with context.open_as() as actor, transaction():
+        number = renew_key(actor, purpose)
+    click.echo(f"{purpose} {number} is in use. The keys before it only verify what is under them.")
+    if purpose == "signatures":
+        click.echo(
+            "Give its public half to whoever verifies exports: caseapp audit export names it."
+        )
+
+
+@keys.command()
+@click.argument("number", type=click.IntRange(1))
+@click.pass_obj
+def reveal(context: CommandContext, number: int) -> None:
+    """Print a closed key of the log, for an auditor who verifies an export of its period; the log keeps that you did.
+
+    It is a secret: hand it over by another way than the export.
+    """
+    with context.open_as() as actor, transaction():
+        secret = reveal_log_key(actor, number)
+    click.echo(f"{number}:{secret.hex()}")

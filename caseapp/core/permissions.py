@@ -122,6 +122,8 @@ class Action(StrEnum):
     PROGRAM_MANAGE = "program.manage"
     TOKEN_MANAGE = "token.manage"  # noqa: S105 - an action, not a secret
     KEY_ROTATE = "key.rotate"
+    KEY_RENEW = "key.renew"
+    KEY_REVEAL = "key.reveal"
     SIGN_IN = "sign_in"
     PORTAL_READ = "portal.read"
     PORTAL_MARK = "portal.mark"
@@ -283,6 +285,8 @@ ACTIONS_BY_ROLE: dict[Role, frozenset[Action]] = {
             Action.PROGRAM_MANAGE,
             Action.TOKEN_MANAGE,
             Action.KEY_ROTATE,
+            Action.KEY_RENEW,
+            Action.KEY_REVEAL,
             Action.HANDOUT_REVIEW,
             Action.HANDOUT_RECALL,
             Action.HANDOUT_WRITE,

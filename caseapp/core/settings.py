@@ -98,8 +98,8 @@ def get_host(url: str) -> str:
 SETTING_DESCRIPTIONS = {
     "ENV": "production, demo or test (default: production)",
     "DATA_DIR": "folder for the SQLite database, fonts and mail (default: var/ in the program’s folder)",
-    "CHECKPOINT_DIR": "folder for the signed checkpoints of the audit log, which show whether an earlier database was "
-    "restored; best on another disk or machine (default: checkpoints/ in DATA_DIR)",
+    "CHECKPOINT_DIR": "folder for the signed checkpoints of the audit log and the list of erased records, which show "
+    "whether an earlier database was restored; best on another disk or machine (default: checkpoints/ in DATA_DIR)",
     "DATABASE_URL": "SQLAlchemy database URL (default: SQLite in DATA_DIR)",
     "OWNER_DATABASE_URL": "address of the same PostgreSQL database for the owner of its tables, used by init and "
     "database roles only (default: DATABASE_URL for everything)",

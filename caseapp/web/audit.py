@@ -119,6 +119,8 @@ ACTION_LABELS = {
     Action.PROGRAM_MANAGE: "Made or ended a program",
     Action.TOKEN_MANAGE: "Changed an API token",
     Action.KEY_ROTATE: "Wrapped the keys under another vault key",
+    Action.KEY_RENEW: "Began to use a new key of the installation",
+    Action.KEY_REVEAL: "Took a closed key of the log for an auditor",
     Action.PORTAL_READ: "Viewed the portal",
     Action.PORTAL_MARK: "Marked a handout as read in the portal",
     Action.PORTAL_WRITE: "Answered a worksheet in the portal",

@@ -9,9 +9,14 @@ from flask import Blueprint, render_template, request, url_for
 
 from caseapp.core.pagination import PAGE_SIZE
 from caseapp.core.permissions import Action
-from caseapp.core.vault import vault_key_ids
 from caseapp.domain.erasure import operations
 from caseapp.domain.erasure.codes import GROUNDS, REFUSALS
+from caseapp.domain.erasure.printing import (
+    HOW,
+    certificate_pdf,
+    describe_copies,
+    get_certificate,
+)
 from caseapp.domain.erasure.queries import (
     LockedErasure,
     LockedRecord,
@@ -26,6 +31,7 @@ from caseapp.domain.erasure.schemas import ErasureRefusalSchema, NewErasureSchem
 from caseapp.domain.erasure.treatments import AREAS
 from caseapp.domain.practice.queries import today
 from caseapp.domain.retention.queries import find_term_of
+from caseapp.http.downloads import pdf_response
 from caseapp.http.forms import BUTTON, Body, Done, FormPage, Forms, Sent
 from caseapp.http.guard import current_actor, needs
 from caseapp.web.case_header import load_case_context
@@ -136,14 +142,23 @@ def erasure_page(erasure: ErasureRecord, forms: Forms) -> str:
     return render_template(
         "erasure/erasure.html",
         erasure=erasure,
-        opened_by=sorted({*vault_key_ids()} & {*erasure.vault_keys}),
         term=find_term_of(erasure.client_id) if erasure.may_decide else None,
         today=today(),
+        how=HOW,
+        copies=describe_copies(erasure),
         grounds=GROUNDS,
         refusals=REFUSALS,
         areas=AREAS,
         forms=forms,
     )
+
+
+@blueprint.get("/erasures/<uuid:erasure_id>/certificate.pdf")
+@needs(Action.ERASURE_READ)
+def certificate(erasure_id: UUID) -> ResponseReturnValue:
+    """Return the certificate of an erasure as a PDF."""
+    found = get_certificate(current_actor(), erasure_id)
+    return pdf_response(certificate_pdf(found), f"erasure-{found.id}.pdf")
 
 
 @deciding.form(

@@ -23,9 +23,10 @@ from caseapp.core.database import db
 from caseapp.core.errors import RuleBroken
 from caseapp.core.permissions import Role
 from caseapp.domain.audit import verifier
-from caseapp.domain.audit.checkpoints import list_rollback_faults, sign, write_checkpoint
+from caseapp.domain.audit.checkpoints import list_rollback_faults, write_checkpoint
 from caseapp.domain.audit.models import STREAMS, AuditEvent
 from caseapp.domain.audit.operations import record_refusal
+from caseapp.domain.audit.signing import sign
 from caseapp.domain.audit.stored_log_verification import verify_log
 from caseapp.domain.audit.verifier import verify_export
 from caseapp.domain.users.queries import list_users

@@ -123,6 +123,8 @@ ADMIN = EVERY_MEMBER_OF_STAFF | {
     "program.manage",
     "token.manage",
     "key.rotate",
+    "key.renew",
+    "key.reveal",
     "handout.review",
     "handout.recall",
     "handout.write",
@@ -216,6 +218,8 @@ def test_every_http_action_is_declared_by_a_view(session_app):
         "access.explain",  # the command line
         "token.manage",  # the command line
         "key.rotate",  # the command line
+        "key.renew",  # the command line
+        "key.reveal",  # the command line
         "rollback.accept",  # the command line
         "erasure.repeat",  # the command line
         "chain.begin",  # `caseapp init` does it

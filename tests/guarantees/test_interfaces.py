@@ -10,7 +10,7 @@ from collections import defaultdict
 
 from caseapp.core.settings import ROOT
 
-PACKAGES = ("auth", "clients", "intakes", "staffing")
+PACKAGES = ("auth", "clients", "erasure", "intakes", "staffing")
 INTERFACES = ("web", "api", "cli")
 IN_BROWSER = "a second factor, a passkey and an account at the provider are shown in a browser"
 UNLINKED = (
@@ -23,6 +23,7 @@ REVOKED_BY_OTHERS = (
 EXPLAINED = (
     "it names who must not see a client, which nothing shows to somebody who may be that person"
 )
+RESTORED = "whoever restored a database does it before the application starts"
 OWN = "the command line ends anybody's sessions, tokens and links, and sets anybody's language"
 RECORD = "the command line changes no detail of a client's record; somebody new is entered by `intake open`"
 WITHOUT_SCOPE = "a token that could make programs could outlive itself"
@@ -47,6 +48,7 @@ LACKS = {
     "clients.operations.confirm_contact": ("cli", RECORD),
     "clients.operations.create_client": ("cli", RECORD),
     "clients.operations.update_client": ("cli", RECORD),
+    "erasure.operations.repeat_erasure": ("web api", RESTORED),
     "staffing.access.explain_access": ("web api", EXPLAINED),
 }
 """Which interfaces an operation lacks, and why. What clients do in the portal is theirs alone."""

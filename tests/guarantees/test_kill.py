@@ -17,6 +17,7 @@ from caseapp.core.database import db
 from caseapp.core.permissions import SCOPES
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import AuditEvent
+from caseapp.domain.audit.stored_log_verification import verify_log
 from caseapp.domain.auth.operations import create_token
 from caseapp.domain.notes.models import Note
 from caseapp.domain.notes.operations import create_note
@@ -192,7 +193,7 @@ def look(desk, port):
 
 
 def everything_is_whole(desk, before):
-    """Check the database: no note twice, none without its key, one audit event for each version."""
+    """Check the database: no note twice, none without its key, one event for each version, and a whole log."""
     assert db.session.scalar(sa.select(sa.func.count()).select_from(Note)) == before + len(
         desk.started
     )
@@ -205,5 +206,7 @@ def everything_is_whole(desk, before):
         ).all()
     )
     assert written == versions
+    db.session.rollback()
+    assert verify_log().faults == []
     if db.engine.dialect.name == "sqlite":
         assert db.session.scalar(sa.text("PRAGMA integrity_check")) == "ok"

@@ -64,6 +64,7 @@ def test_nothing_is_shown_that_leads_nowhere(world, app, monkeypatch):
         "cases.close_page",
         "copies.copy_page",
         "cosigning.cosign_page",
+        "erasure.certificate",
         "erasure.erasure_page",
         "erasure.request_page",
         "holds.named_hold",

@@ -210,6 +210,7 @@ PLAIN = {
         "erasure.counts",
         "erasure.ground",
         "erasure.refusal",
+        "erasure.sha256",
         "erasure.state",
         "erasure.vault_keys",
         "legal_hold.kind",

@@ -174,6 +174,7 @@ NO_PAGES = {
     "assignments.assignment_pdf",
     "assignments.packet_pdf",
     "demo_mail.mail_list",
+    "erasure.certificate",
     "fonts.font",
     "password_links.follow_link",
     "handouts.handout_pdf",

@@ -10,15 +10,19 @@ from pathlib import Path
 
 import pikepdf
 import pytest
+import sqlalchemy as sa
 from playwright.sync_api import expect
 
 from caseapp.core.actor import operator
+from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.transaction import transaction
+from caseapp.domain.cases.models import Case
 from caseapp.domain.clients.queries import get_client_record
 from caseapp.domain.staffing.members import set_cosignature
 from caseapp.domain.staffing.queries import lock_member
 from tests.journeys.page_waits import saving
+from tests.journeys.test_account import let_time_pass
 from tests.journeys.test_browser_day import Person
 from tests.journeys.test_form_drafts import BACK, type_name
 from tests.journeys.test_writing_a_note import load_note, sign_in
@@ -192,3 +196,39 @@ def test_words_are_back_after_the_browser_was_killed(
     page.goto(f"{live}/cases/new")
     expect(page.get_by_text(BACK)).to_be_visible()
     expect(page.locator("#name")).to_have_value("Ines Okafor")
+
+
+def press_and_confirm(person, button):
+    """Press a button that asks who somebody is, answer with the password, and press it again."""
+    person.press(button)
+    expect(person.page.get_by_role("heading", level=1)).to_have_text("Confirm that it’s you")
+    # The browser reports the status 403 of that page.
+    person.look.said.clear()
+    person.page.get_by_label("Password").fill(staff.PASSWORD)
+    person.press("Continue")
+    person.press(button)
+
+
+def test_record_is_erased_by_two_people_who_are_asked_who_they_are(people):
+    actor, coach, supervisor = people
+    made = builders.case(actor, "Ines Okafor")
+    with transaction() as session:
+        ended = {"status": "closed", "closed_at": now(), "outcome": "other"}
+        session.execute(sa.update(Case).where(Case.id == made.case_id).values(ended))
+    let_time_pass()
+    coach.go(f"/case/{made.number}/details")
+    coach.follow("Erase this record")
+    coach.page.get_by_label("Why the record is erased").select_option("client")
+    press_and_confirm(coach, "Request that it is erased")
+    coach.page.get_by_text("requested it").wait_for()
+    coach.see("a record to erase")
+    supervisor.go("/erasures")
+    supervisor.follow(made.number)
+    supervisor.see("a request to erase a record")
+    press_and_confirm(supervisor, "Erase the record")
+    expect(supervisor.page.get_by_role("heading", level=1)).to_have_text("Certificate of erasure")
+    supervisor.see("a certificate of erasure")
+    expect(supervisor.page.get_by_text("Save the certificate as a PDF")).to_be_visible()
+    assert "Okafor" not in supervisor.page.content()
+    for person in (coach, supervisor):
+        assert person.go(f"/case/{made.number}").status == 404

@@ -18,6 +18,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from caseapp.domain.audit.models import STREAMS, AuditEvent
 from caseapp.domain.audit.verifier import FIELDS, NOTHING, START, mac_of
+from caseapp.domain.keys.models import KeyRing
 from caseapp.domain.keys.queries import get_ring_key
 
 if TYPE_CHECKING:
@@ -26,18 +27,28 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
     Row = dict[str, Any]
-    End = tuple[int, bytes]
+    End = tuple[int, bytes, int]
 
 INSERT = sa.insert(AuditEvent.__table__)  # type: ignore[arg-type]
 INSERT_UNLESS_TAKEN = {
     name: dialect.insert(AuditEvent.__table__).on_conflict_do_nothing().returning(AuditEvent.id)
     for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql))
 }
-GET_END = (
-    sa.select(AuditEvent.seq, AuditEvent.mac)
+OF_STREAM = (
+    sa.select(AuditEvent.mac)
     .where(AuditEvent.stream == sa.bindparam("of"))
     .order_by(AuditEvent.seq.desc())
     .limit(1)
+)
+# The end of a stream and the number of the key in use, in one statement: after the event with which a new key begins
+# (`renewal`) no other writer can append one under the key before it.
+GET_END = sa.select(
+    OF_STREAM.with_only_columns(AuditEvent.seq).scalar_subquery().label("seq"),
+    OF_STREAM.scalar_subquery().label("mac"),
+    sa.select(sa.func.max(KeyRing.number))
+    .where(KeyRing.purpose == "audit", KeyRing.retired_at.is_(None))
+    .scalar_subquery()
+    .label("ring_number"),
 )
 IS_RECORDED = sa.select(AuditEvent.id).where(AuditEvent.dedup_key == sa.bindparam("of"))
 # A writer that always comes second must end some time; with sixteen saturating ones the worst took eleven tries.
@@ -57,7 +68,9 @@ def append(connection: Connection, events: Sequence[Row]) -> set[UUID]:
 
 
 def stream_of(event: Row) -> int:
-    """Return the stream of an event: that of its client, or else of whoever acted."""
+    """Return the stream of an event: the one that it is meant for, or that of its client, or else of whoever acted."""
+    if (meant := event.get("stream")) is not None:
+        return int(meant)
     number: int = (event["client_id"] or event["actor_id"]).int
     return number % STREAMS
 
@@ -89,8 +102,8 @@ def _append_to(connection: Connection, stream: int, events: list[Row]) -> Iterat
 
 
 def _get_end(connection: Connection, stream: int) -> End:
-    found = connection.execute(GET_END, {"of": stream}).first()
-    return (found.seq, found.mac) if found else (0, START)
+    found = connection.execute(GET_END, {"of": stream}).one()
+    return found.seq or 0, found.mac or START, found.ring_number
 
 
 def is_recorded(connection: Connection, dedup_key: str | None) -> bool:
@@ -102,10 +115,11 @@ def is_recorded(connection: Connection, dedup_key: str | None) -> bool:
 
 def _chained(event: Row, stream: int, end: End) -> tuple[Row, End]:
     """Return an event with its place in the chain, and that place."""
-    key, seq = get_ring_key("audit"), end[0] + 1
+    seq, previous, ring_number = end[0] + 1, *end[1:]
+    key = get_ring_key("audit", ring_number)
     row = {**event, "stream": stream, "seq": seq, "ring_number": key.number}
-    row["mac"] = mac_of(key.secret, end[1], line_of(row))
-    return row, (seq, row["mac"])
+    row["mac"] = mac_of(key.secret, previous, line_of(row))
+    return row, (seq, row["mac"], ring_number)
 
 
 def line_of(row: Row) -> str:

@@ -2,7 +2,8 @@
 
 A checkpoint is a line of a file for each month. It is numbered, holds a hash of the line before and one of the events
 since then, and is signed (Ed25519) with a key that is derived from the ring's key for signatures. So whoever has its
-public half can verify events without the secret key of their chain.
+public half can verify events without the secret key of their chain. It also holds the end of the list of erased
+records.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 import structlog
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from marshmallow import ValidationError
 
 from caseapp.core import settings
@@ -32,16 +32,17 @@ from caseapp.domain.audit.operations import (
     record,
     record_checkpoints,
 )
+from caseapp.domain.audit.signing import ADVISORY_LOCK, public_keys, sign
 from caseapp.domain.audit.stored_log_verification import read_part
+from caseapp.domain.audit.tombstones import get_mark, list_mark_faults, tombstone_path
 from caseapp.domain.audit.verifier import (
     CheckpointBroken,
+    UnknownCheckpointKey,
     hash_lines,
     list_marks,
     open_checkpoint,
     read_checkpoints,
-    signed_part,
 )
-from caseapp.domain.keys.queries import get_ring_key, list_secrets
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,9 +51,6 @@ if TYPE_CHECKING:
 
     from caseapp.domain.audit.verifier import Checkpoint
 
-LABEL = "caseapp/checkpoint/v1"
-# The PostgreSQL advisory lock that lets one process write at a time; on SQLite the writer's lock does.
-ADVISORY_LOCK = 0x6C6F6765
 GET_ENDS = sa.select(AuditEvent.stream, AuditEvent.seq, AuditEvent.mac).where(
     sa.or_(
         *(
@@ -94,13 +92,15 @@ def write_checkpoint(*, accepted: bool = False) -> int | None:
         if not accepted and _list_faults(connection, line):
             log.error("audit.rolled_back")
             return None
-        ends = _get_ends(connection)
-        if not accepted and ends == (last["ends"] if last else {}):
+        ends, mark = _get_ends(connection), get_mark()
+        # An erasure is logged before it has its tombstone.
+        before = (last["ends"], last.get("erasures", [0, ""])) if last else ({}, mark)
+        if not accepted and (ends, mark) == before:
             return None
         number = (last["number"] if last else 0) + 1
-        before = last["ends"] if last and not accepted else {}
-        hashes = _hash_events(connection, before, ends)
-        _append(folder, _sign(number, ends, hashes, line or "", accepted=accepted))
+        known = last["ends"] if last and not accepted else {}
+        hashes = _hash_events(connection, known, ends)
+        _append(folder, _sign(number, ends, hashes, mark, line or "", accepted=accepted))
         # After the line, since a checkpoint that isn't there must never be missed.
         record_checkpoints(connection)
     log.info("audit.checkpoint", number=number)
@@ -129,6 +129,7 @@ def _sign(
     number: int,
     ends: dict[str, list[Any]],
     hashes: dict[str, list[Any]],
+    erasures: list[Any],
     before: str,
     *,
     accepted: bool,
@@ -139,17 +140,10 @@ def _sign(
         "accepted": accepted,
         "ends": ends,
         "hashes": hashes,
+        "erasures": erasures,
         "previous": hashlib.sha256(before.encode()).hexdigest(),
     }
     return json.dumps(sign(content))
-
-
-def sign(content: dict[str, Any], before: bytes = b"") -> dict[str, Any]:
-    """Return a content with the number of the key and the signature; `before` comes before what is signed."""
-    key = get_ring_key("signatures")
-    content = content | {"ring_number": key.number}
-    private = Ed25519PrivateKey.from_private_bytes(key.derive(LABEL))
-    return content | {"signature": private.sign(before + signed_part(content)).hex()}
 
 
 def _append(folder: Path, line: str) -> None:
@@ -181,18 +175,6 @@ def _read_last_line() -> str | None:
     return next(found, None)
 
 
-def public_keys() -> dict[int, bytes]:
-    """Return the keys that verify checkpoints, by their number in the ring; they open nothing."""
-    private = (
-        (number, get_ring_key("signatures", number).derive(LABEL))
-        for number in list_secrets("signatures")
-    )
-    return {
-        number: Ed25519PrivateKey.from_private_bytes(secret).public_key().public_bytes_raw()
-        for number, secret in private
-    }
-
-
 def read_counting() -> list[Checkpoint]:
     """Return the checkpoints that count, oldest first: the last one that was accepted, and those after it.
 
@@ -212,7 +194,8 @@ def read_lines() -> list[str]:
 def list_rollback_faults() -> list[Reason]:
     """List why an application may not start with this database and these checkpoints.
 
-    The database isn't the one of the last checkpoint, or later; or all checkpoints are gone.
+    The database isn't the one of the last checkpoint, or later; all checkpoints are gone; or the list of erased records
+    isn't the one of the last checkpoint, or a longer one.
     """
     return _list_faults(db.session.connection(), _read_last_line())
 
@@ -229,43 +212,83 @@ def _list_faults(connection: Connection, line: str | None) -> list[Reason]:
         return [Reason("checkpoints_missing", text, WAY_OUT)] if missing else []
     try:
         last = open_checkpoint(line, public_keys())
+    except UnknownCheckpointKey as fault:
+        text = (
+            f"{fault}: this database is from before that key was made, or of another installation."
+        )
+        return [Reason("checkpoint_unknown_key", text, WAY_OUT)]
     except CheckpointBroken:
         return [Reason("checkpoint_broken", "The last checkpoint of the log was changed.", WAY_OUT)]
+    found = list_mark_faults(last.get("erasures"))
     wrong = _list_wrong_streams(connection, last)
     if not wrong:
-        return []
+        return found
     return [
+        *found,
         Reason(
             "rolled_back",
             f"This database is older than checkpoint {last['number']} of {last['at']}, or a different one: "
             f"{len(wrong)} of {len(last['ends'])} streams of its log don’t match.",
             WAY_OUT,
+        ),
+    ]
+
+
+def is_list_cut() -> bool:
+    """Tell whether the list of erased records is shorter than at the last checkpoint, or another one."""
+    line = _read_last_line()
+    try:
+        last = open_checkpoint(line, public_keys()) if line is not None else None
+    except CheckpointBroken:
+        return False
+    return bool(last and list_mark_faults(last.get("erasures")))
+
+
+def list_folder_faults() -> list[Reason]:
+    """List why checkpoints and tombstones can't be written: the folder, its place or a file in it."""
+    folder = settings.active().checkpoint_dir
+    with suppress(PermissionError):
+        place = next(found for found in (folder, *folder.parents) if found.exists())
+        files = [*_list_files()[-1:], *([tombstone_path()] if tombstone_path().exists() else [])]
+        if (
+            place.is_dir()
+            and os.access(place, os.W_OK | os.X_OK)
+            and all(os.access(file, os.W_OK) for file in files)
+        ):
+            return []
+    return [
+        Reason(
+            "checkpoints_unwritable",
+            f"Checkpoints of the log and the list of erased records can’t be written in {folder}.",
+            "Let the user of this program write in that folder, or choose another one: CASEAPP_CHECKPOINT_DIR.",
         )
     ]
 
 
-def record_acceptance(actor: Actor, reason: str) -> None:
+def record_acceptance(actor: Actor, reason: str) -> list[Reason]:
     """Record that somebody accepts the log as it stands, in the open transaction; then write an accepted checkpoint.
 
-    `reason` says what happened to the database, and nothing about a client. Raises Invalid when it says too little, and
-    RuleBroken when the log is the one that the checkpoints name.
+    `reason` says what happened to the database, and nothing about a client. Return what was accepted. Raises Invalid
+    when it says too little, and RuleBroken when the log is the one that the checkpoints name.
     """
     require(actor, Action.ROLLBACK_ACCEPT)
     try:
         words = ACCEPTANCE.deserialize(reason)
     except ValidationError as fault:
         raise Invalid({"reason": [str(text) for text in fault.messages]}) from None
-    found = [reason.code for reason in list_rollback_faults()]
+    found = list_rollback_faults()
     if not found:
         try:
             read_counting()
-        except CheckpointBroken:
-            found = ["checkpoint_broken"]
+        except CheckpointBroken as fault:
+            found = [Reason("checkpoint_broken", f"{fault}.", WAY_OUT)]
     if not found:
         raise RuleBroken(
             Reason("no_rollback", "The log matches its checkpoints.", "Nothing to do.")
         )
-    record(actor, Action.ROLLBACK_ACCEPT, "audit_event", details={"why": found[0], "reason": words})
+    why = ", ".join(fault.code for fault in found)
+    record(actor, Action.ROLLBACK_ACCEPT, "audit_event", details={"why": why, "reason": words})
+    return found
 
 
 def _list_wrong_streams(connection: Connection, checkpoint: Checkpoint) -> list[int]:

@@ -15,14 +15,10 @@ import sqlalchemy as sa
 
 from caseapp.core.actor import Actor, require
 from caseapp.core.permissions import Action
-from caseapp.domain.audit.checkpoints import (
-    public_keys,
-    read_lines,
-    sign,
-    write_checkpoint,
-)
+from caseapp.domain.audit.checkpoints import read_lines, write_checkpoint
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.audit.operations import record
+from caseapp.domain.audit.signing import public_keys, sign
 from caseapp.domain.audit.stored_log_verification import (
     log_as_it_stands,
     read_part,

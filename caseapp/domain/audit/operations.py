@@ -22,7 +22,7 @@ from caseapp.core.logging import request_id
 from caseapp.core.permissions import Action, Role
 from caseapp.core.transaction import separate_transaction, write_at_end, write_separately
 from caseapp.domain.audit.chain import append, is_recorded
-from caseapp.domain.audit.models import AuditEventClient
+from caseapp.domain.audit.models import STREAMS, AuditEventClient
 from caseapp.domain.audit.sealing import SEALED_ACTIONS, seal_change
 from caseapp.domain.audit.security_events import count_in
 from caseapp.domain.audit.stored_log_verification import log_as_it_stands, read_unchained
@@ -130,6 +130,15 @@ def record_once(
     """Record in the open transaction what an installation does once; nothing when there is an event with that key."""
     values = _values(actor, action, "done", kind, None, None, details)
     write_at_end(append, values | {"dedup_key": dedup_key})
+
+
+def record_in_every_stream(
+    actor: Actor, action: Action, kind: str, details: dict[str, Any]
+) -> None:
+    """Record a change at the end of every stream, in the open transaction."""
+    for stream in range(STREAMS):
+        values = _values(actor, action, "done", kind, None, None, details)
+        write_at_end(append, values | {"stream": stream})
 
 
 @contextmanager

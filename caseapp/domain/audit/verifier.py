@@ -2,11 +2,12 @@
 
 The log is a number of streams. In each, every event has a number and a MAC: HMAC-SHA-256 of the MAC before it and of
 the event as one line of text, under a key of the installation. So an event can't be changed, added, moved or left out
-without the key; only the last ones of a stream can be cut off, which the signed checkpoints show.
+without the key; only the last ones of a stream can be cut off, which the signed checkpoints show. The key is renewed
+now and then; an earlier one counts for nothing behind the first event under a later one.
 
-An export holds no secret key, so the MACs in it are compared only with those that checkpoints name. What it is verified
-by are the signatures (Ed25519): each checkpoint signs a hash of the events since the one before, and the last line
-signs a hash of the whole file.
+An export holds no secret key, so the MACs in it are compared only with those that checkpoints name, and computed where
+the practice has given an auditor the closed key of a period. What it is verified by are the signatures (Ed25519): each
+checkpoint signs a hash of the events since the one before, and the last line signs a hash of the whole file.
 
 This file imports nothing of the application: Python is enough, and for signatures the package `cryptography`.
 """
@@ -70,6 +71,7 @@ KINDS = {
     "checkpoint": "was changed, is missing, or is in the place of another one",
     "file": "was changed after it was exported, or its end is missing",
     "key": "is signed with a different key from the one that was given",
+    "closed": "was added by somebody with a key that was closed before",
 }
 
 
@@ -97,6 +99,10 @@ class Verified:
 
 class CheckpointBroken(Exception):
     """A checkpoint was changed, removed, added or moved."""
+
+
+class UnknownCheckpointKey(CheckpointBroken):
+    """A checkpoint is signed with a key that isn't known here."""
 
 
 def mac_of(key: bytes, previous: bytes, line: str) -> bytes:
@@ -180,7 +186,7 @@ def _walk(
     checkpoints: Mapping[int, bytes],
 ) -> tuple[tuple[int, bytes], Fault | None]:
     """Verify a stream up to its first fault; return number and MAC of the last event that is as it was written."""
-    seq, previous = 0, START
+    seq, previous, newest = 0, START, 0
     digest = hmac.digest
     for mac, line in entries:
         number, ring_number = line.split("\t", 3)[1:3]
@@ -196,7 +202,9 @@ def _walk(
             return (seq, previous), Fault(kind, _place(stream, expected))
         if expected in checkpoints and checkpoints[expected] != mac:
             return (seq, previous), Fault("replaced", _place(stream, expected))
-        seq, previous = expected, mac
+        if int(ring_number) < newest:
+            return (seq, previous), Fault("closed", _place(stream, expected))
+        seq, previous, newest = expected, mac, int(ring_number)
     return (seq, previous), None
 
 
@@ -304,7 +312,13 @@ def open_checkpoint(line: str, public_keys: Mapping[int, bytes]) -> Checkpoint:
     """
     try:
         checkpoint: Checkpoint = json.loads(line)
-        signed = {"number", "at"} <= checkpoint.keys() and is_signed(checkpoint, public_keys)
+        signed = {"number", "at"} <= checkpoint.keys()
+        number = checkpoint["ring_number"]
+        if signed and isinstance(number, int) and number not in public_keys:
+            raise UnknownCheckpointKey(
+                f"A checkpoint is signed with key {number}, which isn’t known"
+            )
+        signed = signed and is_signed(checkpoint, public_keys)
     except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
         signed = False
     if not signed:
@@ -350,11 +364,15 @@ def describe_checkpoints(checkpoints: Sequence[Checkpoint]) -> str:
 
 @dataclass
 class VerifiedExport:
-    """How many events an export holds, its checkpoints, for how many events they vouch, what is wrong, and the keys."""
+    """How many events an export holds, its checkpoints, for how many events they vouch, what is wrong, and the keys.
+
+    `computed` is of how many events the MAC was computed with the keys of the log that were given.
+    """
 
     events: int = 0
     checkpoints: list[Checkpoint] = field(default_factory=list)
     vouched: int = 0
+    computed: int = 0
     faults: list[Fault] = field(default_factory=list)
     public_keys: dict[int, bytes] = field(default_factory=dict)
 
@@ -362,9 +380,14 @@ class VerifiedExport:
 class _Part:
     """The events of one stream in an export, compared with the checkpoints one after the other."""
 
-    def __init__(self, stream: str, checkpoints: Sequence[Checkpoint]) -> None:
-        """Take the checkpoints of the export, oldest first."""
-        self.stream = stream
+    def __init__(
+        self, stream: str, checkpoints: Sequence[Checkpoint], keys: Mapping[str, bytes]
+    ) -> None:
+        """Take the checkpoints of the export, oldest first, and the keys of the log that an auditor was given."""
+        self.stream, self.keys = stream, keys
+        self.computed = 0
+        self._previous: tuple[int, bytes] = (0, START)
+        self._newest = 0
         self.marks = list_marks(checkpoints).get(int(stream), {})
         self.hashes = {
             found["hashes"][stream][0]: (found["ends"][stream][0], found["hashes"][stream][1])
@@ -380,9 +403,24 @@ class _Part:
     def add(self, mac: str, line: str, seq: int) -> None:
         """Compare the next event."""
         if self.fault is None:
-            self.fault = self._compare(mac, line, seq)
+            self.fault = self._compute(mac, line, seq) or self._compare(mac, line, seq)
         elif self.fault.kind == "missing" and seq == self.expected:
             self.fault = Fault("order", self.fault.place)
+
+    def _compute(self, mac: str, line: str, seq: int) -> Fault | None:
+        """Compute the MAC of an event that follows the one before, where the key of its period was given."""
+        ring_number = line.split("\t", 3)[2]
+        key, (before, previous) = self.keys.get(ring_number), self._previous
+        self._previous = seq, bytes.fromhex(mac)
+        if int(ring_number) < self._newest:
+            return Fault("closed", _place(self.stream, seq))
+        self._newest = int(ring_number)
+        if key is None or seq != before + 1:
+            return None
+        if mac_of(key, previous, line).hex() != mac:
+            return Fault("changed", _place(self.stream, seq))
+        self.computed += 1
+        return None
 
     def _compare(self, mac: str, line: str, seq: int) -> Fault | None:
         if self.vouched == 0 and self._begin == 0 and (seq < self.expected or not self.expected):
@@ -415,7 +453,8 @@ class _Part:
 class _Export:
     """The content of an export, read line by line."""
 
-    def __init__(self) -> None:
+    def __init__(self, keys: Mapping[int, bytes]) -> None:
+        self.keys = {str(number): key for number, key in keys.items()}
         self.found = VerifiedExport()
         self.parts: dict[str, _Part] = {}
         self.unchained: list[str] = []
@@ -443,7 +482,10 @@ class _Export:
         except CheckpointBroken:
             self.found.faults.append(Fault("checkpoint", "A checkpoint"))
         streams = {stream for found in self.found.checkpoints for stream in found.get("hashes", {})}
-        self.parts = {stream: _Part(stream, self.found.checkpoints) for stream in sorted(streams)}
+        self.parts = {stream: self._start_part(stream) for stream in sorted(streams)}
+
+    def _start_part(self, stream: str) -> _Part:
+        return _Part(stream, self.found.checkpoints, self.keys)
 
     def _read_event(self, content: Mapping[str, Any]) -> None:
         line = "\t".join(NOTHING if content[name] is None else content[name] for name in FIELDS)
@@ -457,22 +499,28 @@ class _Export:
             self.unchained.append(line)
             return
         if stream not in self.parts:
-            self.parts[stream] = _Part(stream, self.found.checkpoints)
+            self.parts[stream] = self._start_part(stream)
         self.parts[stream].add(content["mac"], line, int(content["seq"]))
 
     def finish(self) -> None:
         """Compare what was read as a whole."""
         faults = [fault for part in self.parts.values() if (fault := part.find_fault())]
         self.found.vouched = sum(part.vouched for part in self.parts.values())
+        self.found.computed = sum(part.computed for part in self.parts.values())
         faults += _check_unchained(*hash_lines(self.unchained), self.anchors)
         self.found.faults += faults + _check_lists(self.shown, self.lists)
 
 
 def verify_export(
-    lines: Iterable[bytes], trusted_keys: Collection[bytes] | None = None
+    lines: Iterable[bytes],
+    trusted_keys: Collection[bytes] | None = None,
+    log_keys: Mapping[int, bytes] | None = None,
 ) -> VerifiedExport:
-    """Verify the lines of an export; without `trusted_keys` it is believed about the keys that it is signed with."""
-    export, digest, is_same = _Export(), hashlib.sha256(), False
+    """Verify the lines of an export; without `trusted_keys` it is believed about the keys that it is signed with.
+
+    `log_keys` are closed keys of the log by their number: the MACs of the events under them are computed.
+    """
+    export, digest, is_same = _Export(log_keys or {}), hashlib.sha256(), False
     try:
         for line in lines:
             is_same = False
@@ -492,6 +540,11 @@ def verify_export(
     return export.found
 
 
+def _read_log_key(text: str) -> tuple[int, bytes]:
+    number, _, key = text.partition(":")
+    return int(number), bytes.fromhex(key)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Verify the export of a log; return the exit code: 0 when nothing is wrong, else 1."""
     parser = argparse.ArgumentParser(description="Verify an export of the audit log.")
@@ -503,14 +556,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="HEX",
         help="the key that the practice gave you; repeat for several keys",
     )
+    parser.add_argument(
+        "--log-key",
+        action="append",
+        type=_read_log_key,
+        default=[],
+        metavar="NUMBER:HEX",
+        help="the closed key of a period of the log that the practice gave you; repeat for several",
+    )
     given = parser.parse_args(arguments)
     with given.file.open("rb") as lines:
-        found = verify_export(lines, given.key)
+        found = verify_export(lines, given.key, dict(given.log_key))
     said = [f"{fault.kind}: {fault.text}." for fault in found.faults]
     if not found.faults:
         said = [f"{found.events} events are unchanged since they were exported."]
     said.append(describe_checkpoints(found.checkpoints))
     said.append(f"Checkpoints cover {found.vouched} of {found.events} events.")
+    if given.log_key:
+        said.append(f"{found.computed} events have the MAC that the keys of the log make.")
     if given.key is None:
         said.append(
             "Compare these keys with those that the practice gave you, or pass them as options:"

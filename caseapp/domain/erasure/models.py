@@ -21,6 +21,11 @@ class Erasure(Model):
     that were listed then: as long as the operator keeps one of them, an earlier copy of the database opens.
     `keys_gone_at` is when none of them was listed any more. The row stays for ever. A merge is refused while one
     of the two clients has a request that waits; an erasure erases what was merged into the record too.
+
+    `repeated_at` and `repeated_by` say that the record had come back with an earlier database and was erased again; the
+    operator has no account. What that database didn't know is from the tombstone, whose hash `sha256` then is.
+    Where the tombstone doesn't say who requested and decided, both are empty; without a ground it says nothing of
+    the request, which was made by `requested_at`, the time of the erasure.
     """
 
     __tablename__ = "erasure"
@@ -37,13 +42,16 @@ class Erasure(Model):
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"))
-    ground: Mapped[str] = mapped_column(sa.String(10), info=one_of(GROUNDS))
+    ground: Mapped[str | None] = mapped_column(sa.String(10), info=one_of(GROUNDS))
     state: Mapped[str] = mapped_column(sa.String(10), info=one_of(STATES))
     requested_at: Mapped[datetime]
-    requested_by: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"))
+    requested_by: Mapped[UUID | None] = mapped_column(sa.ForeignKey("user_account.id"))
     decided_at: Mapped[datetime | None]
     decided_by: Mapped[UUID | None] = mapped_column(sa.ForeignKey("user_account.id"))
     refusal: Mapped[str | None] = mapped_column(sa.String(10), info=one_of(REFUSALS))
     counts: Mapped[dict[str, Any]] = mapped_column(default=dict)
     vault_keys: Mapped[list[str]] = mapped_column(default=list)
     keys_gone_at: Mapped[datetime | None]
+    repeated_at: Mapped[datetime | None]
+    repeated_by: Mapped[UUID | None] = mapped_column(sa.ForeignKey("user_account.id"))
+    sha256: Mapped[str | None] = mapped_column(sa.String(64))

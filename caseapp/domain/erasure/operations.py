@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 import sqlalchemy as sa
 import structlog
 
-from caseapp.core.actor import Actor, require
+from caseapp.core.actor import SYSTEM_ID, Actor, require
 from caseapp.core.clock import now
 from caseapp.core.database import db, empty_journal
 from caseapp.core.errors import refuse_for
@@ -15,6 +16,7 @@ from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import after_commit, locked_clients
 from caseapp.core.vault import vault_key_ids
+from caseapp.domain.audit.checkpoints import is_list_cut
 from caseapp.domain.audit.operations import record
 from caseapp.domain.audit.tombstones import TombstoneBroken, add_tombstones
 from caseapp.domain.erasure.codes import (
@@ -33,9 +35,8 @@ from caseapp.domain.erasure.rules import (
     check_request,
     check_withdrawal,
 )
-from caseapp.domain.erasure.schemas import hash_certificate
+from caseapp.domain.erasure.schemas import as_utc, describe_certificate, hash_certificate
 from caseapp.domain.erasure.treatments import erase_rows
-from caseapp.domain.keys.queries import get_client_key
 from caseapp.domain.legal_holds.operations import end_returned_holds, place_for_refusal
 from caseapp.domain.legal_holds.queries import lock_legal_holds_of
 from caseapp.domain.merges.queries import list_merged
@@ -43,11 +44,9 @@ from caseapp.domain.practice.queries import today
 from caseapp.domain.retention.queries import find_term_of
 from caseapp.domain.retention.rules import list_term_faults
 from caseapp.domain.screening.marks import remove_all_marks
+from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
-    from caseapp.core.vault import DataKey
     from caseapp.domain.audit.tombstones import Tombstone
     from caseapp.domain.erasure.queries import LockedErasure, LockedRecord
 
@@ -117,7 +116,7 @@ def erase_record(actor: Actor, erasure: LockedErasure) -> None:
     _check_term(erasure.row.ground, erasure.row.client_id, is_seen=erasure.is_seen)
     assert erasure.record is not None  # noqa: S101 - the request waits
     row = erasure.row
-    row.counts = _erase(erasure.record.key)
+    row.counts = _erase(erasure.record.client_id)
     row.vault_keys = [*vault_key_ids()]
     _decide(actor, row, DONE)
     _erase_merged(actor, row)
@@ -125,25 +124,59 @@ def erase_record(actor: Actor, erasure: LockedErasure) -> None:
     after_commit(_finish)
 
 
-def repeat_erasure(actor: Actor, client_id: UUID, tombstone: Tombstone) -> None:
+def repeat_erasure(actor: Actor, tombstone: Tombstone) -> None:
     """Erase again a client whom a tombstone names and an earlier database has brought back.
 
-    Two people have decided about it before. A request that this database still has about the client ends, and so does
-    a legal hold from before the erasure, which had been lifted. Raises RuleBroken when one was placed since.
+    Two people have decided about it before. The certificate is made anew, from what the tombstone says. Another request
+    that this database still has about the client ends, and so does a legal hold from before the erasure, which had been
+    lifted. Raises RuleBroken when one was placed since.
     """
     require(actor, Action.ERASURE_REPEAT)
-    holds = lock_legal_holds_of(client_id)
-    end_returned_holds(actor, holds, tombstone.erased_at)
-    counts = _erase(get_client_key(client_id))
+    client_id = tombstone.client_id
+    end_returned_holds(actor, lock_legal_holds_of(client_id), tombstone.erased_at)
+    counts = _erase(client_id)
+    row = db.session.get(Erasure, tombstone.erasure_id, populate_existing=True)
     db.session.execute(
         sa.update(Erasure)
-        .where(Erasure.client_id == client_id, Erasure.state == REQUESTED)
+        .where(
+            Erasure.client_id == client_id,
+            Erasure.state == REQUESTED,
+            Erasure.id != tombstone.erasure_id,
+        )
         .values(state=WITHDRAWN, decided_at=now())
     )
+    if row is None or row.state != DONE:
+        row = row or Erasure(id=tombstone.erasure_id, client_id=client_id)
+        _fill_certificate(row, tombstone, counts)
+        db.session.add(row)
+    row.repeated_at, row.repeated_by = now(), None if actor.id == SYSTEM_ID else actor.id
+    row.vault_keys, row.keys_gone_at = sorted({*row.vault_keys, *vault_key_ids()}), None
+    db.session.flush()
     details = {"repeated": True, "rows": sum(counts.values())}
     action = Action.ERASURE_REPEAT
-    record(actor, action, "erasure", tombstone.erasure_id, client_id=client_id, details=details)
+    record(actor, action, "erasure", row.id, client_id=client_id, details=details)
     after_commit(empty_journal)
+
+
+def _fill_certificate(row: Erasure, tombstone: Tombstone, counts: dict[str, int]) -> None:
+    """Fill in what a tombstone says of the erasure; somebody whom this database doesn't know is left out."""
+    erased_at = f"{tombstone.erased_at:%Y-%m-%d %H:%M:%S}"
+    found = tombstone.certificate or {
+        "ground": None,
+        "requested": [erased_at, None],
+        "decided": [erased_at, None],
+        "counts": counts,
+    }
+    (asked_at, asked_by), (decided_at, decided_by) = found["requested"], found["decided"]
+    row.state, row.refusal, row.sha256 = DONE, None, tombstone.sha256
+    row.ground, row.counts, row.vault_keys = found["ground"], found["counts"], tombstone.vault_keys
+    row.requested_at, row.requested_by = as_utc(asked_at), _find_person(asked_by)
+    row.decided_at, row.decided_by = as_utc(decided_at), _find_person(decided_by)
+
+
+def _find_person(name: str | None) -> UUID | None:
+    """Find the account that a tombstone names, which may be newer than this database."""
+    return db.session.scalar(sa.select(User.id).where(User.id == UUID(hex=name))) if name else None
 
 
 def note_keys_gone() -> None:
@@ -162,37 +195,33 @@ def note_keys_gone() -> None:
 def write_tombstones() -> None:
     """Write the tombstones that are missing; the worker does so again and again, in case an erasure was interrupted.
 
-    Raises TombstoneBroken.
+    Nothing is added to a list that was cut, since that would hide it. Raises TombstoneBroken.
     """
+    if is_list_cut():
+        raise TombstoneBroken
     add_tombstones(
         {
             "erasure": row.id.hex,
             "client": row.client_id.hex,
             "at": f"{row.decided_at:%Y-%m-%d %H:%M:%S}",
-            "sha256": hash_certificate(
-                row.id,
-                row.client_id,
-                row.ground,
-                (row.requested_at, row.requested_by),
-                (row.decided_at, row.decided_by),
-                row.counts,
-            ),
+            "sha256": row.sha256 or hash_certificate(row),
+            "certificate": describe_certificate(row),
+            "vault_keys": row.vault_keys,
         }
         for row in list_done()
-        if row.decided_at and row.decided_by
     )
 
 
-def _check_term(ground: str, client_id: UUID, *, is_seen: bool) -> None:
+def _check_term(ground: str | None, client_id: UUID, *, is_seen: bool) -> None:
     """Check that a record is due, if that is the ground; the caller holds the client's lock. Raises RuleBroken."""
     if ground == RETENTION:
         refuse_for(list_term_faults(find_term_of(client_id), today(), is_seen=is_seen))
 
 
-def _erase(key: DataKey) -> dict[str, int]:
+def _erase(client_id: UUID) -> dict[str, int]:
     # Not by what the safety state says, which may not open.
-    remove_all_marks(key.client_id)
-    return erase_rows(key.client_id)
+    remove_all_marks(client_id)
+    return erase_rows(client_id)
 
 
 def _erase_merged(actor: Actor, row: Erasure) -> None:
@@ -212,7 +241,7 @@ def _erase_merged(actor: Actor, row: Erasure) -> None:
             requested_by=row.requested_by,
             decided_at=row.decided_at,
             decided_by=row.decided_by,
-            counts=_erase(get_client_key(client_id)),
+            counts=_erase(client_id),
             vault_keys=row.vault_keys,
         )
         db.session.add(merged)

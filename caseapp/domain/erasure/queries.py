@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import sqlalchemy as sa
 import structlog
@@ -18,6 +19,7 @@ from caseapp.core.permissions import Action, Role
 from caseapp.core.reads import note_shown
 from caseapp.core.vault import SealBroken
 from caseapp.domain.alerts.models import Alert
+from caseapp.domain.audit.tombstones import read_tombstones
 from caseapp.domain.cases.models import Case, CaseEvent
 from caseapp.domain.cases.queries import list_case_numbers
 from caseapp.domain.clients.codes import COACH
@@ -44,7 +46,6 @@ from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from uuid import UUID
 
     from caseapp.core.errors import Reason
     from caseapp.core.vault import DataKey
@@ -244,20 +245,22 @@ def _is_readable(actor: Actor) -> sa.ColumnElement[bool]:
 
 
 def _select_erasures(actor: Actor) -> sa.Select[*tuple[Any, ...]]:
-    asked, decided = aliased(User), aliased(User)
+    asked, decided, repeated = aliased(User), aliased(User), aliased(User)
     return (
         sa.select(
             Erasure,
             asked.name.label("asked"),
             decided.name.label("decided"),
+            repeated.name.label("repeated"),
             _is_outdated().label("is_outdated"),
             has_legal_hold(Erasure.client_id).label("has_legal_hold"),
             (sa.true() if actor.role is Role.ADMIN else _is_responsible(actor)).label(
                 "is_responsible"
             ),
         )
-        .join(asked, asked.id == Erasure.requested_by)
+        .outerjoin(asked, asked.id == Erasure.requested_by)
         .outerjoin(decided, decided.id == Erasure.decided_by)
+        .outerjoin(repeated, repeated.id == Erasure.repeated_by)
         .where(_is_readable(actor))
     )
 
@@ -314,7 +317,7 @@ def _as_record(actor: Actor, found: Any, numbers: tuple[str, ...]) -> ErasureRec
         state=row.state,
         requested_at=row.requested_at,
         requested_by=row.requested_by,
-        requested_by_name=found.asked,
+        requested_by_name=found.asked or "",
         decided_at=row.decided_at,
         decided_by=row.decided_by,
         decided_by_name=found.decided or "",
@@ -322,6 +325,10 @@ def _as_record(actor: Actor, found: Any, numbers: tuple[str, ...]) -> ErasureRec
         counts=row.counts,
         vault_keys=tuple(row.vault_keys),
         keys_gone_at=row.keys_gone_at,
+        repeated_at=row.repeated_at,
+        repeated_by=row.repeated_by,
+        repeated_by_name=found.repeated or "",
+        tombstone_sha256=row.sha256,
         is_outdated=bool(found.is_outdated),
         has_legal_hold=bool(found.has_legal_hold),
         may_decide=waits
@@ -330,6 +337,15 @@ def _as_record(actor: Actor, found: Any, numbers: tuple[str, ...]) -> ErasureRec
         and actor.may(Action.ERASURE_DECIDE),
         may_withdraw=waits and is_own,
     )
+
+
+def count_without_tombstone() -> int:
+    """Count the erasures that have no tombstone yet; the worker writes it.
+
+    Raises TombstoneBroken.
+    """
+    known = {UUID(hex=one["erasure"]) for one in read_tombstones()}
+    return sum(row.id not in known for row in list_done())
 
 
 def list_done() -> list[Erasure]:

@@ -135,7 +135,7 @@ def check_decision(erasure: LockedErasure, actor_id: UUID) -> None:
 
 
 def list_decision_faults(
-    state: str, requested_by: UUID, actor_id: UUID, *, is_responsible: bool
+    state: str, requested_by: UUID | None, actor_id: UUID, *, is_responsible: bool
 ) -> list[Reason]:
     """List why somebody can't decide about a request."""
     if state != REQUESTED:
@@ -153,7 +153,7 @@ def check_withdrawal(erasure: LockedErasure, actor_id: UUID) -> None:
     refuse_for(list_withdrawal_faults(erasure.row.state, erasure.row.requested_by, actor_id))
 
 
-def list_withdrawal_faults(state: str, requested_by: UUID, actor_id: UUID) -> list[Reason]:
+def list_withdrawal_faults(state: str, requested_by: UUID | None, actor_id: UUID) -> list[Reason]:
     """List why somebody can't withdraw a request."""
     if state != REQUESTED:
         return [DECIDED]

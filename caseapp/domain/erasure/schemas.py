@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from marshmallow import Schema, fields, post_load, validate
@@ -13,8 +14,9 @@ from caseapp.domain.erasure.codes import DONE, GROUNDS, REFUSALS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
     from uuid import UUID
+
+    from caseapp.domain.erasure.models import Erasure
 
 
 @dataclass(frozen=True)
@@ -38,16 +40,18 @@ class ErasureRecord:
 
     `numbers` are those of the client's cases. `is_outdated` says that something was recorded after a request
     that is waiting, `has_legal_hold` that there is a legal hold on the record. `may_decide` and `may_withdraw` say what
-    the reader can do.
+    the reader can do. `repeated_at` is when a record that an older database had brought back was erased again; then
+    `tombstone_sha256` is the hash in its tombstone, and what isn't known of the request is empty: who made it, and
+    without a ground when, which was by `requested_at`.
     """
 
     id: UUID
     client_id: UUID
     numbers: tuple[str, ...]
-    ground: str
+    ground: str | None
     state: str
     requested_at: datetime
-    requested_by: UUID
+    requested_by: UUID | None
     requested_by_name: str
     decided_at: datetime | None
     decided_by: UUID | None
@@ -56,6 +60,10 @@ class ErasureRecord:
     counts: Mapping[str, int] = field(default_factory=dict)
     vault_keys: tuple[str, ...] = ()
     keys_gone_at: datetime | None = None
+    repeated_at: datetime | None = None
+    repeated_by: UUID | None = None
+    repeated_by_name: str = ""
+    tombstone_sha256: str | None = None
     is_outdated: bool = False
     has_legal_hold: bool = False
     may_decide: bool = False
@@ -64,36 +72,35 @@ class ErasureRecord:
     @property
     def sha256(self) -> str | None:
         """The hash of a certificate, which the tombstone outside the database holds too; None before the erasure."""
-        if self.state != DONE or self.decided_at is None or self.decided_by is None:
-            return None
-        return hash_certificate(
-            self.id,
-            self.client_id,
-            self.ground,
-            (self.requested_at, self.requested_by),
-            (self.decided_at, self.decided_by),
-            self.counts,
-        )
+        if self.tombstone_sha256:
+            return self.tombstone_sha256
+        return hash_certificate(self) if self.state == DONE else None
 
 
-def hash_certificate(
-    erasure_id: UUID,
-    client_id: UUID,
-    ground: str,
-    requested: tuple[datetime, UUID],
-    decided: tuple[datetime, UUID],
-    counts: Mapping[str, int],
-) -> str:
-    """Hash what a certificate says (SHA-256 of sorted JSON); `requested` and `decided` are when and by whom."""
-    content = {
-        "erasure": erasure_id.hex,
-        "client": client_id.hex,
-        "ground": ground,
-        "requested": [f"{requested[0]:%Y-%m-%d %H:%M:%S.%f}", requested[1].hex],
-        "decided": [f"{decided[0]:%Y-%m-%d %H:%M:%S.%f}", decided[1].hex],
-        "counts": dict(counts),
+def describe_certificate(of: Erasure | ErasureRecord) -> dict[str, Any]:
+    """Return what the certificate of an erasure says, for its tombstone: ids, codes, times and numbers of rows."""
+    return {
+        "erasure": of.id.hex,
+        "client": of.client_id.hex,
+        "ground": of.ground,
+        "requested": [_as_text(of.requested_at), of.requested_by and of.requested_by.hex],
+        "decided": [_as_text(of.decided_at), of.decided_by and of.decided_by.hex],
+        "counts": dict(of.counts),
     }
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def hash_certificate(of: Erasure | ErasureRecord) -> str:
+    """Hash what a certificate says (SHA-256 of sorted JSON)."""
+    return hashlib.sha256(json.dumps(describe_certificate(of), sort_keys=True).encode()).hexdigest()
+
+
+def _as_text(moment: datetime | None) -> str | None:
+    return f"{moment:%Y-%m-%d %H:%M:%S.%f}" if moment else None
+
+
+def as_utc(text: str) -> datetime:
+    """Read a time of a certificate or tombstone."""
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
 class NewErasureSchema(Schema):
@@ -132,16 +139,18 @@ class ErasureResponseSchema(Schema):
     """A request to erase a record; of an erased record, its certificate.
 
     `counts` are numbers of rows by area, `sha256` is the hash that the tombstone holds too. `keys_gone_at` is since
-    when earlier copies of the database can’t be opened with the vault keys in use.
+    when earlier copies of the database can’t be opened with the vault keys in use. `repeated_at` is when a record that
+    an earlier database had brought back was erased again; then who requested and decided, and the ground, may be
+    unknown, and `requested_at` the time by which it was requested.
     """
 
     id = fields.UUID(required=True)
     client_id = fields.UUID(required=True)
     numbers = fields.List(fields.String(), required=True)
-    ground = fields.String(required=True)
+    ground = fields.String(required=True, allow_none=True)
     state = fields.String(required=True)
     requested_at = fields.AwareDateTime(required=True)
-    requested_by = fields.UUID(required=True)
+    requested_by = fields.UUID(required=True, allow_none=True)
     decided_at = fields.AwareDateTime(required=True, allow_none=True)
     decided_by = fields.UUID(required=True, allow_none=True)
     refusal = fields.String(required=True, allow_none=True)
@@ -149,3 +158,5 @@ class ErasureResponseSchema(Schema):
     sha256 = fields.String(required=True, allow_none=True)
     keys_gone_at = fields.AwareDateTime(required=True, allow_none=True)
     has_legal_hold = fields.Boolean(required=True)
+    repeated_at = fields.AwareDateTime(required=True, allow_none=True)
+    repeated_by = fields.UUID(required=True, allow_none=True)

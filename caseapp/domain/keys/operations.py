@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.errors import Reason, RuleBroken
-from caseapp.core.transaction import separate_transaction
+from caseapp.core.transaction import after_commit, separate_transaction
 from caseapp.core.vault import (
     DataKey,
     SealBroken,
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
 BATCH_SIZE = 500
+Renewable = Literal["audit", "signatures"]
+"""The purposes whose keys can be renewed: whatever is made under them holds their number."""
 ADD_UNLESS_PRESENT = {
     name: dialect.insert(KeyRing.__table__).on_conflict_do_nothing()
     for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql))
@@ -120,6 +122,34 @@ def _derived_secrets(connection: Connection) -> dict[Purpose, bytes]:
         FINGERPRINT_PURPOSES[kind]: derived_fingerprint_key(kind, commonest)
         for kind in ONCE_DERIVED
     }
+
+
+def renew_ring_key(purpose: Renewable) -> int:
+    """Create the next key of a purpose in the open transaction and retire the one in use; return its number.
+
+    What was made under the one before is still verified with it.
+    """
+    number = 1 + (
+        db.session.scalar(sa.select(sa.func.max(KeyRing.number)).where(KeyRing.purpose == purpose))
+        or 0
+    )
+    db.session.execute(
+        sa.update(KeyRing)
+        .where(KeyRing.purpose == purpose, KeyRing.retired_at.is_(None))
+        .values(retired_at=now())
+    )
+    db.session.add(
+        KeyRing(
+            purpose=purpose,
+            number=number,
+            wrapped=wrap_key(new_secret(), ring_key_binding(purpose, number)),
+            wrapped_by=wrapping_key_id(),
+            created_at=now(),
+        )
+    )
+    db.session.flush()
+    after_commit(load_ring)
+    return number
 
 
 @dataclass(frozen=True)

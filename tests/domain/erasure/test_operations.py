@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from caseapp.core import settings
+from caseapp.core.actor import operator
 from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, NotFound, RuleBroken
@@ -32,6 +33,7 @@ from caseapp.domain.erasure.operations import (
     repeat_erasure,
     request_erasure,
     withdraw_erasure,
+    write_tombstones,
 )
 from caseapp.domain.erasure.queries import (
     count_waiting,
@@ -346,11 +348,74 @@ def test_erased_record_that_comes_back_stops_the_start_until_it_is_erased_again(
     with pytest.raises(RuleBroken) as refused:
         refuse_unsafe_start()
     assert [reason.code for reason in refused.value.reasons] == ["erased_returned"]
-    [(client_id, tombstone)] = list_returned().items()
-    assert client_id == made.client_id
+    [tombstone] = list_returned()
+    assert tombstone.client_id == made.client_id
     with transaction():
-        repeat_erasure(admin, client_id, tombstone)
+        repeat_erasure(admin, tombstone)
     refuse_unsafe_start()
     path = settings.active().checkpoint_dir / "erasures.jsonl"
     path.write_text(path.read_text().replace('"number": 1', '"number": 2'))
     assert [reason.code for reason in list_tombstone_faults()] == ["tombstone_broken"]
+
+
+@pytest.mark.both
+def test_repeated_erasure_leaves_the_certificate_that_the_tombstone_describes(folder, team):
+    """The database of before the request knows nothing of it, or names a request that still waits."""
+    coach, admin = team["coach"], team["admin"]
+    made = make_record(coach)
+    key = db.session.execute(
+        sa.select(ClientKey.wrapped, ClientKey.wrapped_by).where(
+            ClientKey.client_id == made.client_id
+        )
+    ).one()
+    erasure_id = request(coach, made, "proxy")
+    decide(erase_record, admin, erasure_id)
+    first = get_erasure(admin, erasure_id)
+    waits = {"state": "requested", "decided_at": None, "decided_by": None, "counts": {}}
+
+    def repeat(*changes, tombstone=None):
+        """Bring the key back, change the request as an earlier database has it, and erase again."""
+        with transaction() as session:
+            values = {"client_id": made.client_id, **key._mapping}  # noqa: SLF001
+            session.execute(sa.insert(ClientKey).values(values))
+            for change in changes:
+                session.execute(change)
+        [found] = list_returned()
+        with transaction():
+            repeat_erasure(operator(), tombstone or found)
+        write_tombstones()
+        assert list_returned() == []
+        return get_erasure(admin, erasure_id), found
+
+    for changes in (
+        [sa.delete(Erasure)],
+        [sa.update(Erasure).values(waits | {"vault_keys": []})],
+        [sa.delete(Erasure), sa.insert(Erasure).values(other_request(made, coach))],
+        [],
+    ):
+        again, tombstone = repeat(*changes)
+        assert again.repeated_at
+        assert (again.repeated_by, again.repeated_by_name) == (None, "")
+        changed = {"repeated_at": None, "tombstone_sha256": None}
+        assert replace(again, **changed) == replace(first, **changed)
+    assert len(read_tombstones()) == 1
+    # Somebody who came after the backup, and a line of an earlier release.
+    stranger = {"decided": [tombstone.certificate["decided"][0], new_id().hex]}
+    other = replace(tombstone, certificate={**tombstone.certificate, **stranger})
+    again, _ = repeat(sa.delete(Erasure), tombstone=other)
+    assert (again.decided_by, again.requested_by, again.sha256) == (None, coach.id, first.sha256)
+    again, _ = repeat(sa.delete(Erasure), tombstone=replace(tombstone, certificate=None))
+    assert (again.ground, again.requested_by, again.decided_by) == (None, None, None)
+    assert (again.decided_at, again.sha256) == (again.requested_at, first.sha256)
+    assert again.counts["identity"]
+
+
+def other_request(made, coach):
+    """Return another request about the same client that waits."""
+    asked = {"requested_at": now(), "requested_by": coach.id, "counts": {}, "vault_keys": []}
+    return {
+        "id": new_id(),
+        "client_id": made.client_id,
+        "ground": "error",
+        "state": "requested",
+    } | asked

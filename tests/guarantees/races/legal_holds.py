@@ -91,10 +91,10 @@ def repeating(team: Team) -> Race:
         erase_record(supervisor, lock_erasure(supervisor, erasure_id))
     with transaction():
         db.session.add(ClientKey(client_id=made.client_id, **key._mapping))  # noqa: SLF001
-    tombstone = Tombstone(erasure_id, now())
+    tombstone = Tombstone(erasure_id, made.client_id, now(), "ab" * 32, None, [])
     return Race(
         _placing(admin, made.number),
-        lambda: repeat_erasure(admin, made.client_id, tombstone),
+        lambda: repeat_erasure(admin, tombstone),
         "held_since",
         lambda: count(ClientKey, is_of_client) == 1,
     )
