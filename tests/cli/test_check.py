@@ -69,7 +69,7 @@ def test_check_passes_for_a_ready_practice(team, run_command):
     assert "FAULT" not in done.output
     assert "all migrations applied" in done.output
     assert "No mail server is set" in section(done.output, "Mail")
-    assert "0 client keys and 13 keys of the ring" in section(done.output, "Keys")
+    assert "0 client keys and 13 keys in the key ring" in section(done.output, "Keys")
     assert "The workers for PDFs and uploads can be started" in done.output
     count = len(PROTOCOL.rules)
     assert f"ok    Version {PROTOCOL.version}, {count} rules" in section(

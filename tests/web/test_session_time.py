@@ -80,4 +80,4 @@ def test_page_says_how_long_its_session_lasts(app):
     assert 'data-seconds="900"' in page
     # Without scripts nothing warns, so the page says it: in the practice's time.
     said = page.partition("<noscript>")[2].partition("</noscript>")[0]
-    assert "You stay signed in until 13:18, and longer whenever you open or send something." in said
+    assert "You stay signed in until 13:18. Opening or sending something extends this." in said
