@@ -73,7 +73,9 @@ class Practice(Model):
         default=dict, server_default=sa.text("'{}'")
     )
     """Years, by period, that the practice has chosen otherwise than its profile."""
-    retention_reason: Mapped[str] = mapped_column(sa.String(400), default="", server_default="")
+    retention_reason: Mapped[str] = mapped_column(
+        sa.String(400), default="", server_default=sa.text("''")
+    )
     """Why some of these are fewer than those of the profile."""
     exit_url: Mapped[str] = mapped_column(sa.String(200))
     help_lines_confirmed_on: Mapped[date | None]
