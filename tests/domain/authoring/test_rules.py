@@ -52,7 +52,7 @@ BODIES = [
     ("Walk after supper.", "I promise that I will not harm myself.", "promise not to harm oneself"),
     ("Walk after supper.", "Sign this no-suicide contract.", "promise not to harm oneself"),
     ("Say in two", "## Say in two", "before the first heading"),
-    ("Where I will walk", "Walk \u4e00", "U+4E00"),
+    ("Where I will walk", "Walk \u4e00", "u+4e00"),
     ("Where I will walk", "…", "at least one letter or digit"),
     ("Where I will walk", "x" * 161, "more than 160 characters"),
     (FIELD, f"{FIELD}\n\n{FIELD}", "two fields are named my_walk"),
