@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 blueprint = ApiBlueprint(
     "retention",
-    "Records that needn’t be kept any longer. Nothing is destroyed by itself: somebody requests an erasure.",
+    "Records that no longer have to be kept. Nothing is destroyed automatically: somebody has to request an erasure.",
 )
 
 

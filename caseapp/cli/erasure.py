@@ -58,7 +58,7 @@ def erasure() -> None:
 def status(context: CommandContext) -> None:
     """Show each erasure, and which listed vault keys can still open copies of the database from before it.
 
-    The last line names the end of the list of erased records. Whoever notes it elsewhere can tell later whether the
+    The last line names the end of the list of erased records. If you note it elsewhere, you can tell later whether the
     database and that list were both restored from before an erasure.
     """
     with context.open():
@@ -83,7 +83,7 @@ def status(context: CommandContext) -> None:
 @erasure.command("list")
 @click.pass_obj
 def list_command(context: CommandContext) -> None:
-    """List the requests and certificates that you may read, the newest first, without names of clients."""
+    """List the requests and certificates that you may read, the newest first, without clients’ names."""
     with context.open_as() as actor:
         cursor: str | None = None
         while True:
@@ -100,10 +100,12 @@ def list_command(context: CommandContext) -> None:
 @click.option("--ground", required=True, type=click.Choice([*GROUNDS]))
 @click.pass_obj
 def request(context: CommandContext, number: str, ground: str) -> None:
-    """Request that the record of a case’s client is erased; somebody else decides about it."""
+    """Request the erasure of the record of a case’s client; somebody else decides about it."""
     with _open_as_person(context) as actor, transaction():
         erasure_id = request_erasure(actor, lock_record(actor, number.upper()), ground)
-    click.echo(f"{erasure_id}: requested. A supervisor or admin other than you decides about it.")
+    click.echo(
+        f"{erasure_id}: requested. A supervisor or admin other than you will decide about it."
+    )
 
 
 @erasure.command()
@@ -112,7 +114,7 @@ def request(context: CommandContext, number: str, ground: str) -> None:
 @click.option("--keep", type=click.Choice([*REFUSALS]), help="Keep the record, and why.")
 @click.pass_obj
 def decide(context: CommandContext, erasure_id: UUID, keep: str | None, *, erase: bool) -> None:
-    """Erase the record that somebody else wants erased, or keep it."""
+    """Decide about somebody else’s request: erase the record, or keep it."""
     if erase == bool(keep):
         raise click.UsageError("Give either --erase or --keep.")
     with _open_as_person(context) as actor, transaction():
@@ -130,7 +132,7 @@ def decide(context: CommandContext, erasure_id: UUID, keep: str | None, *, erase
 @click.argument("erasure_id", metavar="ID", type=click.UUID)
 @click.pass_obj
 def withdraw(context: CommandContext, erasure_id: UUID) -> None:
-    """Withdraw a request of yours."""
+    """Withdraw one of your requests."""
     with _open_as_person(context) as actor, transaction():
         withdraw_erasure(actor, lock_erasure(actor, erasure_id))
     click.echo("Withdrawn.")

@@ -152,7 +152,7 @@ def check_log() -> Iterator[CheckResult]:
         yield CheckResult(
             WARNING,
             "Checkpoints of the log and the list of erased records are in the data folder or beside the database: "
-            "whoever restores an earlier one restores those too, and erased records come back unnoticed. "
+            "restoring an older database restores those too, and erased records come back unnoticed. "
             f"Set {PREFIX}CHECKPOINT_DIR",
         )
 

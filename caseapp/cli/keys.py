@@ -108,16 +108,16 @@ def rotate(context: CommandContext) -> None:
 @click.argument("purpose", type=click.Choice(get_args(Renewable)))
 @click.pass_obj
 def renew(context: CommandContext, purpose: Renewable) -> None:
-    """Begin to use a new key of the log (audit) or for signatures; what is under the one before stays valid.
+    """Start using a new key for the log (audit) or for signatures; what was made with the earlier key stays valid.
 
     The application can keep running.
     """
     with context.open_as() as actor, transaction():
         number = renew_key(actor, purpose)
-    click.echo(f"{purpose} {number} is in use. The keys before it only verify what is under them.")
+    click.echo(f"{purpose} {number} is in use. Earlier keys only verify what was made with them.")
     if purpose == "signatures":
         click.echo(
-            "Give its public half to whoever verifies exports: caseapp audit export names it."
+            "Give its public half to the people who verify exports: caseapp audit export prints it."
         )
 
 
@@ -125,9 +125,9 @@ def renew(context: CommandContext, purpose: Renewable) -> None:
 @click.argument("number", type=click.IntRange(1))
 @click.pass_obj
 def reveal(context: CommandContext, number: int) -> None:
-    """Print a closed key of the log, for an auditor who verifies an export of its period; the log keeps that you did.
+    """Print a closed key of the log, for an auditor who verifies an export of its period; this is recorded in the log.
 
-    It is a secret: hand it over by another way than the export.
+    It is a secret: hand it over by a different route from the export.
     """
     with context.open_as() as actor, transaction():
         secret = reveal_log_key(actor, number)

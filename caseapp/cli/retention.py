@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def retention() -> None:
-    """Show which records needn’t be kept any longer; two people decide about each, on its pages."""
+    """Show which records no longer have to be kept; two people decide about each, on its pages."""
 
 
 @retention.command("list")
@@ -27,7 +27,7 @@ def list_command(context: CommandContext, show: str) -> None:
     with context.open_as() as actor:
         if get_years() is None:
             click.echo(
-                "The practice hasn’t chosen for how long it keeps records (Settings, Retention)."
+                "The practice hasn’t chosen how long it keeps records (Settings, Retention)."
             )
             return
         cursor, number = None, 0

@@ -29,7 +29,7 @@ def test_practice_chooses_how_long_records_are_kept_and_due_ones_are_listed(app,
     request = f"/case/{made.number}/erasure"
     assert coach.get(PATH).status_code == 403
     assert supervisor.get(SETTINGS).status_code == 403
-    assert "hasn’t chosen for how long" in supervisor.text(PATH)
+    assert "hasn’t chosen how long" in supervisor.text(PATH)
     assert "hasn’t chosen" in coach.text(request)
     assert coach.send(request, ground="retention").status_code == 409
     shorter = admin.send(SETTINGS, profile="us", client="6", reason="")

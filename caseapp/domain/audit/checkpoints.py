@@ -213,9 +213,7 @@ def _list_faults(connection: Connection, line: str | None) -> list[Reason]:
     try:
         last = open_checkpoint(line, public_keys())
     except UnknownCheckpointKey as fault:
-        text = (
-            f"{fault}: this database is from before that key was made, or of another installation."
-        )
+        text = f"{fault}: this database is older than that key, or belongs to another installation."
         return [Reason("checkpoint_unknown_key", text, WAY_OUT)]
     except CheckpointBroken:
         return [Reason("checkpoint_broken", "The last checkpoint of the log was changed.", WAY_OUT)]
@@ -260,7 +258,7 @@ def list_folder_faults() -> list[Reason]:
         Reason(
             "checkpoints_unwritable",
             f"Checkpoints of the log and the list of erased records can’t be written in {folder}.",
-            "Let the user of this program write in that folder, or choose another one: CASEAPP_CHECKPOINT_DIR.",
+            "Allow the user of this program to write in that folder, or choose another one: CASEAPP_CHECKPOINT_DIR.",
         )
     ]
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 IN_USE = Reason(
     "key_in_use",
-    "Events are still written under this key, and whoever has it could change them.",
+    "Events are still written with this key, and anyone who has it could change them.",
     "Renew it first: caseapp keys renew audit",
 )
 

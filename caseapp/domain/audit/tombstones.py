@@ -128,8 +128,8 @@ def list_mark_faults(mark: list[Any] | None) -> list[Reason]:
             "tombstones_missing",
             f"The list of erased records, {tombstone_path()}, is shorter than at the last checkpoint of the log, or "
             f"another one: it has {len(lines)} lines, and had {number}.",
-            "Put back the newest copy of that file: erased records that an older database brings back are unnoticed "
-            "without it. If there is none: caseapp audit accept-rollback --reason …",
+            "Put back the newest copy of that file: without it, nobody notices erased records that come back with an "
+            "older database. If there is none: caseapp audit accept-rollback --reason …",
         )
     ]
 
@@ -189,7 +189,7 @@ def list_tombstone_faults() -> list[Reason]:
             Reason(
                 "tombstone_unknown_key",
                 f"The list of erased records, {tombstone_path()}, is signed with a key that this database doesn’t "
-                "have: the database is from before that key was made, or of another installation.",
+                "have: the database is older than that key, or belongs to another installation.",
                 "Restore a later database of this installation, whose `caseapp keys status` names that key, or the "
                 "folder of the installation to which this database belongs.",
             )

@@ -573,7 +573,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     said.append(describe_checkpoints(found.checkpoints))
     said.append(f"Checkpoints cover {found.vouched} of {found.events} events.")
     if given.log_key:
-        said.append(f"{found.computed} events have the MAC that the keys of the log make.")
+        said.append(f"{found.computed} events match the keys of the log.")
     if given.key is None:
         said.append(
             "Compare these keys with those that the practice gave you, or pass them as options:"

@@ -37,7 +37,7 @@ class Period:
 
 PERIODS = {
     "client": Period("A client’s record, after the last service", LAST_SERVICE),
-    "minor": Period("The record of somebody under age, after they come of age", MAJORITY),
+    "minor": Period("The record of a client who was under age, after they come of age", MAJORITY),
     "children": Period(
         "A record that says that a child may be at risk, after the last service", LAST_SERVICE
     ),
@@ -130,7 +130,7 @@ def check_retention(change: RetentionChange) -> None:
     """
     if change.profile is None:
         if change.years:
-            raise Invalid({"profile": ["Choose a profile, from which these years differ."]})
+            raise Invalid({"profile": ["Choose the profile that these years differ from."]})
         return
     figures = PROFILES[change.profile].figures
     shorter = [code for code, years in change.years.items() if years < figures[code].years]

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 NO_PROFILE = Reason(
     "no_retention_profile",
-    "The practice hasn’t chosen for how long it keeps records.",
-    "An admin chooses it in the settings, under Retention.",
+    "The practice hasn’t chosen how long it keeps records.",
+    "An admin can choose it in the settings, under Retention.",
 )
 
 
@@ -84,6 +84,6 @@ def list_term_faults(term: Term | None, today: date, *, is_seen: bool) -> list[R
         Reason(
             "not_due",
             f"By the practice’s retention settings this record is kept {until}.",
-            "Until then it is erased only for another reason.",
+            "Until then it can be erased only for another reason.",
         )
     ]
