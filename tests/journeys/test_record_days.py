@@ -219,7 +219,7 @@ def test_record_is_erased_by_two_people_who_are_asked_who_they_are(people):
     coach.go(f"/case/{made.number}/details")
     coach.follow("Erase this record")
     coach.page.get_by_label("Why the record is erased").select_option("client")
-    press_and_confirm(coach, "Request that it is erased")
+    press_and_confirm(coach, "Request erasure")
     coach.page.get_by_text("requested it").wait_for()
     coach.see("a record to erase")
     supervisor.go("/erasures")
