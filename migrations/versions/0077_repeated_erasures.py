@@ -15,6 +15,7 @@ depends_on = None
 
 TABLE = "erasure"
 TIME = sa.DateTime(timezone=True)
+LENGTH = "ck_erasure_sha256_length"
 REFERENCE = "fk_erasure_repeated_by_user_account"
 INCOMPLETE = "SELECT count(*) FROM erasure WHERE ground IS NULL OR requested_by IS NULL"
 
@@ -27,6 +28,9 @@ def upgrade() -> None:
         batch.add_column(sa.Column("repeated_by", sa.Uuid(), nullable=True))
         batch.add_column(sa.Column("sha256", sa.String(64), nullable=True))
         batch.create_foreign_key(op.f(REFERENCE), "user_account", ["repeated_by"], ["id"])
+        # SQLite ignores the length of the type.
+        if op.get_context().dialect.name == "sqlite":
+            batch.create_check_constraint(op.f(LENGTH), "length(sha256) <= 64")
 
 
 def downgrade() -> None:
@@ -36,6 +40,8 @@ def downgrade() -> None:
         )
     with op.batch_alter_table(TABLE) as batch:
         batch.drop_constraint(op.f(REFERENCE), type_="foreignkey")
+        if op.get_context().dialect.name == "sqlite":
+            batch.drop_constraint(op.f(LENGTH), type_="check")
         batch.drop_column("sha256")
         batch.drop_column("repeated_by")
         batch.drop_column("repeated_at")
