@@ -39,7 +39,8 @@ from caseapp.domain.erasure.schemas import as_utc, describe_certificate, hash_ce
 from caseapp.domain.erasure.treatments import erase_rows
 from caseapp.domain.legal_holds.operations import end_returned_holds, place_for_refusal
 from caseapp.domain.legal_holds.queries import lock_legal_holds_of
-from caseapp.domain.merges.queries import list_merged
+from caseapp.domain.legal_holds.rules import check_return
+from caseapp.domain.merges.queries import list_merged, list_survivors
 from caseapp.domain.practice.queries import today
 from caseapp.domain.retention.queries import find_term_of
 from caseapp.domain.retention.rules import list_term_faults
@@ -133,6 +134,9 @@ def repeat_erasure(actor: Actor, tombstone: Tombstone) -> None:
     """
     require(actor, Action.ERASURE_REPEAT)
     client_id = tombstone.client_id
+    # A hold keeps what was merged into the record too, on which none can be placed.
+    for kept_id in list_survivors(client_id):
+        check_return(lock_legal_holds_of(kept_id), tombstone.erased_at)
     end_returned_holds(actor, lock_legal_holds_of(client_id), tombstone.erased_at)
     counts = _erase(client_id)
     row = db.session.get(Erasure, tombstone.erasure_id, populate_existing=True)

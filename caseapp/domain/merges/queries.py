@@ -294,17 +294,22 @@ def find_merged(client_ids: Collection[UUID]) -> dict[UUID, UUID]:
     return found
 
 
+def list_survivors(client_id: UUID) -> list[UUID]:
+    """List the clients into whose records that of a client was merged, one after the other; access isn't checked."""
+    found = [client_id]
+    into = sa.select(ClientMerge.into_id)
+    while stays := db.session.scalar(into.where(ClientMerge.client_id == found[-1])):
+        found.append(stays)
+    return found[1:]
+
+
 def find_survivor(actor: Actor, client_id: UUID) -> UUID | None:
     """Return the client into whose record that of another one was merged, where the actor sees that client."""
     require(actor, Action.CLIENT_READ)
-    stays: UUID | None = None
-    into = client_id
-    while found := db.session.scalar(
-        sa.select(ClientMerge.into_id).where(ClientMerge.client_id == into)
-    ):
-        stays = into = found
-    if stays is None:
+    survivors = list_survivors(client_id)
+    if not survivors:
         return None
+    stays = survivors[-1]
     visible = sa.select(is_visible_to(actor, sa.literal(stays, ClientMerge.into_id.type)))
     return stays if db.session.scalar(visible) else None
 

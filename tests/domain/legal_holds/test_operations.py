@@ -270,3 +270,30 @@ def test_erased_record_that_comes_back_is_erased_again_unless_somebody_holds_it_
     lift(admin, since)
     repeat()
     assert list_returned() == []
+
+
+def test_hold_keeps_what_was_merged_into_a_record_that_comes_back(folder, team):
+    coach, supervisor, admin = team["coach"], team["supervisor"], team["admin"]
+    with at(now() - timedelta(hours=2)):
+        made = closed_case(coach, "Zita Twice")
+        gone = builders.client(coach, "Zita Twice", agreed=True)
+        with transaction():
+            why = NewMerge("She called twice.", despite_decision=True)
+            merge_clients(supervisor, lock_merge(supervisor, gone, made.client_id), why, 1)
+    columns = (ClientKey.client_id, ClientKey.wrapped, ClientKey.wrapped_by)
+    keys = [{**row} for row in db.session.execute(sa.select(*columns)).mappings()]
+    db.session.rollback()
+    with at(now() - timedelta(hours=1)):
+        decide(erase_record, admin, request(coach, made))
+    with transaction() as session:
+        session.execute(sa.insert(ClientKey), keys)
+    place(admin, made.number)
+    returned = list_returned()
+    db.session.rollback()
+    assert {one.client_id for one in returned} == {made.client_id, gone}
+
+    def repeat(tombstone):
+        with transaction():
+            repeat_erasure(admin, tombstone)
+
+    assert [refusal(repeat, one) for one in returned] == [["held_since"], ["held_since"]]
