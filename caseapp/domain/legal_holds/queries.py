@@ -16,8 +16,10 @@ from caseapp.core.permissions import Action, Role
 from caseapp.core.reads import note_shown
 from caseapp.domain.cases.models import Case
 from caseapp.domain.cases.queries import list_case_numbers
+from caseapp.domain.clients.codes import COACH
+from caseapp.domain.clients.models import CareTeamMember
 from caseapp.domain.clients.queries import take_client_lock, take_lock_of_owner
-from caseapp.domain.clients.visibility import looked_after_by, select_denied_clients
+from caseapp.domain.clients.visibility import in_role, looked_after_by, select_denied_clients
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.legal_holds.models import LegalHold
 from caseapp.domain.legal_holds.rules import list_lift_faults
@@ -67,8 +69,8 @@ def is_on_legal_hold(client_id: UUID) -> bool:
 def lock_legal_holds(actor: Actor, number: str) -> LockedLegalHolds:
     """Lock the client with a case number, and load the legal holds that stand.
 
-    A supervisor finds the clients whom they look after, an admin every client whom they mustn't be kept from seeing.
-    Raises Invalid, and RuntimeError outside `transaction()`.
+    A supervisor finds the clients whom they or those they supervise coach, an admin every client whom they mustn't be
+    kept from seeing. Raises Invalid, and RuntimeError outside `transaction()`.
     """
     require(actor, Action.LEGAL_HOLD_MANAGE)
     wanted = number.strip().upper()
@@ -118,10 +120,10 @@ def lock_legal_hold(actor: Actor, legal_hold_id: UUID) -> LockedLegalHold:
 
 
 def _list_conditions(actor: Actor, client_id: Any) -> list[sa.ColumnElement[bool]]:  # noqa: ANN401 - a column
-    """List what makes a client one whose legal holds an actor reads, places and lifts."""
+    """List what makes a client one whose legal holds an actor reads, places and lifts; cover isn't enough."""
     found = [client_id.not_in(select_denied_clients(actor.id))]
     if actor.role is not Role.ADMIN:
-        found.append(client_id.in_(looked_after_by(actor)))
+        found.append(client_id.in_(looked_after_by(actor).where(in_role(CareTeamMember, COACH))))
     return found
 
 

@@ -17,6 +17,7 @@ from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.audit.stored_log_verification import verify_log
 from caseapp.domain.audit.tombstones import list_returned
 from caseapp.domain.cases.models import Case
+from caseapp.domain.clients.queries import get_client_record
 from caseapp.domain.erasure.operations import (
     erase_record,
     refuse_erasure,
@@ -47,6 +48,9 @@ from caseapp.domain.notes.operations import discard_draft
 from caseapp.domain.notes.queries import lock_note
 from caseapp.domain.notes.schemas import NewNoteMove
 from caseapp.domain.practice.queries import today
+from caseapp.domain.staffing.cover_operations import arrange_cover
+from caseapp.domain.staffing.cover_queries import lock_caseload
+from caseapp.domain.staffing.cover_schemas import NewCover
 from caseapp.domain.staffing.denial_operations import deny_access
 from caseapp.domain.staffing.denials import lock_access
 from caseapp.domain.staffing.schemas import NewDenial
@@ -270,6 +274,22 @@ def test_erased_record_that_comes_back_is_erased_again_unless_somebody_holds_it_
     lift(admin, since)
     repeat()
     assert list_returned() == []
+
+
+def test_supervisor_who_only_covers_for_a_coach_neither_reads_nor_lifts_holds(team):
+    coach, admin, other = team["coach2"], team["admin"], team["supervisor"]
+    made = builders.case(coach)
+    hold_id = place(admin, made.number)
+    with transaction():
+        wanted = NewCover(other.id, today(), today(), (made.client_id,), all=False)
+        arrange_cover(coach, lock_caseload(coach, coach.id), wanted)
+    assert get_client_record(other, made.client_id)
+    assert list_ids(other) == []
+    db.session.rollback()
+    with pytest.raises(NotFound):
+        lift(other, hold_id)
+    with pytest.raises(Invalid):
+        place(other, made.number)
 
 
 def test_hold_keeps_what_was_merged_into_a_record_that_comes_back(folder, team):
