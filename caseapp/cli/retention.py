@@ -23,7 +23,7 @@ def retention() -> None:
 @click.option("--show", type=click.Choice([*SHOWN]), default="all")
 @click.pass_obj
 def list_command(context: CommandContext, show: str) -> None:
-    """List the records that are due: case numbers, since when, and whether there is a legal hold."""
+    """List the records that are due: case numbers, since when unless you are an admin, and whether there is a legal hold."""
     with context.open_as() as actor:
         if get_years() is None:
             click.echo(
@@ -36,7 +36,8 @@ def list_command(context: CommandContext, show: str) -> None:
             for one in page.items:
                 held = "  legal hold" if one.has_legal_hold else ""
                 cases = ", ".join(one.numbers) or "a client without a case"
-                click.echo(f"{cases}  due since {one.due_on}{held}")
+                since = f"  due since {one.due_on}" if one.due_on else ""
+                click.echo(f"{cases}{since}{held}")
             number, cursor = number + len(page.items), page.next
             if cursor is None:
                 break

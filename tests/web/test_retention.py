@@ -46,7 +46,9 @@ def test_practice_chooses_how_long_records_are_kept_and_due_ones_are_listed(app,
         assert "Okafor" not in shown
     assert f'href="{request}"' in supervisor.text(PATH)
     assert "after the last service: 7 years" in supervisor.text(PATH)
-    assert "after the last service" not in admin.text(PATH)
+    assert "Due since" in supervisor.text(PATH)
+    for words in ("after the last service", "Due since"):
+        assert words not in admin.text(PATH)
     assert made.number not in admin.text(f"{PATH}?show=held")
     assert coach.send(request, ground="retention").status_code == 303
     assert "Erasure requested" in admin.text(PATH)

@@ -91,7 +91,7 @@ def list_due(actor: Actor, shown: str, cursor: str | None, limit: int) -> Page[D
                 DueRecord(
                     row.id,
                     numbers.get(row.id, ()),
-                    term.due_on,
+                    None if is_admin else term.due_on,
                     None if is_admin else term.period,
                     has_legal_hold=bool(row.has_legal_hold),
                     is_requested=bool(row.is_requested),

@@ -43,24 +43,24 @@ class Term:
 class DueRecord:
     """A record that needn't be kept any longer.
 
-    `numbers` are those of the client's cases. `period` is for whoever looks after the client, None for an admin: it
-    tells something about the client's safety.
+    `numbers` are those of the client's cases. `due_on` and `period` are for whoever looks after the client, None for an
+    admin: beside the year of a case's number, a late day tells as much about the client's safety as the period.
     """
 
     client_id: UUID = field(repr=False)
     numbers: tuple[str, ...]
-    due_on: date
+    due_on: date | None
     period: str | None
     has_legal_hold: bool
     is_requested: bool
 
 
 class DueRecordResponseSchema(Schema):
-    """A record that needn't be kept any longer; `period` is null for an admin."""
+    """A record that needn't be kept any longer; `due_on` and `period` are null for an admin."""
 
     client_id = fields.UUID(required=True)
     numbers = fields.List(fields.String(), required=True)
-    due_on = fields.Date(required=True)
+    due_on = fields.Date(required=True, allow_none=True)
     period = fields.String(required=True, allow_none=True)
     has_legal_hold = fields.Boolean(required=True)
     is_requested = fields.Boolean(required=True)

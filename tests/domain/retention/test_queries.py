@@ -111,8 +111,8 @@ def test_records_are_due_by_what_happened_last_and_others_are_not_erased_for_tha
         list_due(coach, "all", None, 9)
     assert numbers(due(admin)) == {old.number, foreign.number, enquiry.number}
     assert numbers(due(supervisor)) == {old.number, enquiry.number}
-    # An admin isn't told by which period: that would tell something about safety.
-    assert {one.period for one in due(admin)} == {None}
+    # An admin isn't told by which period, nor since when: that would tell something about safety.
+    assert {(one.period, one.due_on) for one in due(admin)} == {(None, None)}
     assert {one.period for one in due(supervisor)} == {"client", "enquiry"}
     assert numbers(due(admin, limit=1)) == {old.number, foreign.number, enquiry.number}
     assert find_term_of(at_risk.client_id).period == "children"
