@@ -144,13 +144,14 @@ def _find_facts(client_ids: Collection[UUID]) -> dict[UUID, RetentionFacts]:
     """Find what the terms of clients' records depend on, in as many statements for many as for one."""
     if not client_ids:
         return {}
+    # A draft may be the only trace of a session.
     rows = db.session.execute(
         sa.select(
             Client.id,
             Client.birth_year,
             Client.created_at,
             ClientKey.wrapped,
-            _last(Note.actual_session_at, Note.client_id, is_session()).label("session_at"),
+            _last(Note.actual_session_at, Note.client_id, ~Note.in_error).label("session_at"),
             _last(Contact.happened_at, Contact.client_id, Contact.kind == CONTACT).label(
                 "contact_at"
             ),

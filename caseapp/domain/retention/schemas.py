@@ -21,7 +21,7 @@ class RetentionFacts:
 
     `last_service` is the last day with a session, contact, a screening or other event of safety, or on which a case was
     opened or closed; of a client without any, the day on which they were added. `had_service` tells whether there was
-    a session or an event of safety.
+    a session or an event of safety; a draft of a note counts as a session.
     """
 
     last_service: date

@@ -47,10 +47,14 @@ def closed_case(coach, years_ago, *, screened=False, session=False, **given):
             )
         if session:
             builders.note(coach, made.case_id)
-        with transaction():
-            ended = {"status": "closed", "closed_at": now(), "outcome": "other"}
-            db.session.execute(sa.update(Case).where(Case.id == made.case_id).values(ended))
+        close(made)
     return made
+
+
+def close(made):
+    with transaction():
+        ended = {"status": "closed", "closed_at": now(), "outcome": "other"}
+        db.session.execute(sa.update(Case).where(Case.id == made.case_id).values(ended))
 
 
 def due(actor, shown="all", limit=20):
@@ -84,6 +88,19 @@ def request(actor, made, ground="retention"):
 def erase(actor, erasure_id):
     with transaction():
         erase_record(actor, lock_erasure(actor, erasure_id))
+
+
+def test_session_whose_note_was_never_signed_keeps_a_record_as_long_as_a_signed_one(team):
+    coach, admin = team["coach"], team["admin"]
+    with at(now() - 3 * YEAR):
+        made = builders.case(coach)
+        builders.draft(coach, made.case_id)
+        close(made)
+    choose(admin)
+    assert find_term_of(made.client_id).period == "client"
+    db.session.rollback()
+    assert due(admin) == []
+    assert refusal(request, coach, made) == ["not_due"]
 
 
 @pytest.mark.both
