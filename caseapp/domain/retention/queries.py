@@ -168,18 +168,27 @@ def _find_facts(client_ids: Collection[UUID]) -> dict[UUID, RetentionFacts]:
     safety = _find_last_safety(owners)
     found = {}
     for row in rows:
-        key = open_client_key(row.wrapped, row.id, "client", row.id)
-        year = unseal_text("client", "birth_year", row.id, row.birth_year, key)
         safety_at = safety.get(row.id)
         times = (row.session_at, row.contact_at, safety_at, row.opened_at, row.closed_at)
         found[row.id] = RetentionFacts(
             local_day(max(filter(None, times), default=row.created_at)),
             had_service=bool(row.session_at or safety_at),
-            birth_year=int(year) if year else None,
+            birth_year=_open_birth_year(row),
             has_child_at_risk=row.id in at_risk,
             last_disclosure=row.disclosed_on,
         )
     return found
+
+
+def _open_birth_year(row: Any) -> int | None:  # noqa: ANN401 - a result row
+    """Return a client's year of birth; of one that doesn't open the latest that it can be, so that nothing ends early."""
+    try:
+        key = open_client_key(row.wrapped, row.id, "client", row.id)
+        year = unseal_text("client", "birth_year", row.id, row.birth_year, key)
+    except SealBroken:
+        log.warning("retention.unreadable_year")
+        return local_day(row.created_at).year
+    return int(year) if year else None
 
 
 def _last(moment: Any, client_id: Any, *where: sa.ColumnElement[bool]) -> sa.ScalarSelect[Any]:  # noqa: ANN401 - columns

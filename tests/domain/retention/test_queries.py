@@ -12,6 +12,7 @@ from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, RuleBroken
 from caseapp.core.transaction import transaction
 from caseapp.domain.cases.models import Case
+from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.disclosures.operations import record_disclosure
 from caseapp.domain.disclosures.schemas import NewDisclosure
@@ -101,6 +102,18 @@ def test_session_whose_note_was_never_signed_keeps_a_record_as_long_as_a_signed_
     db.session.rollback()
     assert due(admin) == []
     assert refusal(request, coach, made) == ["not_due"]
+
+
+def test_year_of_birth_that_does_not_open_keeps_that_record_longer_and_lists_the_others(team):
+    coach, admin = team["coach"], team["admin"]
+    made = closed_case(coach, 8, session=True)
+    broken = closed_case(coach, 8, session=True, birth_year=1980)
+    choose(admin)
+    with transaction():
+        where = Client.id == broken.client_id
+        db.session.execute(sa.update(Client).where(where).values(birth_year=b"x" * 60))
+    assert numbers(due(admin)) == {made.number}
+    assert find_term_of(broken.client_id).period == "minor"
 
 
 @pytest.mark.both
