@@ -144,6 +144,8 @@ def _find_facts(client_ids: Collection[UUID]) -> dict[UUID, RetentionFacts]:
     """Find what the terms of clients' records depend on, in as many statements for many as for one."""
     if not client_ids:
         return {}
+    # The year of birth, and what was recorded about safety, before a merge have stayed with the record that was merged.
+    owners = {client_id: client_id for client_id in client_ids} | find_merged(client_ids)
     # A draft may be the only trace of a session.
     rows = db.session.execute(
         sa.select(
@@ -160,20 +162,24 @@ def _find_facts(client_ids: Collection[UUID]) -> dict[UUID, RetentionFacts]:
             _last(Disclosure.disclosed_on, Disclosure.client_id).label("disclosed_on"),
         )
         .join(ClientKey, ClientKey.client_id == Client.id)
-        .where(Client.id.in_(client_ids))
+        .where(Client.id.in_(owners))
     ).all()
-    # What was recorded about safety before a merge has stayed with the record that was merged.
-    owners = {client_id: client_id for client_id in client_ids} | find_merged(client_ids)
     at_risk = {owners[client_id] for client_id in _find_children_at_risk(owners)}
     safety = _find_last_safety(owners)
+    years: dict[UUID, int] = {}
+    for row in rows:
+        if year := _open_birth_year(row):
+            years[owners[row.id]] = max(year, years.get(owners[row.id], year))
     found = {}
     for row in rows:
+        if owners[row.id] != row.id:
+            continue
         safety_at = safety.get(row.id)
         times = (row.session_at, row.contact_at, safety_at, row.opened_at, row.closed_at)
         found[row.id] = RetentionFacts(
             local_day(max(filter(None, times), default=row.created_at)),
             had_service=bool(row.session_at or safety_at),
-            birth_year=_open_birth_year(row),
+            birth_year=years.get(row.id),
             has_child_at_risk=row.id in at_risk,
             last_disclosure=row.disclosed_on,
         )

@@ -20,6 +20,9 @@ from caseapp.domain.erasure.operations import erase_record, request_erasure
 from caseapp.domain.erasure.queries import get_erasure, lock_erasure, lock_record
 from caseapp.domain.legal_holds.operations import place_legal_hold
 from caseapp.domain.legal_holds.queries import lock_legal_holds
+from caseapp.domain.merges.operations import merge_clients
+from caseapp.domain.merges.queries import lock_merge
+from caseapp.domain.merges.schemas import NewMerge
 from caseapp.domain.practice.operations import update_retention
 from caseapp.domain.practice.queries import get_practice, today
 from caseapp.domain.practice.retention import RetentionChange
@@ -114,6 +117,21 @@ def test_year_of_birth_that_does_not_open_keeps_that_record_longer_and_lists_the
         db.session.execute(sa.update(Client).where(where).values(birth_year=b"x" * 60))
     assert numbers(due(admin)) == {made.number}
     assert find_term_of(broken.client_id).period == "minor"
+
+
+def test_year_of_birth_from_before_a_merge_counts(team):
+    coach, supervisor, admin = team["coach"], team["supervisor"], team["admin"]
+    with at(now() - 2 * YEAR):
+        made = builders.case(coach, "Zita Twice")
+        builders.note(coach, made.case_id)
+        young = {"agreed": True, "birth_year": today().year - 15}
+        gone = builders.client(coach, "Zita Twice", **young)
+        with transaction():
+            why = NewMerge("She called twice.", despite_decision=True)
+            merge_clients(supervisor, lock_merge(supervisor, gone, made.client_id), why, 1)
+        close(made)
+    choose(admin)
+    assert find_term_of(made.client_id).period == "minor"
 
 
 @pytest.mark.both
