@@ -23,7 +23,7 @@ def retention() -> None:
 @click.option("--show", type=click.Choice([*SHOWN]), default="all")
 @click.pass_obj
 def list_command(context: CommandContext, show: str) -> None:
-    """List the records that are due: case numbers, since when unless you are an admin, and whether there is a legal hold."""
+    """List the records that are due: case numbers, whether there is a legal hold, and but for admins since when."""
     with context.open_as() as actor:
         if get_years() is None:
             click.echo(

@@ -32,6 +32,7 @@ from caseapp.domain.practice.queries import get_practice_info, local_day, today
 from caseapp.domain.practice.retention import find_years
 from caseapp.domain.retention.rules import find_term, has_child_at_risk
 from caseapp.domain.retention.schemas import DueRecord, RetentionFacts, Term
+from caseapp.domain.safety_plans.models import SafetyPlan
 from caseapp.domain.screening.history import list_safety_histories
 from caseapp.domain.screening.models import SafetyEvent
 
@@ -144,7 +145,7 @@ def _find_facts(client_ids: Collection[UUID]) -> dict[UUID, RetentionFacts]:
     """Find what the terms of clients' records depend on, in as many statements for many as for one."""
     if not client_ids:
         return {}
-    # The year of birth, and what was recorded about safety, before a merge have stayed with the record that was merged.
+    # The year of birth and what was recorded about safety before a merge have stayed with the record that was merged.
     owners = {client_id: client_id for client_id in client_ids} | find_merged(client_ids)
     # A draft may be the only trace of a session.
     rows = db.session.execute(
@@ -159,6 +160,7 @@ def _find_facts(client_ids: Collection[UUID]) -> dict[UUID, RetentionFacts]:
             ),
             _last(Case.opened_at, Case.client_id).label("opened_at"),
             _last(Case.closed_at, Case.client_id).label("closed_at"),
+            _last(SafetyPlan.created_at, SafetyPlan.client_id).label("plan_at"),
             _last(Disclosure.disclosed_on, Disclosure.client_id).label("disclosed_on"),
         )
         .join(ClientKey, ClientKey.client_id == Client.id)
@@ -168,8 +170,11 @@ def _find_facts(client_ids: Collection[UUID]) -> dict[UUID, RetentionFacts]:
     safety = _find_last_safety(owners)
     years: dict[UUID, int] = {}
     for row in rows:
+        owner = owners[row.id]
         if year := _open_birth_year(row):
-            years[owners[row.id]] = max(year, years.get(owners[row.id], year))
+            years[owner] = max(year, years.get(owner, year))
+        if row.plan_at:
+            safety[owner] = max(row.plan_at, safety.get(owner, row.plan_at))
     found = {}
     for row in rows:
         if owners[row.id] != row.id:
@@ -187,7 +192,7 @@ def _find_facts(client_ids: Collection[UUID]) -> dict[UUID, RetentionFacts]:
 
 
 def _open_birth_year(row: Any) -> int | None:  # noqa: ANN401 - a result row
-    """Return a client's year of birth; of one that doesn't open the latest that it can be, so that nothing ends early."""
+    """Return a client's year of birth; of one that doesn't open the latest possible, so that nothing ends early."""
     try:
         key = open_client_key(row.wrapped, row.id, "client", row.id)
         year = unseal_text("client", "birth_year", row.id, row.birth_year, key)

@@ -19,9 +19,9 @@ SHOWN = {"all": "All", "free": "Without a legal hold", "held": "With a legal hol
 class RetentionFacts:
     """What the terms of a record depend on, in days of the practice's time zone.
 
-    `last_service` is the last day with a session, contact, a screening or other event of safety, or on which a case was
-    opened or closed; of a client without any, the day on which they were added. `had_service` tells whether there was
-    a session or an event of safety; a draft of a note counts as a session.
+    `last_service` is the last day with a session, contact, a screening or other event of safety or a safety plan, or on
+    which a case was opened or closed; of a client without any, the day on which they were added. `had_service` tells
+    whether there was a session, an event of safety or a safety plan. A draft of a note counts as a session.
     """
 
     last_service: date

@@ -27,8 +27,12 @@ from caseapp.domain.practice.operations import update_retention
 from caseapp.domain.practice.queries import get_practice, today
 from caseapp.domain.practice.retention import RetentionChange
 from caseapp.domain.retention.queries import find_term_of, list_due
+from caseapp.domain.safety_plans.codes import SAFETY
+from caseapp.domain.safety_plans.operations import write_plan
+from caseapp.domain.safety_plans.queries import lock_plan
+from caseapp.domain.safety_plans.schemas import NewPlan
 from caseapp.domain.screening.models import ClientSafety
-from tests.support import builders
+from tests.support import builders, safety_plans
 
 pytestmark = pytest.mark.slow
 
@@ -94,14 +98,20 @@ def erase(actor, erasure_id):
         erase_record(actor, lock_erasure(actor, erasure_id))
 
 
-def test_session_whose_note_was_never_signed_keeps_a_record_as_long_as_a_signed_one(team):
+def test_draft_of_a_note_or_a_safety_plan_keeps_a_record_as_long_as_a_session(team):
     coach, admin = team["coach"], team["admin"]
     with at(now() - 3 * YEAR):
         made = builders.case(coach)
         builders.draft(coach, made.case_id)
         close(made)
+        planned = builders.case(coach)
+        with transaction():
+            plan = lock_plan(coach, planned.client_id, SAFETY)
+            write_plan(coach, plan, NewPlan(safety_plans.answers()), 0)
+        close(planned)
     choose(admin)
-    assert find_term_of(made.client_id).period == "client"
+    for client_id in (made.client_id, planned.client_id):
+        assert find_term_of(client_id).period == "client"
     db.session.rollback()
     assert due(admin) == []
     assert refusal(request, coach, made) == ["not_due"]
