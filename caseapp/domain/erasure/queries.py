@@ -330,7 +330,7 @@ def _as_record(actor: Actor, found: Any, numbers: tuple[str, ...]) -> ErasureRec
         repeated_by_name=found.repeated or "",
         tombstone_sha256=row.sha256,
         is_outdated=bool(found.is_outdated),
-        has_legal_hold=bool(found.has_legal_hold),
+        has_legal_hold=waits and bool(found.has_legal_hold),
         may_decide=waits
         and not is_own
         and bool(found.is_responsible)

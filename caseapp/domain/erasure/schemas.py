@@ -38,10 +38,10 @@ class OpenMatters:
 class ErasureRecord:
     """A request to erase a record, and what became of it.
 
-    `numbers` are those of the client's cases. `is_outdated` says that something was recorded after a request
-    that is waiting, `has_legal_hold` that there is a legal hold on the record. `may_decide` and `may_withdraw` say what
-    the reader can do. `repeated_at` is when a record that an older database had brought back was erased again; then
-    `tombstone_sha256` is the hash in its tombstone, and what isn't known of the request is empty: who made it, and
+    `numbers` are those of the client's cases. Of a request that is waiting, `is_outdated` says that something was
+    recorded after it, `has_legal_hold` that there is a legal hold on the record. `may_decide` and `may_withdraw` say
+    what the reader can do. `repeated_at` is when a record that an older database had brought back was erased again;
+    then `tombstone_sha256` is the hash in its tombstone, and what isn't known of the request is empty: who made it, and
     without a ground when, which was by `requested_at`.
     """
 

@@ -175,7 +175,12 @@ def test_request_that_is_refused_for_the_law_or_a_claim_places_a_hold_once(folde
     assert not is_on_legal_hold(made.client_id)
     erasure_id = request(coach, made)
     place(admin, made.number, "law")
+    assert get_erasure(coach, erasure_id).has_legal_hold
+    db.session.rollback()
     decide(refuse_erasure, supervisor, erasure_id, "law")
+    # Whoever once requested an erasure isn't told for ever after whether there is a hold.
+    assert not get_erasure(coach, erasure_id).has_legal_hold
+    db.session.rollback()
     [first] = list_legal_holds(supervisor, "standing", None, 9).items
     assert (first.kind, first.placed_by) == ("law", admin.id)
     assert refusal(request, coach, made) == ["legal_hold"]
