@@ -453,6 +453,8 @@ def check_ways_in(after: dict[str, list[Row]]) -> None:
         assert row.pop("consent_version") == 0
         assert row.pop("tells_new_coach") is False
         assert row.pop("signs_out_at_provider") is False
+        assert row.pop("retention_profile") is None
+        assert (row.pop("retention_years"), row.pop("retention_reason")) == ({}, "")
     for row in after["session"]:
         assert (row.pop("assurance_level"), row.pop("method")) == (1, None)
         assert row.pop("wrapped_writing_key") is None
