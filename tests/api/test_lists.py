@@ -310,6 +310,6 @@ def test_every_list_of_a_missing_record_is_not_found(staff, description):
     of_records = [path for path in list_paths(description) if "{" in path]
     assert len(of_records) >= 6
     for template in of_records:
-        missing = dict.fromkeys(("client_id", "case_id", "note_id"), NOBODYS)
+        missing = dict.fromkeys(("client_id", "case_id", "note_id", "cover_id"), NOBODYS)
         path = template.format(**missing, group="gossip")
         assert_error(staff[who_asks(template)].get(path), 404, "not_found")
