@@ -23,7 +23,7 @@ def retention() -> None:
 @click.option("--show", type=click.Choice([*SHOWN]), default="all")
 @click.pass_obj
 def list_command(context: CommandContext, show: str) -> None:
-    """List the records that are due: case numbers, whether there is a legal hold, and but for admins since when."""
+    """List the records that are due: case numbers, legal holds and, unless you are an admin, since when."""
     with context.open_as() as actor:
         if get_years() is None:
             click.echo(

@@ -192,7 +192,7 @@ def _find_facts(client_ids: Collection[UUID]) -> dict[UUID, RetentionFacts]:
 
 
 def _open_birth_year(row: Any) -> int | None:  # noqa: ANN401 - a result row
-    """Return a client's year of birth; of one that doesn't open the latest possible, so that nothing ends early."""
+    """Return a client's year of birth; the latest possible one where it doesn't open, so that nothing ends early."""
     try:
         key = open_client_key(row.wrapped, row.id, "client", row.id)
         year = unseal_text("client", "birth_year", row.id, row.birth_year, key)
