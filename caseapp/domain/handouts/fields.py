@@ -185,16 +185,24 @@ class Ticks(Field):
         return found
 
     def find_position(self, written: object) -> int | None:
-        """Find the position of an item by its number, or by its words as the first edition stored them."""
+        """Find the position of an item by its number or else, as the first edition stored them, by its words."""
+        numbers = [str(n) for n, _ in enumerate(self.items, start=1)]
+        if str(written) in numbers:
+            return numbers.index(str(written)) + 1
+        return self._find_words(written)
+
+    def _find_words(self, written: object) -> int | None:
         for n, item in enumerate(self.items, start=1):
-            if str(written) in {str(n), item.words}:
+            # In the first edition an arrow was part of the words.
+            if written in {item.words, f"{item.words} → {item.part}"}:
                 return n
         return None
 
     def read(self, stored: object) -> list[int]:
         """Return the positions of the ticked items; the first edition stored one item, or several, as words."""
         written = stored if isinstance(stored, list) else [stored]
-        return sorted({n for each in written if (n := self.find_position(each))})
+        found = (self._find_words(each) or self.find_position(each) for each in written)
+        return sorted({n for n in found if n})
 
 
 @dataclass(frozen=True)

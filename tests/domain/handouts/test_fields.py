@@ -161,3 +161,19 @@ def test_description_for_a_comparison_names_limits_and_parts():
     assert "0 = I can leave it" in lines
     assert "Mon | … | …" in lines
     assert lines[-1] == "Answer field our_week: Our week (drawing space, 55 mm)"
+
+
+def test_items_that_are_numbers_are_told_apart_from_positions():
+    (field,) = list_fields("::: ticks hours\nHours I slept\n- 2\n- 3\n- 4\n:::")
+    assert isinstance(field, Ticks)
+    assert [field.find_position(sent) for sent in ("1", "2", "3", 2)] == [1, 2, 3, 2]
+    assert field.read([2]) == [2]
+    # The first edition stored the words.
+    assert field.read(["2", "4"]) == [1, 3]
+    assert field.read("3") == [2]
+
+
+def test_answer_of_the_first_edition_whose_words_have_an_arrow_is_kept():
+    options = [{"id": "aa", "type": "checkboxes", "label": "Label", "options": ["shout → silence", "walk"]}]
+    (field,) = list_fields(convert_earlier(options, "{{field:aa}}"))
+    assert field.read(["shout → silence"]) == [1]
