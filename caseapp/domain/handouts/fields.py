@@ -305,6 +305,8 @@ def _name_parts(texts: Sequence[str], letter: str) -> list[str]:
     for number, text in enumerate(texts, start=1):
         letters = fold_for_search(text).encode("ascii", "ignore").decode()
         name = re.sub(r"[^a-z0-9]+", "_", letters).strip("_")[:30]
+        # Such a name is kept for what has no words.
+        name = "" if re.fullmatch(rf"{letter}\d+", name) else name
         names.append(name if name and name not in names else f"{letter}{number}")
     return names
 
