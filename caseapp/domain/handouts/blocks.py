@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 HELP, TALK = "help", "talk"
 FENCE = ":::"
+MAX_DIGITS = 4
+"""Digits of an option. A number beyond its limit is still shown, so a larger one would occupy the server."""
 OPENING = re.compile(r"::: *([a-z]+)(?: +([^\s{]+))?(?: *\{([^}]*)\})? *")
 FIELD_ID = re.compile(r"[a-z][a-z0-9_]{1,39}")
 OPTION = re.compile(r'([a-z]+)(?:=("[^"]*"|[^\s"]+))?(?:\s+|$)')
@@ -74,8 +76,8 @@ class _Lines:
         Raises InvalidBlock.
         """
         text = self.options.get(name, str(default))
-        if not (text.isascii() and text.isdigit()):
-            raise InvalidBlock(f"{name} has to be a whole number")
+        if not (text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS):
+            raise InvalidBlock(f"{name} has to be a whole number of up to {MAX_DIGITS} digits")
         return int(text)
 
     def refuse_rest(self) -> None:

@@ -66,6 +66,8 @@ def test_column_whose_cells_are_all_filled_is_an_example():
         ("::: text mine\nMine\nMore\n:::", "its label on a line of its own"),
         ("::: text mine {max=301}\nMine\n:::", "max has to be 1 to 300"),
         ("::: text mine {max=lots}\nMine\n:::", "max has to be a whole number"),
+        (f"::: long mine {{lines={'9' * 5000}}}\nMine\n:::", "lines has to be a whole number"),
+        ("::: person mine {rows=3000000}\nMine\n:::", "rows has to be a whole number"),
         ("::: text mine {rows=2}\nMine\n:::", "the options are lines, max, private"),
         ("::: long mine {lines=17}\nMine\n:::", "lines has to be 1 to 16"),
         ("::: long mine\nMine", "isn’t closed"),
