@@ -43,6 +43,7 @@ OPENING = re.compile(r"::: *([a-z]+)(?: +([^\s{]+))?(?: *\{([^}]*)\})? *")
 FIELD_ID = re.compile(r"[a-z][a-z0-9_]{1,39}")
 OPTION = re.compile(r'([a-z]+)(?:=("[^"]*"|[^\s"]+))?(?:\s+|$)')
 ITEM = re.compile(r"- +(.+?)(?: *→ *(\w+))?")
+PLACEHOLDER = re.compile(r"\{\{([^}]*)\}\}")
 EARLIER_MARKER = re.compile(r"^\{\{field:(\w+)\}\}$", re.MULTILINE)
 
 
@@ -284,6 +285,12 @@ def list_block_problems(body: str) -> list[str]:
     ids = [block.field.id for block in blocks if block.field]
     found += [
         f"two fields are named {name}" for name in sorted({x for x in ids if ids.count(x) > 1})
+    ]
+    found += [
+        f"{{{{{marker[1]}}}}} can’t stand in the block “{block.text.split(chr(10))[0]}”, where it isn’t filled in"
+        for block in blocks
+        if block.field or block.kind == TALK
+        for marker in PLACEHOLDER.finditer(block.text)
     ]
     if HELP in [block.kind for block in blocks[1:]]:
         found.append("the help block has to be the first one, before everything else")
