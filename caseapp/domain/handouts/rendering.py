@@ -50,7 +50,9 @@ CLOSING = re.compile(r"\*[^*].*[^*]\*", re.DOTALL)
 NUMBERED = re.compile(r"(\d+)\. ")
 LETTERED = re.compile(r"^\*\*([A-Z])\.", re.MULTILINE)
 """What begins a part that a tick names: a heading with a number, or a paragraph with a letter in bold."""
-TO_DIAL = re.compile(r"\+?[\d\s().\-/]{3,}", re.ASCII)
+TO_DIAL = re.compile(r"\+?[\d\s().\-]{3,}", re.ASCII)
+MIN_DIGITS, MAX_DIGITS = 3, 15
+"""Digits of a telephone number; ITU-T E.164 allows 15. Two numbers on one line are dialled as neither."""
 SPEAKER = re.compile(r"\*\*([^*:]+):?\*\*")
 BLOCK_KINDS = {
     "crisis_block": ("emergency", "crisis", "behaviour"),
@@ -373,8 +375,13 @@ def _address_text(line: HelpLine) -> str:
 
 
 def find_number_to_dial(text: str) -> str:
-    """Return the digits of a text that begins with a telephone number; empty if it doesn't."""
-    return _make_dialable(text) if TO_DIAL.match(text) else ""
+    """Return the digits of a text that is one telephone number and nothing else; empty if it isn't."""
+    number = text.strip()
+    if number.startswith("+"):
+        number = number.replace("(0)", "")
+    digits = _make_dialable(number)
+    is_one = TO_DIAL.fullmatch(number) and MIN_DIGITS <= len(digits.lstrip("+")) <= MAX_DIGITS
+    return digits if is_one else ""
 
 
 def _how_to_text(line: HelpLine) -> str:

@@ -8,7 +8,7 @@ from caseapp.domain.authoring.source import read_content
 from caseapp.domain.handouts.blocks import convert_earlier, list_block_problems, list_fields
 from caseapp.domain.handouts.fields import Table, Ticks, describe_field, read_answers
 from caseapp.domain.handouts.library import InvalidHandoutFile, library, parse_handout
-from caseapp.domain.handouts.rendering import find_lost_parts, parse_document
+from caseapp.domain.handouts.rendering import find_lost_parts, find_number_to_dial, parse_document
 from tests.domain.handouts.sample_fields import EARLIER, EVERY_KIND, handout_with
 
 
@@ -188,3 +188,22 @@ def test_row_or_column_named_like_a_number_does_not_share_a_pdf_field():
     (table,) = list_fields("::: table nn\nMy\n| Row | C3 | |\n|---|---|---|\n| R2 | | |\n| | | |\n:::")
     names = [one.pdf_key for one in table.inputs]
     assert len(names) == len(set(names)) == 5
+
+
+@pytest.mark.parametrize(
+    ("written", "digits"),
+    [
+        ("020 7946 0000", "02079460000"),
+        ("+44 (0)20 7946 0000", "+442079460000"),
+        ("999", "999"),
+        ("24/7 Samaritans 116 123", ""),
+        ("116 123 (24/7)", ""),
+        ("07700 900123 or 07700 900456", ""),
+        ("07700 900123 07700 900456", ""),
+        ("999, ext. 12", ""),
+        ("1. Anna", ""),
+        ("(((", ""),
+    ],
+)
+def test_only_one_whole_telephone_number_is_dialled(written, digits):
+    assert find_number_to_dial(written) == digits
