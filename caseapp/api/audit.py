@@ -31,7 +31,8 @@ class AuditQuerySchema(ListQuerySchema):
     action = fields.String(
         validate=validate.OneOf([str(action) for action in Action]),
         metadata={
-            "description": "One about a hold, a flag or a circumstance finds all of these: they are stored sealed."
+            "description": "An action about a hold, a flag or a circumstance returns the events of all three kinds, "
+            "because they are stored sealed and the log can’t tell them apart."
         },
     )
     outcome = fields.String(validate=validate.OneOf(["done", "refused"]))
@@ -57,8 +58,8 @@ def list_events(query: ListRequest) -> Page[AuditRecord]:
 def list_security_events(query: ListRequest) -> Page[Burst]:
     """List the hours of the last 30 days with many failed attempts or refused requests, the newest first.
 
-    `subject_id` is the member of staff whose account was tried, or who was refused; null for a client or an unknown
-    person.
+    `subject_id` is the member of staff whose account somebody tried to sign in to, or who was refused; null for a
+    client or an unknown person.
     """
     return page_in_memory(list_bursts(), _newest_first, query.cursor, query.limit)
 

@@ -150,7 +150,8 @@ def merge_client(client_id: UUID, body: NewMergeInto, version: int) -> dict[str,
 def list_earlier(client_id: UUID, query: ListRequest) -> Page[EarlierRecord]:
     """List the records that were merged into a client’s, the oldest merge first, each with what was not merged.
 
-    That is the client’s details there, screenings, holds, flags, circumstances and safety plans. It no longer counts.
+    This includes the client’s details in that record, and its screenings, holds, flags, circumstances and safety plans.
+    None of it counts any longer.
     """
     return page_in_memory(
         list_earlier_records(current_actor(), client_id),

@@ -83,7 +83,10 @@ CLIENT = "/covers/<uuid:cover_id>/clients/<uuid:client_id>"
 @blueprint.list_response_schema(CoveredClientResponseSchema())
 @blueprint.query_params(ListQuerySchema())
 def list_covered_clients(cover_id: UUID, query: ListRequest) -> Page[CoveredClientView]:
-    """List what a covering colleague should know about the clients of a cover whom you can see now, by name."""
+    """List the clients of a cover, sorted by name, each with what the covering colleague should know.
+
+    Only clients whom you can see now are listed.
+    """
     return page_in_memory(
         queries.get_cover(current_actor(), cover_id).clients,
         lambda one: (one.client, one.client_id.hex),
@@ -96,7 +99,7 @@ def list_covered_clients(cover_id: UUID, query: ListRequest) -> Page[CoveredClie
 @needs(Action.CLIENT_READ)
 @blueprint.response_schema(CoveredClientResponseSchema())
 def get_covered_client(cover_id: UUID, client_id: UUID) -> CoveredClientView:
-    """Get what a covering colleague should know about one client of a cover whom you can see now."""
+    """Get what a covering colleague should know about one client of a cover, if you can see the client now."""
     return queries.get_covered_client(current_actor(), cover_id, client_id)
 
 

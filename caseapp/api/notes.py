@@ -110,9 +110,9 @@ def update_note(note_id: UUID, body: DraftChange, version: int) -> NoteRecord:
 @blueprint.response_schema(NoteResponseSchema())
 @blueprint.requires_if_match
 def bring_plan(note_id: UUID, version: int) -> NoteRecord:
-    """Add the plan of the last signed note before this session below the plan of your draft, with its day.
+    """Copy the plan of the last signed note before this session, with its date, below the plan of your draft.
 
-    The text of addenda to that note is added too. A plan that has already been brought forward isn’t changed.
+    The text of addenda to that note is copied too. A plan that has already been brought forward isn’t changed.
     """
     actor = current_actor()
     with transaction():

@@ -112,7 +112,7 @@ def _describe(one: CoveredClientView) -> str:
 @click.argument("number")
 @click.pass_obj
 def line(context: CommandContext, cover_id: UUID, number: str) -> None:
-    """Write what the covering colleague should know about a client, from standard input; empty removes it."""
+    """Write what the covering colleague should know about a client, from standard input; empty input removes it."""
     wanted = load(LineSchema(), {"line": read_text("Line")})
     with context.open_as() as actor, transaction():
         client_id = lock_case(actor, number.upper()).locked_client.id

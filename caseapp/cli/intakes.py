@@ -91,7 +91,10 @@ def show(context: CommandContext, intake_id: UUID) -> None:
 @intake.command()
 @click.pass_obj
 def ask(context: CommandContext) -> None:
-    """Send a new person and their case to your supervisor, and print the id of the intake. Nothing is compared."""
+    """Send a new person and their case to your supervisor, and print the id of the intake.
+
+    They are not compared with other records yet.
+    """
     entered = _read(AskedIntakeSchema())
     with context.open_as() as actor, transaction():
         intake_id = operations.put_to_supervisor(actor, entered)

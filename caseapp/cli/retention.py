@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def retention() -> None:
-    """Show which records no longer have to be kept; two people decide about each, on its pages."""
+    """Show which records no longer have to be kept; two people decide about each on the staff pages."""
 
 
 @retention.command("list")

@@ -215,7 +215,7 @@ def test_list_of_erased_records_that_was_cut_stops_the_start_and_is_not_added_to
     # Nobody has a copy: what this database knows is written again.
     file.unlink()
     told = run_as(None, "audit", "accept-rollback", "--reason", "The disk was exchanged.")
-    assert "shorter than at the last checkpoint" in told
+    assert "shorter than it was at the last checkpoint" in told
     [missing] = [f for f in installation_checks.check_log() if f.level == WARNING]
     assert "2 erasures are not in the list" in missing.text
     write_tombstones()

@@ -338,12 +338,13 @@ def test_check_finds_a_claim_that_no_handout_carries(monkeypatch):
     ]
     [found] = [one for one in checks.check_library(bare) if "claim" in one]
     assert (
-        found == "no handout carries the claim CMO-20, and claims.yaml doesn’t say why (elsewhere)"
+        found
+        == "no handout cites the claim CMO-20, and claims.yaml gives no reason for that under “elsewhere”"
     )
     [first, *rest] = everything
     carrying = [replace(first, language="en", claims=(*first.claims, "REC-42")), *rest]
     assert (
-        "claims.yaml says why no handout carries the claim REC-42, but one does"
+        "claims.yaml gives a reason why no handout cites the claim REC-42, but one does"
         in checks.check_library(carrying)
     )
 

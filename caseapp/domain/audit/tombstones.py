@@ -126,8 +126,8 @@ def list_mark_faults(mark: list[Any] | None) -> list[Reason]:
     return [
         Reason(
             "tombstones_missing",
-            f"The list of erased records, {tombstone_path()}, is shorter than at the last checkpoint of the log, or "
-            f"another one: it has {len(lines)} lines, and had {number}.",
+            f"The list of erased records, {tombstone_path()}, is shorter than it was at the last checkpoint of the "
+            f"log, or it is a different list: it has {len(lines)} lines; at the checkpoint it had {number}.",
             "Put back the newest copy of that file: without it, nobody notices erased records that come back with an "
             "older database. If there is none: caseapp audit accept-rollback --reason …",
         )

@@ -257,7 +257,7 @@ def _note_list(line: str, lists: dict[str, tuple[str, str]]) -> None:
 
 def _check_unchained(total: int, digest: str, anchors: Sequence[str]) -> list[Fault]:
     """Compare the events without a stream with the event that holds their number and hash."""
-    place = "An event of a release without the chain"
+    place = "An event from a release that did not chain the log yet"
     if not anchors:
         return [Fault("inserted", place)] if total else []
     details = json.loads(anchors[0].split("\t", TABS)[-1])

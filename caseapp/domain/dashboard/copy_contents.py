@@ -31,9 +31,9 @@ WITHHELD = (
     (
         "How you can be reached, your code word and your partner’s name",
         (
-            "Anyone who finds this copy shouldn’t be able to learn these, so no entry says how you and your coach "
-            "were in touch. What was written has not been changed, and may mention one of them. Your coach can tell "
-            "you what is kept."
+            "These would tell anyone who finds this copy how to reach you or who your partner is. So no entry says how "
+            "you and your coach were in touch. The entries themselves were not changed and may mention one of these "
+            "things. Your coach can tell you what is kept."
         ),
     ),
     (

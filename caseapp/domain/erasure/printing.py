@@ -29,7 +29,7 @@ NOT_ERASED = Reason(
     "not_erased", "The record was not erased, so there is no certificate.", "Open the request."
 )
 NOT_KNOWN = "Not known"
-CAME_BACK = "an older database had brought the record back"
+CAME_BACK = "the record came back when an older database was restored"
 HOW = (
     "The key that encrypted everything about the client (AES-256) was destroyed. Names, contact details, access to the "
     "portal, drafts and files were deleted. Records that the practice must keep unchanged are still stored, but nobody "

@@ -87,7 +87,7 @@ class _Lines:
         Raises InvalidBlock.
         """
         if self.rest:
-            raise InvalidBlock("it can only have its label on a line of its own")
+            raise InvalidBlock("it can’t have any lines after the label")
 
 
 @lru_cache(maxsize=1024)
@@ -137,7 +137,7 @@ def _read_block(opening: str, inside: Sequence[str], whole: str, *, closed: bool
     if not closed:
         return Block("broken", whole, problem=f"the block “{title}” isn’t closed with {FENCE}")
     if kind in (HELP, TALK):
-        problem = f"the block “{title}” has neither a name nor options" if name or options else ""
+        problem = f"the block “{title}” can’t have a name or options" if name or options else ""
         return Block(kind, "\n".join(inside).strip(), problem=problem)
     try:
         field = _read_field(kind, name, options, [line.rstrip() for line in inside])
@@ -198,7 +198,7 @@ def _scale(found: _Lines) -> Scale:
     ends = [END.fullmatch(line) for line in found.rest]
     named = {end[1]: end[2] for end in ends if end}
     if None in ends or len(named) < len(ends):
-        raise InvalidBlock("after the label it has “0 = …” and “10 = …” and nothing else")
+        raise InvalidBlock("after the label there must be “0 = …” and “10 = …” and nothing else")
     return Scale(
         found.id,
         found.label,
@@ -215,7 +215,8 @@ def _table(found: _Lines) -> Table:
     has_rule = len(lines) > 1 and all(re.fullmatch(r":?-+:?", cell) for cell in lines[1])
     if not has_rule or any(len(line) != len(lines[0]) for line in lines):
         raise InvalidBlock(
-            "after the label it has the headings, a line such as |---|---| and the rows, all with as many cells"
+            "after the label there must be a row of headings, a line such as |---|---|, and the other rows, each with "
+            "the same number of cells"
         )
     return Table(
         found.id,
@@ -229,7 +230,7 @@ def _table(found: _Lines) -> Table:
 def _read_cells(line: str) -> tuple[str, ...]:
     text = line.strip()
     if not (text.startswith("|") and text.endswith("|") and len(text) > 1):
-        raise InvalidBlock(f"the line “{line}” isn’t a row: it begins and ends with |")
+        raise InvalidBlock(f"the line “{line}” isn’t a row: a row must begin and end with |")
     return tuple(cell.strip() for cell in text[1:-1].split("|"))
 
 

@@ -166,16 +166,16 @@ def check_library(handouts: Collection[Handout]) -> list[str]:
 
 
 def _list_unused_claims(english: Collection[Handout]) -> list[str]:
-    """List the claims that no handout carries without a reason, and reasons that no longer hold."""
+    """List the claims that no handout cites without a reason, and reasons that no longer hold."""
     carried = {claim for handout in english for claim in handout.claims}
     return [
         *(
-            f"no handout carries the claim {claim.id}, and claims.yaml doesn’t say why (elsewhere)"
+            f"no handout cites the claim {claim.id}, and claims.yaml gives no reason for that under “elsewhere”"
             for claim in claims().values()
             if claim.use != LEFT_OUT and claim.id not in carried and not claim.elsewhere
         ),
         *(
-            f"claims.yaml says why no handout carries the claim {claim.id}, but one does"
+            f"claims.yaml gives a reason why no handout cites the claim {claim.id}, but one does"
             for claim in claims().values()
             if claim.elsewhere and claim.id in carried
         ),

@@ -65,7 +65,7 @@ class Input:
 
 @dataclass(frozen=True)
 class Field:
-    """A field to fill in; what is written in a `private` one could harm if somebody else read it."""
+    """A field to fill in; the answer to a `private` one could put the client at risk if somebody else read it."""
 
     id: str
     label: str
@@ -181,7 +181,7 @@ class Ticks(Field):
         ]
         words = [item.words.casefold() for item in self.items]
         if len(set(words)) < len(words):
-            found.append("an item stands there twice")
+            found.append("the same item is listed twice")
         return found
 
     def find_position(self, written: object) -> int | None:
@@ -236,7 +236,7 @@ class Scale(_Parts):
         """List which limits it breaks."""
         found = super().list_problems()
         if not self.before:
-            found.append("before has to name the time")
+            found.append('“before” must name the time, as in before="Now"')
         if not (self.low and self.high):
             found.append("it has to say what 0 and 10 mean, as in “0 = not at all”")
         return found
@@ -362,7 +362,9 @@ class Sign(_Parts):
     def list_problems(self) -> list[str]:
         """List which limits it breaks."""
         wrong = 1 <= len(self.who) <= MAX_SIGNERS
-        return super().list_problems() + ([] if wrong else [f"who has to name 1 to {MAX_SIGNERS}"])
+        return super().list_problems() + (
+            [] if wrong else [f"“who” must name 1 to {MAX_SIGNERS} people"]
+        )
 
 
 @dataclass(frozen=True)

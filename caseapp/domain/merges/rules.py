@@ -78,8 +78,8 @@ OTHER_COACH = Reason(
 DENIED = Reason(
     "merge_access_denied",
     "A member of staff must not see one of the two records.",
-    "First record for the other client too that this person must not see them. If you can’t find the entry, ask "
-    "another supervisor.",
+    "First record that this person must not see the other client either. If you can’t find the entry, ask another "
+    "supervisor.",
 )
 EMERGENCY = Reason(
     "merge_emergency_access",
@@ -322,7 +322,7 @@ def list_lost_safety(gone: DerivedState, stays: DerivedState) -> list[Reason]:
         found.append(
             _loses(
                 f"In the record that is merged, this has lasted longer: {_label(shorter)}.",
-                "Record a screening in the record that is kept, with the date since when it has lasted.",
+                "Record a screening in the record that is kept, and enter the date from which it has lasted.",
             )
         )
     return found

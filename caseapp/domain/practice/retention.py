@@ -65,7 +65,7 @@ class Profile:
     figures: Mapping[str, Figure]
 
 
-_APA = "APA Record Keeping Guidelines (2007), guideline 7; the law of a state goes first"
+_APA = "APA Record Keeping Guidelines (2007), guideline 7; state law takes precedence"
 _HIPAA = "45 CFR 164.528 and 164.316(b)(2): six years"
 _NHS = "NHS Records Management Code of Practice, retention schedule"
 _BORN_LAST = "Product proposal: as for a client who was born on the day of the last service"

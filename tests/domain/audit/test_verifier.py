@@ -133,7 +133,7 @@ def test_cut_and_replaced_streams_differ_from_checkpoints():
 
 
 def test_events_of_releases_without_the_chain_are_held_by_one_event():
-    place = "An event of a release without the chain"
+    place = "An event from a release that did not chain the log yet"
     for earlier, kind in (
         (EARLIER[:1], "missing"),
         ([*EARLIER, "-\t-\t-\tid2"], "inserted"),
