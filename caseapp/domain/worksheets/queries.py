@@ -378,6 +378,8 @@ def describe_sent(handout: Handout, texts: Mapping[str, Sequence[str]]) -> dict[
         name = f"{FIELD_PREFIX}{field.id}"
         if name in found and isinstance(field, Ticks):
             found[name] = "; ".join(
-                describe_ticks(field, field.read([field.find_position(text) for text in texts[name]]))
+                describe_ticks(
+                    field, field.read([field.find_position(text) for text in texts[name]])
+                )
             )
     return found

@@ -179,13 +179,17 @@ def test_items_that_are_numbers_are_told_apart_from_positions():
 
 
 def test_answer_of_the_first_edition_whose_words_have_an_arrow_is_kept():
-    options = [{"id": "aa", "type": "checkboxes", "label": "Label", "options": ["shout → silence", "walk"]}]
+    options = [
+        {"id": "aa", "type": "checkboxes", "label": "Label", "options": ["shout → silence", "walk"]}
+    ]
     (field,) = list_fields(convert_earlier(options, "{{field:aa}}"))
     assert field.read(["shout → silence"]) == [1]
 
 
 def test_row_or_column_named_like_a_number_does_not_share_a_pdf_field():
-    (table,) = list_fields("::: table nn\nMy\n| Row | C3 | |\n|---|---|---|\n| R2 | | |\n| | | |\n:::")
+    (table,) = list_fields(
+        "::: table nn\nMy\n| Row | C3 | |\n|---|---|---|\n| R2 | | |\n| | | |\n:::"
+    )
     names = [one.pdf_key for one in table.inputs]
     assert len(names) == len(set(names)) == 5
 
