@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
+from caseapp.core.clock import now
 from caseapp.core.pdf_forms import read_form_fields
 from caseapp.core.transaction import transaction
 from caseapp.domain.handouts.library import parse_handout
 from caseapp.domain.handouts.operations import publish_version
+from caseapp.domain.worksheets import printing
 from caseapp.domain.worksheets.queries import get_shared_worksheet
 from tests.domain.handouts.sample_fields import EARLIER, EVERY_KIND, handout_with
 from tests.domain.worksheets import sample_files
@@ -184,3 +187,28 @@ def test_pdf_saved_before_blocks_existed_is_still_read(coach, reader):
     assert fields["answer_signs"] == ["1"]
     assert fields["answer_urge"] == ["2"]
     assert (fields["answer_what"], fields["answer_day"]) == (["Rang."], ["1 December"])
+
+
+def test_handout_with_only_a_drawing_offers_nothing_to_save(coach, reader):
+    visitor, found = reader
+    body = "Words.\n\n::: draw week\nOur week\n:::\n\n## Stop and get help now if\n\n{{crisis_block}}\n\n*A walk.*"
+    with transaction():
+        publish_version(handout_with(body))
+    assign(coach, found, "own-01")
+    page = text(visitor.get(HERE))
+    assert "Draw this on paper." in page
+    assert f"{HERE}/save" not in page
+    assert f"{HERE}/upload" not in page
+
+
+def test_pdf_with_answers_says_whether_a_clinician_has_reviewed_the_text(app, monkeypatch):
+    given = []
+    monkeypatch.setattr(printing, "render_print_html", lambda *_, **how: given.append(how["reviewed"]))
+    monkeypatch.setattr(printing.pdf, "render", lambda *_, **__: b"")
+    monkeypatch.setattr(printing, "get_logo_image", lambda _: b"")
+    monkeypatch.setattr(printing, "local_day", lambda moment: moment.date())
+    for reviewed in (True, False):
+        record = MagicMock(reviewed=reviewed)
+        record.handout.language = record.recipient.language = "en"
+        printing.render_written_pdf(record, {}, now(), discreet=True)
+    assert given == [True, False]

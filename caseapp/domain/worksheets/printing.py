@@ -49,6 +49,7 @@ def render_written_pdf(
             recipient.practice_info.help_lines,
             faith=recipient.faith,
             large=large,
+            reviewed=record.reviewed,
             written=Written(printable, mark),
         )
     return pdf.render(html, logo=get_logo_image(letterhead))
