@@ -9,15 +9,12 @@ from flask import Blueprint, render_template, request, url_for
 from caseapp.core.pagination import PAGE_SIZE, Page, page_in_memory
 from caseapp.core.permissions import Action
 from caseapp.domain.staffing.members import set_cosignature
-from caseapp.domain.staffing.queries import LockedMember, list_signing_coaches, lock_member
+from caseapp.domain.staffing.queries import LockedMember, list_signing_coaches, lock_signing_coach
 from caseapp.domain.staffing.schemas import CosignatureSchema
 from caseapp.http.forms import Body, Done, FormPage, Forms, Sent
 from caseapp.http.guard import current_actor
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
-    from caseapp.core.actor import Actor
     from caseapp.domain.users.models import User
 
 blueprint = Blueprint("cosignatures", __name__)
@@ -42,18 +39,10 @@ def coach_list(coaches: Page[User], forms: Forms) -> str:
     return render_template("notes/cosignatures.html", page=coaches, forms=forms)
 
 
-def lock_coach(_actor: Actor, coach_id: UUID) -> LockedMember:
-    """Lock a member of staff; whether the actor decides about them, the operation judges.
-
-    Raises NotFound.
-    """
-    return lock_member(coach_id)
-
-
 @page.form(
     Action.COSIGNATURE_SET,
     Body(CosignatureSchema, bool),
-    lock=lock_coach,
+    lock=lock_signing_coach,
     rule="/notes/co-signatures/<uuid:coach_id>",
 )
 def save_choice(member: LockedMember, needed: bool, sent: Sent) -> Done:  # noqa: FBT001 - what the schema loads

@@ -329,6 +329,17 @@ def lock_member(user_id: UUID) -> LockedMember:
     return lock_members(user_id)[0]
 
 
+def lock_signing_coach(actor: Actor, user_id: UUID) -> LockedMember:
+    """Lock a member of staff of whom the actor decides whether their notes need a co-signature.
+
+    Raises NotFound.
+    """
+    member = lock_member(user_id)
+    if not decides_cosignature(actor, member.user.supervisor_id):
+        raise NotFound
+    return member
+
+
 def _list_named(user_id: UUID) -> dict[UUID, str]:
     """List the cases of the clients whose hold only this person could release, who was named for it, by client."""
     named = db.session.scalars(select_clients_of(user_id, SECOND_PERSON)).all()
