@@ -23,6 +23,7 @@ PUT_TOGETHER = {
     "core/database_roles.py": "roles of the settings, and our own queries",
     "core/migrate.py": "waits and a lock's number",
     "core/pagination.py": "a whole number",
+    "core/transaction.py": "the name of a savepoint, and a wait",
     "domain/audit/checkpoints.py": "a lock's number",
     "domain/audit/stored_log_verification.py": "our own queries",
     "domain/audit/tombstones.py": "a lock's number",
