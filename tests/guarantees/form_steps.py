@@ -33,6 +33,7 @@ from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.handouts.models import HiddenHandout
 from caseapp.domain.handouts.operations import publish_version
 from caseapp.domain.keys import writing
+from caseapp.domain.legal_holds.models import LegalHold
 from caseapp.domain.notes.amendment_operations import record_request
 from caseapp.domain.notes.amendment_schemas import NewAmendmentRequest
 from caseapp.domain.notes.queries import lock_note
@@ -292,8 +293,18 @@ def ask_for_correction(world):
         record_request(coach, note, NewAmendmentRequest(today(), "I never said that."))
 
 
+def end_legal_hold(world):
+    """Lift the legal hold on the record of the coach's client, as somebody else than who placed it."""
+    lifted_by = world.actors["supervisor"].id
+    lifted = {"lifted_at": now(), "lifted_by": lifted_by, "lift_reason": "ended"}
+    with transaction():
+        hold = LegalHold.id == world.own["legal_hold_id"]
+        db.session.execute(sa.update(LegalHold).where(hold).values(lifted))
+
+
 def open_another_case(world):
     """Open a case of another client, to which the note can be moved."""
+    end_legal_hold(world)
     world.own = world.own | {"number": builders.case(world.actors["coach"]).number}
 
 
@@ -330,6 +341,7 @@ REACHED_BY = {
     "authoring.withdraw": write_and_submit_draft,
     "cases.confirm_safe_contact": set_unsafe_flag,
     "cases.reopen": close_case,
+    "erasure.erase": end_legal_hold,
     "erasure.request_erasure": end_another_case,
     "handouts.replace_assignments": publish_second_version,
     "handouts.show": hide_slug,
