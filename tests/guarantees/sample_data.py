@@ -213,6 +213,12 @@ def _request_erasure(session, coach, client_id, moment):
     return erasure.id
 
 
+def _share(client, worksheet):
+    """Let a client write in the first field of a worksheet, and share it."""
+    first = worksheet.assignment.handout.fields[0]
+    share_answers(client, worksheet, {first.id: "For you."}, 0)
+
+
 def _belongings(app, coach, slugs, others):
     """Create one record of each kind for a coach; return the client's browser and a value for each argument.
 
@@ -239,7 +245,7 @@ def _belongings(app, coach, slugs, others):
             client, lock_worksheet(client, position), b"%PDF-1.7 a scan", "no_form"
         )
         send_upload(client, lock_worksheet(client, position), upload_id)
-        share_answers(client, lock_worksheet(client, position), {"one": "For you."}, 0)
+        _share(client, lock_worksheet(client, position))
     with transaction():
         followup_id = create_followup(
             coach, lock_client(coach, found.client_id), NewFollowUp("Ring again", now())
