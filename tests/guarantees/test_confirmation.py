@@ -72,6 +72,7 @@ def test_signing_releasing_exporting_and_settings_are_among_them():
 # Whatever holds records of a whole case or of several clients is a declared form of an action that asks.
 GIVEN_UNASKED = {
     "GET /case/<string:number>/handouts/<uuid:assignment_id>/pdf",
+    "GET /case/<string:number>/handouts/<uuid:assignment_id>/answers.pdf",
     "GET /case/<string:number>/handouts/<uuid:assignment_id>/files/<uuid:upload_id>",
     "GET /case/<string:number>/handouts/reading-all.pdf",
     "GET /case/<string:number>/plan/<uuid:plan_id>/plan.pdf",
