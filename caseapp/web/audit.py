@@ -76,6 +76,7 @@ ACTION_LABELS = {
     Action.CLIENT_MERGE: "Merged a client’s record with another one",
     Action.NOTE_MOVE: "Moved a note to another record",
     Action.NOTE_COSIGN: "Co-signed a note",
+    Action.COSIGNATURE_SET: "Set whether a coach’s notes need a co-signature",
     Action.NOTE_RETURN: "Returned a note to its author",
     Action.AMENDMENT_WRITE: "Recorded or answered a client’s request to correct a note",
     Action.SCREENING_READ: "Viewed a screening",

@@ -124,7 +124,7 @@ def test_screening_that_opens_a_hold_takes_few_statements(coach, ines):
         answer = coach.post(f"/clients/{ines}/screenings", CALM | {"sleep": "urgent"})
     assert answer.status_code == 201
     # Of several events the first one takes its place in the log, and the others follow together.
-    assert len(writing.seen) == 18 + locks, writing.seen
+    assert len(writing.seen) == 17 + locks, writing.seen
 
 
 def test_screening_sent_twice_is_recorded_once(coach, ines):

@@ -203,7 +203,9 @@ def test_handout_with_only_a_drawing_offers_nothing_to_save(coach, reader):
 
 def test_pdf_with_answers_says_whether_a_clinician_has_reviewed_the_text(app, monkeypatch):
     given = []
-    monkeypatch.setattr(printing, "render_print_html", lambda *_, **how: given.append(how["reviewed"]))
+    monkeypatch.setattr(
+        printing, "render_print_html", lambda *_, **how: given.append(how["reviewed"])
+    )
     monkeypatch.setattr(printing.pdf, "render", lambda *_, **__: b"")
     monkeypatch.setattr(printing, "get_logo_image", lambda _: b"")
     monkeypatch.setattr(printing, "local_day", lambda moment: moment.date())

@@ -134,10 +134,11 @@ def repeat_erasure(actor: Actor, tombstone: Tombstone) -> None:
     """
     require(actor, Action.ERASURE_REPEAT)
     client_id = tombstone.client_id
+    holds = lock_legal_holds_of(client_id)
     # A hold keeps what was merged into the record too, on which none can be placed.
     for kept_id in list_survivors(client_id):
         check_return(lock_legal_holds_of(kept_id), tombstone.erased_at)
-    end_returned_holds(actor, lock_legal_holds_of(client_id), tombstone.erased_at)
+    end_returned_holds(actor, holds, tombstone.erased_at)
     counts = _erase(client_id)
     row = db.session.get(Erasure, tombstone.erasure_id, populate_existing=True)
     db.session.execute(

@@ -20,7 +20,7 @@ def test_handout_options_show_suitability_and_what_is_assigned(team, made):
         option.handout.id: option
         for option in get_handout_choice(coach, get_case_context(coach, made.case_id)).options
     }
-    assert len(options) == 29
+    assert len(options) == 30
     assert options["better-nights"].assigned
     assert options["better-nights"].suitability.outcome == "eligible"
     assert options["light-time-together"].suitability.outcome == "blocked"
