@@ -36,6 +36,7 @@ FETCHED = {
     "GET /api/v1/cases/<uuid:case_id>/record": "coach",
     "GET /api/v1/exports/<uuid:export_id>/file": "admin",
     "GET /api/v1/handouts/<string:slug>/pdf": "coach",
+    "GET /api/v1/transfers/<uuid:accepted_id>/brief/file": "coach",
 }
 ASKED: tuple[dict, ...] = (
     {},
