@@ -64,7 +64,7 @@ PAGES = {
     "cover.choose_page": 7,
     "addenda.addendum_page": 8,
     "cosigning.cosign_page": 9,
-    "cosignatures.coach_list": 3,
+    "cosignatures.coach_list": 5,
     "cosigning.review_list": 4,
     "cover.cover_list": 4,
     "cover.cover_page": 7,
