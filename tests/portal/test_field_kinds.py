@@ -8,6 +8,7 @@ from unittest.mock import MagicMock
 
 import pytest
 
+from caseapp.core import pdf
 from caseapp.core.clock import now
 from caseapp.core.pdf_forms import read_form_fields
 from caseapp.core.transaction import transaction
@@ -206,7 +207,7 @@ def test_pdf_with_answers_says_whether_a_clinician_has_reviewed_the_text(app, mo
     monkeypatch.setattr(
         printing, "render_print_html", lambda *_, **how: given.append(how["reviewed"])
     )
-    monkeypatch.setattr(printing.pdf, "render", lambda *_, **__: b"")
+    monkeypatch.setattr(pdf, "render", lambda *_, **__: b"")
     monkeypatch.setattr(printing, "get_logo_image", lambda _: b"")
     monkeypatch.setattr(printing, "local_day", lambda moment: moment.date())
     for reviewed in (True, False):
