@@ -294,7 +294,7 @@ def ask_for_correction(world):
 
 
 def end_legal_hold(world):
-    """Lift the legal hold on the record of the coach's client, as somebody else than who placed it."""
+    """Lift the legal hold on the record of the coach's client, as somebody other than who placed it."""
     lifted_by = world.actors["supervisor"].id
     lifted = {"lifted_at": now(), "lifted_by": lifted_by, "lift_reason": "ended"}
     with transaction():
