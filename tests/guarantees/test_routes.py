@@ -192,9 +192,11 @@ def test_role_with_the_action_reads_and_changes_nothing(world, routes, who):
         # Whoever accepted a case reads its brief, nobody else.
         if who == "supervisor" and "accepted_id" in owned:
             continue
+        # A certificate is made when a record is erased, and the sample erasure is only requested.
+        expected = {409} if "certificate" in route.name else {200, 303}
         with w.written_tables() as written:
             answer = w.send(world, route, who, world.values_for(who))
-        if answer.status_code not in {200, 303}:
+        if answer.status_code not in expected:
             failures.append((route.name, answer.status_code))
         if route.method == "HEAD" and answer.data:
             failures.append((route.name, "HEAD has a body"))

@@ -134,7 +134,7 @@ def test_year_of_birth_from_before_a_merge_counts(team):
     with at(now() - 2 * YEAR):
         made = builders.case(coach, "Zita Twice")
         builders.note(coach, made.case_id)
-        young = {"agreed": True, "birth_year": today().year - 15}
+        young = {"agreed": True, "birth_year": today().year - 13}
         gone = builders.client(coach, "Zita Twice", **young)
         with transaction():
             why = NewMerge("She called twice.", despite_decision=True)
