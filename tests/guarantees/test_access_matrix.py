@@ -160,8 +160,9 @@ OF_ASKER = {"cases.open_asked", "cases.ask_again", "api_intakes.open_case", "api
 # An emergency access is reviewed by the supervisor of the client's coach; the other coach has none, so whoever else is
 # a supervisor reviews the one that `supervisor` has had.
 OF_REVIEWER = {"emergency.review_access_page", "emergency.review", "api_emergency.review"}
-# What admins reach of every client, since it shows a case number only.
+# What admins reach of everybody: of a client it shows a case number only.
 OF_ADMIN = {
+    "cosignatures.save_choice",
     "denials.end",
     "api_denials.end",
     "erasure.certificate",
