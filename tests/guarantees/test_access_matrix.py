@@ -206,6 +206,7 @@ NOT_THERE = {
 }
 # One sheet makes no packet.
 WITHOUT_PACKET = ("another client", "portal_handouts.packet_pdf")
+WITHOUT_COACH = (Role.SUPERVISOR, "api_people.update_cosignature")
 
 
 def ownerships(person, route):
@@ -237,10 +238,8 @@ def expected(name, person, route, ownership):
         return "no scope"
     if person.must_set_up and endpoint not in TO_SET_UP:
         return "set up"
-    if (name, endpoint) == WITHOUT_PACKET:
-        return "missing"
     # The member of staff in the address is a supervisor, about whose co-signatures only an admin decides.
-    if endpoint == "api_people.update_cosignature" and person.role is Role.SUPERVISOR:
+    if (name, endpoint) == WITHOUT_PACKET or (person.role, endpoint) == WITHOUT_COACH:
         return "missing"
     owned = w.OWNED & route.rule.arguments
     is_authors = owned & OF_AUTHOR or endpoint in OF_ASKER
