@@ -8,6 +8,7 @@ check of what was sent and what a reader sees all follow from them; only the loo
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
@@ -64,7 +65,7 @@ class Input:
 
 
 @dataclass(frozen=True)
-class Field:
+class Field(ABC):
     """A field to fill in; the answer to a `private` one could put the client at risk if somebody else read it."""
 
     id: str
@@ -74,9 +75,9 @@ class Field:
     kind: ClassVar[str]
 
     @property
+    @abstractmethod
     def inputs(self) -> tuple[Input, ...]:
         """Return the places to write or tick, in their order."""
-        raise NotImplementedError
 
     def find_input(self, key: str) -> Input | None:
         """Find an input by its key."""
@@ -87,9 +88,9 @@ class Field:
         too_long = f"its label has more than {MAX_LABEL_LENGTH} characters"
         return [too_long] if len(self.label) > MAX_LABEL_LENGTH else []
 
+    @abstractmethod
     def read(self, stored: object) -> Answer:
         """Return a stored answer in the shape of this kind, also one of an earlier shape."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
