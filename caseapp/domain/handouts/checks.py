@@ -17,6 +17,7 @@ from caseapp.core.database import db
 from caseapp.core.fonts import name_missing_glyphs
 from caseapp.domain.cases.stages import stages
 from caseapp.domain.handouts.bars import list_contradictions, list_laxer_statements
+from caseapp.domain.handouts.blocks import HELP
 from caseapp.domain.handouts.library import (
     SAFETY_HANDOUT,
     Handout,
@@ -41,6 +42,8 @@ from caseapp.domain.protocol.file import PROTOCOL
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
     from datetime import date
+
+    from caseapp.domain.handouts.rendering import Section
 
 MIN_PER_STAGE = 3
 # Handouts about fear, self-harm or drink: nobody but the client may see their title.
@@ -85,7 +88,7 @@ def list_handout_problems(handout: Handout, day: date) -> list[tuple[str, str]]:
         found += [
             ("body", f"“{section.heading or 'the opening'}” cites no claim")
             for section in parse_document(handout).sections
-            if not section.claims
+            if not section.claims and not _has_only_help_lines(section)
         ]
     found += list_contradictions(handout)
     found += [(one.key, one.text) for one in list_laxer_statements(handout)]
@@ -107,6 +110,11 @@ def list_handout_problems(handout: Handout, day: date) -> list[tuple[str, str]]:
     if handout.review_date < day:
         found.append(("review_date", f"its review was due on {handout.review_date}"))
     return found
+
+
+def _has_only_help_lines(section: Section) -> bool:
+    """Return whether a section has no words of its own, as an opening before which the help lines stand."""
+    return not section.heading and all(block.kind == HELP for block in section.blocks)
 
 
 def _list_claim_problems(handout: Handout) -> list[str]:
