@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from marshmallow import Schema, fields, post_load, validate
 
 from caseapp.api.blueprint import ApiBlueprint, ListQuerySchema, ListRequest, PdfQuerySchema
+from caseapp.core.i18n import in_language
 from caseapp.core.pagination import page_in_memory
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
@@ -26,6 +27,7 @@ from caseapp.domain.handouts.queries import (
 )
 from caseapp.domain.handouts.rendering import render_page_body
 from caseapp.domain.handouts.schemas import RecallRequest, RecallResponseSchema, RecallVersionSchema
+from caseapp.domain.handouts.variants import for_reader
 from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.suitability.schemas import (
     HandoutDetailResponseSchema,
@@ -144,8 +146,13 @@ def _library_position(item: LibraryItem | HandoutOption) -> tuple[str, str]:
 def get_handout(slug: str, query: str) -> dict[str, Any]:
     """Get one handout with its text."""
     item = get_handout_version(slug, query)
-    text = render_page_body(item.handout, get_practice_info().help_lines, faith=False, staff=True)
-    return _serialize(item.handout, item.reviewed) | {"html": str(text)}
+    with in_language(get_practice_info().practice.language):
+        found = for_reader(item.handout)
+        text = render_page_body(found, get_practice_info().help_lines, faith=False, staff=True)
+    return _serialize(found, item.reviewed) | {
+        "two_minutes": [*found.two_minutes],
+        "html": str(text),
+    }
 
 
 @blueprint.route("/handouts/<string:slug>/pdf", error_statuses=(409,))
@@ -157,15 +164,16 @@ def download_handout(slug: str, query: dict[str, Any]) -> Response:
     large = "size" in query
     item = get_handout_version(slug, query["language"])
     found = require_not_recalled(item)
-    pdf = render_handout_pdf(
-        found,
-        get_practice_info().letterhead,
-        get_practice_info().help_lines,
-        faith=False,
-        large=large,
-        reviewed=item.reviewed is not None,
-    )
-    return pdf_response(pdf, file_name(found, large=large))
+    with in_language(get_practice_info().practice.language):
+        pdf = render_handout_pdf(
+            found,
+            get_practice_info().letterhead,
+            get_practice_info().help_lines,
+            faith=False,
+            large=large,
+            reviewed=item.reviewed is not None,
+        )
+        return pdf_response(pdf, file_name(found, large=large))
 
 
 @blueprint.route("/handouts/<string:slug>/recall", "POST", error_statuses=(409,))

@@ -10,6 +10,7 @@ import click
 
 from caseapp.cli.context import EXIT_FAILED, CommandContext
 from caseapp.core.errors import NotFound
+from caseapp.core.i18n import in_language
 from caseapp.core.settings import ROOT
 from caseapp.domain.handouts.checks import list_problems
 from caseapp.domain.handouts.library import library
@@ -81,12 +82,10 @@ def render(
                 f"There is no handout {slug} in {language}. List them: caseapp handouts list"
             )
         info = get_practice_info()
-        output.write(
-            render_handout_pdf(
-                handout,
-                info.letterhead,
-                info.help_lines,
-                faith=faith,
-                reviewed=get_handout_version(slug, language, handout.version).reviewed is not None,
+        reviewed = get_handout_version(slug, language, handout.version).reviewed is not None
+        with in_language(info.practice.language):
+            output.write(
+                render_handout_pdf(
+                    handout, info.letterhead, info.help_lines, faith=faith, reviewed=reviewed
+                )
             )
-        )

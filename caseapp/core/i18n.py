@@ -77,13 +77,14 @@ def in_language(language: str) -> Iterator[None]:
         _language.reset(before)
 
 
-def variety_of(language: str) -> str:
-    """Return the current language where it is a variety of `language`, which may lack a region, else the first one.
+def variety_of(language: str, country: str = "") -> str:
+    """Return the current language where it is a variety of `language`, which may lack a region.
 
-    Raises StopIteration when the interface has no variety of it.
+    Else it is the variety of a country, or the first one. Raises StopIteration when the interface has no variety of it.
     """
-    found = (_language.get(), *LANGUAGES)
-    return next(tag for tag in found if tag.partition("-")[0] == language.partition("-")[0])
+    own = language.partition("-")[0]
+    found = (_language.get(), f"{own}-{country}", *LANGUAGES)
+    return next(tag for tag in found if tag in LANGUAGES and tag.partition("-")[0] == own)
 
 
 def _translate(text: str) -> str:

@@ -10,7 +10,7 @@ import structlog
 from flask import Blueprint, render_template, request, url_for
 
 from caseapp.core.errors import NotFound, Reason, RuleBroken
-from caseapp.core.i18n import current_language, in_language, lazy_gettext, variety_of
+from caseapp.core.i18n import current_language, in_language, lazy_gettext
 from caseapp.core.permissions import Action
 from caseapp.domain.assignments import operations as assignments
 from caseapp.domain.assignments.printing import (
@@ -33,6 +33,7 @@ from caseapp.domain.handouts.rendering import (
     render_fields,
     render_page_body,
 )
+from caseapp.domain.handouts.variants import find_variety
 from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.safety_plans.queries import find_shown_plan
 from caseapp.domain.screening.current import get_safety_state
@@ -178,7 +179,7 @@ def render_handout(view: HandoutView, forms: Forms, read: ReadAnswers | None = N
     beside = describe_sent(found.handout, form.saved)
     if read:
         form.raw = dict(read.values)
-        with in_language(variety_of(found.handout.language)):
+        with in_language(find_variety(found.handout.language)):
             beside = describe_controls(found.handout, read.overwritten)
     replaced = describe_sent(found.handout, form.replaced)
     inputs = FormInputs(FIELD_PREFIX, form.raw, form.errors, beside, replaced, current_language())

@@ -19,6 +19,7 @@ from caseapp.domain.authoring.rules import find_problems
 from caseapp.domain.authoring.schemas import (
     MAX_BODY_LENGTH,
     MAX_WARNINGS,
+    PAIR_PARTS,
     WARNING_PARTS,
     DraftContentSchema,
     get_form_values,
@@ -29,12 +30,17 @@ from caseapp.domain.cases.stages import stages
 from caseapp.domain.handouts.bars import CONTENT_LABELS, EFFECT_LABELS, TAG_LABELS
 from caseapp.domain.handouts.library import (
     LANGUAGES,
+    MAX_PAIRS,
+    MAX_PHRASE,
+    MAX_STEP,
+    STEPS,
     STOP_BOX,
     InvalidHandoutFile,
     library,
     parse_draft,
 )
 from caseapp.domain.handouts.printing import render_draft_pdf
+from caseapp.domain.handouts.variants import WRITTEN_IN
 from caseapp.domain.practice.queries import get_practice_info
 from caseapp.http.form_merge import form_value
 from caseapp.http.forms import BUTTON, Done, FormPage, Forms, Sent, Typed, no_lock
@@ -56,6 +62,7 @@ __all__ = ["blueprint"]
 
 # The rows of the table are taken from one side together, since a row's number says nothing about what is in it.
 WARNINGS = tuple(f"warnings.{row}.{part}" for row in range(MAX_WARNINGS) for part in WARNING_PARTS)
+PAIRS = tuple(f"us.{row}.{part}" for row in range(MAX_PAIRS) for part in PAIR_PARTS)
 
 BLOCK_EXAMPLES = """::: text next_step {max=120}
 One thing I will do
@@ -123,6 +130,10 @@ def edit_page(draft: HandoutDraft, forms: Forms) -> ResponseReturnValue:
         forms=forms,
         preview=build_preview(draft.source if is_untouched else _build_source(draft, form)),
         warning_rows=list_visible_rows(form.raw, "warnings"),
+        pair_rows=list_visible_rows(form.raw, "us") if draft.language == WRITTEN_IN else [],
+        steps=range(STEPS),
+        max_step=MAX_STEP,
+        max_phrase=MAX_PHRASE,
         stage_options={stage.id: f"{stage.number}. {stage.title}" for stage in stages()},
         stop_headings=STOP_BOX,
         tags=TAG_LABELS,
@@ -165,7 +176,7 @@ def load_content(typed: Typed, _locked: None) -> tuple[DraftContent, str]:
 
 def content_values(draft: HandoutDraft) -> dict[str, Any]:
     """Return what the editor's form sends untouched."""
-    blank = dict.fromkeys(WARNINGS, "")
+    blank = dict.fromkeys((*WARNINGS, *PAIRS), "")
     return blank | get_form_values(read_content(draft.source))
 
 
@@ -174,7 +185,7 @@ def content_values(draft: HandoutDraft) -> dict[str, Any]:
     load_content,
     lock=no_lock,
     values=content_values,
-    coupled=(WARNINGS,),
+    coupled=(WARNINGS, PAIRS),
     refused=REFUSED,
 )
 def save(_locked: None, body: tuple[DraftContent, str], sent: Sent) -> Done:

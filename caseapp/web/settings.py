@@ -44,6 +44,8 @@ KIND_LABELS = {
     "substance": "Alcohol and drugs",
     "ed": "Eating disorders",
     "behaviour": "Worried about their own behaviour",
+    "safeguarding": "Worried about a child (child protection)",
+    "children": "For children themselves",
 }
 
 practice = FormPage(

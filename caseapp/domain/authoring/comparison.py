@@ -61,6 +61,7 @@ def describe_source(source: str) -> list[str]:
         "Doesn’t involve": ", ".join(n for n, answer in content.involves.items() if not answer),
         "How clients can receive it": ", ".join(content.channels),
         "Faith text": content.faith_insert,
+        "Two-minute card": " / ".join(content.two_minutes),
         "Review due": content.review_date,
         "Change": content.change,
     }
@@ -75,6 +76,7 @@ def describe_source(source: str) -> list[str]:
         + (f" Instead: {w.use_instead}." if w.use_instead else "")
         for w in content.warnings
     ]
+    found += [f"American wording: {phrase} → {instead}" for phrase, instead in content.us]
     lines = [line for block in split_blocks(content.body) for line in _describe_block(block)]
     return [*found, *(line for text in lines for line in _split_claims(text))]
 

@@ -37,7 +37,7 @@ FORM_FIELDS = {
 EDITABLE = frozenset(
     {
         "title", "alias", "stage", "also_fits", "kind", "summary", "minutes", "hold_ok", "channels",
-        "warnings", "faith_insert", "review_date", "change", "body", "involves",
+        "warnings", "faith_insert", "review_date", "change", "body", "involves", "two_minutes", "us",
     }
 )  # fmt: skip
 FIELD_LABELS = {
@@ -47,6 +47,9 @@ FIELD_LABELS = {
     "tag": "When",
     "effect": "Then",
     "faith_insert": "Faith text",
+    "two_minutes": "Two-minute card",
+    "us": "American wording",
+    "en": "In the text",
 } | CONTENT_LABELS
 # No-harm promises do not prevent suicide and don't replace a safety plan (evidence reviews); SAFE-08 forbids them.
 _PROMISE = (
@@ -124,16 +127,17 @@ def _schema_problems(
             for field, texts in _schema_problems(inner, here):
                 found[field] += texts
         else:
-            found[here] += [_labelled(text, key) for text in inner]
+            found[here] += [_labelled(text, key, path) for text in inner]
     for field, texts in found.items():
         top = field.partition(".")[0]
-        in_row = top == "warnings" and field.count(".") > 1
+        in_row = top in {"warnings", "us"} and field.count(".") > 1
         yield (field if in_row or top == "involves" else top), texts
 
 
-def _labelled(text: str, key: str | int) -> str:
-    """Put the field's label before a schema's message."""
-    label = FIELD_LABELS.get(str(key), str(key).replace("_", " ").capitalize())
+def _labelled(text: str, key: str | int, path: str) -> str:
+    """Put the field's label before a schema's message; an item of a list is named by the list and its number."""
+    name, number = (path, f" {key + 1}") if isinstance(key, int) else (key, "")
+    label = FIELD_LABELS.get(name, name.replace("_", " ").capitalize()) + number
     return f"{label}: {text[0].lower()}{text[1:]}"
 
 
@@ -145,7 +149,7 @@ def _content_problems(handout: Handout) -> Iterator[tuple[str, str]]:
     stop_blocks = [block for section in sections if section.stop for block in section.blocks]
     if not any(block.name == "crisis_block" for block in (*stop_blocks, *document.help)):
         yield "body", "put {{crisis_block}}, the help lines, in the section that says when to stop"
-    if not sections[0].blocks:
+    if not (document.help or sections[0].blocks):
         yield "body", "add an introduction before the first heading"
     for field, text in _written_texts(handout):
         if missing := name_missing_glyphs(text):
@@ -169,6 +173,10 @@ def _written_texts(handout: Handout) -> Iterator[tuple[str, str]]:
     yield "summary", handout.summary
     yield "body", handout.body
     yield "change", handout.history[-1][2]
+    for step in handout.two_minutes:
+        yield "two_minutes", step
+    for _, instead in handout.us:
+        yield "us", instead
     if handout.alias is not None:
         yield "alias", handout.alias
     if handout.faith_insert is not None:

@@ -29,6 +29,8 @@ from caseapp.domain.handouts.library import (
     EFFECTS,
     KINDS,
     LANGUAGES,
+    MAX_PAIRS,
+    STEPS,
     TAGS,
     Contraindication,
     library,
@@ -39,12 +41,15 @@ from caseapp.domain.handouts.schemas import ASK_CLINICIAN, LEAST_CLINICIAN, NewR
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from caseapp.domain.handouts.variants import Pair
+
 HOLD_MARKS = ("none", "care", "safety")
 BLANK_ROWS = 3
 MAX_BODY_LENGTH = 20_000
 MAX_VALUE_LENGTH = 4000
 MAX_WARNINGS = 20
 WARNING_PARTS = ("tag", "effect", "because", "use_instead")
+PAIR_PARTS = ("en", "us")
 ROW = re.compile(r"(\d{1,2})\.(\w+)", re.ASCII)
 
 
@@ -156,6 +161,12 @@ class DraftContentSchema(Schema):
     faith_insert = PrintedString(load_default="", validate=validate.Length(max=600))
     review_date = fields.Date(load_default=None)
     change = PrintedString(load_default="", validate=validate.Length(max=400))
+    two_minutes = fields.Dict(
+        keys=fields.String(validate=validate.OneOf([*map(str, range(STEPS))])),
+        values=PrintedString(validate=validate.Length(max=600)),
+        load_default=dict,
+    )
+    us = _rows()
     body = PrintedString(
         load_default="",
         validate=validate.Length(
@@ -182,6 +193,8 @@ class DraftContentSchema(Schema):
             review_date=data["review_date"],
             change=_line(data["change"]),
             body=_body(data["body"]),
+            two_minutes=_read_steps(data["two_minutes"]),
+            us=tuple(_read_pairs(data["us"])),
         )
 
 
@@ -226,6 +239,22 @@ def _read_warnings(values: Mapping[str, str]) -> list[Contraindication]:
     return found
 
 
+def _read_steps(values: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(filter(None, (_line(values.get(str(n), "")) for n in range(STEPS))))
+
+
+def _read_pairs(values: Mapping[str, str]) -> list[Pair]:
+    found = []
+    for row, sections in _by_row(values, PAIR_PARTS, "us"):
+        phrase, other = (_line(sections.get(part, "")) for part in PAIR_PARTS)
+        _require_printable_rows("us", row, {"en": phrase, "us": other})
+        if phrase or other:
+            found.append((phrase, other))
+    if len(found) > MAX_PAIRS:
+        raise ValidationError({"us": [f"A handout can have at most {MAX_PAIRS} of these."]})
+    return found
+
+
 def _require_printable_rows(name: str, row: int, texts: Mapping[str, str]) -> None:
     for part, text in texts.items():
         try:
@@ -255,6 +284,10 @@ def get_form_values(content: DraftContent) -> dict[str, Any]:
         "change": content.change,
         "body": content.body,
     }
+    for n in range(STEPS):
+        values[f"two_minutes.{n}"] = content.two_minutes[n] if n < len(content.two_minutes) else ""
+    for row, pair in enumerate(content.us):
+        values |= {f"us.{row}.{part}": text for part, text in zip(PAIR_PARTS, pair, strict=True)}
     for name in CONTENTS:
         answer = content.involves.get(name)
         values[f"involves.{name}"] = "" if answer is None else "yes" if answer else "no"

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
 
+    from caseapp.domain.handouts.variants import Pair
+
 FIRST_CHANGE = {"en": "First version.", "es": "Primera versión."}
 STARTER_BODY = {
     "en": """Say in two or three sentences who this handout is for and what it can do.
@@ -93,6 +95,8 @@ class DraftContent:
     review_date: date | None = None
     change: str = ""
     body: str = ""
+    two_minutes: tuple[str, ...] = ()
+    us: tuple[Pair, ...] = ()
 
 
 def build_source(
@@ -127,6 +131,12 @@ def build_source(
         "language": key.language,
         "summary": content.summary,
         "minutes": content.minutes,
+        **({"two_minutes": [*content.two_minutes]} if content.two_minutes else {}),
+        **(
+            {"us": [{"en": phrase, "us": other} for phrase, other in content.us]}
+            if content.us
+            else {}
+        ),
         "sources": [source for source in sources() if source in source_ids],
         "claims": sorted(named),
         "hold_ok": content.hold_ok,
@@ -176,6 +186,8 @@ def read_content(source: str) -> DraftContent:
         review_date=matter["review_date"],
         change=matter["history"][-1]["change"],
         body=convert_earlier(matter.get("fields") or (), body),
+        two_minutes=tuple(matter.get("two_minutes") or ()),
+        us=tuple((pair["en"], pair["us"]) for pair in matter.get("us") or ()),
     )
 
 

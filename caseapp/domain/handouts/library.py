@@ -22,6 +22,13 @@ from caseapp.domain.handouts.blocks import (
     list_fields,
     split_blocks,
 )
+from caseapp.domain.handouts.variants import (
+    AMERICAN,
+    WRITTEN_IN,
+    Pair,
+    find_unused_pairs,
+    make_variant,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,7 +63,10 @@ CONTACT_STAGES = frozenset({"contact", "reconnect", "repair"})
 LANGUAGES = {"en": "English", "es": "Español"}
 CHANNELS = ("in_person", "print", "portal")
 EFFECTS = ("block", "warn", "in_session")
-HELP_BLOCKS = ("crisis_block", "dv_block", "substance_block", "ed_block")
+HELP_BLOCKS = ("crisis_block", "dv_block", "substance_block", "ed_block", "child_block")
+STEPS, MAX_STEP = 3, 240
+"""How many steps the two-minute card has, and characters of each; the library's syntax note."""
+MAX_PHRASE, MAX_PAIRS = 120, 20
 REVIEWED = "reviewed"
 """The status of a text that a licensed clinician has reviewed for everybody; a practice records its own reviews."""
 STOP_BOX = {"en": "Stop and get help", "es": "Para y pide ayuda"}
@@ -131,6 +141,17 @@ class Handout:
     source: str
     is_first_edition: bool = False
     """Whether its source lists its fields in the front matter; such a version was published before blocks existed."""
+    two_minutes: tuple[str, ...] = ()
+    """The steps of the card for somebody who has two minutes; none where there is no card."""
+    us: tuple[Pair, ...] = ()
+    """The words that the American variant says otherwise."""
+    written: Handout | None = None
+    """The text that this variant was made from; None for the written text itself."""
+
+    @property
+    def original(self) -> Handout:
+        """Return the text as it was written, from which every variant is made."""
+        return self.written or self
 
     @property
     def fields(self) -> tuple[Field, ...]:
@@ -169,6 +190,9 @@ class _ContraindicationSchema(Schema):
         return Contraindication(**data)
 
 
+PHRASE = re.compile(rf"[^\s|{{}}]([^\n|{{}}]{{0,{MAX_PHRASE - 2}}}[^\s|{{}}])?\Z")
+ABOUT_PHRASES = f"Write 1 to {MAX_PHRASE} characters without |, {{ and }}."
+ABOUT_STEPS = f"Write exactly {STEPS} steps."
 UNANSWERED: dict[str, Any] = {"required": "Answer yes or no.", "null": "Answer yes or no."}
 
 
@@ -184,6 +208,18 @@ class _InvolvesSchema(Schema):
     def make(self, data: dict[str, bool], **_: object) -> frozenset[str]:
         """Return what is answered with yes."""
         return frozenset(name for name, answer in data.items() if answer)
+
+
+class _PairSchema(Schema):
+    """A phrase of the text, and what the American variant says instead; neither may end a cell or a marker."""
+
+    en = fields.String(required=True, validate=validate.Regexp(PHRASE, error=ABOUT_PHRASES))
+    us = fields.String(required=True, validate=validate.Regexp(PHRASE, error=ABOUT_PHRASES))
+
+    @post_load
+    def make(self, data: dict[str, str], **_: object) -> Pair:
+        """Build the value."""
+        return data["en"], data["us"]
 
 
 class _DeliverySchema(Schema):
@@ -241,6 +277,14 @@ class HandoutSchema(Schema):
     based_on = fields.String(load_default=None, allow_none=True)
     structure = fields.String(load_default=None, allow_none=True, validate=validate.Length(10, 300))
     clinician = fields.Nested(_ClinicianSchema, load_default=None)
+    two_minutes = fields.List(
+        fields.String(validate=validate.Length(3, MAX_STEP)),
+        load_default=(),
+        validate=validate.Length(equal=STEPS, error=ABOUT_STEPS),
+    )
+    us = fields.List(
+        fields.Nested(_PairSchema), load_default=(), validate=validate.Length(1, MAX_PAIRS)
+    )
 
 
 def _strings(value: Any) -> Any:  # noqa: ANN401 - YAML
@@ -282,6 +326,8 @@ def parse_draft(source: str) -> Handout:
             "also_fits": tuple(data["also_fits"]),
             "sources": tuple(data["sources"]),
             "claims": tuple(data["claims"]),
+            "two_minutes": tuple(data["two_minutes"]),
+            "us": tuple(data["us"]),
             "contraindications": tuple(data["contraindications"]),
             "history": tuple((h["version"], h["date"], h["change"]) for h in data["history"]),
         },
@@ -296,6 +342,7 @@ def parse_draft(source: str) -> Handout:
 def find_mismatches(handout: Handout) -> list[tuple[str, str]]:
     """List where front matter and text don't match, each with the front matter's key that it concerns."""
     problems = [("body", text) for text in _body_problems(handout)]
+    problems += [("us", text) for text in _list_pair_problems(handout)]
     denied = handout.involves is not None and "contact" not in handout.involves
     if denied and handout.stage in CONTACT_STAGES:
         problems.append(("involves", f"a handout of the stage {handout.stage} involves contact"))
@@ -305,6 +352,23 @@ def find_mismatches(handout: Handout) -> list[tuple[str, str]]:
     if handout.is_practice_handout != handout.code.startswith("P") or foreign:
         problems.append(("id", "id, code and origin don’t match"))
     return problems
+
+
+def _list_pair_problems(handout: Handout) -> list[str]:
+    if handout.us and handout.language != WRITTEN_IN:
+        return ["only an English text has an American variant"]
+    phrases = [phrase for phrase, _ in handout.us]
+    twice = sorted({phrase for phrase in phrases if phrases.count(phrase) > 1})
+    return [
+        *(f"“{phrase}” is listed twice" for phrase in twice),
+        *(f"“{phrase}” is the same in both" for phrase, other in handout.us if phrase == other),
+        *(f"“{phrase}” doesn’t stand in the text" for phrase in find_unused_pairs(handout)),
+        *(
+            f"in the American variant {text}"
+            for text in list_block_problems(make_variant(handout, AMERICAN).body)
+            if text not in list_block_problems(handout.body)
+        ),
+    ]
 
 
 def _body_problems(handout: Handout) -> list[str]:

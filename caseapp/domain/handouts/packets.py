@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from caseapp.core import pdf, pdf_cache
-from caseapp.core.i18n import current_language, format_day, gettext, in_language, variety_of
+from caseapp.core.i18n import current_language, format_day, gettext, in_language
 from caseapp.core.templating import render_text
 from caseapp.domain.handouts.printing import (
     Personalization,
@@ -19,6 +19,7 @@ from caseapp.domain.handouts.printing import (
     render_print_body,
 )
 from caseapp.domain.handouts.rendering import list_help_line_entries, plain_text
+from caseapp.domain.handouts.variants import find_variety, for_reader
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,7 +72,14 @@ def render_packet_pdf(
         return pdf.render(html, logo=get_logo_image(letterhead), max_pages=MAX_PAGES)
 
     described = [
-        (item.handout.sha256, item.position, item.week, item.message, item.reviewed)
+        (
+            item.handout.sha256,
+            find_variety(item.handout.language),
+            item.position,
+            item.week,
+            item.message,
+            item.reviewed,
+        )
         for item in items
     ]
     source = describe_print_inputs(
@@ -96,7 +104,7 @@ def render_packet_html(
     The cover is in the language of the handouts where they have one in common, else in the current one.
     """
     languages = {item.handout.language for item in items}
-    cover = variety_of(languages.pop()) if len(languages) == 1 else current_language()
+    cover = find_variety(languages.pop()) if len(languages) == 1 else current_language()
     with in_language(cover):
         return _render_in_language(
             items, letterhead, help_lines, faith=faith, large=large, personalization=personalization
@@ -124,7 +132,7 @@ def _render_in_language(
             "personalization": personalization,
             "items": [
                 {
-                    "title": plain_text(item.handout.neutral_title),
+                    "title": plain_text(for_reader(item.handout).neutral_title),
                     "about": _about(item),
                     "look": get_style_classes(item.handout, letterhead, large=large),
                     "language": get_language_tag(item.handout.language),

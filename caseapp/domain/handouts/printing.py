@@ -15,7 +15,6 @@ from caseapp.core.i18n import (
     format_month,
     gettext,
     in_language,
-    variety_of,
 )
 from caseapp.core.qr import render_qr_svg
 from caseapp.core.templating import render_text
@@ -29,6 +28,7 @@ from caseapp.domain.handouts.rendering import (
     keep_numbers_unbroken,
     plain_text,
 )
+from caseapp.domain.handouts.variants import find_variety, for_reader
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -99,7 +99,8 @@ def render_handout_pdf(
     source = describe_print_inputs(
         letterhead, help_lines, faith=faith, large=large, personalization=personalization
     )
-    return pdf_cache.get_or_render(f"handout {handout.sha256} {reviewed} {source}", make, key=key)
+    version = f"{handout.sha256} {find_variety(handout.language)} {reviewed}"
+    return pdf_cache.get_or_render(f"handout {version} {source}", make, key=key)
 
 
 def describe_print_inputs(
@@ -158,7 +159,8 @@ def render_print_html(
 
     With a discreet letterhead the document says neither where it comes from nor, in its title, what it is about.
     """
-    with in_language(variety_of(handout.language)):
+    handout = for_reader(handout)
+    with in_language(find_variety(handout.language)):
         title = (
             gettext("Your reading") if letterhead.is_discreet else plain_text(handout.neutral_title)
         )
@@ -184,13 +186,14 @@ def render_print_html(
 
 def get_style_classes(handout: Handout, letterhead: Letterhead, *, large: bool) -> str:
     """Return the CSS classes for paper size and print size."""
-    size = "large" if large else "compact" if count_words(handout.body) <= ONE_PAGE_WORDS else ""
+    words = count_words(handout.body) + sum(len(step.split()) for step in handout.two_minutes)
+    size = "large" if large else "compact" if words <= ONE_PAGE_WORDS else ""
     return f"{letterhead.paper.lower()} {size}".strip()
 
 
 def get_language_tag(language: str) -> str:
-    """Return the language tag that screen readers use; our English is British."""
-    return "en-GB" if language == "en" else language
+    """Return the language tag that screen readers use."""
+    return find_variety(language)
 
 
 def render_print_body(
@@ -212,7 +215,8 @@ def render_print_body(
     A handout with a neutral title gets neither logo nor QR code, which could say what the practice does. Raises
     RuleBroken when a help-line block would be empty.
     """
-    with in_language(variety_of(handout.language)):
+    handout = for_reader(handout)
+    with in_language(find_variety(handout.language)):
         draft_mark = f"{gettext('Draft, not published.')} " if draft else ""
         written_mark = f"{written.mark} " if written else ""
         details = {
@@ -275,6 +279,6 @@ def _footer(handout: Handout, *, reviewed: bool) -> str:
 
 def file_name(handout: Handout, *, large: bool = False) -> str:
     """Make a handout's file name from its outside title, in ASCII letters."""
-    letters = fold_for_search(handout.neutral_title)
+    letters = fold_for_search(for_reader(handout).neutral_title)
     name = re.sub(r"[^a-z0-9]+", "-", letters).strip("-")
     return f"{name}-{handout.version}{'-large' if large else ''}.pdf"

@@ -23,6 +23,7 @@ from caseapp.domain.handouts.library import (
 )
 from caseapp.domain.handouts.models import HandoutVersion, HandoutVersionReview, HiddenHandout
 from caseapp.domain.handouts.rules import RECALLED
+from caseapp.domain.handouts.variants import for_reader
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -49,7 +50,10 @@ _texts: dict[str, Handout] = {}
 
 
 def get_handouts_by_hash(hashes: Iterable[str]) -> dict[str, Handout]:
-    """Get handouts by the SHA-256 of their source; each is parsed once per process, as a source never changes."""
+    """Get handouts by the SHA-256 of their source, each in the variant for whoever reads now.
+
+    Each is parsed once per process, as a source never changes.
+    """
     if not _texts:
         _texts.update({handout.sha256: handout for handout in library().values()})
     wanted = set(hashes)
@@ -60,7 +64,7 @@ def get_handouts_by_hash(hashes: Iterable[str]) -> dict[str, Handout]:
             )
         )
         _texts.update({row.sha256: parse_handout(row.source) for row in rows})
-    return {sha256: _texts[sha256] for sha256 in wanted}
+    return {sha256: for_reader(_texts[sha256]) for sha256 in wanted}
 
 
 VERSION_COLUMNS = (

@@ -19,7 +19,6 @@ from caseapp.core.i18n import (
     in_language,
     language_name,
     lazy_gettext,
-    variety_of,
 )
 from caseapp.core.templating import render_text
 from caseapp.domain.handouts.blocks import HELP, TALK, split_blocks
@@ -32,6 +31,7 @@ from caseapp.domain.handouts.library import (
     Handout,
 )
 from caseapp.domain.handouts.provenance import Claim, Source, claims, sources
+from caseapp.domain.handouts.variants import find_variety, for_reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -59,11 +59,17 @@ BLOCK_KINDS = {
     "dv_block": ("dv",),
     "substance_block": ("substance",),
     "ed_block": ("ed",),
+    "child_block": ("safeguarding", "children"),
 }
 REQUIRED_KINDS = {"crisis_block": "crisis"}
 """The blocks that are useless without a line of a kind; the others say what else to do (`_list_advice`)."""
-SERVICES = {"substance_block": "substance", "ed_block": "ed"}
-"""The blocks for which a doctor is the way to help where a country has no checked line of that kind."""
+SERVICES = {"substance_block": "substance", "ed_block": "ed", "child_block": "safeguarding"}
+"""The blocks for which somebody else is the way to help where a country has no checked line of that kind."""
+FOR_WHAT = {
+    "safeguarding": lazy_gettext("if you’re worried about a child"),
+    "children": lazy_gettext("for children"),
+}
+"""What the lines of a block with several kinds are for."""
 AUDIENCES = {
     "women": lazy_gettext("for women"),
     "men": lazy_gettext("for men"),
@@ -105,17 +111,22 @@ class Section:
 
 @dataclass(frozen=True)
 class HandoutDocument:
-    """A parsed handout: its sections and the caveat at the end; `parts` finds the section of a part named in a tick."""
+    """A parsed handout: its sections and the caveat at the end; `parts` finds the section of a part named in a tick.
+
+    `help` are the blocks of the help lines that stand before everything else, `card` the steps of the two-minute card.
+    """
 
     sections: tuple[Section, ...]
     closing: Markup
     parts: Mapping[str, str]
+    help: tuple[Block, ...] = ()
+    card: tuple[str, ...] = ()
 
     @property
-    def help(self) -> tuple[Block, ...]:
-        """Return the blocks of the help lines that stand before everything else."""
-        first = self.sections[0].blocks[:1] if self.sections else ()
-        return tuple(inner for block in first if block.kind == HELP for inner in block.blocks)
+    def blocks(self) -> tuple[Block, ...]:
+        """Return all blocks in their order, also those within others."""
+        own = (block for section in self.sections for block in section.blocks)
+        return (*self.help, *(inner for block in own for inner in (block, *block.blocks)))
 
 
 @dataclass(frozen=True)
@@ -174,7 +185,11 @@ def parse_document(handout: Handout) -> HandoutDocument:
     if CLOSING.fullmatch(last.strip()):
         body, closing = head, last.strip()
     opening, *rest = re.split(r"^## ", body, flags=re.MULTILINE)
-    sections = [_parse_section("", opening, handout)]
+    first = _parse_section("", opening, handout)
+    lines = tuple(
+        inner for block in first.blocks[:1] if block.kind == HELP for inner in block.blocks
+    )
+    sections = [replace(first, blocks=first.blocks[1:]) if lines else first]
     parts: dict[str, str] = {}
     for number, chunk in enumerate(rest, start=1):
         heading, _, text = chunk.partition("\n")
@@ -182,11 +197,17 @@ def parse_document(handout: Handout) -> HandoutDocument:
         named = [found[1] for found in [NUMBERED.match(heading)] if found]
         parts |= dict.fromkeys((*named, *LETTERED.findall(text)), section.anchor)
         sections.append(section)
-    return HandoutDocument(tuple(sections), render_markdown(closing), parts)
+    card = tuple(map(plain_text, handout.two_minutes))
+    return HandoutDocument(tuple(sections), render_markdown(closing), parts, lines, card)
 
 
 def name_pdf_field(handout: Handout, field: Field, found: Input) -> str:
-    """Name a field of the PDF by handout, field and, where a field has several inputs, the input."""
+    """Name a field of the PDF by handout, field and, where a field has several inputs, the input.
+
+    A part of a name can come from words, so every variant takes it from the written text.
+    """
+    own = next((one for one in handout.original.fields if one.id == field.id), field)
+    found = own.find_input(found.key) or found
     return ".".join(filter(None, (handout.id, field.id, found.pdf_key or "")))
 
 
@@ -255,11 +276,7 @@ def _parse_prose(text: str) -> Iterator[Block]:
 def find_empty_blocks(handout: Handout, help_lines: HelpLines) -> tuple[str, ...]:
     """Find the help-line blocks of a handout that would be empty with these help lines."""
     names = dict.fromkeys(
-        inner.name
-        for section in parse_document(handout).sections
-        for block in section.blocks
-        for inner in (block, *block.blocks)
-        if inner.name in REQUIRED_KINDS
+        block.name for block in parse_document(handout).blocks if block.name in REQUIRED_KINDS
     )
     return tuple(name for name in names if not help_lines.of_kinds(REQUIRED_KINDS[name]))
 
@@ -306,10 +323,17 @@ def _list_advice(
     if name in SERVICES and not any(
         line.kind == SERVICES[name] and line.audience != "carers" for line in lines
     ):
-        yield gettext(
-            "We don’t have a checked number for this here. Ask your doctor, who can treat it or send you to someone "
-            "who does."
-        )
+        if name == "child_block":
+            yield gettext(
+                "We don’t have a checked number for children here. Ask the child’s doctor or school who can help. If a "
+                "child isn’t safe now, call %(emergency)s.",
+                emergency=help_lines.emergency.phone,
+            )
+        else:
+            yield gettext(
+                "We don’t have a checked number for this here. Ask your doctor, who can treat it or send you to "
+                "someone who does."
+            )
     if not all(line.speaks(language) for line in lines):
         yield gettext(
             "Ask whether someone there speaks %(language)s.", language=language_name(language)
@@ -343,6 +367,7 @@ def _describe_help_line(line: HelpLine, language: str) -> HelpLineEntry:
         str(detail)
         for detail in (
             line.region,
+            FOR_WHAT.get(line.kind),
             AUDIENCES.get(line.audience),
             keep_numbers_unbroken(str(line.hours)),
             also,
@@ -439,8 +464,9 @@ def render_page_body(
     Fields are shown as empty lines, or with `inputs` as form fields; the page adds the form element. Raises RuleBroken
     when a help-line block would be empty.
     """
+    handout = for_reader(handout)
     values = get_document_values(handout, help_lines, faith=faith, staff=staff) | {"inputs": inputs}
-    with in_language(variety_of(handout.language)):
+    with in_language(find_variety(handout.language)):
         missing = describe_missing_review(handout, reviewed=reviewed)
         values["missing_review"] = "" if staff else missing
         return Markup(render_text("components/handout_body.html", values))  # noqa: S704 - a template of ours, escaped
@@ -464,7 +490,7 @@ def render_fields(handout: Handout, fields: Iterable[Field], inputs: FormInputs)
         "plain_text": plain_text,
         "dial": find_number_to_dial,
     }
-    with in_language(variety_of(handout.language)):
+    with in_language(find_variety(handout.language)):
         return Markup(render_text("components/handout_body.html", values))  # noqa: S704 - a template of ours, escaped
 
 

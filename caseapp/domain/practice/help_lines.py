@@ -14,7 +14,11 @@ from caseapp.core.settings import ROOT
 if TYPE_CHECKING:
     from datetime import date
 
-KINDS = ("emergency", "crisis", "dv", "substance", "ed", "behaviour")
+KINDS = (
+    *("emergency", "crisis", "dv", "substance", "ed", "behaviour"),
+    *("safeguarding", "children"),
+)
+"""Whom a line is for: `safeguarding` for adults who worry about a child, `children` for children themselves."""
 FILE = ROOT / "handouts" / "help-lines.yaml"
 STALE_AFTER_DAYS = 90
 

@@ -185,6 +185,7 @@ class HandoutResponseSchema(Schema):
 
 
 class HandoutDetailResponseSchema(HandoutResponseSchema):
-    """A handout with its text as safe HTML."""
+    """A handout with its text as safe HTML; `two_minutes` are the steps of its card, which the HTML has too."""
 
+    two_minutes = fields.List(fields.String(), required=True)
     html = fields.String(required=True)

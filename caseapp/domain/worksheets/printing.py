@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from caseapp.core import pdf
 from caseapp.core.fonts import replace_missing_glyphs
-from caseapp.core.i18n import format_date, gettext, in_language, variety_of
+from caseapp.core.i18n import format_date, gettext, in_language
 from caseapp.domain.handouts.fields import print_answers
 from caseapp.domain.handouts.printing import Written, get_logo_image, render_print_html
+from caseapp.domain.handouts.variants import find_variety
 from caseapp.domain.practice.queries import local_day
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def render_written_pdf(
     """
     recipient = record.recipient
     printable = print_answers(answers, replace_missing_glyphs)
-    with in_language(variety_of(record.handout.language)):
+    with in_language(find_variety(record.handout.language)):
         mark = gettext("With answers, as of %(day)s.", day=format_date(local_day(moment)))
         if printable != dict(answers):
             unprintable = gettext("A question mark stands for a character that can’t be printed.")

@@ -47,12 +47,7 @@ def help_lines(country, region=None):
 
 
 def blocks_of(handout):
-    return {
-        block.name
-        for section in rendering.parse_document(handout).sections
-        for block in section.blocks
-        if block.name
-    }
+    return {block.name for block in rendering.parse_document(handout).blocks if block.name}
 
 
 def client_copies(handout, lines, *, reviewed=False):
@@ -129,6 +124,22 @@ def test_text_numbers_are_links_and_languages_are_said_only_where_confirmed(
                 assert not re.search(r"\b(in English|en inglés|en español)\b", said) or any(
                     language in line.languages[1:] for line in shown
                 )
+
+
+@PLACE
+def test_block_about_children_says_whom_to_ask_until_a_line_is_added(session_app, country, region):
+    """No source confirms such a line in any country yet; a practice adds its own, and both kinds say what for."""
+    shipped = help_lines(country, region)
+    protection, own = (
+        HelpLine(kind, name, "01632 960123", None, None, None, "", "", None, "anyone", (), None, "")
+        for kind, name in (("safeguarding", "County line"), ("children", "Listening line"))
+    )
+    asks = f"school who can help. If a child isn’t safe now, call {shipped.emergency.phone}."
+    for added, said in (((), [asks]), ((own,), ["For children", asks]), ((own, protection), None)):
+        lines = HelpLines((*added, *shipped.lines), None, stale=False, region=region)
+        entries = rendering.list_help_line_entries("child_block", lines)
+        found = [entry.note or entry.name[-len(asks) :] for entry in entries]
+        assert found == (said or ["If you’re worried about a child", "For children"])
 
 
 def test_text_link_holds_the_keyword(session_app):
