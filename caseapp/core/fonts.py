@@ -17,6 +17,7 @@ from caseapp.core import settings
 FACES = {
     "sans-400": ("font_source_sans_pro", "SourceSansPro-Regular", "App Sans", 400),
     "sans-600": ("font_source_sans_pro", "SourceSansPro-Semibold", "App Sans", 600),
+    "serif-400": ("font_source_serif_pro", "SourceSerifPro-Regular", "App Serif", 400),
     "serif-600": ("font_source_serif_pro", "SourceSerifPro-Semibold", "App Serif", 600),
 }
 # Latin with its extensions, Vietnamese, punctuation, currency, arrows, boxes and ticks.

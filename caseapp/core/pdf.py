@@ -62,10 +62,11 @@ SPECIMEN = """<!doctype html><html lang="en-GB"><head><title>Specimen</title></h
 <div class="lines"><i></i><textarea name="c" title="C"></textarea></div>
 <ul class="ticks"><li><input type="checkbox" name="b" title="B">
 <input type="radio" name="d" value="D" title="D: D"></li></ul></div>
+<table><tr><td>Said</td></tr></table>
 <section class="stop"><h2>Stop</h2><ul class="help-lines"><li><b>1</b> Two</li></ul></section>
 <svg viewBox="0 0 9 9" width="9" height="9"><title>T</title><text font-family="App Sans">x</text></svg>
 <div class="closing"><p><em>End</em></p></div></body></html>"""
-BODY_CLASSES = ("", "compact", "large")
+BODY_CLASSES = ("", "aside", "compact", "large")
 
 
 def render(

@@ -28,6 +28,7 @@ from caseapp.domain.authoring.schemas import (
 from caseapp.domain.authoring.source import DraftContent, read_content
 from caseapp.domain.cases.stages import stages
 from caseapp.domain.handouts.bars import CONTENT_LABELS, EFFECT_LABELS, TAG_LABELS
+from caseapp.domain.handouts.drawings import DRAWINGS
 from caseapp.domain.handouts.library import (
     LANGUAGES,
     MAX_PAIRS,
@@ -147,6 +148,7 @@ def edit_page(draft: HandoutDraft, forms: Forms) -> ResponseReturnValue:
         max_body_length=MAX_BODY_LENGTH,
         block_examples=BLOCK_EXAMPLES,
         language=LANGUAGES[draft.language],
+        drawings=[*DRAWINGS],
     )
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from caseapp.domain.handouts.drawings import DRAWINGS
 from caseapp.domain.handouts.fields import (
     MAX_TEXT_LENGTH,
     TEXT_LENGTH,
@@ -35,7 +36,7 @@ from caseapp.domain.handouts.fields import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-HELP, TALK = "help", "talk"
+HELP, TALK, DRAWING = "help", "talk", "drawing"
 FENCE = ":::"
 MAX_DIGITS = 4
 """Digits of an option. A number beyond its limit is still shown, so a larger one would occupy the server."""
@@ -134,6 +135,8 @@ def _read_block(opening: str, inside: Sequence[str], whole: str, *, closed: bool
         return Block("broken", whole, problem=f"the line “{opening}” doesn’t open a block")
     kind, name, options = found.group(1), found.group(2) or "", found.group(3) or ""
     title = f"{kind} {name}".strip()
+    if kind == DRAWING:
+        return Block(kind, name, problem=_find_drawing_problem(title, name, options, inside))
     if not closed:
         return Block("broken", whole, problem=f"the block “{title}” isn’t closed with {FENCE}")
     if kind in (HELP, TALK):
@@ -147,9 +150,19 @@ def _read_block(opening: str, inside: Sequence[str], whole: str, *, closed: bool
     return Block("field", whole, field, f"the block “{title}”: {broken}" if broken else "")
 
 
+def _find_drawing_problem(title: str, name: str, options: str, inside: Sequence[str]) -> str:
+    if name not in DRAWINGS:
+        return f"the block “{title}”: there is no such drawing; choose {', '.join(DRAWINGS)}"
+    if options or any(line.strip() for line in inside):
+        return f"the block “{title}” can’t have options or lines"
+    return ""
+
+
 def _read_field(kind: str, name: str, options: str, inside: Sequence[str]) -> Field:
     if kind not in READERS:
-        raise InvalidBlock(f"there is no such kind; choose {', '.join((*READERS, HELP, TALK))}")
+        raise InvalidBlock(
+            f"there is no such kind; choose {', '.join((*READERS, HELP, TALK, DRAWING))}"
+        )
     if not FIELD_ID.fullmatch(name):
         raise InvalidBlock("its name needs lowercase letters, digits and _, starting with a letter")
     known, read = READERS[kind]
@@ -276,7 +289,11 @@ def has_help_block(body: str) -> bool:
 
 def count_words(body: str) -> int:
     """Count the words of a text outside its fields; a field counts as one."""
-    return sum(1 if block.field else len(block.text.split()) for block in split_blocks(body))
+    return sum(
+        1 if block.field else len(block.text.split())
+        for block in split_blocks(body)
+        if block.kind != DRAWING
+    )
 
 
 def list_block_problems(body: str) -> list[str]:

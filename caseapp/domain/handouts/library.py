@@ -191,7 +191,7 @@ class _ContraindicationSchema(Schema):
 
 
 PHRASE = re.compile(rf"[^\s|{{}}]([^\n|{{}}]{{0,{MAX_PHRASE - 2}}}[^\s|{{}}])?\Z")
-ABOUT_PHRASES = f"Write 1 to {MAX_PHRASE} characters without |, {{ and }}."
+ABOUT_PHRASES = f"Write 1 to {MAX_PHRASE} characters without vertical bars or braces."
 ABOUT_STEPS = f"Write exactly {STEPS} steps."
 UNANSWERED: dict[str, Any] = {"required": "Answer yes or no.", "null": "Answer yes or no."}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from math import ceil
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
@@ -20,12 +21,17 @@ from caseapp.core.qr import render_qr_svg
 from caseapp.core.templating import render_text
 from caseapp.core.text import fold_for_search
 from caseapp.domain.cases.stages import stage_by_id
-from caseapp.domain.handouts.blocks import count_words
+from caseapp.domain.handouts.blocks import DRAWING, count_words, split_blocks
+from caseapp.domain.handouts.drawings import name_title_drawing
+from caseapp.domain.handouts.fields import Draw, Long, Scale, Table, Text, Ticks
 from caseapp.domain.handouts.library import ANY_STAGE, Handout
 from caseapp.domain.handouts.rendering import (
+    HelpLineEntry,
     describe_missing_review,
     get_document_values,
     keep_numbers_unbroken,
+    list_help_line_entries,
+    parse_document,
     plain_text,
 )
 from caseapp.domain.handouts.variants import find_variety, for_reader
@@ -34,12 +40,33 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from caseapp.core.vault import DataKey
-    from caseapp.domain.handouts.fields import Answer
+    from caseapp.domain.handouts.fields import Answer, Field
     from caseapp.domain.practice.queries import HelpLines, Letterhead
 
 
 # A handout this short is styled to fit on one page.
 ONE_PAGE_WORDS = 420
+WALLET_CODES, WALLET_LINES = frozenset({"H01", "H02", "H07", "H17"}), 2
+"""The handouts with a card to cut out, and how many help lines are on it."""
+MAX_PAGES, MAX_PAGES_WITH_TABLES = 2, 3
+"""Pages that a handout may take, without a table to fill in or with one; large print takes as many as it needs."""
+LINE_SIGNS = 74
+ROOMY = {MAX_PAGES: (range(70, 93),), MAX_PAGES_WITH_TABLES: (range(70, 93), range(116, 136))}
+"""With how many lines of so many signs headings hang in the margin, by the page limit: as many pages as without."""
+TITLE_LINES, CARD_LINES, HELP_LINES, SHORT_ITEM = 6, 6, 6, 36
+"""Lines of the title, the card and a list of help lines; signs of an item with room for another beside it."""
+
+
+def get_page_limit(handout: Handout) -> int:
+    """Return how many pages a handout may take in usual print."""
+    # The card to cut out may need a page of its own, so that the text in front of it stays as it is.
+    has_card = handout.code in WALLET_CODES and bool(handout.two_minutes)
+    return _get_text_limit(handout) + has_card
+
+
+def _get_text_limit(handout: Handout) -> int:
+    has_table = any(isinstance(field, Table) for field in handout.fields)
+    return MAX_PAGES_WITH_TABLES if has_table else MAX_PAGES
 
 
 @dataclass(frozen=True)
@@ -187,8 +214,41 @@ def render_print_html(
 def get_style_classes(handout: Handout, letterhead: Letterhead, *, large: bool) -> str:
     """Return the CSS classes for paper size and print size."""
     words = count_words(handout.body) + sum(len(step.split()) for step in handout.two_minutes)
-    size = "large" if large else "compact" if words <= ONE_PAGE_WORDS else ""
-    return f"{letterhead.paper.lower()} {size}".strip()
+    if large or words <= ONE_PAGE_WORDS:
+        return f"{letterhead.paper.lower()} {'large' if large else 'compact'}"
+    lines = round(estimate_lines(handout))
+    has_room = any(lines in roomy for roomy in ROOMY[_get_text_limit(handout)])
+    return f"{letterhead.paper.lower()} {'aside' if has_room else ''}".strip()
+
+
+def estimate_lines(handout: Handout) -> float:
+    """Estimate how many lines a handout takes with its headings in the margin, about 5 mm each."""
+    lines: float = TITLE_LINES + (CARD_LINES if handout.two_minutes else 0)
+    for block in split_blocks(handout.body):
+        lines += _estimate_field(block.field) if block.field else _estimate_text(block.text)
+    return lines
+
+
+def _estimate_text(text: str) -> float:
+    paragraphs = [line for line in text.split("\n") if line.strip() and not line.startswith("#")]
+    blocks = sum(line.startswith("{{") for line in paragraphs)
+    return HELP_LINES * blocks + sum(ceil(len(line) / LINE_SIGNS) + 0.3 for line in paragraphs)
+
+
+def _estimate_field(field: Field) -> float:
+    match field:
+        case Text() | Long():
+            return 1.4 + 1.6 * field.lines
+        case Ticks():
+            is_short = max(len(item.words) for item in field.items) <= SHORT_ITEM
+            return 1.4 + len(field.items) * (0.6 if is_short else 1.3)
+        case Scale():
+            return 3 + 1.5 * len(field.inputs)
+        case Table():
+            return 3.4 + 1.7 * len(field.rows)
+        case Draw():
+            return 1.4 + field.height / 5
+    return 1.4 + 1.6 * len(field.inputs)
 
 
 def get_language_tag(language: str) -> str:
@@ -226,6 +286,9 @@ def render_print_body(
             "personalization": personalization,
             "prefix": prefix,
             "answers": written.answers if written else None,
+            "title_drawing": _choose_drawing(handout, letterhead),
+            "wallet": _list_wallet_lines(handout, help_lines, written),
+            "stage_number": stage.number if (stage := stage_by_id().get(handout.stage)) else 0,
         }
         values = (
             get_document_values(handout, help_lines, faith=faith, staff=False)
@@ -233,6 +296,30 @@ def render_print_body(
             | details
         )
         return Markup(render_text("pdf/handout_body.html", values))  # noqa: S704 - a template of ours, escaped
+
+
+def _list_wallet_lines(
+    handout: Handout, help_lines: HelpLines, written: Written | None
+) -> list[HelpLineEntry]:
+    """List the help lines of the card to cut out; none where there is no such card.
+
+    It repeats the steps for two minutes, so a handout without them has none.
+    """
+    if handout.code not in WALLET_CODES or not handout.two_minutes or written:
+        return []
+    lines = list_help_line_entries("crisis_block", help_lines)
+    return [line for line in lines if line.phone][:WALLET_LINES]
+
+
+def _choose_drawing(handout: Handout, letterhead: Letterhead) -> str:
+    """Choose the drawing beside the title, empty for none: of the text or its kind, else the path of stages.
+
+    A text that begins with a drawing has its own. A copy for a client says nothing about a stage.
+    """
+    if any(block.kind == DRAWING for block in parse_document(handout).sections[0].blocks[:1]):
+        return ""
+    path = "" if letterhead.is_discreet or handout.stage == ANY_STAGE else "stage-path"
+    return name_title_drawing(handout) or path
 
 
 def get_letterhead_values(letterhead: Letterhead, *, bare: bool) -> dict[str, object]:

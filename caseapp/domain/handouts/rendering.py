@@ -21,7 +21,9 @@ from caseapp.core.i18n import (
     lazy_gettext,
 )
 from caseapp.core.templating import render_text
-from caseapp.domain.handouts.blocks import HELP, TALK, split_blocks
+from caseapp.domain.handouts.blocks import DRAWING, HELP, TALK, split_blocks
+from caseapp.domain.handouts.drawings import DRAWINGS, draw
+from caseapp.domain.handouts.fields import Draw, Table
 from caseapp.domain.handouts.library import (
     CLAIMS_MARKER,
     HELP_BLOCKS,
@@ -53,6 +55,8 @@ LETTERED = re.compile(r"^\*\*([A-Z])\.", re.MULTILINE)
 TO_DIAL = re.compile(r"\+?[\d\s().\-]{3,}", re.ASCII)
 MIN_DIGITS, MAX_DIGITS = 3, 15
 """Digits of a telephone number; ITU-T E.164 allows 15. Two numbers on one line are dialled as neither."""
+MAX_NARROW = 4
+"""Columns of a table that fits beside headings in the margin."""
 SPEAKER = re.compile(r"\*\*([^*:]+):?\*\*")
 BLOCK_KINDS = {
     "crisis_block": ("emergency", "crisis", "behaviour"),
@@ -107,6 +111,15 @@ class Section:
     blocks: tuple[Block, ...]
     stop: bool
     anchor: str = ""
+
+    @property
+    def is_wide(self) -> bool:
+        """Return whether something in it needs the whole width of paper."""
+        return any(
+            isinstance(block.field, Draw)
+            or (isinstance(block.field, Table) and len(block.field.columns) > MAX_NARROW)
+            for block in self.blocks
+        )
 
 
 @dataclass(frozen=True)
@@ -237,6 +250,8 @@ def _parse_blocks(text: str) -> Iterator[Block]:
             yield Block("field", field=block.field)
         elif block.kind == HELP:
             yield Block(HELP, blocks=tuple(_parse_prose(block.text)))
+        elif block.kind == DRAWING and block.text in DRAWINGS:
+            yield Block(DRAWING, name=block.text)
         elif block.kind == TALK:
             yield Block(TALK, turns=tuple(_parse_turns(block.text)))
         else:
@@ -515,4 +530,5 @@ def get_document_values(
         "plain_text": plain_text,
         "dial": find_number_to_dial,
         "name_pdf_field": name_pdf_field,
+        "draw": draw,
     }

@@ -31,7 +31,7 @@ def test_every_library_handout_can_be_copied(session_app, key):
 def build_request(values):
     """Return form values as a browser sends them: rows by name, blank values left out."""
     sent = {name: value for name, value in values.items() if "." not in name and value != ""}
-    for group in ("warnings", "involves"):
+    for group in ("warnings", "involves", "two_minutes", "us"):
         prefix = f"{group}."
         sent[group] = {
             name.removeprefix(prefix): str(value)

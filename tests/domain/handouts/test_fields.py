@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from caseapp.domain.authoring.source import read_content
 from caseapp.domain.handouts.blocks import convert_earlier, list_block_problems, list_fields
+from caseapp.domain.handouts.drawings import BESIDE_TITLE, DRAWINGS, OF_KIND, draw
 from caseapp.domain.handouts.fields import Table, Ticks, describe_field, read_answers
 from caseapp.domain.handouts.library import InvalidHandoutFile, library, parse_handout
 from caseapp.domain.handouts.rendering import find_lost_parts, find_number_to_dial, parse_document
@@ -87,6 +90,8 @@ def test_column_whose_cells_are_all_filled_is_an_example():
         ("::: person mine {rows=5}\nMine\n:::", "rows has to be 1 to 4"),
         ("::: sign mine\nMine\n:::", "“who” must name 1 to 3 people"),
         ("::: draw mine {height=20}\nMine\n:::", "height has to be 30 to 120"),
+        ("::: drawing cat\n:::", "there is no such drawing; choose bowl"),
+        ("::: drawing wave\nWords\n:::", "can’t have options or lines"),
         ("::: talk lines\n**A:** Hello.\n:::", "can’t have a name or options"),
         ("Before.\n\n::: help\n{{crisis_block}}\n:::", "has to be the first one"),
         ("::: text mine\nMine\n:::\n\n::: long mine\nYours\n:::", "two fields are named mine"),
@@ -115,6 +120,19 @@ def test_help_comes_before_everything_and_a_dialogue_has_two_voices():
     assert [block.name for block in document.help] == ["crisis_block"]
     (talk,) = [block for block in document.sections[0].blocks if block.kind == "talk"]
     assert [turn.voice for turn in talk.turns] == ["a", "", "b"]
+
+
+def test_drawing_is_told_on_paper_and_decorates_a_page(session_app):
+    for name, told in DRAWINGS.items():
+        paper, page = draw(name, on_paper=True), draw(name, on_paper=False)
+        assert f"<title>{told}</title>" in paper
+        assert "<title>" not in page
+        assert 'aria-hidden="true"' in page
+        assert not re.search(r"style|script|href|#(?!1d5b55)", paper)
+    assert draw("stage-path", on_paper=True, stage=3).count('fill="currentColor"') == 1
+    handout = handout_with("::: drawing wave\n:::\n\nWords.")
+    assert parse_document(handout).sections[0].blocks[0].name == "wave"
+    assert {*BESIDE_TITLE.values(), *OF_KIND.values()} <= DRAWINGS.keys()
 
 
 def test_text_of_the_first_edition_is_read_as_blocks_and_its_answers_by_their_words():

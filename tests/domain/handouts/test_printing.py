@@ -17,18 +17,22 @@ from caseapp.core.errors import RenderFailed
 from caseapp.core.i18n import in_language, variety_of
 from caseapp.core.sandbox.protocol import JobRefused
 from caseapp.domain.handouts import rendering
+from caseapp.domain.handouts.drawings import DRAWINGS, name_title_drawing
 from caseapp.domain.handouts.library import library
 from caseapp.domain.handouts.packets import PacketItem, render_packet_html, render_packet_pdf
 from caseapp.domain.handouts.printing import (
     NOT_PERSONALIZED,
     Personalization,
+    Written,
     describe_print_inputs,
     get_language_tag,
+    get_page_limit,
     render_handout_pdf,
     render_print_html,
 )
 from caseapp.domain.practice.help_lines import countries
 from caseapp.domain.practice.queries import HelpLines, Letterhead, Logo
+from tests.domain.handouts.sample_fields import handout_with
 from tests.support.pdf_checks import (
     extract_text,
     list_handout_problems,
@@ -174,7 +178,10 @@ def test_handout_pdf_is_accessible_and_complete(full_letterhead, key, size):
             if isinstance(one, pikepdf.Dictionary) and one.get("/S") == "/Figure"
         }
     if handout.language == "en":
-        assert told == (set() if handout.alias else alternatives)
+        drawn = told & {str(one) for one in DRAWINGS.values()}
+        assert told - drawn == (set() if handout.alias else alternatives)
+        assert len(drawn) <= 1
+        assert bool(drawn) or not name_title_drawing(handout)
     text = extract_text(content)
     order = [title, "Ana", ANA.message]
     order += [
@@ -185,6 +192,45 @@ def test_handout_pdf_is_accessible_and_complete(full_letterhead, key, size):
         at = text.index(words, at)
     page = rendering.render_page_body(handout, help_lines(), faith=True, staff=False).striptags()
     assert set(re.findall(r"\w+", page)) - set(re.findall(r"\w+", text)) == set()
+
+
+def test_only_a_copy_from_the_practice_shows_the_stage(session_app):
+    """Somebody who finds a client's own copy learns nothing about a stage, in words or from the drawing of its path."""
+    handout = LIBRARY["my-reasons", "en"]
+    assert not name_title_drawing(handout)
+    path = str(DRAWINGS["stage-path"])
+    for letterhead, said in ((LETTERHEAD, True), (LETTERHEAD.discreet(), False)):
+        html = render_print_html(handout, letterhead, help_lines(), faith=False)
+        assert (path in html) is said
+        assert ("Stage " in html) is said
+
+
+def test_card_to_cut_out_has_the_steps_and_whom_to_call(session_app):
+    """It has no field: a file that is filled in has the fields of the text alone."""
+    handout = replace(LIBRARY["reaching-out", "en"], two_minutes=("One.", "Two.", "Three."))
+    html = render_print_html(handout, LETTERHEAD, help_lines(), faith=False)
+    card = html.partition('class="wallet"')[2].partition("</section>")[0]
+    assert all(step in card for step in handout.two_minutes)
+    assert "<b>999</b>" in card
+    assert "<b>116 123</b>" in card.replace("\xa0", " ")
+    assert "<input" not in card
+    other = render_print_html(replace(handout, code="H18"), LETTERHEAD, help_lines(), faith=False)
+    assert 'class="wallet"' not in other
+    title = rendering.plain_text(handout.title)
+    assert list_handout_problems(pdf.render(html), language="en-GB", title=title) == []
+
+
+def test_full_table_with_long_answers_begins_on_the_page_of_its_heading(session_app):
+    """It used to leave the first page blank, since nothing in a field could go over a page."""
+    rows = "\n".join(f"| Row {n} | | | | | | |" for n in range(10))
+    table = f"::: table grid\nMy days\n| Day | A | B | C | D | E | F |\n|---|---|---|---|---|---|---|\n{rows}\n:::"
+    handout = handout_with(f"Words.\n\n## The grid\n\n{table}")
+    (field,) = handout.fields
+    written = Written({"grid": {one.key: "long words " * 18 for one in field.inputs}}, "As of now.")
+    html = render_print_html(handout, LETTERHEAD, help_lines(), faith=False, written=written)
+    made = pdf.render(html)
+    assert "Row 0" in extract_text(made, "-l", "1")
+    assert extract_text(made).count("words") == 18 * 60
 
 
 PAPER_SAMPLE = [
@@ -204,8 +250,8 @@ def test_handout_pdf_with_all_details_is_not_too_long(full_letterhead, key, pape
     )
     assert len(message) == 120
     personalization = Personalization("Priya", "Maya Lindqvist", message)
-    table = any(field.kind == "table" for field in LIBRARY[key].fields)
-    most = 1 if key == ("help-right-now", "en") else 3 if table else 2
+    crisis = key == ("help-right-now", "en")
+    most = get_page_limit(LIBRARY[key]) - crisis
     assert (
         pages_of(
             render(LIBRARY[key], full_letterhead, personalization=personalization, paper=paper)

@@ -32,11 +32,6 @@ LIBRARY = library()
 ALL = pytest.mark.parametrize("key", [*LIBRARY], ids=".".join)
 
 
-def max_pages(handout):
-    """Return how many pages a handout may take: two, or three with a table to fill in."""
-    return 3 if any(field.kind == "table" for field in handout.fields) else 2
-
-
 def help_lines(country="GB"):
     return HelpLines(countries()[country].lines, None, stale=True)
 
@@ -82,7 +77,7 @@ def test_handout_pdf_is_tagged_titled_and_not_too_long(session_app, key, tmp_pat
     assert info["Form"].strip() == "AcroForm"
     assert info["JavaScript"].strip() == "no"
     assert info["Title"].strip() == rendering.plain_text(handout.neutral_title)
-    assert int(info["Pages"]) <= max_pages(handout)
+    assert int(info["Pages"]) <= printing.get_page_limit(handout)
     assert info["Page size"].strip().startswith("595.276 x 841.89")
 
 
@@ -183,7 +178,7 @@ def test_letter_paper_has_no_more_pages(session_app, key, tmp_path):
     sizes = [
         line.partition("size:")[2].strip() for line in info if re.match(r"Page +\d+ size:", line)
     ]
-    assert 1 <= len(sizes) <= (1 if key == ("help-right-now", "en") else max_pages(handout))
+    assert 1 <= len(sizes) <= printing.get_page_limit(handout) - (key == ("help-right-now", "en"))
     assert all(size.startswith(SIZES["Letter"]) for size in sizes)
 
 

@@ -88,7 +88,7 @@ def copies(handout):
     )
 
 
-def test_american_edition_has_the_same_structure_with_other_words():
+def test_american_variant_has_the_same_structure_with_other_words():
     """Whole words in their case alone; names, options and markers stay, and so does every place for an answer."""
     written, variant = american(alias="Colours of Mum", faith_insert="Pray with Mum.")
     assert written.body.replace("Mum", "Mom") != variant.body
@@ -115,7 +115,7 @@ def test_longer_phrase_wins_and_what_it_puts_in_place_is_not_changed_again():
     assert "Mom and Mum's Mummy." in make_variant(written, "en-US").body
 
 
-def test_reader_gets_the_edition_of_their_language_else_of_the_practices_country(app):
+def test_reader_gets_the_variant_of_their_language_else_of_the_practices_country(app):
     """Nothing of a British text is left in any copy for an American reader, nor the other way round."""
     written, _ = american()
     for language, other, own in (("en-US", "colour", "color"), ("en-GB", "color", "colour")):
