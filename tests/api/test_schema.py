@@ -109,7 +109,7 @@ def records(app, staff):
     assert coach.post(f"/coaches/{coach.actor.id}/transfers", offer).status_code == 201
     offered = [one for one in coach.get("/transfers").get_json()["items"] if one["may_withdraw"]]
     foreign = builders.case(staff["coach2"].actor).number
-    held_by_law = {"number": made.number, "kind": "law"}
+    held_by_law = {"number": foreign, "kind": "law"}
     held_by_law["review_on"] = (today() + timedelta(days=90)).isoformat()
     emergency = {"number": foreign, "reason": "contact", "words": "She rang, Jonas is ill."}
     return {

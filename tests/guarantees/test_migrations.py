@@ -167,19 +167,19 @@ def test_downgrade_restores_opened_at(engine, app):
 def test_audit_codes_are_renamed_both_ways_and_events_stay_guarded(engine, app):
     coach = staff.add("coach")
     with transaction():
-        record(coach, Action.FLAG_SET, "flag")
+        record(coach, Action.ASSIGNMENT_CREATE, "assignment")
     db.session.remove()
     guards = triggers(engine)
     downgrade(engine.url, "0008")
     with engine.connect() as connection:
         assert connection.exec_driver_sql(
-            "SELECT count(*) FROM audit_entry WHERE action = 'flag.raise'"
+            "SELECT count(*) FROM audit_entry WHERE action = 'assignment.make'"
         ).scalar()
     upgrade(engine.url)
     assert triggers(engine) == guards
     with engine.connect() as connection:
         assert connection.exec_driver_sql(
-            "SELECT count(*) FROM audit_event WHERE action = 'flag.set'"
+            "SELECT count(*) FROM audit_event WHERE action = 'assignment.create'"
         ).scalar()
         with pytest.raises(sa.exc.DBAPIError, match="never change"):
             connection.exec_driver_sql("UPDATE audit_event SET action = 'other'")

@@ -136,6 +136,7 @@ WITHOUT_WORDS = {
     "GET /portal/reading-all.pdf",
     "GET /portal/reading-plan.pdf",
     "GET /portal/h/<int(max=9999):position>/reading-<string:number>.pdf",
+    "GET /portal/h/<int(max=9999):position>/written-<string:number>.pdf",
 }
 
 

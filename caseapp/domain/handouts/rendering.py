@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
@@ -53,6 +54,8 @@ NUMBERED = re.compile(r"(\d+)\. ")
 LETTERED = re.compile(r"^\*\*([A-Z])\.", re.MULTILINE)
 """What begins a part that a tick names: a heading with a number, or a paragraph with a letter in bold."""
 TO_DIAL = re.compile(r"\+?[\d\s().\-]{3,}", re.ASCII)
+TEXT_NAME_LENGTH = 12
+"""Characters of the hash that names a text in the fields of its PDF."""
 MIN_DIGITS, MAX_DIGITS = 3, 15
 """Digits of a telephone number; ITU-T E.164 allows 15. Two numbers on one line are dialled as neither."""
 MAX_NARROW = 4
@@ -215,13 +218,17 @@ def parse_document(handout: Handout) -> HandoutDocument:
 
 
 def name_pdf_field(handout: Handout, field: Field, found: Input) -> str:
-    """Name a field of the PDF by handout, field and, where a field has several inputs, the input.
+    """Name a field of the PDF by the text that it stands in, the field and, where it has several inputs, the input.
 
-    A part of a name can come from words, so every variant takes it from the written text.
+    The text is a handout in one language and version, since an answer belongs to that version's words. It is named by a
+    hash: a program that lists the fields would show the handout's id, which says what a neutral title does not. A part of
+    a name can come from words, so every variant takes it from the written text.
     """
+    text = f"{handout.id} {handout.language} {handout.version}"
+    name = "w" + hashlib.sha256(text.encode()).hexdigest()[:TEXT_NAME_LENGTH]
     own = next((one for one in handout.original.fields if one.id == field.id), field)
     found = own.find_input(found.key) or found
-    return ".".join(filter(None, (handout.id, field.id, found.pdf_key or "")))
+    return ".".join(filter(None, (name, field.id, found.pdf_key or "")))
 
 
 def find_lost_parts(handout: Handout) -> list[str]:

@@ -31,7 +31,7 @@ SINGLE_HANDOUT = 0
 
 
 class WrongHandout(Exception):
-    """The file does not have the fields of this handout."""
+    """The file does not have the fields of this handout in this version."""
 
 
 def read_pdf_fields(data: bytes) -> PdfFields:

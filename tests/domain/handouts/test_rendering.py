@@ -55,12 +55,22 @@ def poppler(tool, content, tmp_path, *options):
 
 
 def read_form_fields(content):
+    """Return the kind and the tooltip of each field of a PDF by its full name, and the names as they come."""
     with pikepdf.open(io.BytesIO(content)) as document:
-        form = document.Root.AcroForm
-        return {
-            str(field.T): (str(field.FT), str(field.TU), len(field.get("/Kids", [])))
-            for field in form.Fields
-        }, [str(field.T) for field in form.Fields]
+        found = [*walk_fields(document.Root.AcroForm.Fields)]
+        return {name: (str(field.FT), str(field.TU)) for name, field in found}, [
+            name for name, _field in found
+        ]
+
+
+def walk_fields(nodes, path=()):
+    for node in nodes:
+        here = (*path, str(node.T))
+        kids = [kid for kid in node.get("/Kids", []) if "/T" in kid]
+        if kids:
+            yield from walk_fields(kids, here)
+        else:
+            yield ".".join(here), node
 
 
 @pytest.mark.pdf
@@ -113,14 +123,17 @@ def test_every_field_is_in_pdf_once_with_label_as_tooltip(session_app, key):
     found, names = read_form_fields(render(handout))
     assert all(count == 1 for count in Counter(names).values())
     wanted = {}
-    for field in handout.fields:
-        label = rendering.plain_text(field.label)
-        for one in field.inputs:
-            name = rendering.name_pdf_field(handout, field, one)
-            words = rendering.plain_text(one.label)
-            wanted[name] = (
-                ("/Btn", f"{label}: {words}", 0) if field.kind == "ticks" else ("/Tx", label, 0)
-            )
+    with in_language(handout.language):
+        for field in handout.fields:
+            label = rendering.plain_text(field.label)
+            between = ", " if field.kind in {"scale", "table"} else ": "
+            for one in field.inputs:
+                if one.pdf_key is not None:
+                    tooltip = f"{label}{between}{one.label}" if one.key else label
+                    wanted[rendering.name_pdf_field(handout, field, one)] = (
+                        "/Tx" if one.kind == "text" else "/Btn",
+                        rendering.plain_text(tooltip),
+                    )
     assert found == wanted
 
 
