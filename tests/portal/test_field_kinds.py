@@ -120,13 +120,11 @@ def test_answer_beyond_a_limit_is_refused_at_its_control_and_what_was_typed_stay
 def test_pdf_that_was_filled_in_brings_every_answer_but_signatures(coach, every_kind):
     visitor, _ = every_kind
     blank = visitor.get(f"{HERE}/reading-02.pdf").data
-    assert {*read_form_fields(blank)} == {
-        f"own-01.{name}"
-        for name in (
-            "my_message", "raw_draft", "ready.1", "ready.2", "pull.before", "pull.after",
-            "nights.mon.to_bed", "nights.mon.up", "nights.r2.night", "nights.r2.to_bed",
-            "who_helps.1.name", "who_helps.1.number", "agreed.me.date", "agreed.my_coach.date",
-        )
+    names = {name.partition(".")[2] for name in read_form_fields(blank)}
+    assert names == {
+        "my_message", "raw_draft", "ready.1", "ready.2", "pull.before", "pull.after",
+        "nights.mon.to_bed", "nights.mon.up", "nights.r2.night", "nights.r2.to_bed",
+        "who_helps.1.name", "who_helps.1.number", "agreed.me.date", "agreed.my_coach.date",
     }  # fmt: skip
     typed = {
         "my_message": "Hello.\nNo need to answer.",

@@ -73,11 +73,16 @@ def walk_fields(nodes, path=()):
             yield ".".join(here), node
 
 
+@pytest.fixture(scope="module", params=[*LIBRARY], ids=".".join)
+def printed(request, session_app):
+    """Give each handout and its PDF: tests of one handout follow each other, so that it is rendered once."""
+    handout = LIBRARY[request.param]
+    return handout, render(handout)
+
+
 @pytest.mark.pdf
-@ALL
-def test_handout_pdf_is_tagged_titled_and_not_too_long(session_app, key, tmp_path):
-    handout = LIBRARY[key]
-    content = render(handout)
+def test_handout_pdf_is_tagged_titled_and_not_too_long(printed, tmp_path):
+    handout, content = printed
     info = dict(
         line.split(":", 1)
         for line in poppler("pdfinfo", content, tmp_path).splitlines()
@@ -92,10 +97,8 @@ def test_handout_pdf_is_tagged_titled_and_not_too_long(session_app, key, tmp_pat
 
 
 @pytest.mark.pdf
-@ALL
-def test_handout_pdf_has_metadata_fonts_and_no_actions(session_app, key):
-    handout = LIBRARY[key]
-    content = render(handout)
+def test_handout_pdf_has_metadata_fonts_and_no_actions(printed):
+    handout, content = printed
     with pikepdf.open(io.BytesIO(content)) as document:
         root = document.Root
         assert str(root.Lang) == ("en-GB" if handout.language == "en" else handout.language)
@@ -117,10 +120,9 @@ def test_handout_pdf_has_metadata_fonts_and_no_actions(session_app, key):
 
 
 @pytest.mark.pdf
-@ALL
-def test_every_field_is_in_pdf_once_with_label_as_tooltip(session_app, key):
-    handout = LIBRARY[key]
-    found, names = read_form_fields(render(handout))
+def test_every_field_is_in_pdf_once_with_label_as_tooltip(printed):
+    handout, content = printed
+    found, names = read_form_fields(content)
     assert all(count == 1 for count in Counter(names).values())
     wanted = {}
     with in_language(handout.language):
@@ -138,10 +140,9 @@ def test_every_field_is_in_pdf_once_with_label_as_tooltip(session_app, key):
 
 
 @pytest.mark.pdf
-@ALL
-def test_pdf_text_is_in_reading_order(session_app, key, tmp_path):
-    handout = LIBRARY[key]
-    text = " ".join(poppler("pdftotext", render(handout), tmp_path).split())
+def test_pdf_text_is_in_reading_order(printed, tmp_path):
+    handout, content = printed
+    text = " ".join(poppler("pdftotext", content, tmp_path).split())
     at = text.index(rendering.plain_text(handout.neutral_title))
     for section in rendering.parse_document(handout).sections:
         if section.heading:
