@@ -221,8 +221,8 @@ def name_pdf_field(handout: Handout, field: Field, found: Input) -> str:
     """Name a field of the PDF by the text that it stands in, the field and, where it has several inputs, the input.
 
     The text is a handout in one language and version, since an answer belongs to that version's words. It is named by a
-    hash: a program that lists the fields would show the handout's id, which says what a neutral title does not. A part of
-    a name can come from words, so every variant takes it from the written text.
+    hash: a program that lists the fields would show the handout's id, which says what a neutral title does not. A part
+    of a name can come from words, so every variant takes it from the written text.
     """
     text = f"{handout.id} {handout.language} {handout.version}"
     name = "w" + hashlib.sha256(text.encode()).hexdigest()[:TEXT_NAME_LENGTH]
