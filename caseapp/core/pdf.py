@@ -66,7 +66,7 @@ SPECIMEN = """<!doctype html><html lang="en-GB"><head><title>Specimen</title></h
 <section class="stop"><h2>Stop</h2><ul class="help-lines"><li><b>1</b> Two</li></ul></section>
 <svg viewBox="0 0 9 9" width="9" height="9"><title>T</title><text font-family="App Sans">x</text></svg>
 <div class="closing"><p><em>End</em></p></div></body></html>"""
-BODY_CLASSES = ("", "aside", "compact", "large")
+BODY_CLASSES = ("", "aside", "compact", "large", "snug")
 
 
 def render(

@@ -53,6 +53,8 @@ MAX_PAGES, MAX_PAGES_WITH_TABLES = 2, 3
 LINE_SIGNS = 74
 ROOMY = {MAX_PAGES: (range(70, 93),), MAX_PAGES_WITH_TABLES: (range(70, 93), range(116, 136))}
 """With how many lines of so many signs headings hang in the margin, by the page limit: as many pages as without."""
+SNUG = {MAX_PAGES: 100, MAX_PAGES_WITH_TABLES: 138}
+"""From how many lines on a text is set smaller, so that it fits with a name, a message and a logo too."""
 TITLE_LINES, CARD_LINES, HELP_LINES, SHORT_ITEM = 6, 6, 6, 36
 """Lines of the title, the card and a list of help lines; signs of an item with room for another beside it."""
 
@@ -216,9 +218,10 @@ def get_style_classes(handout: Handout, letterhead: Letterhead, *, large: bool) 
     words = count_words(handout.body) + sum(len(step.split()) for step in handout.two_minutes)
     if large or words <= ONE_PAGE_WORDS:
         return f"{letterhead.paper.lower()} {'large' if large else 'compact'}"
-    lines = round(estimate_lines(handout))
-    has_room = any(lines in roomy for roomy in ROOMY[_get_text_limit(handout)])
-    return f"{letterhead.paper.lower()} {'aside' if has_room else ''}".strip()
+    lines, limit = round(estimate_lines(handout)), _get_text_limit(handout)
+    has_room = any(lines in roomy for roomy in ROOMY[limit])
+    look = "aside" if has_room else "snug" if lines > SNUG[limit] else ""
+    return f"{letterhead.paper.lower()} {look}".strip()
 
 
 def estimate_lines(handout: Handout) -> float:
