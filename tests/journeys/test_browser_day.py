@@ -224,7 +224,7 @@ def test_staff_day_in_browser(app, live, browser, looking):
     expect(ines.page.get_by_role("heading", name="Hello Ines")).to_be_visible()
     assert ines.page.title() == "Reading list"
     ines.see("reading list")
-    ines.page.get_by_role("link", name="Open When sleep will not come").click()
+    ines.page.get_by_role("link", name="Open When sleep won’t come").click()
     expect(ines.page.get_by_text("The log on page two")).to_be_visible()
     ines.see("worksheet")
     with ines.page.expect_download() as download:

@@ -28,7 +28,7 @@ def test_handout_list_groups_by_stage_and_filters(app):
     assert page.count("Not yet reviewed by a clinician") == english
     filtered = browser.text("/handouts?stage=contact&q=far")
     assert "When you live far apart" in filtered
-    assert "When sleep will not come" not in filtered
+    assert "When sleep won’t come" not in filtered
     assert "No handout matches" in browser.text("/handouts?q=zebra")
     assert "Cuando" in browser.text("/handouts?language=es")
     assert f"{english} handouts" in browser.text("/handouts?stage=nowhere&language=xx")
@@ -208,7 +208,7 @@ def test_recall_by_supervisor_withdraws_version_and_by_coach_is_forbidden(app):
     assert f"Version {shown} was recalled on" in page
     assert "A number is wrong." in page
     assert coach.get(f"{path}/pdf").status_code == 409
-    assert "When sleep will not come" not in coach.text("/handouts")
+    assert "When sleep won’t come" not in coach.text("/handouts")
     case = coach.text(f"/case/{made.number}/handouts")
     assert "Recalled" in case
     assert "The practice has recalled this version." in case

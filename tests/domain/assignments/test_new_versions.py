@@ -37,7 +37,7 @@ def test_publish_new_version_leaves_assignments_on_the_old_one(team, made, monke
     old = assign(coach, made)
     first = library_module.library()["better-nights", "en"]
     source = builders.write_second_version("better-nights").source.replace(
-        'title: "When sleep will not come"', 'title: "When sleep stays away"', 1
+        'title: "When sleep won’t come"', 'title: "When sleep stays away"', 1
     )
     second = library_module.parse_handout(source)
     changed = library_module.library() | {("better-nights", "en"): second}
@@ -45,7 +45,7 @@ def test_publish_new_version_leaves_assignments_on_the_old_one(team, made, monke
     with transaction():
         assert publish_library() == 1
     assert get_handout_version("better-nights").handout.title == "When sleep stays away"
-    assert get_assignment_record(coach, old).title == "When sleep will not come"
+    assert get_assignment_record(coach, old).title == "When sleep won’t come"
     assert get_reading_list_item(reader(made), 1).handout_version == first.version
     assert [v.handout.version for v in list_versions(coach, "better-nights")] == [
         second.version,

@@ -230,7 +230,7 @@ def test_packet_contains_handouts_in_order_of_assignment(coach, made):
     assert [title for title, _ in read_outline(content)] == [
         "Your reading",
         "Keeping the day running",
-        "When sleep will not come",
+        "When sleep won’t come",
     ]
     text = extract_text(content)
     assert "For Ana, from Marta" in text

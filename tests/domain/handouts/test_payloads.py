@@ -105,7 +105,7 @@ def test_personal_details_with_payloads_are_printed_as_text(session_app):
         (p, ()) for p in personalizations
     ]
     content = pdf.render(render_all(personalizations), max_pages=80)
-    assert list_handout_problems(content, language="en-GB", title="When sleep will not come") == []
+    assert list_handout_problems(content, language="en-GB", title="When sleep won’t come") == []
     # In raw order, since poppler takes a dash at the end of a line for a hyphen; and within the margins of the page.
     text = extract_text(
         content, "-nopgbrk", *["-raw", "-x", "0", "-y", "65", "-W", "595", "-H", "720"]

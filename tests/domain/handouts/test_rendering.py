@@ -192,7 +192,7 @@ def test_letter_paper_has_no_more_pages(session_app, key, tmp_path):
     sizes = [
         line.partition("size:")[2].strip() for line in info if re.match(r"Page +\d+ size:", line)
     ]
-    assert 1 <= len(sizes) <= printing.get_page_limit(handout) - (key == ("help-right-now", "en"))
+    assert 1 <= len(sizes) <= printing.get_page_limit(handout)
     assert all(size.startswith(SIZES["Letter"]) for size in sizes)
 
 
@@ -251,7 +251,7 @@ def test_page_body_shows_sources_to_staff_only(session_app, key):
 def test_html_in_body_is_escaped(session_app):
     handout = LIBRARY["better-nights", "en"]
     body = handout.body.replace(
-        "At three", "<script>alert(1)</script> <img src=x onerror=a> [x](javascript:a) <b>At</b>", 1
+        "Fold towels", "<script>alert(1)</script> <img src=x onerror=a> [x](javascript:a) <b>At</b>", 1
     )
     page = rendering.render_page_body(
         replace(handout, body=body), help_lines(), faith=False, staff=False
