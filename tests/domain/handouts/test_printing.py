@@ -243,7 +243,7 @@ PAPER_SAMPLE = [
     ("key", "paper"), PAPER_SAMPLE, ids=lambda v: v if isinstance(v, str) else ".".join(v)
 )
 def test_handout_pdf_with_all_details_is_not_too_long(full_letterhead, key, paper):
-    """Two pages, three with a table: logo, QR code, faith insert, names, a long message."""
+    """With a logo, QR code, faith insert, names and a long message, a handout has no more pages than it may."""
     message = (
         "Mornings are hardest for you just now. Begin with the first part, "
         "and leave all the rest of it till we meet on Thursday."
