@@ -251,7 +251,7 @@ def test_page_body_shows_sources_to_staff_only(session_app, key):
 def test_html_in_body_is_escaped(session_app):
     handout = LIBRARY["better-nights", "en"]
     body = handout.body.replace(
-        "Fold towels", "<script>alert(1)</script> <img src=x onerror=a> [x](javascript:a) <b>At</b>", 1
+        "If you", "<script>alert(1)</script> <img src=x onerror=a> [x](javascript:a) <b>At</b>", 1
     )
     page = rendering.render_page_body(
         replace(handout, body=body), help_lines(), faith=False, staff=False
