@@ -97,7 +97,7 @@ def test_order_that_comes_to_light_ends_what_is_about_contact(app, live, page, l
     number = db.session.scalar(sa.select(Case.number).where(Case.id == found.case_id))
     db.session.remove()
     sign_in_to_portal(page, live, found)
-    expect(page.get_by_role("link", name="Open Reaching out")).to_be_visible()
+    expect(page.get_by_role("link", name="Open Before you press send")).to_be_visible()
     page.context.clear_cookies()
     sign_in(page, live, "coach")
     page.goto(f"{live}/case/{number}/details")
@@ -116,7 +116,7 @@ def test_order_that_comes_to_light_ends_what_is_about_contact(app, live, page, l
     expect(page.get_by_role("link", name="Move the case back")).to_have_count(0)
     page.context.clear_cookies()
     sign_in_to_portal(page, live, found)
-    expect(page.get_by_role("link", name="Open Reaching out")).to_have_count(0)
+    expect(page.get_by_role("link", name="Open Before you press send")).to_have_count(0)
     assert look.said == []
 
 

@@ -76,7 +76,7 @@ def test_assign_page_blocked_handouts_show_reasons_and_no_checkbox(app):
     path = f"/case/{made.number}/handouts/assign"
     answer = desk.send(path, slugs="reaching-out", channel="print", confirmed="yes")
     assert answer.status_code == 409
-    assert "Reaching out: what helps, what hurts: " in answer.get_data(as_text=True)
+    assert "Before you press send: " in answer.get_data(as_text=True)
     assert count(Assignment) == 0
     refused = db.session.scalars(
         sa.select(AuditEvent.details).where(AuditEvent.outcome == "refused").order_by(AuditEvent.id)
