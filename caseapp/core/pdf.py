@@ -256,7 +256,11 @@ def style_text(name: str) -> str:
 
 
 def _finish_form(_document: object, pdf: Any) -> None:  # noqa: ANN401 - pydyf's own tree
-    """Finish the form of a document: one field for each answer, in a tree, with its ticks drawn by every viewer."""
+    """Finish a document: headers of tables say of what, and its form has one field for each answer, in a tree.
+
+    Every viewer draws its ticks.
+    """
+    _say_what_headers_are_of(pdf)
     form = pdf.catalog.get("AcroForm")
     if form is None:
         return
@@ -264,6 +268,16 @@ def _finish_form(_document: object, pdf: Any) -> None:  # noqa: ANN401 - pydyf's
     form["NeedAppearances"] = "false"
     _merge_radio_groups(form, pdf)
     _build_tree(form, pdf)
+
+
+def _say_what_headers_are_of(pdf: Any) -> None:  # noqa: ANN401
+    """Mark each header of a table as that of its column, or, outside the head, of its row (ISO 14289-1, 7.5)."""
+    by_reference = {getattr(found, "reference", b""): found for found in pdf.objects}
+    for found in by_reference.values():
+        if isinstance(found, dict) and found.get("S") == "/TH":
+            row = by_reference[found["P"]]
+            in_head = by_reference[row["P"]].get("S") == "/THead"
+            found["A"]["Scope"] = "/Column" if in_head else "/Row"
 
 
 def _merge_radio_groups(form: Any, pdf: Any) -> None:  # noqa: ANN401

@@ -21,6 +21,7 @@ from caseapp.domain.handouts.library import library
 from caseapp.domain.practice.help_lines import countries
 from caseapp.domain.practice.queries import HelpLines, Letterhead
 from tests.support.depth import sample, times
+from tests.support.pdf_checks import read_outline
 
 PRACTICE = Letterhead(
     name="Harbour Lane",
@@ -125,7 +126,7 @@ def test_every_field_is_in_pdf_once_with_label_as_tooltip(printed):
     found, names = read_form_fields(content)
     assert all(count == 1 for count in Counter(names).values())
     wanted = {}
-    with in_language(handout.language):
+    with in_language(printing.get_language_tag(handout.language)):
         for field in handout.fields:
             label = rendering.plain_text(field.label)
             between = ", " if field.kind in {"scale", "table"} else ": "
@@ -143,10 +144,12 @@ def test_every_field_is_in_pdf_once_with_label_as_tooltip(printed):
 def test_pdf_text_is_in_reading_order(printed, tmp_path):
     handout, content = printed
     text = " ".join(poppler("pdftotext", content, tmp_path).split())
-    at = text.index(rendering.plain_text(handout.neutral_title))
-    for section in rendering.parse_document(handout).sections:
-        if section.heading:
-            at = text.index(section.heading, at)
+    assert rendering.plain_text(handout.neutral_title) in text
+    # Headings in the margin stand beside text, so their order is that of the outline.
+    ((_, below),) = read_outline(content)
+    assert [heading for heading, _ in below] == [
+        section.heading for section in rendering.parse_document(handout).sections if section.heading
+    ]
     assert "{{" not in text
     assert f"{handout.version}, " in text
     assert PRACTICE.name in text
