@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from datetime import date
 from typing import TYPE_CHECKING, Any
 from zoneinfo import available_timezones
 
@@ -194,7 +195,7 @@ def retention_page(found: Practice, forms: Forms) -> str:
         profiles=PROFILES,
         profile_labels={code: profile.label for code, profile in PROFILES.items()},
         periods=PERIODS,
-        version=VERSION,
+        version=date.fromisoformat(VERSION),
     )
 
 
