@@ -74,6 +74,8 @@ class Action(StrEnum):
     NOTE_MOVE = "note.move"
     NOTE_COSIGN = "note.cosign"
     NOTE_RETURN = "note.return"
+    DRAFT_READ = "draft.read"
+    DRAFT_FILE = "draft.file"
     COSIGNATURE_SET = "cosignature.set"
     AMENDMENT_WRITE = "amendment.write"
     SCREENING_READ = "screening.read"
@@ -143,6 +145,7 @@ CONFIRMED_ACTIONS = frozenset(
         Action.NOTE_MOVE,
         Action.CLIENT_MERGE,
         Action.NOTE_COSIGN,
+        Action.DRAFT_FILE,
         Action.HOLD_RELEASE,
         Action.SCREENING_CORRECT,
         Action.PORTAL_INVITE,
@@ -244,6 +247,8 @@ ACTIONS_BY_ROLE: dict[Role, frozenset[Action]] = {
             Action.CLIENT_MERGE,
             Action.NOTE_COSIGN,
             Action.NOTE_RETURN,
+            Action.DRAFT_READ,
+            Action.DRAFT_FILE,
             Action.COSIGNATURE_SET,
             Action.DENIAL_MANAGE,
             Action.CONSENT_TEXT_PUBLISH,
@@ -324,6 +329,7 @@ AREAS: dict[str, tuple[str, ...]] = {
             "disclosure",
             "device",
             "amendment",
+            "draft",
             "assignment",
             "form",
             "today",

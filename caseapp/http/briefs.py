@@ -77,15 +77,19 @@ def _describe_drafts(brief: Brief) -> str:
     age = "today" if days == 0 else "one day ago" if days == 1 else f"{days} days ago"
     count = len(brief.drafts)
     many = "One, begun" if count == 1 else f"{count}, the oldest begun"
-    return f"{many} {age}. Only {brief.former} can read and sign unsigned notes."
+    return (
+        f"{many} {age}. Only {brief.former} can read and sign unsigned notes. Once their account is disabled, "
+        "the client’s supervisor can read what is left and file it unsigned."
+    )
 
 
 def _list_plan(brief: Brief) -> list[str]:
     note = brief.plan
     if note is None:
         return ["There is no signed note with a plan."]
+    signed = "written and never signed" if note.is_filed else "signed"
     lines = [
-        f"From the session on {_describe_time(note.actual_session_at)}, signed by {note.author}."
+        f"From the session on {_describe_time(note.actual_session_at)}, {signed} by {note.author}."
     ]
     if not note.is_as_signed:
         lines.append("This note was changed after it was signed, so don’t rely on what it says.")

@@ -72,6 +72,7 @@ MESSAGES = {
         "Addendum signed. It is shown with the note, which stays as it was."
     ),
     "note_cosigned": lazy_gettext("Note co-signed."),
+    "draft_filed": lazy_gettext("Filed. The note says that its author never signed it."),
     "note_returned": lazy_gettext("Note returned to its author. It stays as it was signed."),
     "note_signed": lazy_gettext("Note signed. It can no longer be changed."),
     "note_saved": lazy_gettext("Draft saved."),

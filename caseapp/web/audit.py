@@ -78,6 +78,8 @@ ACTION_LABELS = {
     Action.NOTE_COSIGN: "Co-signed a note",
     Action.COSIGNATURE_SET: "Set whether a coach’s notes need a co-signature",
     Action.NOTE_RETURN: "Returned a note to its author",
+    Action.DRAFT_READ: "Viewed the draft of somebody who has left",
+    Action.DRAFT_FILE: "Filed the unsigned draft of somebody who has left",
     Action.AMENDMENT_WRITE: "Recorded or answered a client’s request to correct a note",
     Action.SCREENING_READ: "Viewed a screening",
     Action.SCREENING_RECORD: "Recorded a screening",

@@ -92,6 +92,7 @@ OWNED = {
     "followup_id",
     "bulk_assignment_id",
     "hold_id",
+    "left_draft_id",
     "legal_hold_id",
     "intake_id",
     "note_id",
@@ -219,10 +220,10 @@ def _share(client, worksheet):
     share_answers(client, worksheet, {first.id: "For you."}, 0)
 
 
-def _belongings(app, coach, slugs, others):
+def _belongings(app, coach, slugs, others, leaver):
     """Create one record of each kind for a coach; return the client's browser and a value for each argument.
 
-    `others` are an admin, who must not see the client, and who had emergency access.
+    `others` are an admin, who must not see the client, and who had emergency access; `leaver` has left a draft.
     """
     browser, found = portal_client.sign_in_client(app, coach)
     with transaction():
@@ -320,6 +321,7 @@ def _belongings(app, coach, slugs, others):
         "screening_id": screening_id,
         **_write_draft(coach, found.case_id),
         "signed_note_id": signed_note_id,
+        "left_draft_id": builders.left_draft(coach, leaver, found.case_id),
         "bulk_assignment_id": bulk_assignment_id,
         "intake_id": intakes.keep(coach),
         "hold_id": list_holds(coach, found.client_id)[0].id,
@@ -355,9 +357,10 @@ def make(app, team):
             "user_id": actors["supervisor"].id,
         }
     coach, coach2, admin = actors["coach"], actors["coach2"], actors["admin"]
-    reader = actors["supervisor2"]
-    client, own = _belongings(app, coach, [SLUG, "better-nights"], (admin, coach2, reader))
-    client2, foreign = _belongings(app, coach2, [SLUG], (admin, coach, actors["supervisor"]))
+    reader, leaver = actors["supervisor2"], staff.add("leaver", role="coach")
+    two, others = [SLUG, "better-nights"], (admin, coach, actors["supervisor"])
+    client, own = _belongings(app, coach, two, (admin, coach2, reader), leaver)
+    client2, foreign = _belongings(app, coach2, [SLUG], others, leaver)
     world.own, world.foreign = shared | own, shared | foreign
     world.browsers |= {"client": client, "client2": client2}
     world.drafts = {"supervisor": _write_draft(actors["supervisor"], own["case_id"])}
@@ -488,6 +491,7 @@ BODIES: dict[str, dict[str, object]] = {
         "case_id": NOBODYS.hex,
         "reason": "The wrong case was open.",
     },
+    f"POST {API}/left-drafts/<uuid:left_draft_id>/file": {"reason": "It is all there is."},
     f"POST {API}/notes/<uuid:signed_note_id>/return": {"comment": "Say who was in the room."},
     f"POST {API}/people/<uuid:user_id>/cosignature": {"needs_cosignature": True},
     f"POST {API}/me/language": {"language": "es"},

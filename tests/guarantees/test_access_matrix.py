@@ -146,6 +146,8 @@ ONLY_ASKING = {
     "api_erasures.get_erasure",
     "holds.named_hold",
     "invitations.invite_page",
+    "left_drafts.left_draft",
+    "api_left_drafts.get_left_draft",
     "legal_holds.hold_page",
     "api_legal_holds.get_legal_hold",
     "merges.choose_record",

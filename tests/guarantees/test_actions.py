@@ -95,6 +95,8 @@ SUPERVISOR = COACH | {
     "flag.clear",
     "note.cosign",
     "note.return",
+    "draft.read",
+    "draft.file",
     "cosignature.set",
     "handout.review",
     "handout.recall",

@@ -56,6 +56,7 @@ def test_signing_releasing_exporting_and_settings_are_among_them():
         "note_moves.move",
         "addenda.amend",
         "cosigning.cosign",
+        "left_drafts.file",
         "holds.release",
         "holds.release_named",
         "screenings.correct",

@@ -40,6 +40,7 @@ UNLOCKED = {
     "LockedFollowUp": "caseapp.domain.followups.schemas.FollowUpRecord",
     "LockedHold": "caseapp.domain.screening.records.Hold",
     "LockedIntake": "caseapp.domain.intakes.schemas.IntakeRecord",
+    "LockedLeftDraft": "caseapp.domain.notes.records.NoteRecord",
     "LockedLegalHold": "caseapp.domain.legal_holds.schemas.LegalHoldRecord",
     "LockedLegalHolds": "caseapp.domain.legal_holds.schemas.LegalHoldRecord",
     "LockedMember": "caseapp.domain.users.models.User",

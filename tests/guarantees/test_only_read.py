@@ -69,6 +69,7 @@ def test_nothing_is_shown_that_leads_nowhere(world, app, monkeypatch):
         "erasure.request_page",
         "holds.named_hold",
         "invitations.invite_page",
+        "left_drafts.left_draft",
         "legal_holds.hold_page",
         "merges.choose_record",
         "merges.merge_page",

@@ -55,6 +55,7 @@ UNASKED = {
         "/clients/<uuid:client_id>/merge",
         "/consent-texts",
         "/holds/<uuid:hold_id>/release",
+        "/left-drafts/<uuid:left_draft_id>/file",
         "/notes/<uuid:note_id>/move",
         "/notes/<uuid:note_id>/sign",
         "/notes/<uuid:signed_note_id>/amendments/accept",

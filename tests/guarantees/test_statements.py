@@ -85,6 +85,8 @@ PAGES = {
     "merges.choose_record": 6,
     "merges.earlier_records": 9,
     "merges.merge_page": 27,
+    "left_drafts.draft_list": 4,
+    "left_drafts.left_draft": 6,
     "note_moves.choose_record": 5,
     "note_moves.move_page": 10,
     "note_search.case_search_page": 8,

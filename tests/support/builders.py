@@ -24,6 +24,7 @@ from caseapp.domain.clients.queries import lock_client, take_client_lock
 from caseapp.domain.clients.schemas import ClientDetails, SafeContact
 from caseapp.domain.handouts.library import library, parse_handout
 from caseapp.domain.handouts.operations import publish_library
+from caseapp.domain.notes.models import Note
 from caseapp.domain.notes.operations import create_note, save_draft, sign_note
 from caseapp.domain.notes.queries import lock_case_for_note, lock_note
 from caseapp.domain.notes.records import DraftScreening
@@ -174,6 +175,15 @@ def revised_draft(actor, case_id, plan="Keep the log, version {}."):
         change = DraftChange(sections={"plan": plan.format(version)})
         with at(start - timedelta(minutes=minutes)), transaction():
             save_draft(actor, lock_note(actor, note_id), change, version)
+    return note_id
+
+
+def left_draft(coach, leaver, case_id, sections=None, **more):
+    """Start a note and let it be one that somebody wrote who has left; return its id."""
+    note_id = draft(coach, case_id, sections, **more)
+    with transaction() as session:
+        session.execute(sa.update(Note).where(Note.id == note_id).values(author_id=leaver.id))
+        session.execute(sa.update(User).where(User.id == leaver.id).values(disabled_at=now()))
     return note_id
 
 

@@ -74,6 +74,7 @@ CLIENT_READS = frozenset(
         Action.AUDIT_READ,
         Action.CASE_EXPORT,
         Action.CONFLICT_READ,
+        Action.DRAFT_READ,
         Action.ERASURE_READ,
         Action.PORTAL_READ,
         Action.REPORT_EXPORT,

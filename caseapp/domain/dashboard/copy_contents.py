@@ -27,7 +27,7 @@ WITHHELD = (
             "they are not in this copy."
         ),
     ),
-    ("Drafts", "A note that isn’t signed isn’t part of the record yet."),
+    ("Drafts", "A note that is still being written isn’t part of the record yet."),
     (
         "How you can be reached, your code word and your partner’s name",
         (
@@ -164,8 +164,10 @@ def _note_to_json(note: NoteRecord, entry: RecordEntry) -> dict[str, Any]:
         "session_at": note.session_at.isoformat(),
         "minutes": note.minutes,
         "sections": {section.label: text for _, section, text in note.ordered_sections},
-        "signed_by": note.author,
-        "signed_at": note.signed_at.isoformat() if note.signed_at else None,
+        "author": note.author,
+        "signed_by": None if note.is_filed else note.author,
+        "signed_at": note.signed_at.isoformat() if note.signed_at and not note.is_filed else None,
+        "filed_unsigned": _filing_to_json(note),
         "sha256": note.sha256,
         "is_as_signed": note.is_as_signed,
         "is_late_entry": note.is_late_entry,
@@ -194,6 +196,13 @@ def _note_to_json(note: NoteRecord, entry: RecordEntry) -> dict[str, Any]:
             for each in note.moves[-1:]
         ],
     }
+
+
+def _filing_to_json(note: NoteRecord) -> dict[str, str] | None:
+    filing = note.filing
+    if filing is None:
+        return None
+    return {"by": filing.author, "at": filing.created_at.isoformat(), "reason": filing.reason}
 
 
 def _amendments_to_json(entry: RecordEntry) -> list[dict[str, Any]]:

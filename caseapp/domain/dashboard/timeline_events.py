@@ -132,7 +132,8 @@ def _describe_state(note: NoteRecord) -> str:
         return "Not as signed"
     if note.in_error:
         return "Entered in error"
-    return "Signed, with addenda" if note.addenda else "Signed"
+    state = "Filed unsigned" if note.is_filed else "Signed"
+    return f"{state}, with addenda" if note.later_addenda else state
 
 
 def _contact(entry: ContactRecord, *, for_client: bool) -> TimelineEvent:

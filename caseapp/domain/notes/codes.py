@@ -15,8 +15,14 @@ FORMAT_LABELS = {
     "intake": "Intake",
     "closing": "Closing",
 }
-MEANINGS = {"author": "As the author", "cosign": "As the supervisor"}
+MEANINGS = {
+    "author": "As the author",
+    "cosign": "As the supervisor",
+    "filed": "Filed for an author who has left",
+}
 """What a signature means."""
+LOCKING = ("author", "filed")
+"""The meanings of the signature that locks a note, which has one of them."""
 REVIEW_STATES = {"waiting": "Waiting for a co-signature", "returned": "Returned to the author"}
 """The states of a signed note that nobody has co-signed yet."""
 REVISE_EVERY = timedelta(minutes=2)
@@ -35,6 +41,8 @@ ADDENDUM_LABELS = {
     "addition": "Addition",
     "late_entry": "Late entry",
     "in_error": "Entered in error",
+    "filed": "Filed unsigned",
 }
+"""The kinds of addendum; filing the draft of somebody who has left makes the one of that name."""
 AMENDMENT_STATES = ("open", "accepted", "declined")
 """What became of a client's request to correct a note."""

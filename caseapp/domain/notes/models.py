@@ -97,13 +97,25 @@ class Note(Model):
 class NoteSignature(Model):
     """Who signed a note, in which role and as what, when, and the digest of what was signed; it never changes.
 
+    A note is locked by one signature: its author's, or that of a supervisor who has `filed` the draft of somebody who
+    has left. The co-signature stands beside it.
+
     The digest is bound to the client and the case that the note had when it was signed. `mac` is made of the other
     columns, so that whoever changes the database can't make one. A note that an earlier release signed has a signature
     that was recorded later, and no role: whether it was changed before that, nothing tells.
     """
 
     __tablename__ = "note_signature"
-    __table_args__ = ({"info": APPEND_ONLY},)
+    __table_args__ = (
+        sa.Index(
+            "uq_note_signature_locking",
+            "note_id",
+            unique=True,
+            sqlite_where=sa.text("meaning <> 'cosign'"),
+            postgresql_where=sa.text("meaning <> 'cosign'"),
+        ),
+        {"info": APPEND_ONLY},
+    )
 
     note_id: Mapped[UUID] = mapped_column(sa.ForeignKey("note.id"), primary_key=True)
     meaning: Mapped[str] = mapped_column(sa.String(8), primary_key=True, info=one_of(MEANINGS))

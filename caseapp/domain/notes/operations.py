@@ -25,7 +25,7 @@ from caseapp.domain.notes.cosign_operations import (
     ask_for_cosignature,
     follow_addendum,
 )
-from caseapp.domain.notes.models import Note, NoteAddendum, NoteSignature
+from caseapp.domain.notes.models import Note, NoteSignature
 from caseapp.domain.notes.queries import (
     find_opening,
     get_note,
@@ -39,8 +39,6 @@ from caseapp.domain.notes.records import (
     Addendum,
     DraftScreening,
     NoteRecord,
-    addendum_to_json,
-    draft_to_json,
 )
 from caseapp.domain.notes.revision_operations import delete_texts, keep_text
 from caseapp.domain.notes.rules import (
@@ -52,21 +50,22 @@ from caseapp.domain.notes.rules import (
     check_sign,
     convert_sections,
     find_addendum_kind,
-    find_session_time,
     forget_recorded,
     merge_sections,
-    note_digest,
-    remember_recorded,
 )
 from caseapp.domain.notes.signatures import (
-    authenticate_addendum,
     make_signature,
     signature_row,
 )
+from caseapp.domain.notes.storing import (
+    record_answers,
+    sign_text,
+    store_addendum,
+    store_answers,
+)
 from caseapp.domain.practice.queries import get_practice_info, today
 from caseapp.domain.screening.correction_operations import mark_in_error
-from caseapp.domain.screening.operations import record_screening
-from caseapp.domain.screening.proposals import check_lasting_since, keep_right_days
+from caseapp.domain.screening.proposals import check_lasting_since
 from caseapp.domain.screening.rules import opens_safety_hold
 
 if TYPE_CHECKING:
@@ -81,7 +80,6 @@ INSERT_NOTE = sa.insert(Note.__table__)  # type: ignore[arg-type]
 SIGNED_AT_ONCE = 500
 SIGNATURES = "signatures"
 """The `dedup_key` of the event which says that the notes of earlier releases were signed."""
-INSERT_ADDENDUM = sa.insert(NoteAddendum.__table__)  # type: ignore[arg-type]
 
 
 def create_note(actor: Actor, case: LockedCaseForNote, new: NewNote) -> NoteRecord:
@@ -158,13 +156,13 @@ def save_draft(actor: Actor, note: LockedNote, change: DraftChange, expected_ver
     moment = now()
     keep_text(note, before, after, moment)
     # Recording reads from the database: the row is changed after it, so that it is stored once.
-    draft = _record_answers(actor, note, after) if opens_hold else after.draft
+    draft = record_answers(actor, note, after) if opens_hold else after.draft
     set_committed_value(row, "version", expected_version)
     row.format, row.modality = after.format, after.modality
     row.session_at = row.actual_session_at = session_at
     row.minutes = row.actual_minutes = minutes
     row.sections = seal_json(row, "sections", after.sections, note.key)
-    _store_answers(note, draft)
+    store_answers(note, draft)
     row.updated_at = moment
     db.session.flush()
     changed = [
@@ -180,7 +178,7 @@ def record_opening_answers(actor: Actor, note: LockedNote) -> None:
     """Record the answers in a draft that was moved, if they open a safety hold where it is now, as saving it does."""
     found = note.record
     if _opens_hold(note, found.draft):
-        _store_answers(note, _record_answers(actor, note, found))
+        store_answers(note, record_answers(actor, note, found))
         db.session.flush()
 
 
@@ -188,7 +186,7 @@ def discard_copied(note: LockedNote) -> None:
     """Take the copied answers out of a draft that is moved: they are the former client's, and nobody gave them here."""
     draft = note.record.draft
     if draft.copied:
-        _store_answers(note, replace(draft, copied={}))
+        store_answers(note, replace(draft, copied={}))
 
 
 def record_draft_screening(actor: Actor, note: LockedNote, expected_version: int) -> UUID:
@@ -205,8 +203,8 @@ def record_draft_screening(actor: Actor, note: LockedNote, expected_version: int
     check_lasting_since(found.draft.screening, today())
     set_committed_value(note.row, "version", expected_version)
     if found.draft.has_unrecorded or found.draft.recorded is None:
-        _record_answers(actor, note, found)
-    _store_answers(note, replace(NO_ANSWERS, copied=found.draft.copied))
+        record_answers(actor, note, found)
+    store_answers(note, replace(NO_ANSWERS, copied=found.draft.copied))
     note.row.updated_at = now()
     db.session.flush()
     screening_id = note.row.screening_id
@@ -228,21 +226,8 @@ def sign_note(actor: Actor, note: LockedNote, expected_version: int) -> None:
     row, found = note.row, note.record
     set_committed_value(row, "version", expected_version)
     if found.draft.has_unrecorded:
-        _record_answers(actor, note, found)
-    _store_answers(note, NO_ANSWERS)
-    row.sections = seal_json(
-        row, "sections", convert_sections(found.sections, found.format), note.key
-    )
-    row.status = "signed"
-    row.signed_at = row.updated_at = moment
-    row.signed_by = actor.id
-    signed = note.record
-    row.sha256 = note_digest(signed)
-    db.session.flush()
-    delete_texts(row.id)
-    zone = get_practice_info().practice.zone
-    signature = make_signature(signed, "author", actor.id, actor.role.value, zone, moment)
-    run(INSERT_SIGNATURE, **signature_row(signature))
+        record_answers(actor, note, found)
+    sign_text(actor, note, "author", moment)
     needs = {"needs_cosignature": True} if ask_for_cosignature(note, moment) else {}
     _record(actor, Action.NOTE_SIGN, note, {"sha256": row.sha256} | needs)
 
@@ -275,21 +260,7 @@ def add_addendum(actor: Actor, note: LockedNote, new: NewAddendum) -> NoteRecord
         new.session_at,
         new.minutes,
     )
-    stored = NoteAddendum(id=addendum.id, client_id=note.client.id)
-    run(
-        INSERT_ADDENDUM,
-        id=addendum.id,
-        note_id=addendum.note_id,
-        client_id=addendum.client_id,
-        seq=addendum.seq,
-        kind=addendum.kind,
-        created_at=moment,
-        created_by=addendum.created_by,
-        role=addendum.role,
-        zone=addendum.zone,
-        content=seal_json(stored, "content", addendum_to_json(addendum), note.key),
-        **authenticate_addendum(addendum),
-    )
+    store_addendum(note, addendum)
     row.actual_session_at, row.actual_minutes, row.in_error = apply_addenda(
         row.actual_session_at, row.actual_minutes, [addendum]
     )
@@ -362,7 +333,7 @@ def mark_screening_in_error(actor: Actor, locked: LockedScreening, reason: str) 
         origins = draft.recorded.origins.values() if draft.recorded else ()
         counting = [each.id for each in locked.history.screenings if each.id in {*origins}]
         row.screening_id = counting[0] if counting else None
-    _store_answers(note, draft)
+    store_answers(note, draft)
     row.updated_at = now()
     db.session.flush()
 
@@ -370,31 +341,6 @@ def mark_screening_in_error(actor: Actor, locked: LockedScreening, reason: str) 
 def _opens_hold(note: LockedNote, draft: DraftScreening) -> bool:
     stated = list_stated_levels(note, draft)
     return any(opens_safety_hold(*answer) for answer in stated.items())
-
-
-def _store_answers(note: LockedNote, draft: DraftScreening) -> None:
-    note.row.has_unrecorded = draft.has_unrecorded
-    note.row.draft_screening = (
-        seal_json(note.row, "draft_screening", draft_to_json(draft), note.key)
-        if draft.touched or draft.recorded or draft.copied
-        else None
-    )
-
-
-def _record_answers(actor: Actor, note: LockedNote, found: NoteRecord) -> DraftScreening:
-    """Record the answers in a draft as it was found; return them with what they remember as recorded."""
-    draft = found.draft
-    session_at = find_session_time(found.session_at, draft.recorded, now())
-    recorded = record_screening(
-        actor,
-        note.client,
-        keep_right_days(draft.screening, today()),
-        note_id=note.row.id,
-        session_at=session_at,
-        repeats=draft.repeats,
-    )
-    note.row.screening_id = recorded.id
-    return remember_recorded(draft, recorded.id, session_at)
 
 
 def _record(actor: Actor, action: Action, note: LockedNote, details: dict[str, Any]) -> None:

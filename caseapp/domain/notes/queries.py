@@ -44,7 +44,7 @@ from caseapp.domain.notes.records import (
 from caseapp.domain.notes.rules import list_addendum_blockers
 from caseapp.domain.notes.sealing import (
     COLUMNS,
-    IS_AUTHORS,
+    IS_LOCKING,
     build_record,
     build_records,
     draft_screening,
@@ -163,7 +163,7 @@ def _select_for_change(role: Role) -> sa.Select[Note, Client, bytes, UUID]:
         sa.select(Note, Client, ClientKey.wrapped, NoteSignature.note_id.label("signature"))
         .join(Client, Client.id == Note.client_id)
         .join(ClientKey, ClientKey.client_id == Note.client_id)
-        .outerjoin(NoteSignature, IS_AUTHORS)
+        .outerjoin(NoteSignature, IS_LOCKING)
         .where(Note.id == sa.bindparam("note"), _is_readable(role, sa.bindparam("asks")))
     )
 
@@ -380,7 +380,7 @@ def list_unsigned_rows(
     query = (
         sa.select(*Note.__table__.c, ClientKey.wrapped)
         .join(ClientKey, ClientKey.client_id == Note.client_id)
-        .outerjoin(NoteSignature, IS_AUTHORS)
+        .outerjoin(NoteSignature, IS_LOCKING)
         .where(Note.status == "signed", NoteSignature.note_id.is_(None))
         .order_by(Note.id)
         .limit(limit)

@@ -346,8 +346,29 @@ class NoteRecord:
 
     @property
     def is_late_entry(self) -> bool:
-        """Tell whether the note was signed late after the session, as far as it said itself when that was."""
-        return self.signed_at is not None and self.signed_at - self.session_at > LATE_ENTRY_AFTER
+        """Tell whether the note was signed late after the session, as far as it said itself when that was.
+
+        One that was filed unsigned isn't: when its author wrote it, nothing tells for certain.
+        """
+        if self.signed_at is None or self.is_filed:
+            return False
+        return self.signed_at - self.session_at > LATE_ENTRY_AFTER
+
+    @property
+    def is_filed(self) -> bool:
+        """Tell whether a supervisor filed it for an author who had left, and who never signed it."""
+        return self.signature is not None and self.signature.meaning == "filed"
+
+    @property
+    def filing(self) -> Addendum | None:
+        """Return with which addendum it was filed unsigned, if it was; it says by whom, when and why."""
+        found = (each for each in self.addenda if each.kind == "filed")
+        return next(found, None) if self.is_filed else None
+
+    @property
+    def later_addenda(self) -> tuple[Addendum, ...]:
+        """Return the addenda but for that with which it was filed unsigned."""
+        return tuple(each for each in self.addenda if each is not self.filing)
 
     @property
     def unrecorded_level(self) -> int | None:
@@ -414,7 +435,7 @@ class CaseDraft:
 
 @dataclass(frozen=True)
 class CoachDraft:
-    """A coach's unsigned note as their supervisor sees it: its age and no content."""
+    """A coach's unsigned note as their supervisor sees it in a list: its age and no content."""
 
     author: str
     id: UUID

@@ -362,6 +362,14 @@ class SignatureResponseSchema(Schema):
     recorded_at = fields.AwareDateTime(required=True)
 
 
+class NoteFilingResponseSchema(Schema):
+    """By whom, when and why the draft of somebody who had left was filed as a note, in API responses."""
+
+    filed_at = fields.AwareDateTime(attribute="created_at", required=True)
+    filed_by = fields.UUID(attribute="created_by", required=True)
+    reason = fields.String(required=True)
+
+
 class NoteResponseSchema(Schema):
     """A note in API responses; `is_as_signed` is false for a signed note that was changed in the database.
 
@@ -369,6 +377,9 @@ class NoteResponseSchema(Schema):
 
     `session_at` and `minutes` are as they were signed; the actual ones and `in_error` are what the newest addenda say.
     `review` is `waiting` or `returned` while it needs a co-signature.
+
+    A note with `filed_unsigned` was never signed by its author: a supervisor filed the draft of somebody who had left.
+    Its status is `signed`, and its signature is the supervisor's, with the meaning `filed`.
     """
 
     id = fields.UUID(required=True)
@@ -396,6 +407,9 @@ class NoteResponseSchema(Schema):
     signed_at = fields.AwareDateTime(required=True, allow_none=True)
     sha256 = fields.String(required=True, allow_none=True)
     signature = fields.Nested(SignatureResponseSchema, required=True, allow_none=True)
+    filed_unsigned = fields.Nested(
+        NoteFilingResponseSchema, attribute="filing", required=True, allow_none=True
+    )
     cosignature = fields.Nested(SignatureResponseSchema, required=True, allow_none=True)
     review = fields.String(required=True, allow_none=True)
     is_as_signed = fields.Boolean(required=True)

@@ -17,6 +17,7 @@ from caseapp.domain.cases.models import Case
 from caseapp.domain.clients.models import Client
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_client_key
+from caseapp.domain.notes.codes import LOCKING
 from caseapp.domain.notes.models import Note, NoteAddendum, NoteReview, NoteSignature
 from caseapp.domain.notes.models import NoteMove as NoteMoveRow
 from caseapp.domain.notes.move_rules import (
@@ -89,13 +90,14 @@ COLUMNS = (
 )
 
 
-IS_AUTHORS = sa.and_(NoteSignature.note_id == Note.id, NoteSignature.meaning == "author")
+IS_LOCKING = sa.and_(NoteSignature.note_id == Note.id, NoteSignature.meaning.in_(LOCKING))
+"""The signature that locks a note: its author's, or that with which a supervisor filed it."""
 
 
 def join_signatures(query: sa.Select[*tuple[Any, ...]]) -> sa.Select[*tuple[Any, ...]]:
     """Join the signatures of notes, and what their co-signing waits for, to a query of COLUMNS."""
     return (
-        query.outerjoin(NoteSignature, IS_AUTHORS)
+        query.outerjoin(NoteSignature, IS_LOCKING)
         .outerjoin(
             Cosignature,
             sa.and_(Cosignature.note_id == Note.id, Cosignature.meaning == "cosign"),

@@ -1,6 +1,7 @@
 """What a session is, for every count and date of sessions: what a signed note is about.
 
-A draft is none yet, a note entered in error is none, and an entry of the contact log, such as a no-show, never is.
+A draft is none yet, unless it was filed; a note entered in error is none, and an entry of the contact log, such as a
+no-show, never is.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 
 from caseapp.core.database import db
-from caseapp.domain.notes.models import Note
+from caseapp.domain.notes.models import Note, NoteSignature
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -57,11 +58,23 @@ def select_sessions(since: datetime | None, until: datetime | None) -> sa.Select
         sa.func.coalesce(sa.func.sum(Note.actual_minutes), 0),
         sa.func.max(Note.actual_session_at, type_=Note.actual_session_at.type),
     ).where(is_session())
+    return query.where(*_list_bounds(since, until))
+
+
+def select_filed(since: datetime | None, until: datetime | None) -> sa.Select[UUID]:
+    """Select the case of each session in a period whose note was filed unsigned, since its author had left."""
+    filed = sa.and_(NoteSignature.note_id == Note.id, NoteSignature.meaning == "filed")
+    query = sa.select(Note.case_id).join(NoteSignature, filed)
+    return query.where(is_session(), *_list_bounds(since, until))
+
+
+def _list_bounds(since: datetime | None, until: datetime | None) -> list[sa.ColumnElement[bool]]:
+    bounds: list[sa.ColumnElement[bool]] = []
     if since is not None:
-        query = query.where(Note.actual_session_at >= since)
+        bounds.append(Note.actual_session_at >= since)
     if until is not None:
-        query = query.where(Note.actual_session_at < until)
-    return query
+        bounds.append(Note.actual_session_at < until)
+    return bounds
 
 
 def count_sessions(

@@ -16,7 +16,7 @@ from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.visibility import looks_after_client
 from caseapp.domain.notes.models import Note
 from caseapp.domain.notes.records import CaseDraft, CoachDraft
-from caseapp.domain.notes.sealing import IS_AUTHORS
+from caseapp.domain.notes.sealing import IS_LOCKING
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ IS_UNSIGNED = sa.and_(
     Note.status == sa.literal("draft", literal_execute=True),
     Note.sha256.is_(None),
     Note.addenda == 0,
-    ~sa.exists().where(IS_AUTHORS).correlate(Note),
+    ~sa.exists().where(IS_LOCKING).correlate(Note),
 )
 
 
@@ -38,7 +38,7 @@ def list_coaches_drafts(actor: Actor, limit: int = 50) -> list[CoachDraft]:
     require(actor, Action.NOTE_READ)
     of_others = _select_unsigned(actor).where(Note.author_id != actor.id)
     oldest = of_others.order_by(Note.created_at, Note.id).limit(literal_limit(limit))
-    drafts = _load_unsigned(oldest)
+    drafts = load_unsigned(oldest)
     note_shown(draft.client_id for draft in drafts)
     return drafts
 
@@ -47,7 +47,7 @@ def list_unsigned_notes(actor: Actor, cursor: str | None, limit: int) -> Page[Co
     """List a page of the drafts of a supervisor and their coaches, oldest first, with their age and no content."""
     require(actor, Action.BOARD_READ)
     query = page_soonest_first(_select_unsigned(actor), Note.created_at, Note.id, cursor, limit)
-    return make_page(_load_unsigned(query), limit, lambda draft: (draft.created_at, draft.id))
+    return make_page(load_unsigned(query), limit, lambda draft: (draft.created_at, draft.id))
 
 
 def count_unsigned_notes(actor: Actor) -> int:
@@ -89,7 +89,8 @@ def _select_unsigned(actor: Actor) -> sa.Select[UUID, datetime]:
     )
 
 
-def _load_unsigned(chosen: sa.Select[UUID, datetime]) -> list[CoachDraft]:
+def load_unsigned(chosen: sa.Select[UUID, datetime]) -> list[CoachDraft]:
+    """Load the drafts that a query chooses, oldest first, without their content."""
     ids = chosen.subquery()
     rows = db.session.execute(
         sa.select(User.name, Note.id, Note.client_id, Case.number, Client.name, Note.created_at)

@@ -56,6 +56,7 @@ class ReportRow:
     handouts_read: int
     sessions: int
     session_minutes: int
+    sessions_filed_unsigned: int
     no_shows: int
     cancelled_sessions: int
 
@@ -79,6 +80,7 @@ COLUMNS = (
     "handouts_read",
     "sessions",
     "session_minutes",
+    "sessions_filed_unsigned",
     "no_shows",
     "cancelled_sessions",
     "outcome",
@@ -122,6 +124,7 @@ def row_cells(row: ReportRow) -> list[str]:
             row.handouts_read,
             row.sessions,
             row.session_minutes,
+            row.sessions_filed_unsigned,
             row.no_shows,
             row.cancelled_sessions,
             row.outcome,

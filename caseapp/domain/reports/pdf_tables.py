@@ -86,6 +86,13 @@ def format_sessions(sessions: int, minutes: int, cases: int, *, to_share: bool) 
     return f"{sessions:,} {'session' if sessions == 1 else 'sessions'} with {minutes:,} minutes"
 
 
+def format_filed(filed: int, cases: int, *, to_share: bool) -> str:
+    """Format how many of the sessions have a note that its author never signed; empty where there are none."""
+    if not filed:
+        return ""
+    return WITHHELD if to_share and min(filed, cases) < MIN_SHOWN else f"{filed:,}"
+
+
 def format_missed(no_shows: int, cancelled: int, cases: int, *, to_share: bool) -> str:
     """Format how many sessions were missed and cancelled; in a report to share, withhold each number where few."""
     return ", ".join(

@@ -32,7 +32,7 @@ from caseapp.domain.contacts.queries import select_missed
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_client_key
 from caseapp.domain.notes.models import Note
-from caseapp.domain.notes.sessions import NO_SESSIONS, count_sessions, select_sessions
+from caseapp.domain.notes.sessions import NO_SESSIONS, count_sessions, select_filed, select_sessions
 from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.reports import pdf_tables
 from caseapp.domain.reports.csv_table import EXPORTED_ITEMS, ReportRow, coach_code, write_csv
@@ -219,6 +219,7 @@ def _rows(
         )
     )
     counted = count_sessions(ids, *period)
+    filed = Counter(db.session.scalars(select_filed(*period).where(Note.case_id.in_(ids))))
     missed = _grouped(select_missed(*period).where(Contact.client_id.in_(clients)))
     for case in cases:
         history = histories.get(case.client_id)
@@ -265,6 +266,7 @@ def _rows(
             handouts_read=sum(row.read_at is not None for row in assigned),
             sessions=counted.get(case.id, NO_SESSIONS).sessions,
             session_minutes=counted.get(case.id, NO_SESSIONS).minutes,
+            sessions_filed_unsigned=filed[case.id],
             no_shows=not_met[NO_SHOW],
             cancelled_sessions=not_met[CANCELLED],
         )
@@ -316,6 +318,11 @@ def _render_pdf(actor: Actor, filters: ReportFilter) -> bytes:
         .join(Case, Case.id == Note.case_id)
         .where(*_build_conditions(actor, filters, zone))
     ).one()
+    filed = db.session.scalars(
+        select_filed(*_find_period(filters, zone))
+        .join(Case, Case.id == Note.case_id)
+        .where(*_build_conditions(actor, filters, zone))
+    ).all()
     belongs = sa.and_(
         Case.client_id == Contact.client_id,
         Contact.happened_at >= Case.opened_at,
@@ -351,6 +358,9 @@ def _render_pdf(actor: Actor, filters: ReportFilter) -> bytes:
                 "total": pdf_tables.format_total(by_stage.total(), to_share=filters.to_share),
                 "sessions": pdf_tables.format_sessions(
                     sessions, minutes, by_stage.total(), to_share=filters.to_share
+                ),
+                "filed": pdf_tables.format_filed(
+                    len(filed), by_stage.total(), to_share=filters.to_share
                 ),
                 "missed": pdf_tables.format_missed(
                     missed[NO_SHOW],

@@ -78,6 +78,8 @@ from caseapp.domain.notes.amendment_operations import record_request
 from caseapp.domain.notes.amendment_schemas import NewAmendmentRequest
 from caseapp.domain.notes.cosign_operations import cosign_note, return_note
 from caseapp.domain.notes.cosign_queries import get_review
+from caseapp.domain.notes.left_draft_operations import file_draft
+from caseapp.domain.notes.left_draft_queries import lock_left_draft
 from caseapp.domain.notes.move_operations import move_note
 from caseapp.domain.notes.move_queries import lock_note_move
 from caseapp.domain.notes.operations import add_addendum, discard_draft, sign_note
@@ -210,6 +212,7 @@ def changes(team):
     draft = builders.draft(coach, made.case_id)
     thrown = builders.draft(coach, made.case_id)
     signed = builders.note(coach, made.case_id)
+    left = builders.left_draft(coach, staff.add("leaver", role="coach"), made.case_id)
     with builders.supervised(coach):
         waiting = builders.note(coach, made.case_id)
     hold = list_holds(supervisor, held.client_id)[0]
@@ -367,6 +370,10 @@ def changes(team):
                 lock_note(supervisor, waiting),
                 get_review(supervisor, waiting).version,
             ),
+        ),
+        (
+            "draft.file",
+            lambda: file_draft(supervisor, lock_left_draft(supervisor, left), "All there is.", 1),
         ),
         (
             "amendment.write",

@@ -243,9 +243,9 @@ def test_report_rows_take_six_statements_for_each_batch(cast, monkeypatch):
     pieces, more = statements(3)
     assert pieces == whole
     assert len(set(whole)) == 7
-    # One for the practice, which is then kept, and six for each piece.
-    assert few == 1 + 6
-    assert more == 3 * 6
+    # One for the practice, which is then kept, and seven for each piece.
+    assert few == 1 + 7
+    assert more == 3 * 7
 
 
 def test_sessions_and_minutes_are_counted_by_signed_notes_in_the_period(cast):
@@ -256,8 +256,11 @@ def test_sessions_and_minutes_are_counted_by_signed_notes_in_the_period(cast):
     builders.draft(coach, made.case_id)
     [row] = export_rows(cast["admin"])[0]
     assert (row["sessions"], row["session_minutes"]) == ("2", "100")
+    assert row["sessions_filed_unsigned"] == "0"
     [row] = export_rows(cast["admin"], ReportFilter(since=today() - timedelta(days=5)))[0]
     assert (row["sessions"], row["session_minutes"]) == ("1", "50")
+    for given, told in (((0, 9), ""), ((7, 9), "7"), ((2, 9), pdf_tables.WITHHELD)):
+        assert pdf_tables.format_filed(*given, to_share=True) == told
     assert pdf_tables.format_sessions(12, 600, 9, to_share=True) == "12 sessions with 600 minutes"
     for sessions, cases in ((4, 9), (12, 4)):
         told = pdf_tables.format_sessions(sessions, 600, cases, to_share=True)

@@ -13,6 +13,8 @@ from caseapp.domain.followups.operations import complete_followup
 from caseapp.domain.followups.queries import list_client_followups, lock_followup
 from caseapp.domain.notes.copied_operations import confirm_copied, copy_rest
 from caseapp.domain.notes.cosign_operations import cosign_note, return_note
+from caseapp.domain.notes.left_draft_operations import file_draft
+from caseapp.domain.notes.left_draft_queries import lock_left_draft
 from caseapp.domain.notes.models import NoteMove
 from caseapp.domain.notes.move_operations import move_note
 from caseapp.domain.notes.move_queries import lock_note_move
@@ -37,7 +39,9 @@ from caseapp.domain.process_notes.operations import save_process_note
 from caseapp.domain.process_notes.queries import lock_process_note
 from caseapp.domain.screening.protocol import ITEMS
 from caseapp.domain.screening.queries import lock_screening
-from tests.support import builders
+from caseapp.domain.staffing.members import enable_member
+from caseapp.domain.staffing.queries import lock_member
+from tests.support import builders, staff
 from tests.support.followups import result_for
 
 if TYPE_CHECKING:
@@ -48,6 +52,7 @@ if TYPE_CHECKING:
 from tests.guarantees.races.race import CLOSING, Race, Team, count, version
 
 WRONG_CASE = NewNoteMove("The wrong case was open.")
+WHY_FILED = "It is all there is of that session."
 
 
 def starting_a_note(team: Team) -> Race:
@@ -226,7 +231,21 @@ def returning(team: Team) -> Race:
     return cosigned_meanwhile(team, lambda note: return_note(team["supervisor"], note, comment, 2))
 
 
+def filing_a_left_draft(team: Team) -> Race:
+    """File the draft of somebody who has left while an admin gives them their account back."""
+    coach, supervisor = team["coach"], team["supervisor"]
+    leaver = staff.add("leaver", role="coach")
+    made = builders.case(coach)
+    note_id = builders.left_draft(coach, leaver, made.case_id)
+    return Race(
+        lambda: enable_member(team["admin"], lock_member(leaver.id)),
+        lambda: file_draft(supervisor, lock_left_draft(supervisor, note_id), WHY_FILED, 1),
+        "not_found",
+    )
+
+
 NOTES = {
+    "file_draft": filing_a_left_draft,
     "move_note": moving_to_a_closed_case,
     "add_addendum": adding_to_a_note,
     "cosign_note": cosigning,
