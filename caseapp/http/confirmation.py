@@ -23,7 +23,7 @@ from caseapp.domain.auth.throttling import confirmation_limits
 from caseapp.http.factors import browser_key, check_factor
 from caseapp.http.interfaces import Interface
 from caseapp.http.request_parsing import CONFIRM_FIELD, Form
-from caseapp.http.sessions import set_session_cookie
+from caseapp.http.sessions import renew_form_token, set_session_cookie
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +52,7 @@ def ask(
 
     `back` is the page of the form, and `keep` keeps the words for it, in case somebody goes back. `sends_file` says
     that the form is answered with a file: then the page that asks stays open. A right answer renews the session's
-    token, as signing in does.
+    token and that of the browser's forms, as signing in does.
     """
     typed = request.form.get(CONFIRM_FIELD, "")
     if CONFIRM_FIELD not in request.form:
@@ -77,6 +77,8 @@ def ask(
         return (*page, {"Retry-After": str(error.retry_after)})
     with transaction():
         token = show()
+    # At once: the form may be shown again, with the token that counts from now on.
+    renew_form_token()
 
     @after_this_request
     def renew(response: AnyResponse) -> AnyResponse:

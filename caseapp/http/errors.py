@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import structlog
 from flask import Flask, Response, current_app, g, jsonify, redirect, render_template, request
-from flask_wtf.csrf import CSRFError
+from flask_wtf.csrf import CSRFError, generate_csrf
 from sqlalchemy.exc import DataError, OperationalError
 from werkzeug.exceptions import HTTPException
 
@@ -191,6 +191,9 @@ def _handle_csrf_error(_error: CSRFError) -> ResponseReturnValue:
     if "X-Requested-With" in request.headers and g.get("actor") is None:
         # Whoever has lost the session's cookies has also lost the token; the script has to know the first.
         return Response(status=HTTPStatus.UNAUTHORIZED)
+    if "X-Requested-With" in request.headers:
+        # Only a script of a page of ours reads the answer; it sends its request again, and the form later.
+        return jsonify(code="form_expired", csrf_token=generate_csrf()), HTTPStatus.BAD_REQUEST
     form = _sent_form()
     try:
         page: ResponseReturnValue | None = form.show_expired() if form else None

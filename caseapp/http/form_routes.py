@@ -52,7 +52,9 @@ OTHERS_FORM = Reason(
 )
 EXPIRED = Reason(
     "form_expired",
-    lazy_gettext("This form was open for a long time, so it wasn’t saved."),
+    lazy_gettext(
+        "This form is from before you last signed in or confirmed who you are, so it wasn’t saved."
+    ),
     lazy_gettext("What you typed is still here. Check it and send it again."),
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from flask import Flask, g, request
+from flask import Flask, g, request, session
 from flask.sessions import SecureCookieSessionInterface
 
 from caseapp.core.clock import now
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 # The name of the portal's cookie reveals nothing to a partner who finds it.
 COOKIES = {Interface.STAFF: "__Host-desk", Interface.PORTAL: "__Host-reader"}
+FORM_TOKEN = "csrf_token"  # noqa: S105 - a name, not a token
+"""Where Flask-WTF keeps the token of a browser's forms, in its session and for one request."""
 TOUCH_AFTER = timedelta(minutes=1)
 
 
@@ -80,8 +82,23 @@ def leaves_session_alone(view: View) -> View:
     return view
 
 
+def renew_form_token() -> None:
+    """Forget the token of this browser's forms: it is worth nothing from now on, and the next form gets another."""
+    session.pop(FORM_TOKEN, None)
+    g.pop(FORM_TOKEN, None)
+
+
+def begin_in_browser(response: AnyResponse, interface: Interface, token: str) -> AnyResponse:
+    """Let a browser begin a session: set its cookie and renew the token of its forms.
+
+    The response has no form: its token would be the one from before.
+    """
+    renew_form_token()
+    return set_session_cookie(response, interface, token)
+
+
 def set_session_cookie(response: AnyResponse, interface: Interface, token: str) -> AnyResponse:
-    """Set the cookie of a new session."""
+    """Set the cookie of a session; `begin_in_browser` does it for whoever signs in."""
     response.set_cookie(
         COOKIES[interface], token, secure=True, httponly=True, samesite="Lax", path="/"
     )

@@ -15,7 +15,7 @@ from caseapp.http.devices import remember_device, sent_device
 from caseapp.http.guard import current_actor, needs
 from caseapp.http.interfaces import Interface
 from caseapp.http.request_parsing import Form, read_form, submitted_form
-from caseapp.http.sessions import set_session_cookie
+from caseapp.http.sessions import begin_in_browser
 from caseapp.http.template_helpers import flash
 from caseapp.portal.handouts import blueprint
 
@@ -51,5 +51,5 @@ def change_own_pin() -> ResponseReturnValue:
         reference = change_pin(actor, checked)
     flash("pin_changed")
     response = redirect(url_for("portal_safety.privacy_page"), code=303)
-    set_session_cookie(response, Interface.PORTAL, reference)
+    begin_in_browser(response, Interface.PORTAL, reference)
     return remember_device(response, Interface.PORTAL, actor.id)

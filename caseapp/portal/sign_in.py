@@ -24,7 +24,7 @@ from caseapp.http.devices import remember_device, sent_device
 from caseapp.http.guard import current_actor, needs, public
 from caseapp.http.interfaces import Interface
 from caseapp.http.request_parsing import Form, read_form, submitted_form
-from caseapp.http.sessions import clear_session_cookie, set_session_cookie
+from caseapp.http.sessions import begin_in_browser, clear_session_cookie
 from caseapp.http.template_helpers import flash
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def enter_pin() -> ResponseReturnValue:
             _end_session_here()
     except (Invalid, TooManyAttempts, Unauthenticated) as error:
         return _sign_in_error(error)
-    return set_session_cookie(
+    return begin_in_browser(
         redirect(url_for("portal_handouts.reading_list_page"), code=303),
         Interface.PORTAL,
         reference,
@@ -133,7 +133,7 @@ def _start_session(secret: str) -> ResponseReturnValue:
         access = portal_access.lock_portal_access(secret)
         reference = portal_access.redeem_link_or_card(access)
         _end_session_here()
-    return set_session_cookie(
+    return begin_in_browser(
         redirect(url_for("portal_sign_in.pin_page"), code=303), Interface.PORTAL, reference
     )
 
@@ -185,7 +185,7 @@ def submit_pin() -> ResponseReturnValue:
         page = _pin_form(step, Form(), refused=error.message)
         return page, 429, {"Retry-After": str(error.retry_after)}
     response = redirect(url_for("portal_handouts.reading_list_page"), code=303)
-    set_session_cookie(response, Interface.PORTAL, reference)
+    begin_in_browser(response, Interface.PORTAL, reference)
     known = remembered_devices.find_known_device(device)
     until = None if known is None else known.expires_at
     return remember_device(response, Interface.PORTAL, actor.id, until)

@@ -19,7 +19,7 @@ from caseapp.http.factors import LONGEST_ANSWER, browser_key, check_factor
 from caseapp.http.guard import current_actor, needs, public
 from caseapp.http.interfaces import Interface, find_page
 from caseapp.http.request_parsing import Form, read_form, submitted_form
-from caseapp.http.sessions import COOKIES, clear_session_cookie, set_session_cookie
+from caseapp.http.sessions import COOKIES, begin_in_browser, clear_session_cookie
 from caseapp.http.template_helpers import flash
 
 if TYPE_CHECKING:
@@ -71,13 +71,13 @@ def sign_in() -> ResponseReturnValue:
         page = _sign_in_page(submitted_form(), error.message, waits=True)
         return page, 429, {"Retry-After": str(error.retry_after)}
     if waits:
-        return set_session_cookie(redirect(_code_page(), code=303), Interface.STAFF, token)
+        return begin_in_browser(redirect(_code_page(), code=303), Interface.STAFF, token)
     return _begin(token, checked.actor)
 
 
 def _begin(token: str, actor: Actor) -> ResponseReturnValue:
     """Go on to the page that was asked for, in a browser that now knows this person."""
-    response = set_session_cookie(redirect(_target(), code=303), Interface.STAFF, token)
+    response = begin_in_browser(redirect(_target(), code=303), Interface.STAFF, token)
     return remember_device(response, Interface.STAFF, actor.id)
 
 

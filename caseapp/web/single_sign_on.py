@@ -20,7 +20,7 @@ from caseapp.http.forms import BUTTON, Done, Sent, no_lock
 from caseapp.http.guard import current_actor, needs, public
 from caseapp.http.interfaces import Interface, find_page
 from caseapp.http.openid import RETURN_PATH, ProviderFailed
-from caseapp.http.sessions import set_session_cookie
+from caseapp.http.sessions import begin_in_browser
 from caseapp.http.template_helpers import flash
 from caseapp.web.account import page
 from caseapp.web.password_links import ACCEPTED, LINK
@@ -162,7 +162,7 @@ def come_back() -> ResponseReturnValue:
         target = url_for("sign_in.code_page", next=pending.next or None)
     else:
         target = (pending.purpose == "sign_in" and pending.next) or url_for("today.today")
-    response = set_session_cookie(redirect(target, code=303), Interface.STAFF, token)
+    response = begin_in_browser(redirect(target, code=303), Interface.STAFF, token)
     # A sign-in that waits for a code isn't complete, and a browser knows only whoever has been in.
     signed_in = find_staff_session(token)
     return remember_device(response, Interface.STAFF, signed_in.actor.id) if signed_in else response

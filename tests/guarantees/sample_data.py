@@ -366,8 +366,8 @@ def make(app, team):
     world.drafts = {"supervisor": _write_draft(actors["supervisor"], own["case_id"])}
     for who in STAFF:
         browser = app.test_client()
-        world.csrf[who] = staff.csrf(browser.get("/sign-in"))
         assert staff.sign_in(browser, actors[who]).status_code == 303
+        world.csrf[who] = staff.csrf(browser.get("/help/keys"))
         world.browsers[who] = browser
         with transaction():
             world.tokens[who] = create_token(operator(), f"{who}@practice.test", "test", SCOPES)[1]

@@ -183,6 +183,7 @@ def test_form_of_somebody_else_shows_no_word_of_theirs(world, monkeypatch):
     token = staff.csrf(other.get("/sign-in"))
     fields = {"csrf_token": token, "email": "admin2@practice.test", "password": staff.PASSWORD}
     assert other.post("/sign-in", data=fields).status_code == 303
+    token = staff.csrf(other.get("/help/keys"))
     with at(start + CONFIRM_AFTER + A_MOMENT):
         answer = sample.send(other, csrf_token=token)
     text = answer.get_data(as_text=True)

@@ -269,6 +269,18 @@ def test_autosave_form_with_an_expired_token_is_sent(site):
     expect(page).to_have_url(f"{SITE}/done")
 
 
+def test_autosave_goes_on_with_the_new_token_after_signing_in_in_another_tab(site, requests):
+    token = '<input type="hidden" name="csrf_token" value="{}">'
+    form = AUTOSAVE_FORM.replace("<textarea", token.format("old") + "<textarea")
+    answers = (reply(400, csrf_token="new"), reply(200, version="2", saved="10:18"))
+    page = site(form, {"/save": in_turn(*answers)})
+    page.fill("textarea", "words")
+    press_save(page)
+    page.wait_for_url("**/done")
+    sent = [request.post_data for request in requests if request.url == f"{SITE}/save"]
+    assert sent == [f"version=1&csrf_token={value}&text=words" for value in ("old", "new")]
+
+
 def test_autosave_form_offline_is_held_and_saved_when_back(site, page):
     site(AUTOSAVE_FORM, {"/save": reply(200, version="2", saved="10:18")})
     page.context.set_offline(True)

@@ -2,6 +2,7 @@
 // A form is sent only once its words are saved: a failed page would take them with it.
 import { HoldQuestions } from "./hold-questions.js";
 import { markSaved, markUnsaved, whenLeaving } from "./leave-warning.js";
+import { sendWords } from "./token.js";
 
 const PAUSE_MS = 1000;
 const PAUSE_WHILE_SENDING_MS = 2000;
@@ -118,12 +119,7 @@ class Autosave {
   async send() {
     const body = new URLSearchParams(this.questions.settle(new FormData(this.form)));
     const keepalive = document.visibilityState === "hidden" && body.toString().length < LARGEST_KEEPALIVE_BYTES;
-    const response = await fetch(this.form.dataset.autosave, {
-      method: "POST",
-      body,
-      keepalive,
-      headers: { "X-Requested-With": "autosave" },
-    });
+    const response = await sendWords(this.form.dataset.autosave, body, "autosave", { keepalive });
     const isJson = (response.headers.get("Content-Type") || "").startsWith("application/json");
     this.take(response, isJson && response.status !== 401 ? await response.json() : {});
   }

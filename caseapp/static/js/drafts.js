@@ -1,6 +1,7 @@
 // Keeps the words of forms that are not sent yet, two seconds after typing stops and when the page is hidden.
 // A form is sent only once its words are kept: a failed page would take them with it.
 import { markSaved, whenLeaving } from "./leave-warning.js";
+import { sendWords } from "./token.js";
 
 const PAUSE_MS = 2000;
 const LONGEST_RETRY_MS = 30000;
@@ -66,8 +67,7 @@ class FormDraft {
     const words = [...new FormData(this.form)].filter(([, value]) => typeof value === "string");
     const body = new URLSearchParams(words);
     const keepalive = document.visibilityState === "hidden" && body.toString().length < LARGEST_KEEPALIVE_BYTES;
-    const headers = { "X-Requested-With": "draft" };
-    const { status } = await fetch(this.form.dataset.draft, { method: "POST", body, keepalive, headers });
+    const { status } = await sendWords(this.form.dataset.draft, body, "draft", { keepalive });
     if (status === 429) {
       await new Promise((resolve) => {
         setTimeout(resolve, PAUSE_WHEN_TOO_OFTEN_MS);

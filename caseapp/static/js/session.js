@@ -1,5 +1,6 @@
 // Warns two minutes before the session ends, and says when it has ended. A page of the portal closes then.
 import { hasUnsavedWords } from "./leave-warning.js";
+import { sendWords } from "./token.js";
 
 const WARNING_MS = 120000;
 // Timers may fire a little early.
@@ -39,8 +40,10 @@ class SessionWatch {
   }
 
   /** Ask the server how many milliseconds are left: none when nobody or somebody else is signed in now. */
-  async ask(request = {}) {
-    const response = await fetch(this.address, { ...request, headers: { "X-Requested-With": "session" } });
+  async ask(body = null) {
+    const response = body
+      ? await sendWords(this.address, body, "session")
+      : await fetch(this.address, { headers: { "X-Requested-With": "session" } });
     if (response.status === 401) return 0;
     if (!response.ok) throw new Error(`status ${response.status}`);
     const { seconds, person } = await response.json();
@@ -66,7 +69,7 @@ class SessionWatch {
     const said = this.warning.querySelector("[data-session-failed]");
     said.textContent = "";
     try {
-      const left = await this.ask({ method: "POST", body: new URLSearchParams(new FormData(event.target)) });
+      const left = await this.ask(new URLSearchParams(new FormData(event.target)));
       if (left <= 0) {
         this.end();
         return;

@@ -35,20 +35,20 @@ def plain(answer):
 
 
 def test_coach_can_sign_in_and_out(coach, visitor):
-    token = staff.csrf(visitor.get("/sign-in"))
     answer = staff.sign_in(visitor, coach)
     assert (answer.status_code, answer.location) == (303, "/today")
-    assert visitor.get("/today").status_code == 200
+    today = visitor.get("/today")
+    assert today.status_code == 200
     assert visitor.get("/sign-in").location == "/today"
-    answer = visitor.post("/sign-out", data={"csrf_token": token})
+    answer = visitor.post("/sign-out", data={"csrf_token": staff.csrf(today)})
     assert (answer.status_code, answer.location) == (303, "/sign-in")
     assert answer.headers["Clear-Site-Data"] == '"cache"'
     assert visitor.get("/today").location == "/sign-in"
 
 
 def test_cookie_is_refused_after_signing_out(coach, visitor):
-    token = staff.csrf(visitor.get("/sign-in"))
     staff.sign_in(visitor, coach)
+    token = staff.csrf(visitor.get("/today"))
     reference = visitor.get_cookie(DESK).value
     visitor.post("/sign-out", data={"csrf_token": token})
     visitor.set_cookie(DESK, reference, domain="localhost", secure=True)
