@@ -20,6 +20,7 @@ from caseapp.domain.legal_holds.queries import (
     lock_legal_hold,
     lock_legal_holds,
 )
+from caseapp.domain.practice.queries import local_day
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +51,7 @@ def _changing(context: CommandContext) -> Iterator[Actor]:
 @click.option("--show", type=click.Choice([*SHOWN]), default="standing")
 @click.pass_obj
 def list_command(context: CommandContext, show: str) -> None:
-    """List legal holds: case numbers, why, since when, and when the next review is."""
+    """List legal holds: case numbers, why, since when, and when the next review, in the practice's days."""
     with context.open_as() as actor:
         cursor, number = None, 0
         while True:
@@ -58,7 +59,7 @@ def list_command(context: CommandContext, show: str) -> None:
             for one in page.items:
                 click.echo(
                     f"{one.id}  {', '.join(one.numbers) or 'a client without a case'}  {KINDS[one.kind]}, "
-                    f"since {one.placed_at:%Y-%m-%d}, look again on {one.review_on}"
+                    f"since {local_day(one.placed_at)}, look again on {one.review_on}"
                 )
             number, cursor = number + len(page.items), page.next
             if cursor is None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
+import sqlalchemy as sa
 
+from caseapp.core.transaction import transaction
+from caseapp.domain.legal_holds.models import LegalHold
 from caseapp.domain.practice.queries import today
 from tests.support import builders, staff
 
@@ -24,7 +27,12 @@ def test_hold_is_placed_listed_reviewed_and_lifted_by_another(team, run_command)
     placed = run_command("--as", admin, *place)
     assert placed.exit_code == 0, placed.output
     hold_id = placed.output.split()[-1]
+    # It was placed on another day in the practice's time zone than in UTC.
+    late = datetime(2026, 5, 14, 23, 30, tzinfo=UTC)
+    with transaction() as session:
+        session.execute(sa.update(LegalHold).values(placed_at=late))
     listed = run_command("legal-hold", "list").output
+    assert "since 2026-05-15" in listed
     assert listed.split()[:2] == [hold_id, made.number]
     lift = ("legal-hold", "lift", hold_id, "--reason", "ended")
     assert run_command("--as", admin, *lift).exit_code == 1

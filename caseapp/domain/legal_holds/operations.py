@@ -13,6 +13,7 @@ from caseapp.core.permissions import Action
 from caseapp.domain.audit.operations import record
 from caseapp.domain.legal_holds.codes import ERASED_AGAIN, REFUSAL_REVIEW_DAYS
 from caseapp.domain.legal_holds.models import LegalHold
+from caseapp.domain.legal_holds.queries import list_coached
 from caseapp.domain.legal_holds.rules import (
     check_lift,
     check_place,
@@ -59,12 +60,15 @@ def review_legal_hold(actor: Actor, hold: LockedLegalHold, review_on: date) -> N
 
 
 def lift_legal_hold(actor: Actor, hold: LockedLegalHold, reason: str) -> None:
-    """Lift a legal hold that somebody else placed; `reason` is a code of LIFT_REASONS.
+    """Lift a legal hold that somebody else placed, on a client whom the actor doesn't coach.
+
+    `reason` is a code of LIFT_REASONS.
 
     Raises RuleBroken, see `check_lift`.
     """
     require(actor, Action.LEGAL_HOLD_MANAGE)
-    check_lift(hold, actor.id)
+    coached = list_coached(actor.id, [hold.row.client_id])
+    check_lift(hold, actor.id, coaches=bool(coached))
     _lift(actor, hold.row, reason)
 
 

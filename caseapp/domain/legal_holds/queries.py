@@ -16,7 +16,7 @@ from caseapp.core.permissions import Action, Role
 from caseapp.core.reads import note_shown
 from caseapp.domain.cases.models import Case
 from caseapp.domain.cases.queries import list_case_numbers
-from caseapp.domain.clients.codes import COACH
+from caseapp.domain.clients.codes import COACH, COVER
 from caseapp.domain.clients.models import CareTeamMember
 from caseapp.domain.clients.queries import take_client_lock, take_lock_of_owner
 from caseapp.domain.clients.visibility import in_role, looked_after_by, select_denied_clients
@@ -28,7 +28,7 @@ from caseapp.domain.practice.queries import today
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from datetime import date
     from uuid import UUID
 
@@ -127,10 +127,20 @@ def _list_conditions(actor: Actor, client_id: Any) -> list[sa.ColumnElement[bool
     return found
 
 
+def list_coached(user_id: UUID, client_ids: Collection[UUID]) -> set[UUID]:
+    """List those of some clients with whom somebody works as a coach now, also in a colleague's place."""
+    found = sa.select(CareTeamMember.client_id).where(
+        CareTeamMember.user_id == user_id,
+        CareTeamMember.client_id.in_(client_ids),
+        in_role(CareTeamMember, COACH, COVER),
+    )
+    return {*db.session.scalars(found)} if client_ids else set()
+
+
 def list_legal_holds(
     actor: Actor, shown: str, cursor: str | None, limit: int
 ) -> Page[LegalHoldRecord]:
-    """List the legal holds that the actor may read, newest first, in two statements; `shown` is a code of SHOWN.
+    """List the legal holds that the actor may read, newest first, in three statements; `shown` is a code of SHOWN.
 
     Raises Invalid for a cursor that this application did not create.
     """
@@ -176,10 +186,28 @@ def _as_records(actor: Actor, rows: Sequence[Any], day: date) -> list[LegalHoldR
     ids = {row.LegalHold.client_id for row in rows}
     note_shown(ids)
     numbers = list_case_numbers(ids)
-    return [_as_record(actor, row, day, numbers.get(row.LegalHold.client_id, ())) for row in rows]
+    # An admin coaches nobody.
+    coached: set[UUID] = set() if actor.role is Role.ADMIN else list_coached(actor.id, ids)
+    return [
+        _as_record(
+            actor,
+            row,
+            day,
+            numbers.get(row.LegalHold.client_id, ()),
+            coaches=row.LegalHold.client_id in coached,
+        )
+        for row in rows
+    ]
 
 
-def _as_record(actor: Actor, found: Any, day: date, numbers: tuple[str, ...]) -> LegalHoldRecord:  # noqa: ANN401 - a result row
+def _as_record(
+    actor: Actor,
+    found: Any,  # noqa: ANN401 - a result row
+    day: date,
+    numbers: tuple[str, ...],
+    *,
+    coaches: bool,
+) -> LegalHoldRecord:
     row: LegalHold = found.LegalHold
     return LegalHoldRecord(
         id=row.id,
@@ -196,5 +224,5 @@ def _as_record(actor: Actor, found: Any, day: date, numbers: tuple[str, ...]) ->
         lift_reason=row.lift_reason,
         is_due=row.lifted_at is None and row.review_on <= day,
         may_lift=actor.may(Action.LEGAL_HOLD_MANAGE)
-        and not list_lift_faults(row.lifted_at, row.placed_by, actor.id),
+        and not list_lift_faults(row.lifted_at, row.placed_by, actor.id, coaches=coaches),
     )

@@ -29,6 +29,11 @@ SAME_PERSON = Reason(
     "The person who placed a legal hold can’t lift it.",
     "Ask an admin or another supervisor of the client.",
 )
+OWN_CLIENT = Reason(
+    "own_client",
+    "You work with this client as a coach, so you can’t lift a legal hold that somebody else placed.",
+    "Ask an admin or another supervisor of the client.",
+)
 HELD_SINCE = Reason(
     "held_since",
     "Somebody has placed a legal hold on a record that came back after it was erased.",
@@ -63,19 +68,28 @@ def check_review(hold: LockedLegalHold, review_on: date, today: date) -> None:
     require_review_day(review_on, today)
 
 
-def check_lift(hold: LockedLegalHold, actor_id: UUID) -> None:
-    """Check that somebody can lift a legal hold.
+def check_lift(hold: LockedLegalHold, actor_id: UUID, *, coaches: bool) -> None:
+    """Check that somebody can lift a legal hold; `coaches` tells that they work with the client as a coach.
 
     Raises RuleBroken.
     """
-    refuse_for(list_lift_faults(hold.row.lifted_at, hold.row.placed_by, actor_id))
+    row = hold.row
+    refuse_for(list_lift_faults(row.lifted_at, row.placed_by, actor_id, coaches=coaches))
 
 
-def list_lift_faults(lifted_at: datetime | None, placed_by: UUID, actor_id: UUID) -> list[Reason]:
-    """List why somebody can't lift a legal hold: it takes another person than the one who placed it."""
+def list_lift_faults(
+    lifted_at: datetime | None, placed_by: UUID, actor_id: UUID, *, coaches: bool
+) -> list[Reason]:
+    """List why somebody can't lift a legal hold.
+
+    It takes another person than the one who placed it, and nobody who coaches the client or covers for the coach: the
+    matter may be about them. Awaiting sign-off by a lawyer.
+    """
     if lifted_at:
         return [LIFTED]
-    return [SAME_PERSON] if placed_by == actor_id else []
+    if placed_by == actor_id:
+        return [SAME_PERSON]
+    return [OWN_CLIENT] if coaches else []
 
 
 def check_return(holds: LockedLegalHolds, erased_at: datetime) -> None:

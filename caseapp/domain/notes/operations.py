@@ -51,6 +51,8 @@ from caseapp.domain.notes.rules import (
     convert_sections,
     find_addendum_kind,
     forget_recorded,
+    is_emptied,
+    keep_emptied,
     merge_sections,
 )
 from caseapp.domain.notes.signatures import (
@@ -151,6 +153,9 @@ def save_draft(actor: Actor, note: LockedNote, change: DraftChange, expected_ver
         draft=keep_between_saves(before.draft, change),
     )
     opens_hold = _opens_hold(note, after.draft)
+    if is_emptied(before, after) and is_on_legal_hold(note.client.id):
+        # What opens a safety hold is recorded whatever else is refused: the text stays then.
+        after = keep_emptied(before, after, opens_hold=opens_hold)
     if after == before and not opens_hold:
         return row.version
     moment = now()

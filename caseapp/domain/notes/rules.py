@@ -35,6 +35,10 @@ SESSION_BEFORE_CASE = (
     "This is before the case was opened. Check the date. If it is right, write that in the "
     "text instead."
 )
+EMPTIED = (
+    "There is a legal hold on this record, so a draft in it keeps some text. Write what is right beside or in "
+    "place of it; nothing was saved."
+)
 NOT_CONFIRMED = "This is copied from last time. Confirm the copied answers, or choose a level."
 LONGEST_SESSION = timedelta(minutes=MAX_SESSION_MINUTES)
 
@@ -105,6 +109,21 @@ def list_discard_blockers(
     if (note.unrecorded_level or 0) >= Level.CONCERN:
         return [*found, UNRECORDED_CONCERN]
     return found
+
+
+def is_emptied(before: NoteRecord, after: NoteRecord) -> bool:
+    """Tell whether a save takes all text out of a draft."""
+    return any(before.sections.values()) and not any(after.sections.values())
+
+
+def keep_emptied(before: NoteRecord, after: NoteRecord, *, opens_hold: bool) -> NoteRecord:
+    """Return a draft that is saved without text while a legal hold stands on the record, with its text as it was.
+
+    Only a save that opens a safety hold goes on so. Raises Invalid otherwise: an emptied draft is a discarded one.
+    """
+    if not opens_hold:
+        raise Invalid({next(iter(FORMATS[after.format])): [EMPTIED]})
+    return replace(after, format=before.format, sections=before.sections)
 
 
 def check_new_note(case: LockedCaseForNote, new: NewNote) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm.attributes import set_committed_value
@@ -17,12 +17,16 @@ from caseapp.core.permissions import Action
 from caseapp.domain.audit.operations import record
 from caseapp.domain.practice.models import NEUTRAL_SITE, Practice, PracticeHelpLine, PracticeLogo
 from caseapp.domain.practice.queries import get_practice, today
-from caseapp.domain.practice.retention import VERSION, check_retention
+from caseapp.domain.practice.retention import (
+    VERSION,
+    RetentionChange,
+    check_retention,
+    list_shortened,
+)
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from caseapp.domain.practice.retention import RetentionChange
     from caseapp.domain.practice.schemas import NewHelpLine, PracticeChange
 
 FACTOR_ROLES = ["admin", "supervisor"]
@@ -70,18 +74,29 @@ def update_practice(actor: Actor, change: PracticeChange, expected_version: int)
 def update_retention(actor: Actor, change: RetentionChange, expected_version: int) -> None:
     """Update for how long the practice keeps records.
 
-    Nothing is destroyed by it. Raises Invalid, see `check_retention`, and Stale when somebody else changed the settings
-    first.
+    Nothing is destroyed by it. The log keeps why periods became shorter. Raises Invalid, see `check_retention`, and
+    Stale when somebody else changed the settings first.
     """
     require(actor, Action.PRACTICE_EDIT)
-    check_retention(change)
     practice = get_practice()
+    before = RetentionChange(
+        practice.retention_profile, practice.retention_years, practice.retention_reason
+    )
+    check_retention(change, before)
+    shortened = list_shortened(before, change)
     set_committed_value(practice, "version", expected_version)
     practice.retention_profile = change.profile
     practice.retention_years, practice.retention_reason = dict(change.years), change.reason
     practice.updated_at = now()
     db.session.flush()
-    details = {"retention": change.profile, "years": dict(change.years), "version": VERSION}
+    details: dict[str, Any] = {
+        "retention": change.profile,
+        "years": dict(change.years),
+        "version": VERSION,
+    }
+    if shortened:
+        # The next change replaces the reason in the settings.
+        details |= {"before": before.profile, "shorter": shortened, "reason": change.reason}
     record(actor, Action.PRACTICE_EDIT, "practice", details=details)
 
 

@@ -23,8 +23,11 @@ AGE_OF_MAJORITY = 18
 """Years, in every profile."""
 LONGEST = 100
 """Years that a practice may choose at most."""
-ASK_WHY, LEAST_REASON = "Write why some periods are shorter than the profile’s", 10
+ASK_WHY, LEAST_REASON = "Write why some periods are shorter than the profile’s or than before", 10
 """How a reason for a shorter period is asked for, and the characters that it has at least."""
+SAME_REASON = (
+    "This is the reason of an earlier change. Write why records are kept for less time from now on."
+)
 
 
 @dataclass(frozen=True)
@@ -123,10 +126,23 @@ def find_years(profile: str, chosen: Mapping[str, int]) -> dict[str, int]:
     return {code: chosen.get(code, figure.years) for code, figure in figures.items()}
 
 
-def check_retention(change: RetentionChange) -> None:
+def list_shortened(before: RetentionChange, change: RetentionChange) -> list[str]:
+    """List the periods that a change makes shorter than they are now.
+
+    Without a profile no record is due: choosing the first one shortens nothing that was promised.
+    """
+    if before.profile is None or change.profile is None:
+        return []
+    now = find_years(before.profile, before.years)
+    then = find_years(change.profile, change.years)
+    return [code for code in PERIODS if then[code] < now[code]]
+
+
+def check_retention(change: RetentionChange, before: RetentionChange) -> None:
     """Check that a practice may keep records for these periods: it may lengthen them, and shorten them with a reason.
 
-    Raises Invalid.
+    A period is shorter than the profile's, or than it is now, as when another profile is chosen; then it takes a reason
+    of its own. Raises Invalid.
     """
     if change.profile is None:
         if change.years:
@@ -134,5 +150,8 @@ def check_retention(change: RetentionChange) -> None:
         return
     figures = PROFILES[change.profile].figures
     shorter = [code for code, years in change.years.items() if years < figures[code].years]
-    if shorter and count_written(change.reason) < LEAST_REASON:
+    shortened = list_shortened(before, change)
+    if (shorter or shortened) and count_written(change.reason) < LEAST_REASON:
         raise Invalid({"reason": [explain_too_short(change.reason, ASK_WHY, LEAST_REASON)]})
+    if shortened and change.reason == before.reason:
+        raise Invalid({"reason": [SAME_REASON]})

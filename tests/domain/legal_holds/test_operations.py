@@ -17,6 +17,7 @@ from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.audit.stored_log_verification import verify_log
 from caseapp.domain.audit.tombstones import list_returned
 from caseapp.domain.cases.models import Case
+from caseapp.domain.clients.models import CareTeamMember
 from caseapp.domain.clients.queries import get_client_record
 from caseapp.domain.erasure.operations import (
     erase_record,
@@ -44,9 +45,10 @@ from caseapp.domain.merges.queries import get_merge, lock_merge
 from caseapp.domain.merges.schemas import NewMerge
 from caseapp.domain.notes.move_operations import move_note
 from caseapp.domain.notes.move_queries import lock_note_move
-from caseapp.domain.notes.operations import discard_draft
-from caseapp.domain.notes.queries import lock_note
-from caseapp.domain.notes.schemas import NewNoteMove
+from caseapp.domain.notes.operations import discard_draft, save_draft
+from caseapp.domain.notes.queries import get_note, lock_note
+from caseapp.domain.notes.records import DraftScreening
+from caseapp.domain.notes.schemas import DraftChange, NewNoteMove
 from caseapp.domain.practice.queries import today
 from caseapp.domain.staffing.cover_operations import arrange_cover
 from caseapp.domain.staffing.cover_queries import lock_caseload
@@ -234,6 +236,47 @@ def test_supervisors_see_the_holds_of_their_clients_and_admins_all_but_those_the
         denial = NewDenial(foreign.number, admin.id, "relative")
         deny_access(supervisor, lock_access(supervisor, foreign.number), denial)
     assert list_ids(admin) == []
+
+
+def test_supervisor_who_coaches_the_client_lifts_no_hold_and_a_held_draft_keeps_its_text(team):
+    coach, supervisor, admin = team["coach"], team["supervisor"], team["admin"]
+    own, made = builders.case(supervisor), builders.case(coach)
+    hold_id, other_id = place(admin, own.number), place(admin, made.number)
+    assert refusal(lift, supervisor, hold_id) == ["own_client"]
+    assert {
+        one.id: one.may_lift for one in list_legal_holds(supervisor, "standing", None, 9).items
+    } == {
+        hold_id: False,
+        other_id: True,
+    }
+    db.session.rollback()
+    # The one who coaches doesn't do it while they cover either.
+    with transaction() as session:
+        session.execute(
+            sa.update(CareTeamMember)
+            .where(CareTeamMember.client_id == made.client_id)
+            .values(role="coach", user_id=supervisor.id)
+        )
+    assert refusal(lift, supervisor, other_id) == ["own_client"]
+    draft = builders.draft(supervisor, own.case_id)
+    empty = dict.fromkeys(builders.SECTIONS, "")
+
+    def save(version, **change):
+        with transaction():
+            return save_draft(
+                supervisor, lock_note(supervisor, draft), DraftChange(**change), version
+            )
+
+    with pytest.raises(Invalid) as kept:
+        save(1, sections=empty)
+    assert kept.value.fields.keys() == {next(iter(builders.SECTIONS))}
+    db.session.rollback()
+    # One line may go, and what opens a safety hold is recorded, with the text as it was.
+    version = save(1, sections=empty | {"plan": "Nothing."})
+    urgent = DraftScreening({"self_harm": 3})
+    save(version, sections=empty, screening=urgent)
+    note = get_note(supervisor, draft)
+    assert (note.sections["plan"], note.screening_id is not None) == ("Nothing.", True)
 
 
 def list_ids(actor, shown="standing"):

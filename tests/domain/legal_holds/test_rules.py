@@ -31,11 +31,14 @@ def test_review_is_after_today_and_a_year_away_at_most(days, is_right):
     assert MAX_REVIEW_DAYS == 366
 
 
-def test_another_person_lifts_a_hold_than_placed_it_and_only_once():
-    assert list_lift_faults(None, ONE, OTHER) == []
-    assert [one.code for one in list_lift_faults(None, ONE, ONE)] == ["same_person"]
-    lifted = list_lift_faults(ERASED_AT, ONE, OTHER)
-    assert [one.code for one in lifted] == ["legal_hold_lifted"]
+def test_another_person_lifts_a_hold_than_placed_it_or_coaches_the_client_and_only_once():
+    for given, coaches, code in (
+        ((None, ONE, OTHER), False, []),
+        ((None, ONE, ONE), False, ["same_person"]),
+        ((None, ONE, OTHER), True, ["own_client"]),
+        ((ERASED_AT, ONE, OTHER), True, ["legal_hold_lifted"]),
+    ):
+        assert [one.code for one in list_lift_faults(*given, coaches=coaches)] == code
 
 
 @pytest.mark.parametrize(("seconds", "is_kept"), [(-1, False), (0.9, False), (1, True), (60, True)])

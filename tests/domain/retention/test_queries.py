@@ -41,7 +41,9 @@ YEAR = timedelta(days=365.25)
 
 def choose(admin, profile="us", **years):
     with transaction():
-        change = RetentionChange(profile, years, "As our lawyer has advised us.")
+        change = RetentionChange(
+            profile, years, f"As our lawyer has advised us for {profile}, {years}."
+        )
         update_retention(admin, change, get_practice().version)
 
 

@@ -151,10 +151,37 @@ def test_every_profile_has_every_period_with_a_source():
 def test_practice_keeps_records_for_longer_and_for_shorter_only_with_a_reason(
     profile, years, reason, field
 ):
-    change = RetentionChange(profile, years, reason)
+    change, none = RetentionChange(profile, years, reason), RetentionChange(None, {}, "")
     if field is None:
-        check_retention(change)
+        check_retention(change, none)
         return
     with pytest.raises(Invalid) as refused:
-        check_retention(change)
+        check_retention(change, none)
     assert refused.value.fields.keys() == {field}
+
+
+@pytest.mark.parametrize(
+    ("before", "change", "needs_reason"),
+    [
+        (("uk", {}), ("us", {}), True),
+        (("us", {}), ("uk", {}), False),
+        (("us", {"client": 30}), ("us", {"client": 20}), True),
+        (("us", {}), (None, {}), False),
+        (("us", {"client": 25}), ("uk", {}), True),
+        (("us", {"client": 20, "minor": 7}), ("uk", {}), False),
+    ],
+)
+def test_records_are_kept_for_less_time_than_before_only_with_a_reason_of_its_own(
+    before, change, needs_reason
+):
+    earlier = RetentionChange(before[0], before[1], "Our state asks for it.")
+    for reason in ("", earlier.reason):
+        if not needs_reason:
+            check_retention(RetentionChange(change[0], change[1], reason), earlier)
+            continue
+        with pytest.raises(Invalid) as refused:
+            check_retention(RetentionChange(change[0], change[1], reason), earlier)
+        assert refused.value.fields.keys() == {"reason"}
+    check_retention(
+        RetentionChange(change[0], change[1], "We have moved to another state."), earlier
+    )
