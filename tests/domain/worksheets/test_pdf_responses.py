@@ -16,7 +16,7 @@ from caseapp.domain.worksheets.pdf_responses import (
     read_answers,
     read_pdf_fields,
 )
-from caseapp.domain.worksheets.schemas import FIELD_PREFIX, build_answers_schema
+from caseapp.domain.worksheets.schemas import FIELD_PREFIX, build_answers_schema, has_parts
 from tests.domain.worksheets import sample_files
 
 
@@ -28,6 +28,15 @@ def sample_answers(handout):
         if field.kind == "ticks":
             answers[field.id] = [1, len(field.items)]
             typed |= {f"{field.id}.1": True, f"{field.id}.{len(field.items)}": True}
+        elif has_parts(field):
+            texts = {
+                one.key: "7"
+                if one.kind == "scale"
+                else f"{sample_files.ABROAD} {one.key}"[: one.longest]
+                for one in field.inputs
+            }
+            answers[field.id] = texts
+            typed |= {f"{field.id}.{one.pdf_key}": texts[one.key] for one in field.inputs}
         else:
             answers[field.id] = typed[field.id] = f"{sample_files.ABROAD} {field.id}"[
                 : field.longest
