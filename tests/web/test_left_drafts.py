@@ -27,8 +27,12 @@ def test_supervisor_reads_and_files_a_draft_and_every_page_says_it_was_never_sig
     for words in (f"{leaver.name} never signed this", builders.SECTIONS["plan"], "Tired."):
         assert words in shown
     db.session.rollback()
-    # The list is an event of its own.
-    is_read = sa.and_(AuditEvent.action == "draft.read", AuditEvent.object_id == note_id)
+    # The list is an event of its own, and so is a refusal.
+    is_read = sa.and_(
+        AuditEvent.action == "draft.read",
+        AuditEvent.object_id == note_id,
+        AuditEvent.outcome == "done",
+    )
     [read] = db.session.scalars(sa.select(AuditEvent).where(is_read))
     assert (read.actor_id, read.object_id, read.client_id) == (
         supervisor.actor.id,
