@@ -215,8 +215,9 @@ def _request_erasure(session, coach, client_id, moment):
 
 
 def _share(client, worksheet):
-    """Let a client write in the first field of a worksheet, and share it."""
-    first = worksheet.assignment.handout.fields[0]
+    """Let a client write in the first field of a worksheet that takes words, and share it."""
+    fields = worksheet.assignment.handout.fields
+    first = next(field for field in fields if field.kind in {"text", "long"})
     share_answers(client, worksheet, {first.id: "For you."}, 0)
 
 
