@@ -234,7 +234,7 @@ def returning(team: Team) -> Race:
 def filing_a_left_draft(team: Team) -> Race:
     """File the draft of somebody who has left while an admin gives them their account back."""
     coach, supervisor = team["coach"], team["supervisor"]
-    leaver = staff.add("leaver", role="coach")
+    leaver = staff.add("leaver", role="coach", supervisor="supervisor")
     made = builders.case(coach)
     note_id = builders.left_draft(coach, leaver, made.case_id)
     return Race(
