@@ -406,11 +406,15 @@ def test_file_of_a_contact_stage_that_denies_contact_is_refused():
     [
         ("::: text one_change", "::: date one_change", "there is no such kind"),
         ("hold_ok: safety", "hold_ok: maybe", "hold_ok"),
-        ("## When you lie awake {{claims:", "## When you lie awake {{clams:", "unknown marker"),
+        ("## 1. Before bed {{claims:", "## 1. Before bed {{clams:", "unknown marker"),
         ("{{crisis_block}}", "", "there is no {{crisis_block}}"),
-        ("## Stop and get help", "## Halt", "there are 0 “Stop and get help” sections"),
+        (
+            "::: help\n{{crisis_block}}\n{{dv_block}}\n:::",
+            "{{crisis_block}}\n{{dv_block}}",
+            "there are 0 “Stop and get help” sections",
+        ),
         ("stage: any", "stage: nowhere", "stage"),
-        ("version: 4\n", "version: 5\n", "history does not end"),
+        (f"version: {HANDOUT.version}\n", "version: 99\n", "history does not end"),
     ],
 )
 def test_broken_file_names_its_error(was, becomes, problem):
