@@ -149,6 +149,7 @@ LATER_TABLES = {
 LATER_CODES = {
     ("case_event", "kind"): {"handed_over"},
     ("note", "format"): {"birp", "girp", "intake", "closing"},
+    ("practice_help_line", "kind"): {"safeguarding", "children"},
 }
 
 

@@ -41,6 +41,7 @@ from caseapp.domain.screening.protocol import ITEMS
 from caseapp.domain.screening.queries import lock_screening
 from caseapp.domain.staffing.members import enable_member
 from caseapp.domain.staffing.queries import lock_member
+from caseapp.domain.users.models import User
 from tests.support import builders, staff
 from tests.support.followups import result_for
 
@@ -234,7 +235,7 @@ def returning(team: Team) -> Race:
 def filing_a_left_draft(team: Team) -> Race:
     """File the draft of somebody who has left while an admin gives them their account back."""
     coach, supervisor = team["coach"], team["supervisor"]
-    leaver = staff.add("leaver", role="coach", supervisor="supervisor")
+    leaver = staff.add(f"leaver{count(User)}", role="coach", supervisor="supervisor")
     made = builders.case(coach)
     note_id = builders.left_draft(coach, leaver, made.case_id)
     return Race(
