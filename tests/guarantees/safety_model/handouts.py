@@ -25,10 +25,12 @@ if TYPE_CHECKING:
 
 SLUGS: list[str] = sorted(TABLE)
 CONTACT_SLUGS = [slug for slug in SLUGS if "contact block" in TABLE[slug].get("block", ())]
+# For each worksheet a field that takes words.
 WORKSHEETS = {
-    handout.id: handout.fields[0].id
+    handout.id: field.id
     for (slug, language), handout in library().items()
-    if language == "en" and handout.fields
+    for field in reversed(handout.fields)
+    if language == "en" and field.kind in {"text", "long"}
 }
 EVERY_CAUTION = frozenset(CODES.values()) | {"later_stage", "by_hand_only", "in_session_only"}
 
