@@ -183,7 +183,7 @@ def test_every_cookie_is_host_only_and_http_only(app, visitor):
     assert_strict(cookies_of(page))
     signed_in = staff.sign_in(visitor, coach)
     assert_strict(cookies_of(signed_in))
-    signed_out = visitor.post("/sign-out", data={"csrf_token": staff.csrf(page)})
+    signed_out = visitor.post("/sign-out", data={"csrf_token": staff.csrf(visitor.get("/account"))})
     assert_strict({k: v for k, v in cookies_of(signed_out).items() if k == "__Host-desk"})
     assert signed_out.headers["Clear-Site-Data"]
 

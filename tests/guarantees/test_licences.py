@@ -90,5 +90,5 @@ def test_no_row_of_a_new_practice_contains_an_item(app):
         for value in row
         if isinstance(value, str)
     )
-    assert "Stop and get help" in told
+    assert "Help right now" in told
     assert items_in(told, kept_out()) == []

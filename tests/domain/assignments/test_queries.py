@@ -43,13 +43,13 @@ def test_recommendation_follows_assignments_and_screenings(team, made):
     assign(coach, made, "keep-the-day-running", channel="in_person")
     plan, slugs = proposed()
     assert plan.unread == 20
-    assert slugs == ["hold-back-list", "running-on-empty"]
+    assert slugs == ["hold-back-list", "phones-and-social-media"]
     with transaction():
         mark_own_read(reader(made), lock_own_assignment(reader(made), 1))
     builders.screen(coach, made.client_id, sleep="watch")
     plan, slugs = proposed()
     assert (plan.budget, plan.unread) == (30, 0)
-    assert slugs == ["better-nights", "hold-back-list", "running-on-empty"]
+    assert slugs == ["better-nights", "hold-back-list", "phones-and-social-media"]
     with transaction():
         withdraw(coach, lock_assignment(coach, given), 2)
     assert "first-days-pause" in proposed()[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -104,8 +105,9 @@ def test_american_variant_has_the_same_structure_with_other_words():
     assert (variant.sha256, variant.original) == (written.sha256, written)
     assert make_variant(written, "en-GB") is written
     assert pdf_field_names(variant) == pdf_field_names(written)
-    assert "own-01.week.mum.us" in pdf_field_names(variant)
-    filled = dict.fromkeys(pdf_field_names(written), "") | {"own-01.week.mum.mum": "at six"}
+    names = {name.partition(".")[2]: name for name in pdf_field_names(variant)}
+    assert "week.mum.us" in names
+    filled = dict.fromkeys(pdf_field_names(written), "") | {names["week.mum.mum"]: "at six"}
     assert read_answers({0: filled}, variant, 1) == read_answers({0: filled}, written, 1)
 
 
@@ -123,7 +125,7 @@ def test_reader_gets_the_variant_of_their_language_else_of_the_practices_country
             assert find_variety("en") == language
             for copy in copies(written):
                 assert own in copy, language
-                assert other not in copy.replace("color:", ""), language
+                assert other not in re.sub(r"\bcolor(?=[:=])", "", copy), language
                 assert copy.index("Only two minutes?") < copy.index("Look for a")
             assert file_name(written) == f"a-gr{'e' if language == 'en-GB' else 'a'}y-walk-1.pdf"
             # A text that was already made for another reader follows the one who reads now.
