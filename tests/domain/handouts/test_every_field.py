@@ -246,6 +246,7 @@ def test_case_report_prints_payloads_as_text(session_app):
                     "filters": [(text, text)],
                     "total": text,
                     "sessions": text,
+                    "filed": "",
                     "missed": text,
                     "smallest": 5,
                     "to_share": False,

@@ -108,6 +108,7 @@ def printed_report(text):
             "filters": [(text, text)],
             "total": text,
             "sessions": text,
+            "filed": "",
             "missed": text,
             "smallest": 5,
             "to_share": False,
