@@ -20,7 +20,6 @@ from caseapp.core import pdf
 from caseapp.core.errors import RuleBroken
 from caseapp.core.templating import render_text
 from caseapp.domain.handouts import printing, rendering
-from caseapp.domain.handouts.library import library
 from caseapp.domain.handouts.packets import PacketItem, render_packet_html
 from caseapp.domain.handouts.printing import Personalization
 from caseapp.domain.practice.queries import HelpLines, Letterhead, Logo
@@ -155,7 +154,12 @@ def test_letterhead_logo_names_and_message_print_payloads_as_text(session_app, p
         pages, content = pages_of([body(text) for text in group], picture=picture)
         for text, page in zip(group, pages, strict=True):
             assert without_whitespace(page).count(without_whitespace(text)) == times, text
-        assert accessible_texts(content, "/Alt") == group
+        described = accessible_texts(content, "/Alt")
+        assert [found for found in described if found != DRAWN] == group
+
+
+DRAWN = "A path of seven stones through open country"
+"""What a screen reader says of the drawing beside the title."""
 
 
 def as_rendered(text):
@@ -167,7 +171,7 @@ def as_rendered(text):
 @pytest.mark.soak
 def test_local_help_lines_print_payloads_as_text(session_app):
     """The name is rendered as Markdown, hours and hint are printed unchanged."""
-    handout = library()["help-right-now", "en"]
+    handout = replace(practice_handout("x"), body="{{crisis_block}}")
 
     def body(number, group):
         added = (

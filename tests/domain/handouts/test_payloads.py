@@ -2,6 +2,7 @@
 
 import io
 import re
+from dataclasses import replace
 from itertools import product
 
 import pikepdf
@@ -73,7 +74,8 @@ CORES = (
 # ... and the contexts from which they would try to break out.
 AROUND = ("{}", "Ana {}", '"> {}', "'> {} <!--", "</p> {} <p>", "</blockquote> {} x")
 CORPUS = [around.replace("{}", core) for core, around in product(CORES, AROUND)]
-HANDOUT = library()["better-nights", "en"]
+# Without the card: its numbers would come between the details and the next mark.
+HANDOUT = replace(library()["better-nights", "en"], two_minutes=())
 PERSONAL_DETAILS = re.compile(r'<p class="for">.*?</blockquote>', re.DOTALL)
 
 
