@@ -24,6 +24,7 @@ from caseapp.domain.safety_plans.codes import EXIT, SAFETY
 from caseapp.domain.screening.operations import set_manual_flag
 from tests.api.api_client import BASE, NOBODYS, assert_error, etag
 from tests.support import builders, intakes, safety_plans
+from tests.support import staff as people
 from tests.support.staff_pages import StaffBrowser
 
 UNFIT_CURSOR = "WzcuNV0"
@@ -33,6 +34,7 @@ SUPERVISORS = {
     "/alerts",
     "/board/{group}",
     "/denied-access",
+    "/left-drafts",
     "/legal-holds",
     "/new-codes",
     "/retention",
@@ -157,6 +159,13 @@ def hold(supervisor, number):
     assert supervisor.post("/legal-holds", held).status_code == 201
 
 
+def leave_drafts(coach, case_id):
+    """Let somebody leave two drafts behind."""
+    leaver = people.add("leaver", role="coach")
+    for _ in range(2):
+        builders.left_draft(coach, leaver, case_id)
+
+
 def leave_alone(coach):
     """Close two cases of clients who never came, so long ago that their records are due."""
     for _ in range(2):
@@ -233,6 +242,7 @@ def records(app, staff):
         assert coach.post(f"/coaches/{coach.actor.id}/transfers", offered).status_code == 201
         builders.read_in_emergency(coach.actor, builders.case(staff["coach2"].actor).number)
     leave_alone(coach.actor)
+    leave_drafts(coach.actor, made.case_id)
     return {
         "cover_id": cover_tomorrow(coach, body | {"clients": clients[:2]}),
         "client_id": made.client_id,

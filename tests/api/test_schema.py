@@ -27,6 +27,7 @@ from caseapp.domain.worksheets.operations import share_answers
 from caseapp.domain.worksheets.queries import lock_worksheet
 from tests.api.api_client import NOBODYS
 from tests.support import builders, intakes, portal_client, safety_plans
+from tests.support import staff as people
 from tests.support.depth import times
 from tests.support.staff_pages import StaffBrowser
 
@@ -126,6 +127,9 @@ def records(app, staff):
         "emergency_id": coach.post("/emergency-access", emergency).get_json()["id"],
         "erasure_id": erasure_id,
         "legal_hold_id": admin.post("/legal-holds", held_by_law).get_json()["id"],
+        "left_draft_id": str(
+            builders.left_draft(coach.actor, people.add("leaver", role="coach"), made.case_id)
+        ),
         "coach_id": str(coach.actor.id),
         "cover_id": cover["id"],
         "covered_id": str(made.client_id),
@@ -164,7 +168,8 @@ def who_asks(operation):
     is_supervisors = operation.path.endswith(supervisors)
     return (
         "supervisor"
-        if is_supervisors or operation.tags[0] in {"board", "denials", "legal_holds", "retention"}
+        if is_supervisors
+        or operation.tags[0] in {"board", "denials", "left_drafts", "legal_holds", "retention"}
         else "coach"
     )
 
