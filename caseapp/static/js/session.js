@@ -41,9 +41,9 @@ class SessionWatch {
 
   /** Ask the server how many milliseconds are left: none when nobody or somebody else is signed in now. */
   async ask(body = null) {
-    const response = body
-      ? await sendWords(this.address, body, "session")
-      : await fetch(this.address, { headers: { "X-Requested-With": "session" } });
+    const response = body ?
+      await sendWords(this.address, body, "session") :
+      await fetch(this.address, { headers: { "X-Requested-With": "session" } });
     if (response.status === 401) return 0;
     if (!response.ok) throw new Error(`status ${response.status}`);
     const { seconds, person } = await response.json();
