@@ -110,12 +110,12 @@ def test_signing_in_over_an_open_session_ends_it(reader):
     press(visitor, DEVICES)
     sign_out(visitor)
     enter(visitor)
-    data = {"csrf_token": csrf(visitor.get(DEVICES))}
     # From a page to sign in that was left open in another tab.
-    for sent in (
-        {"path": f"{SIGN_IN}/pin", "data": data | {"pin": portal_client.PIN}},
-        {"path": "/portal/card", "data": data | {"code": found.card_code}},
+    for path, words in (
+        (f"{SIGN_IN}/pin", {"pin": portal_client.PIN}),
+        ("/portal/card", {"code": found.card_code}),
     ):
+        sent = {"path": path, "data": words | {"csrf_token": csrf(visitor.get(DEVICES))}}
         old = visitor.get_cookie(PORTAL_COOKIE).value
         assert visitor.post(**sent).status_code == 303
         assert visitor.get_cookie(PORTAL_COOKIE).value != old

@@ -39,7 +39,9 @@ def test_practice_chooses_how_long_records_are_kept_and_due_ones_are_listed(app,
     assert admin.send(SETTINGS, profile="us", client="10").status_code == 303
     assert "No record is due." in supervisor.text(PATH)
     assert "is kept until" in coach.send(request, ground="retention").get_data(as_text=True)
-    assert admin.send(SETTINGS, profile="us", client="").status_code == 303
+    assert admin.send(SETTINGS, profile="us", client="").status_code == 422
+    reason = "Seven years are enough here."
+    assert admin.send(SETTINGS, profile="us", client="", reason=reason).status_code == 303
     for browser in (supervisor, admin):
         shown = browser.text(PATH)
         assert made.number in shown
