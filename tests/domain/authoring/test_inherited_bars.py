@@ -206,7 +206,7 @@ def test_flag_blocks_a_copy_whose_warning_was_removed(team):
 
 
 def test_stricter_copy_needs_no_clinician_and_keeps_what_it_inherits(team):
-    original = LIBRARY["keep-the-day-running", "en"]
+    original = LIBRARY["write-it-out", "en"]
     with transaction():
         draft_id = create_draft_from_version(team["supervisor"], original.id, "en")
     stricter = replace(
