@@ -99,7 +99,7 @@ def test_assign_several_spread_plans_weeks_and_skips_blocked(team):
         assign(coach, made, "running-on-empty", channel="print")
     with at(SATURDAY):
         pack = NewAssignments(
-            ("my-reasons", "better-nights", "reaching-out", "hold-back-list", "first-days-pause"),
+            ("keep-the-day-running", "better-nights", "reaching-out", "hold-back-list", "first-days-pause"),
             "portal", "In this order.", "en", confirmed=True, spread=True,
         )  # fmt: skip
         flag(coach, made, "contact_block")
@@ -108,9 +108,9 @@ def test_assign_several_spread_plans_weeks_and_skips_blocked(team):
         context = get_case_context(coach, made.case_id)
         given = list_assigned_together(coach, context, ids[-1])
         assert [(r.slug, r.week) for r in given] == [
-            ("my-reasons", date(2026, 11, 30)),
+            ("keep-the-day-running", date(2026, 11, 30)),
             ("better-nights", None),
-            ("hold-back-list", date(2026, 12, 7)),
+            ("hold-back-list", date(2026, 11, 30)),
             ("first-days-pause", date(2026, 12, 7)),
         ]
         assert [r.position for r in given] == [2, 3, 4, 5]
