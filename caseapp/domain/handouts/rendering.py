@@ -421,8 +421,13 @@ def _address_text(line: HelpLine) -> str:
     return f"{_make_dialable(line.text_to)}{body}" if line.text_to else ""
 
 
-def find_number_to_dial(text: str) -> str:
-    """Return the digits of a text that is one telephone number and nothing else; empty if it isn't."""
+def find_number_to_dial(text: str | list[str]) -> str:
+    """Return the digits of a text that is one telephone number and nothing else; empty if it isn't.
+
+    A form that sends a field several times has a list of texts for it, which is no number.
+    """
+    if isinstance(text, list):
+        return ""
     number = text.strip()
     if number.startswith("+"):
         number = number.replace("(0)", "")
