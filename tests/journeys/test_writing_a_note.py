@@ -167,6 +167,33 @@ def test_page_asks_in_place_before_it_saves_a_level_that_opens_a_hold(
     page.wait_for_url(f"**/case/{case.number}/hold")
 
 
+def test_level_confirmed_while_another_save_is_on_its_way_is_saved_after_it(
+    coach, case, live, page
+):
+    note_id = builders.draft(coach, case.case_id)
+    sign_in(page, live)
+    page.goto(f"{live}/note/{note_id}")
+    page.clock.install()
+    held = []
+
+    def hold_back(route):
+        held.append(route)
+
+    page.route("**/draft", hold_back, times=1)
+    fear = page.locator("#fear_at_home")
+    with page.expect_request("**/draft"):
+        fear.get_by_label("None").check()
+    fear.get_by_label("Urgent").check()
+    question = page.get_by_role("group", name="This answer opens a safety hold when it is saved.")
+    question.get_by_role("button", name="Yes, save").click()
+    expect(question).to_be_hidden()
+    page.clock.run_for(10_000)
+    assert load_note(coach, note_id).draft.answers == {}
+    held[0].continue_()
+    expect(page.locator("[data-opened-hold]")).to_be_focused()
+    assert load_note(coach, note_id).draft.answers == {"fear_at_home": 3}
+
+
 def test_page_asks_in_place_before_it_saves_a_circumstance_that_opens_a_hold(
     coach, case, live, page
 ):

@@ -5,7 +5,6 @@ import { markSaved, markUnsaved, whenLeaving } from "./leave-warning.js";
 import { sendWords } from "./token.js";
 
 const PAUSE_MS = 1000;
-const PAUSE_WHILE_SENDING_MS = 2000;
 const LONGEST_RETRY_MS = 30000;
 // Browsers let a request outlive its page only up to 64 KB.
 const LARGEST_KEEPALIVE_BYTES = 60000;
@@ -39,6 +38,8 @@ class Autosave {
     // The page's token is of no use any more: only sending the form brings a page with a new one, and the words in it.
     this.expired = false;
     this.request = null;
+    // Whether a save was asked for while another one was on its way.
+    this.saveNext = false;
     this.timer = 0;
     this.retry = PAUSE_MS;
     // In a conflict nothing is sent by itself: only the person can say which text is to stay.
@@ -59,7 +60,7 @@ class Autosave {
     this.keepButton.addEventListener("click", () => (this.merges ? this.merge() : this.keepOurs()));
     this.form.addEventListener("input", () => {
       this.unsaved = true;
-      this.saveLater(this.request ? PAUSE_WHILE_SENDING_MS : PAUSE_MS);
+      this.saveLater(PAUSE_MS);
     });
     this.form.addEventListener("submit", (event) => this.submit(event));
     document.addEventListener("visibilitychange", () => {
@@ -88,15 +89,23 @@ class Autosave {
     this.timer = setTimeout(() => this.save(), milliseconds);
   }
 
+  /** Save what is unsaved; while a save is on its way, as soon as that one has ended. */
   save() {
-    if (!this.unsaved || this.request || this.stopped) return;
+    if (!this.unsaved || this.stopped) return;
+    if (this.request) {
+      this.saveNext = true;
+      return;
+    }
     this.unsaved = false;
     clearTimeout(this.timer);
     this.show("saving", this.texts.saving);
     this.request = this.send()
       .catch(() => this.tryAgain(this.texts.again))
       .finally(() => {
+        const again = this.saveNext;
         this.request = null;
+        this.saveNext = false;
+        if (again) this.save();
       });
   }
 
