@@ -51,7 +51,7 @@ def test_settings_form_changes_the_language_and_answers_in_it(app, team):
     wrong = admin.send("/settings", name="", exit_url="")
     assert wrong.status_code == 422
     shown = unescape(wrong.get_data(as_text=True))
-    assert "Rellena este campo." in shown
+    assert "Completa este campo." in shown
     assert "Escribe el nombre de la consulta." in shown
     assert "Fill this in." not in shown
     assert "Enter the practice’s name" not in shown

@@ -99,7 +99,7 @@ def test_assign_several_spread_plans_weeks_and_skips_blocked(team):
         assign(coach, made, "running-on-empty", channel="print")
     with at(SATURDAY):
         pack = NewAssignments(
-            ("keep-the-day-running", "better-nights", "reaching-out", "hold-back-list", "first-days-pause"),
+            ("keep-the-day-running", "better-nights", "reaching-out", "hold-back-list", "first-thirty-days"),
             "portal", "In this order.", "en", confirmed=True, spread=True,
         )  # fmt: skip
         flag(coach, made, "contact_block")
@@ -111,7 +111,7 @@ def test_assign_several_spread_plans_weeks_and_skips_blocked(team):
             ("keep-the-day-running", date(2026, 11, 30)),
             ("better-nights", None),
             ("hold-back-list", date(2026, 11, 30)),
-            ("first-days-pause", date(2026, 12, 7)),
+            ("first-thirty-days", date(2026, 12, 7)),
         ]
         assert [r.position for r in given] == [2, 3, 4, 5]
         logged = db.session.scalars(

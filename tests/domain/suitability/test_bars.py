@@ -174,6 +174,7 @@ def test_handout_that_is_allowed_passes_the_bar_of_a_care_hold_and_no_other(key)
             assert "hold_open" in found, client
 
 
+@pytest.mark.slow
 def test_handout_that_is_named_instead_is_one_that_the_client_may_have():
     """A client who is afraid is never left with a bar alone: something calming stands in for the first worksheet."""
     titles = {handout.title: handout for (_, lang), handout in library().items() if lang == "en"}
