@@ -406,7 +406,11 @@ def test_file_of_a_contact_stage_that_denies_contact_is_refused():
     [
         ("::: text one_change", "::: date one_change", "there is no such kind"),
         ("hold_ok: safety", "hold_ok: maybe", "hold_ok"),
-        ("## 1. By day, and before bed {{claims:", "## 1. By day, and before bed {{clams:", "unknown marker"),
+        (
+            "## 1. By day, and before bed {{claims:",
+            "## 1. By day, and before bed {{clams:",
+            "unknown marker",
+        ),
         ("{{crisis_block}}", "", "there is no {{crisis_block}}"),
         (
             "::: help\n{{crisis_block}}\n{{dv_block}}\n:::",
