@@ -18,9 +18,6 @@ def be_patient() -> None:
     migrate.LOCK_TIMEOUT_SECONDS = mail.TIMEOUT_SECONDS = openid.TIMEOUT_SECONDS = PATIENCE
     scanning.TIMEOUT_SECONDS = float(PATIENCE)
     database.SQLITE_PRAGMAS["busy_timeout"] = str(1000 * PATIENCE)
-    # A document that needs too much still reaches the limit of processor time, which a busy machine uses up sooner.
+    # A document that needs too much still reaches the limit of processor time.
     for workers in (pdf._pool, uploads._pool):  # noqa: SLF001 - there is no public way
-        limits = workers.limits
-        workers.limits = replace(
-            limits, seconds=float(PATIENCE), cpu_seconds=3 * limits.cpu_seconds
-        )
+        workers.limits = replace(workers.limits, seconds=float(PATIENCE))

@@ -3,6 +3,7 @@
 import io
 import re
 from collections import Counter
+from contextlib import closing
 from dataclasses import replace
 from datetime import date
 from html import unescape
@@ -16,6 +17,7 @@ from PIL import Image
 from caseapp.core import images, pdf, vault
 from caseapp.core.errors import RenderFailed
 from caseapp.core.i18n import in_language, variety_of
+from caseapp.core.sandbox.pool import SandboxPool
 from caseapp.core.sandbox.protocol import JobRefused
 from caseapp.domain.handouts import rendering
 from caseapp.domain.handouts.drawings import DRAWINGS, name_title_drawing
@@ -452,6 +454,19 @@ def test_packet_in_one_language_has_that_language(full_letterhead):
     assert list_handout_problems(content, language="es", title="Tus lecturas") == []
 
 
+@pytest.fixture
+def patient_workers(session_app, monkeypatch):
+    """Give workers with three times the processor time: on a slow machine the largest packet needs more than 10 s."""
+    limits = replace(pdf._pool.limits, cpu_seconds=30)  # noqa: SLF001 - there is no public way
+    codes = frozenset({pdf.OUTSIDE})
+    with closing(
+        SandboxPool("caseapp.core.pdf", files=pdf.get_font_files, limits=limits, codes=codes)
+    ) as made:
+        monkeypatch.setattr(pdf, "_pool", made)
+        yield
+
+
+@pytest.mark.usefixtures("patient_workers")
 def test_largest_packet_in_large_print_fits_page_limit(full_letterhead):
     longest = sorted(LIBRARY, key=lambda key: -len(LIBRARY[key].body))[:12]
     items = [
