@@ -243,7 +243,8 @@ def test_clinician_accepts_by_name_and_only_what_was_laxer(team):
     assert item.handout.clinician.accepted == ("hold_ok",)
     bars = get_bars(item.handout)
     assert bars.hold_ok == "safety"
-    assert [(bar.tag, bar.effect) for bar in bars.conditions] == [("violence_flag", "warn")]
+    inherited = [(bar.tag, bar.effect) for bar in original.contraindications]
+    assert [(bar.tag, bar.effect) for bar in bars.conditions] == inherited
     assert checks.list_problems(today()) == []
     last = list_revisions(draft_id)[-1]
     assert read_decision(last.source).name == "Dr Anne Weber, licence 12"

@@ -58,7 +58,8 @@ def test_stricter_copy_keeps_its_own_bars_beside_the_inherited():
     )
     bars = get_bars(stricter)
     assert (bars.hold_ok, bars.channels) == ("none", ("in_person",))
-    assert effects(stricter) == {("violence_flag", "block")}
+    others = {(bar.tag, bar.effect) for bar in original.contraindications[1:]}
+    assert effects(stricter) == {("violence_flag", "block"), *others}
     assert list_laxer_statements(stricter) == []
 
 
